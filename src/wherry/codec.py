@@ -1,0 +1,125 @@
+"""Bytes in and out: strict JSON, canonical JSON, digests, and keys that sort as bytes.
+
+A key of a table is stored as bytes whose order is the order of the values, so that every
+database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbers by value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from datetime import UTC, date, datetime
+from enum import Enum
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+
+KeyValue: TypeAlias = str | int | float | datetime | date | UUID | Enum
+
+to_json = msgspec.json.encode
+from_json = msgspec.json.decode
+to_msgpack = msgspec.msgpack.encode
+from_msgpack = msgspec.msgpack.decode
+
+_canonical = msgspec.json.Encoder(order="deterministic")
+
+
+def canonical_json(value: object) -> bytes:
+    """Return one form for one value: keys sorted, no spaces."""
+    return _canonical.encode(value)
+
+
+def digest(*parts: bytes | str) -> str:
+    """Return 32 hexadecimal digits of SHA-256 over length-prefixed parts."""
+    hasher = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        hasher.update(len(data).to_bytes(8, "big"))
+        hasher.update(data)
+    return hasher.hexdigest()[:32]
+
+
+class DuplicateKey(ValueError):
+    """A JSON object names a key twice; which one counts differs from parser to parser."""
+
+
+def refuse_duplicate_keys(text: bytes) -> None:
+    """Raise `DuplicateKey` where an object of this (already decoded) JSON names a key twice."""
+
+    def pairs(found: list[tuple[str, Any]]) -> None:
+        if len(found) > 1 and len({key for key, _ in found}) != len(found):
+            seen: set[str] = set()
+            for key, _ in found:
+                if key in seen:
+                    raise DuplicateKey(f"the key {key!r} is there twice")
+                seen.add(key)
+
+    json.loads(text, object_pairs_hook=pairs)
+
+
+# --- keys -------------------------------------------------------------------------------------
+
+_TEXT = b"s"
+_NUMBER = b"n"
+_DOUBLE = struct.Struct(">d")
+
+
+def key_bytes(value: object) -> bytes:
+    """Encode one key value to bytes that sort as the value does.
+
+    Raises:
+        TypeError: For a type that no key can have (bool, bytes, None, containers).
+        ValueError: For NaN, or a whole number that a double cannot hold exactly.
+    """
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, str):
+        return _TEXT + value.encode()
+    if isinstance(value, bool):
+        raise TypeError("a key cannot be a bool")
+    if isinstance(value, int | float):
+        return _NUMBER + _number_bytes(value)
+    if isinstance(value, datetime):
+        return _TEXT + _moment_text(value).encode()
+    if isinstance(value, date):
+        return _TEXT + value.isoformat().encode()
+    if isinstance(value, UUID):
+        return _TEXT + str(value).encode()
+    raise TypeError(f"a key cannot be a {type(value).__name__}")
+
+
+def _number_bytes(value: int | float) -> bytes:
+    number = float(value)
+    if number != value:
+        raise ValueError(f"{value} cannot be held exactly in a key; use text")
+    if number == 0.0:
+        number = 0.0
+    raw = int.from_bytes(_DOUBLE.pack(number), "big")
+    raw = raw ^ 0xFFFF_FFFF_FFFF_FFFF if raw >> 63 else raw | 1 << 63
+    return raw.to_bytes(8, "big")
+
+
+def _moment_text(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise ValueError("a key cannot be a datetime without a time zone")
+    return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def key_text(key: bytes) -> str:
+    """Show an encoded key value to a person."""
+    if key[:1] == _TEXT:
+        return key[1:].decode("utf-8", "replace")
+    if key[:1] == _NUMBER and len(key) == 9:
+        raw = int.from_bytes(key[1:], "big")
+        raw = raw & ~(1 << 63) if raw >> 63 else raw ^ 0xFFFF_FFFF_FFFF_FFFF
+        number = float(_DOUBLE.unpack(raw.to_bytes(8, "big"))[0])
+        return str(int(number)) if number.is_integer() else str(number)
+    return key.hex()
+
+
+def prefix_end(prefix: bytes) -> bytes | None:
+    """Return the least key above every key that begins with `prefix` (None: there is none)."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None

@@ -1,0 +1,106 @@
+"""Every bound, in one file. A name ends in its unit; the comment says where a value comes from.
+
+AWS: the value is that of the service the resource becomes there, so that what runs here runs there.
+"""
+
+KIB = 1024
+MIB = 1024 * KIB
+
+# --- HTTP, at the gateway -------------------------------------------------------------------
+REQUEST_BODY_BYTES = 6 * MIB  # AWS Lambda: payload of a synchronous invocation
+REPLY_BODY_BYTES = 6 * MIB  # AWS Lambda
+HEADER_BYTES = 10_240  # AWS HTTP API: request line and headers together
+HEADER_COUNT = 100
+HEADERS_TIMEOUT_S = 5.0  # from the first byte of a request (or the connection) to its last header
+BODY_TIMEOUT_S = 20.0  # without a body that is streamed to storage
+BODY_RATE_BYTES_PER_S = 8 * KIB  # a streamed body slower than this is cut off
+IDLE_CONNECTION_S = 60.0  # kept alive without a request
+CONNECTIONS = 10_000
+GATEWAY_TIMEOUT_S = 30  # AWS HTTP API: hard
+ROUTE_TIMEOUT_S = 25  # the gateway's limit minus 5 s, so that the function's error arrives
+ROUTES = 300  # AWS HTTP API
+DRAIN_TIMEOUT_S = 30.0
+THROTTLE_RATE_PER_S = 10_000  # AWS API Gateway account
+THROTTLE_BURST = 5_000
+THROTTLE_CLIENTS = 50_000  # token buckets kept, least recently used dropped
+
+# --- Functions ------------------------------------------------------------------------------
+FUNCTION_TIMEOUT_S = 30
+FUNCTION_TIMEOUT_MAX_S = 900  # AWS Lambda
+MEMORY_MB = 256
+MEMORY_MIN_MB = 128  # AWS Lambda
+MEMORY_MAX_MB = 10_240  # AWS Lambda
+CONCURRENCY = 32  # environments of one function on one machine
+KILL_GRACE_S = 2.0
+IDLE_ENVIRONMENT_S = 60.0
+ENVIRONMENT_FILES = 1_024  # AWS Lambda
+ENVIRONMENT_PROCESSES = 1_024  # AWS Lambda: threads and processes
+FRAME_BYTES = 16 * MIB  # one message between the engine and an environment
+PENDING_INVOCATIONS = 1_000  # waiting for an environment, per function; beyond: 503
+
+# --- One commit (DynamoDB sets these; the same everywhere) ------------------------------------
+COMMIT_EFFECTS = 90  # AWS TransactWriteItems takes 100; the rest is for the record and guards
+COMMIT_BYTES = 3_500_000  # AWS TransactWriteItems: 4 MB
+CONFLICT_RERUNS = 5
+CONFLICT_SOLO_AFTER = 2  # re-runs lost before they queue per key
+
+# --- Tables -----------------------------------------------------------------------------------
+ITEM_BYTES = 400_000  # AWS DynamoDB: 400 KB
+PARTITION_KEY_BYTES = 2_048  # AWS DynamoDB
+SORT_KEY_BYTES = 1_024  # AWS DynamoDB
+INDEXES = 20  # AWS DynamoDB: global secondary indexes of a table
+QUERY_LIMIT = 100  # items of a page unless told otherwise
+QUERY_LIMIT_MAX = 1_000
+QUERY_BYTES = 1_000_000  # AWS DynamoDB: 1 MB a page
+REINDEX_BATCH = 500  # items per step of a migration
+
+# --- Queues -----------------------------------------------------------------------------------
+MESSAGE_BYTES = 350_000  # below AWS SQS's 1 MiB and DynamoDB's 400 KB outbox item
+MAX_ATTEMPTS = 3
+MAX_ATTEMPTS_MAX = 1_000  # AWS SQS
+RETRY_BASE_S = 1.0
+RETRY_MAX_S = 300.0
+LEASE_S = 15.0  # a node's death returns its messages within this
+LEASE_RENEW_S = 5.0
+CLAIM_BATCH = 64
+MESSAGE_RETENTION_S = 4 * 86_400  # AWS SQS default
+DELAY_MAX_S = 366 * 86_400
+
+# --- Buckets ----------------------------------------------------------------------------------
+OBJECT_KEY_BYTES = 1_024  # AWS S3
+OBJECT_BYTES = 5 * 1024 * MIB  # AWS S3: one PUT
+OBJECT_METADATA_BYTES = 2_048  # AWS S3
+LIST_LIMIT = 1_000  # AWS S3
+PRESIGN_S = 900
+PRESIGN_MAX_S = 7 * 86_400  # AWS S3, Signature Version 4
+STAGING_S = 3_600  # a staged object without a commit is swept after this
+
+# --- Secrets and tokens -----------------------------------------------------------------------
+SECRET_BYTES = 65_536  # AWS Secrets Manager
+TOKEN_BYTES = 8_192
+TOKEN_LEEWAY_S = 60
+TOKEN_CACHE = 10_000  # verified tokens remembered until they expire
+JWKS_BYTES = 150_000  # AWS HTTP API
+JWKS_TIMEOUT_S = 1.5  # AWS HTTP API
+JWKS_KEPT_S = 7_200  # AWS HTTP API
+JWKS_REFRESH_S = 60  # an unknown key ID fetches at most this often
+ACCESS_TOKEN_S = 3_600  # AWS Cognito default
+REFRESH_TOKEN_S = 30 * 86_400  # AWS Cognito default
+PASSWORD_MIN = 8  # NIST SP 800-63B
+PASSWORD_MAX_BYTES = 256
+LOGIN_FAILURES = 100  # NIST SP 800-63B: consecutive, per account
+PASSWORD_SLOTS = 2
+PASSWORD_QUEUE = 16
+
+# --- What is kept, and for how long -----------------------------------------------------------
+IDEMPOTENCY_S = 86_400
+APPLIED_S = 30 * 86_400  # keys of messages and steps: outlives message retention plus the inbox
+RECORDS_S = 7 * 86_400
+FAILURES_S = 14 * 86_400  # AWS SQS: the longest retention of a dead-letter queue
+RELEASES_KEPT = 10
+SWEEP_BATCH = 500
+LOG_FILE_BYTES = 64 * MIB
+LOG_FILES = 8
+LOG_LINE_BYTES = 64 * KIB
+CORRELATION_ID_LENGTH = 128
+IDEMPOTENCY_KEY_LENGTH = 255
