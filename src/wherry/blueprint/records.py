@@ -1,0 +1,222 @@
+"""The blueprint: one frozen description of an app, which everything else reads.
+
+Closed unions, no I/O, no code of the team's. `canonical` gives it a byte form and a digest.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from wherry import limits
+
+
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every record of the blueprint is: frozen, and strict when read back."""
+
+
+class Place(Record, frozen=True):
+    """Where a declaration stands in the team's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+# --- resources ----------------------------------------------------------------------------------
+
+
+class IndexSpec(Record, frozen=True):
+    """A second way to query a table. An item without the fields is absent from it."""
+
+    name: str
+    key: str
+    sort: str | None = None
+
+
+class TableSpec(Record, frozen=True):
+    """Typed items under a partition key and, if given, a sort key.
+
+    `expires` names the field that holds the moment from which an item is never read again:
+    seconds since the epoch, or a date and time.
+    """
+
+    name: str
+    item: str
+    schema: dict[str, Any]
+    key: str
+    sort: str | None = None
+    indexes: tuple[IndexSpec, ...] = ()
+    expires: str | None = None
+    place: Place | None = None
+
+
+class QueueSpec(Record, frozen=True):
+    """Messages of one type for one consumer, with bounded attempts."""
+
+    name: str
+    payload: str
+    schema: dict[str, Any]
+    max_attempts: int = limits.MAX_ATTEMPTS
+    retry_base_s: float = limits.RETRY_BASE_S
+    retry_max_s: float = limits.RETRY_MAX_S
+    retention_s: int = limits.MESSAGE_RETENTION_S
+    place: Place | None = None
+
+
+class BucketSpec(Record, frozen=True):
+    """Objects under keys."""
+
+    name: str
+    max_bytes: int = limits.OBJECT_BYTES
+    media_types: tuple[str, ...] = ()
+    place: Place | None = None
+
+
+class SecretSpec(Record, frozen=True):
+    """A value that is read when it is used and is never logged."""
+
+    name: str
+    place: Place | None = None
+
+
+class AuthSpec(Record, frozen=True):
+    """Who may call. Without an `issuer` the embedded development issuer signs the tokens."""
+
+    name: str
+    roles: tuple[str, ...] = ()
+    issuer: str | None = None
+    audiences: tuple[str, ...] = ()
+    roles_claim: str | None = None
+    accepted: str | None = None  # why a development issuer is good enough for production
+    place: Place | None = None
+
+
+ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret"]
+Action: TypeAlias = Literal["read", "write", "send", "create", "delete"]
+
+ACTIONS: dict[ResourceKind, tuple[Action, ...]] = {
+    "table": ("read", "write"),
+    "queue": ("send",),
+    "bucket": ("read", "create", "write", "delete"),
+    "secret": ("read",),
+}
+
+
+class Grant(Record, frozen=True, order=True):
+    """What a function may do with one resource."""
+
+    kind: ResourceKind
+    resource: str
+    action: Action
+
+    def __str__(self) -> str:
+        return f"{self.resource}.{self.action}"
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+class Throttle(Record, frozen=True):
+    """A token bucket: `rate_per_s` on average, `burst` at once."""
+
+    rate_per_s: float
+    burst: int
+
+
+class Parameter(Record, frozen=True):
+    """One argument of a routed handler and where it comes from."""
+
+    name: str
+    source: Literal["path", "query", "header", "body", "caller", "form", "raw"]
+    alias: str
+    schema: dict[str, Any]
+    required: bool = True
+
+
+class HttpTrigger(Record, frozen=True, tag="http"):
+    """A route. `endpoint` is the handler's name inside its function."""
+
+    endpoint: str
+    method: str
+    path: str
+    auth: str | None = None
+    roles: tuple[str, ...] = ()
+    status: int = 200
+    parameters: tuple[Parameter, ...] = ()
+    reply: dict[str, Any] | None = None
+    throttle: Throttle | None = None
+    body_max_bytes: int = limits.REQUEST_BODY_BYTES
+    summary: str = ""
+    description: str = ""
+    place: Place | None = None
+
+
+class QueueTrigger(Record, frozen=True, tag="queue"):
+    """The consumer of a queue: called once per message."""
+
+    endpoint: str
+    queue: str
+    place: Place | None = None
+
+
+Trigger: TypeAlias = HttpTrigger | QueueTrigger
+
+
+class FunctionSpec(Record, frozen=True):
+    """A unit of permission, limits, logs and failure: a handler, or the routes of a bundle."""
+
+    name: str
+    module: str
+    triggers: tuple[Trigger, ...]
+    grants: tuple[Grant, ...] = ()
+    timeout_s: float = limits.FUNCTION_TIMEOUT_S
+    memory_mb: int = limits.MEMORY_MB
+    concurrency: int = limits.CONCURRENCY
+    reads: Literal["versioned", "checked"] = "versioned"
+    plain: bool = False  # handler(event, context) with AWS's shapes
+    description: str = ""
+    place: Place | None = None
+
+
+class Cors(Record, frozen=True):
+    """Which origins a browser may call from (AWS HTTP API's settings)."""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...] = ("*",)
+    headers: tuple[str, ...] = ("*",)
+    expose: tuple[str, ...] = ()
+    credentials: bool = False
+    max_age_s: int = 600
+
+
+class Blueprint(Record, frozen=True):
+    """The whole app."""
+
+    app: str
+    functions: tuple[FunctionSpec, ...] = ()
+    tables: tuple[TableSpec, ...] = ()
+    queues: tuple[QueueSpec, ...] = ()
+    buckets: tuple[BucketSpec, ...] = ()
+    secrets: tuple[SecretSpec, ...] = ()
+    auths: tuple[AuthSpec, ...] = ()
+    cors: Cors | None = None
+    throttle: Throttle | None = None  # per client
+    version: Literal[1] = 1
+
+
+class Finding(Record, frozen=True):
+    """Something wrong with an app: where, what, and what to do about it."""
+
+    code: str
+    message: str
+    fix: str
+    severity: Literal["error", "warning"] = "error"
+    place: Place | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.place}: " if self.place else ""
+        return f"{where}{self.message} {self.fix}"

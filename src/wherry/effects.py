@@ -1,0 +1,136 @@
+"""What a handler wants to change: frozen records that are committed together, or not at all.
+
+They travel as msgpack arrays from the environment to the store, so fields keep their order.
+Keys are the sortable bytes of `codec.key_bytes`; a table without a sort key uses `b""`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+Scalar: TypeAlias = str | int | float | bool | None
+
+# --- conditions: an unmet one is an answer (409), never a conflic----------
+
+
+class Absent(Struct, frozen=True, array_like=True, tag="absent"):
+    """No item is there (an expired item is not there)."""
+
+
+class Present(Struct, frozen=True, array_like=True, tag="present"):
+    """An item is there."""
+
+
+class HasField(Struct, frozen=True, array_like=True, tag="has"):
+    """The item has the field, and it is not null."""
+
+    field: str
+
+
+class Compare(Struct, frozen=True, array_like=True, tag="compare"):
+    """The item's field stands in this relation to the value. A missing field never does."""
+
+    field: str
+    relation: Literal["==", "!=", "<", "<=", ">", ">=", "begins_with", "contains"]
+    value: Scalar
+
+
+class AllOf(Struct, frozen=True, array_like=True, tag="all"):
+    """Every part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+class AnyOf(Struct, frozen=True, array_like=True, tag="any"):
+    """At least one part holds."""
+
+    parts: tuple[Condition, ...]
+
+
+class Negation(Struct, frozen=True, array_like=True, tag="not"):
+    """The part does not hold."""
+
+    part: Condition
+
+
+Condition: TypeAlias = Absent | Present | HasField | Compare | AllOf | AnyOf | Negation
+
+# --- effects ----------
+
+
+class PutItem(Struct, frozen=True, array_like=True, tag="put"):
+    """Write an item whole. `body` is its JSON."""
+
+    table: str
+    pk: bytes
+    sk: bytes
+    body: bytes
+    when: Condition | None = None
+
+
+class UpdateItem(Struct, frozen=True, array_like=True, tag="update"):
+    """Change fields of an item in place, at the moment of the commit.
+
+    `assign` and `add` hold JSON objects. `initial` is the item (JSON) to begin with when none
+    is there; without it, an absent item is an unmet condition.
+    """
+
+    table: str
+    pk: bytes
+    sk: bytes
+    assign: bytes = b"{}"
+    add: bytes = b"{}"
+    initial: bytes | None = None
+    when: Condition | None = None
+
+
+class DeleteItem(Struct, frozen=True, array_like=True, tag="delete"):
+    """Remove an item. Removing one that is not there is no error."""
+
+    table: str
+    pk: bytes
+    sk: bytes
+    when: Condition | None = None
+
+
+class SendMessage(Struct, frozen=True, array_like=True, tag="send"):
+    """Put a message (JSON) into a queue, to be seen `delay_ms` after the commit."""
+
+    queue: str
+    id: str
+    body: bytes
+    delay_ms: int = 0
+
+
+class PutObject(Struct, frozen=True, array_like=True, tag="object"):
+    """Make a staged blob visible under a key."""
+
+    bucket: str
+    key: str
+    blob: str
+    size_bytes: int
+    sha256: str
+    media_type: str
+    metadata: dict[str, str]
+    if_absent: bool = False
+
+
+class DeleteObject(Struct, frozen=True, array_like=True, tag="unobject"):
+    """Remove an object. Removing one that is not there is no error."""
+
+    bucket: str
+    key: str
+
+
+Effect: TypeAlias = PutItem | UpdateItem | DeleteItem | SendMessage | PutObject | DeleteObject
+
+
+class Guard(Struct, frozen=True, array_like=True):
+    """The version that was read (0: nothing was there). The commit checks that it still holds."""
+
+    table: str
+    pk: bytes
+    sk: bytes
+    version: int

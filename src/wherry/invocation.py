@@ -1,0 +1,113 @@
+"""One run of a handler, as data: what goes into an environment and what comes out.
+
+    Invocation -> Outcome(reply, effects)
+
+The same records serve the engine's environments, the test kit and AWS Lambda.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+from msgspec import Raw, Struct
+
+from wherry.effects import Guard
+
+
+class CallerClaims(Struct, frozen=True, array_like=True):
+    """Who calls, after the edge has verified the token."""
+
+    subject: str
+    roles: tuple[str, ...]
+    scopes: tuple[str, ...]
+    issuer: str
+    claims: dict[str, Any]
+
+
+class HttpEvent(Struct, frozen=True, array_like=True, tag="http"):
+    """A request for one route of the function."""
+
+    endpoint: str
+    method: str
+    path: str
+    path_parameters: dict[str, str]
+    query: str
+    headers: dict[str, str]
+    body: bytes
+    caller: CallerClaims | None
+    client: str
+    idempotency_key: str | None = None  # as the caller sent it
+
+
+class MessageEvent(Struct, frozen=True, array_like=True, tag="message"):
+    """A message for a consumer."""
+
+    endpoint: str
+    queue: str
+    id: str
+    body: bytes
+    sent_at_ms: int
+
+
+Event: TypeAlias = HttpEvent | MessageEvent
+
+
+class Invocation(Struct, frozen=True, array_like=True):
+    """One attempt at an event.
+
+    `key` is the same on every attempt of the same event, here and on AWS; `number` is this
+    attempt's own, and the primary key of its record. `started_ms` is the first attempt's start.
+    """
+
+    number: int
+    function: str
+    key: str
+    request_id: str
+    correlation_id: str
+    traceparent: str
+    attempt: int
+    started_ms: int
+    deadline_ms: int
+    event: Event
+
+
+class Reply(Struct, frozen=True, array_like=True):
+    """An HTTP answer, encoded."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+
+class Failure(Struct, frozen=True, array_like=True):
+    """Why a run ended without an outcome to commit.
+
+    `retry`: whether another attempt may help. `trace` is for the team and never leaves the system.
+    """
+
+    code: str
+    error: str
+    message: str
+    retry: bool = True
+    trace: str = ""
+
+
+class Outcome(Struct, frozen=True, array_like=True):
+    """What a run of a handler came to.
+
+    `effects` is the encoded list (the engine passes it on unread); `effect_count` its length.
+    `marks` says in words what was read and is to be written, for the timeline.
+    A `failure` means that nothing is committed; an HTTP caller still gets `reply`.
+    """
+
+    reply: Reply | None
+    effects: Raw
+    effect_count: int
+    guards: list[Guard]
+    marks: list[str]
+    failure: Failure | None = None
+    fingerprint: str = ""  # of the request's body, where an Idempotency-Key was sent
+    replayed: bool = False  # the reply is the stored one of an earlier run
+
+
+EMPTY = Raw(b"\x90")  # no effects

@@ -1,0 +1,87 @@
+"""The commit: effects and acknowledgement in one atomic step."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from msgspec import Raw, Struct
+
+from wherry.effects import Guard
+from wherry.ports.messages import Claimed
+from wherry.ports.reads import StoredReply
+from wherry.telemetry import InvocationRecord
+
+
+class MessageAck(Struct, frozen=True, array_like=True, tag="ack"):
+    """The message is deleted in the commit, if the lease is still ours."""
+
+    id: str
+    token: int
+
+
+class ReplyAck(Struct, frozen=True, array_like=True, tag="reply"):
+    """The reply (or a step's value) is stored in the commit under a key, once."""
+
+    key: str
+    fingerprint: str
+    body: bytes
+    keep_s: int
+
+
+Ack: TypeAlias = MessageAck | ReplyAck
+
+
+class Commit(Struct, frozen=True, array_like=True, tag="commit"):
+    """Apply all effects and the acknowledgements in one atomic step, or nothing.
+
+    Sending the same commit again is harmless: `record.number` is unique, and one that is there
+    already answers `Already`. `leases` names the queues whose new messages may be born leased to
+    this engine, with how many of each it has room for.
+    """
+
+    function: str
+    effects: Raw
+    guards: list[Guard]
+    acks: list[Ack]
+    record: InvocationRecord
+    leases: dict[str, int]
+    owner: str = ""
+    key: str = ""
+
+
+class Committed(Struct, frozen=True, array_like=True, tag="committed"):
+    """Applied and durable. `leased` are messages sent by this commit and leased to the engine."""
+
+    leased: list[Claimed]
+
+
+class Already(Struct, frozen=True, array_like=True, tag="already"):
+    """An earlier commit under the same key stands; its reply is the answer."""
+
+    stored: StoredReply | None
+
+
+class Conflicted(Struct, frozen=True, array_like=True, tag="conflicted"):
+    """A key that was read has changed. Nothing was applied; run again."""
+
+    table: str
+    key: str
+    winner_function: str
+    winner_request_id: str
+
+
+class Unmet(Struct, frozen=True, array_like=True, tag="unmet"):
+    """A condition does not hold. Nothing was applied; running again is of no use."""
+
+    table: str
+    key: str
+
+
+class LeaseLost(Struct, frozen=True, array_like=True, tag="leaselost"):
+    """The message is no longer ours. Nothing was applied."""
+
+
+class Rejected(Struct, frozen=True, array_like=True, tag="rejected"):
+    """The commit breaks a bound. Nothing was applied."""
+
+    message: str

@@ -1,0 +1,125 @@
+"""The failure inbox, and the timeline."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from wherry.telemetry import InvocationRecord
+
+
+class FailedWork(Struct, frozen=True, array_like=True, tag="failed"):
+    """Work that waits in the failure inbox."""
+
+    id: str
+    queue: str
+    function: str
+    body: bytes
+    code: str
+    error: str
+    attempts: int
+    sent_at_ms: int
+    failed_at_ms: int
+    correlation_id: str
+    traceparent: str
+    redrives: int
+    note: str
+
+
+class ListFailures(Struct, frozen=True, array_like=True, tag="listfailures"):
+    """List what waits, newest first. Answered by `Failures`."""
+
+    queue: str | None
+    limit: int
+    after: str | None
+    id: str | None = None
+
+
+class Failures(Struct, frozen=True, array_like=True, tag="failures"):
+    """Work in the inbox; `after` continues where more follow."""
+
+    rows: list[FailedWork]
+    after: str | None
+    total: int
+
+
+class Redrive(Struct, frozen=True, array_like=True, tag="redrive"):
+    """Give failed work back to its queue (its ID is kept). Answered by `Count`.
+
+    With no `ids`, all of `queue`. `body` edits one message; it then gets the ID `new_id`.
+    """
+
+    ids: list[str]
+    queue: str | None
+    actor: str
+    body: bytes | None = None
+    new_id: str = ""
+    limit: int = 100
+
+
+class Discard(Struct, frozen=True, array_like=True, tag="discard"):
+    """Give failed work up, with a reason. Answered by `Count`."""
+
+    ids: list[str]
+    queue: str | None
+    reason: str
+    actor: str
+    limit: int = 100
+
+
+class Count(Struct, frozen=True, array_like=True, tag="count"):
+    """How many rows it was."""
+
+    count: int
+
+
+class GetTimeline(Struct, frozen=True, array_like=True, tag="timeline"):
+    """All that is known of a correlation ID. Answered by `TimelineRows`."""
+
+    correlation_id: str
+
+
+class Waiting(Struct, frozen=True, array_like=True, tag="waiting"):
+    """A message that waits or runs."""
+
+    id: str
+    queue: str
+    attempt: int
+    sent_at_ms: int
+    visible_at_ms: int
+    leased: bool
+    error: str
+
+
+class TimelineRows(Struct, frozen=True, array_like=True, tag="timelinerows"):
+    """Records in order, and what still waits, runs or has failed."""
+
+    records: list[InvocationRecord]
+    waiting: list[Waiting]
+    failures: list[FailedWork]
+
+
+class RecentRecords(Struct, frozen=True, array_like=True, tag="recent"):
+    """The newest records, of one function if given. Answered by `TimelineRows`."""
+
+    function: str | None
+    limit: int
+
+
+class QueueDepths(Struct, frozen=True, array_like=True, tag="depths"):
+    """How much waits, per queue. Answered by `Depths`."""
+
+
+class Depth(Struct, frozen=True, array_like=True, tag="depth"):
+    """One queue: waiting (due or not), leased, failed; the age of the oldest that is due."""
+
+    queue: str
+    waiting: int
+    leased: int
+    failed: int
+    oldest_ms: int
+
+
+class Depths(Struct, frozen=True, array_like=True, tag="depthslist"):
+    """One row per queue that the store knows."""
+
+    rows: list[Depth]

@@ -1,0 +1,73 @@
+"""Messages under lease: claim, renew, give back, bury."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+from wherry.telemetry import InvocationRecord
+
+
+class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):
+    """A message under a lease. `attempt` counts this one; `token` fences every change of it."""
+
+    queue: str
+    id: str
+    token: int
+    attempt: int
+    body: bytes
+    sent_at_ms: int
+    visible_at_ms: int
+    started_ms: int
+    correlation_id: str
+    traceparent: str
+
+
+class Claim(Struct, frozen=True, array_like=True, tag="claim"):
+    """Lease up to `limit` messages of a queue that are due. Answered by `Claims`."""
+
+    queue: str
+    limit: int
+    owner: str
+
+
+class Claims(Struct, frozen=True, array_like=True, tag="claims"):
+    """The messages leased, and when the next one of the queue falls due (None: none waits)."""
+
+    messages: list[Claimed]
+    next_due_ms: int | None
+
+
+class Renew(Struct, frozen=True, array_like=True, tag="renew"):
+    """Extend the leases of all messages held by `owner`. Answered by `Done`."""
+
+    owner: str
+
+
+class Release(Struct, frozen=True, array_like=True, tag="release"):
+    """Give a message back, unfinished, to be seen after `delay_ms`. Answered by `Done`/`LeaseLost`.
+
+    `counted`: whether the attempt counts; a conflict, a shutdown or a throttle does not.
+    """
+
+    id: str
+    token: int
+    delay_ms: int
+    counted: bool
+    error: str
+
+
+class Bury(Struct, frozen=True, array_like=True, tag="bury"):
+    """Move a message to the failure inbox. Answered by `Done` or `LeaseLost`."""
+
+    id: str
+    token: int
+    function: str
+    code: str
+    error: str
+    record: InvocationRecord | None
+
+
+class Note(Struct, frozen=True, array_like=True, tag="note"):
+    """Remember invocations that committed nothing. Answered by `Done`."""
+
+    records: list[InvocationRecord]

@@ -1,0 +1,133 @@
+"""The Platform protocol: the closed unions of all requests and answers."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, TypeAlias
+
+from wherry.ports.commits import Already, Commit, Committed, Conflicted, LeaseLost, Rejected, Unmet
+from wherry.ports.failures import (
+    Count,
+    Depths,
+    Discard,
+    Failures,
+    GetTimeline,
+    ListFailures,
+    QueueDepths,
+    RecentRecords,
+    Redrive,
+    TimelineRows,
+)
+from wherry.ports.messages import Bury, Claim, Claims, Note, Release, Renew
+from wherry.ports.reads import (
+    Denied,
+    GetItem,
+    GetObject,
+    GetReply,
+    Item,
+    ListObjects,
+    Nothing,
+    NotReady,
+    ObjectPage,
+    ObjectRow,
+    Page,
+    QueryItems,
+    SecretValue,
+    SignedUrl,
+    StoredReply,
+)
+from wherry.ports.upkeep import (
+    Broken,
+    Configure,
+    Configured,
+    Done,
+    GetState,
+    PutState,
+    Reindex,
+    ReleaseRows,
+    Releases,
+    State,
+    Sweep,
+    Swept,
+)
+
+Request: TypeAlias = (
+    GetItem
+    | QueryItems
+    | GetObject
+    | ListObjects
+    | GetReply
+    | Commit
+    | Claim
+    | Renew
+    | Release
+    | Bury
+    | Note
+    | ListFailures
+    | Redrive
+    | Discard
+    | GetTimeline
+    | RecentRecords
+    | QueueDepths
+    | Configure
+    | Reindex
+    | GetState
+    | PutState
+    | Sweep
+    | Releases
+)
+
+ReadAnswer: TypeAlias = (
+    Item
+    | Page
+    | ObjectRow
+    | ObjectPage
+    | StoredReply
+    | SecretValue
+    | SignedUrl
+    | Nothing
+    | NotReady
+    | Denied
+    | Broken
+)
+CommitAnswer: TypeAlias = (
+    Committed | Already | Conflicted | Unmet | LeaseLost | Denied | Rejected | Broken
+)
+Answer: TypeAlias = (
+    Item
+    | Page
+    | ObjectRow
+    | ObjectPage
+    | StoredReply
+    | Nothing
+    | NotReady
+    | Denied
+    | Committed
+    | Already
+    | Conflicted
+    | Unmet
+    | LeaseLost
+    | Rejected
+    | Claims
+    | Failures
+    | Count
+    | TimelineRows
+    | Depths
+    | Configured
+    | State
+    | Swept
+    | ReleaseRows
+    | Done
+    | Broken
+)
+
+
+class Platform(Protocol):
+    """A place where state lives. `run` answers requests in order; writes of one call share a sync.
+
+    Requests of a function carry its name so that its grants are checked: (function, request);
+    the empty name is the engine's own and may do everything.
+    """
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Any]:
+        """Answer each request. What it says is durable when this returns."""
+        ...

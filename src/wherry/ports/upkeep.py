@@ -1,0 +1,93 @@
+"""What the engine asks of the store for itself: releases, indexes, sweeping, small values."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Configure(Struct, frozen=True, array_like=True, tag="configure"):
+    """Take over a release: its tables, indexes, queues and grants. Answered by `Configured`.
+
+    `blueprint` is its canonical JSON, `digest` its digest. New indexes of tables that hold items
+    are not ready until `Reindex` has filled them.
+    """
+
+    digest: str
+    blueprint: bytes
+    activate: bool
+
+
+class Configured(Struct, frozen=True, array_like=True, tag="configured"):
+    """`unready`: indexes that must be filled, as (table, index, items to go)."""
+
+    unready: list[tuple[str, str, int]]
+
+
+class Reindex(Struct, frozen=True, array_like=True, tag="reindex"):
+    """Fill up to `limit` items of an index. Answered by `Count` (0: done and ready)."""
+
+    table: str
+    index: str
+    limit: int
+
+
+class GetState(Struct, frozen=True, array_like=True, tag="getstate"):
+    """Read a small value of wherry's own (issuer keys, accounts). Answered by `State`/`Nothing`."""
+
+    key: str
+
+
+class PutState(Struct, frozen=True, array_like=True, tag="putstate"):
+    """Write one. Answered by `Count`: 0 where `if_absent` and one is there."""
+
+    key: str
+    value: bytes
+    if_absent: bool = False
+
+
+class State(Struct, frozen=True, array_like=True, tag="state"):
+    """A small value."""
+
+    value: bytes
+
+
+class Sweep(Struct, frozen=True, array_like=True, tag="sweep"):
+    """Remove a small batch of what has outlived its retention. Answered by `Swept`."""
+
+    limit: int
+
+
+class Swept(Struct, frozen=True, array_like=True, tag="swept"):
+    """How many rows went, and blobs that no object names any more (bucket, blob)."""
+
+    count: int
+    blobs: list[tuple[str, str]]
+
+
+class Releases(Struct, frozen=True, array_like=True, tag="releases"):
+    """List releases, newest first. Answered by `ReleaseRows`."""
+
+
+class ReleaseRow(Struct, frozen=True, array_like=True, tag="releaserow"):
+    """A release: digest, when it was activated, its blueprint."""
+
+    digest: str
+    activated_ms: int
+    blueprint: bytes
+
+
+class ReleaseRows(Struct, frozen=True, array_like=True, tag="releaserows"):
+    """Releases."""
+
+    rows: list[ReleaseRow]
+
+
+class Done(Struct, frozen=True, array_like=True, tag="done"):
+    """It is done."""
+
+
+class Broken(Struct, frozen=True, array_like=True, tag="broken"):
+    """The platform could not do it: `code` is that of an `errors.Passing`, `message` says why."""
+
+    code: str
+    message: str
