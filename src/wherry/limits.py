@@ -84,13 +84,28 @@ JWKS_BYTES = 150_000  # AWS HTTP API
 JWKS_TIMEOUT_S = 1.5  # AWS HTTP API
 JWKS_KEPT_S = 7_200  # AWS HTTP API
 JWKS_REFRESH_S = 60  # an unknown key ID fetches at most this often
+JWKS_RETRY_S = 2  # as long as there is no key at all (the issuer may still be starting)
 ACCESS_TOKEN_S = 3_600  # AWS Cognito default
 REFRESH_TOKEN_S = 30 * 86_400  # AWS Cognito default
 PASSWORD_MIN = 8  # NIST SP 800-63B
 PASSWORD_MAX_BYTES = 256
 LOGIN_FAILURES = 100  # NIST SP 800-63B: consecutive, per account
+LOGIN_FREE_FAILURES = 5  # typing errors: no delay yet
+LOGIN_DELAY_S = 1  # after the next failure; doubles with each one more
+LOGIN_DELAY_MAX_S = 900
+LOGIN_CLOSED_S = 86_400  # after LOGIN_FAILURES: one attempt in this time
+LOGIN_FORGOTTEN_S = 2 * 86_400  # failures this old no longer count
+DEVICE_S = 180 * 86_400  # a device where somebody logged in is known for this long
+ACCESS_TOKEN_MAX_S = 86_400  # AWS Cognito
+USERNAME_LENGTH = 128  # AWS Cognito
 PASSWORD_SLOTS = 2
 PASSWORD_QUEUE = 16
+PASSWORD_MEMORY_KIB = 19 * 1024  # OWASP: argon2id m=19 MiB t=2 p=1
+PASSWORD_PASSES = 2
+KEY_ID_LENGTH = 256
+RSA_MIN_BITS = 2_048  # NIST SP 800-131A
+RSA_MAX_BITS = 8_192  # a larger key costs milliseconds per token
+SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
 # --- What is kept, and for how long -----------------------------------------------------------
 IDEMPOTENCY_S = 86_400
