@@ -123,3 +123,21 @@ def prefix_end(prefix: bytes) -> bytes | None:
     """Return the least key above every key that begins with `prefix` (None: there is none)."""
     stripped = prefix.rstrip(b"\xff")
     return stripped[:-1] + bytes([stripped[-1] + 1]) if stripped else None
+
+
+def field_key(value: object, kind: str) -> bytes | None:
+    """Encode a field of an item's JSON for an index; None where the item is absent from it.
+
+    `kind` is "text", "number" or "moment": a date and time, whose text has many forms, is brought
+    to one, so that it sorts.
+    """
+    if value is None or isinstance(value, bool):
+        return None
+    if kind == "moment" and isinstance(value, str):
+        try:
+            return key_bytes(datetime.fromisoformat(value))
+        except ValueError:
+            return None
+    if kind == "number":
+        return key_bytes(value) if isinstance(value, int | float) else None
+    return key_bytes(value) if isinstance(value, str) else None

@@ -51,6 +51,7 @@ class TableSpec(Record, frozen=True):
     sort: str | None = None
     indexes: tuple[IndexSpec, ...] = ()
     expires: str | None = None
+    kinds: dict[str, Literal["text", "number", "moment"]] = {}  # of key, sort and index fields
     place: Place | None = None
 
 

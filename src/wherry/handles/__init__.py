@@ -1,0 +1,1 @@
+"""Handles: names of resources in a handler's hands, not connections to them."""

@@ -1,0 +1,293 @@
+"""Buckets: objects under keys. A put is staged at once and becomes visible in the commit."""
+
+from __future__ import annotations
+
+from typing import IO, TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from wherry import limits
+from wherry.blueprint.records import Grant
+from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Refused
+from wherry.handles.scope import Scope, scope_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from wherry.blueprint.records import Place
+    from wherry.handles.tables import Page
+    from wherry.ports import ObjectRow
+
+
+class UploadTicket(Struct, frozen=True):
+    """A presigned upload: send `method` to `url` with exactly these `headers` and the content."""
+
+    url: str
+    method: str
+    headers: dict[str, str]
+    key: str
+    expires_at_ms: int
+
+
+class ObjectInfo:
+    """What is known of an object without reading it."""
+
+    __slots__ = ("created_ms", "key", "media_type", "metadata", "sha256", "size_bytes")
+
+    def __init__(self, row: ObjectRow) -> None:
+        self.key = row.key
+        self.size_bytes = row.size_bytes
+        self.sha256 = row.sha256
+        self.media_type = row.media_type
+        self.metadata = row.metadata
+        self.created_ms = row.created_ms
+
+
+class StoredObject(ObjectInfo):
+    """An object to read: whole with `read()`, or in pieces by iterating. Its checksum is checked."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, row: ObjectRow, opener: Any) -> None:
+        super().__init__(row)
+        self._open = opener
+
+    def read(self) -> bytes:
+        """Return the whole content."""
+        return b"".join(self)
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._open() as reader:
+            yield from reader
+
+
+class Bucket:
+    """A bucket of objects."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        max_bytes: int = limits.OBJECT_BYTES,
+        media_types: tuple[str, ...] = (),
+        place: Place | None = None,
+    ) -> None:
+        self.name = name
+        self.max_bytes = max_bytes
+        self.media_types = media_types
+        self.place = place
+        self.read = Grant(kind="bucket", resource=name, action="read")
+        self.create = Grant(kind="bucket", resource=name, action="create")
+        self.write = Grant(kind="bucket", resource=name, action="write")
+        self.delete = _Deleter(self)
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.name!r})"
+
+    def put(
+        self,
+        key: str,
+        content: bytes | IO[bytes] | Iterable[bytes],
+        *,
+        media_type: str = "application/octet-stream",
+        metadata: Mapping[str, str] | None = None,
+        if_absent: bool = False,
+    ) -> ObjectInfo:
+        """Stage content durably; it is seen under `key` when the run commits.
+
+        With the grant `create` only, an object that is there is not replaced (409).
+        """
+        from wherry.effects import PutObject
+        from wherry.ports import ObjectRow
+
+        scope = self._scope("create", "write")
+        only_new = if_absent or not self._may(scope, "write")
+        self._check(key, media_type, metadata)
+        scope.charge(len(key))
+        blob = f"{scope.invocation.number:016x}{scope.next_use():04x}"
+        with scope.link.stage(self.name, blob) as writer:
+            for piece in _pieces(content):
+                writer.write(piece)
+            ref = writer.seal()
+        if ref.size_bytes > self.max_bytes:
+            raise BoundExceeded(f"{self.name}/{key} has {ref.size_bytes} bytes: {self.max_bytes}.")
+        effect = PutObject(
+            self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
+            dict(metadata or {}), only_new,
+        )  # fmt: skip
+        scope.objects[self.name, key] = effect
+        scope.marks.append(f"put {self.name}/{key} ({ref.size_bytes} bytes)")
+        now_ms = scope.invocation.started_ms
+        return ObjectInfo(
+            ObjectRow(self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
+                      dict(metadata or {}), now_ms)
+        )  # fmt: skip
+
+    def get(self, key: str) -> StoredObject | None:
+        """Return the object under `key`, or None. This run's own put is read back."""
+        scope = self._scope("read")
+        row = self._row(scope, key)
+        if row is None:
+            return None
+        return StoredObject(row, lambda: scope.link.open_blob(self.name, row))
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return what is known of the object under `key`, or None."""
+        row = self._row(self._scope("read"), key)
+        return None if row is None else ObjectInfo(row)
+
+    def list(
+        self, prefix: str = "", *, limit: int = limits.LIST_LIMIT, cursor: str | None = None
+    ) -> Page[ObjectInfo]:
+        """Return objects whose key begins with `prefix`, in key order; committed ones only."""
+        from wherry.handles.cursors import read_cursor, write_cursor
+        from wherry.handles.tables import Page
+        from wherry.ports import ListObjects
+
+        scope = self._scope("read")
+        if not 1 <= limit <= limits.LIST_LIMIT:
+            raise Refused(f"limit={limit} is not in 1..{limits.LIST_LIMIT}.")
+        bound = ("list", self.name, prefix)
+        after = read_cursor(cursor, bound)
+        page = scope.ask(
+            ListObjects(self.name, prefix, limit, None if after is None else after.decode())
+        )
+        scope.marks.append(f"list {self.name}/{prefix} ({len(page.rows)})")
+        after_key = None if page.after is None else page.after.encode()
+        return Page([ObjectInfo(row) for row in page.rows], write_cursor(after_key, bound))
+
+    def presign_upload(
+        self,
+        key: str,
+        *,
+        size_bytes: int,
+        media_type: str = "application/octet-stream",
+        sha256: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        expires_s: int = limits.PRESIGN_S,
+    ) -> UploadTicket:
+        """Return a ticket to upload exactly this content under exactly this key, until it expires.
+
+        Method, key, size, type, metadata and expiry are signed, the checksum too where it is given
+        (64 hexadecimal digits). With the grant `create` only, an object that is there stays.
+        """
+        from base64 import b64encode
+
+        scope = self._scope("create", "write")
+        self._check(key, media_type, metadata)
+        if not 0 <= size_bytes <= self.max_bytes:
+            raise BadRequest(f"{size_bytes} bytes: {self.name} takes 0 to {self.max_bytes}.")
+        headers = {"content-length": str(size_bytes), "content-type": media_type}
+        if sha256 is not None:
+            try:
+                headers["x-amz-checksum-sha256"] = b64encode(bytes.fromhex(sha256)).decode()
+            except ValueError:
+                raise BadRequest("sha256 is not 64 hexadecimal digits.") from None
+        if not self._may(scope, "write"):
+            headers["if-none-match"] = "*"
+        headers |= {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
+        signed = self._sign(scope, "PUT", key, headers, {}, expires_s)
+        return UploadTicket(signed.url, "PUT", signed.headers, key, signed.expires_at_ms)
+
+    def presign_download(
+        self, key: str, *, expires_s: int = limits.PRESIGN_S, filename: str | None = None
+    ) -> str:
+        """Return a URL from which the object can be read until it expires."""
+        scope = self._scope("read")
+        self._check(key, "", None)
+        query = {}
+        if filename is not None:
+            from urllib.parse import quote
+
+            query["response-content-disposition"] = (
+                f"attachment; filename*=UTF-8''{quote(filename)}"
+            )
+        url: str = self._sign(scope, "GET", key, {}, query, expires_s).url
+        return url
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _sign(
+        self,
+        scope: Scope,
+        method: str,
+        key: str,
+        headers: dict[str, str],
+        query: dict[str, str],
+        expires_s: int,
+    ) -> Any:
+        from wherry.ports import SignUrl
+
+        if not 1 <= expires_s <= limits.PRESIGN_MAX_S:
+            raise Refused(f"expires_s={expires_s} is not in 1..{limits.PRESIGN_MAX_S}.")
+        return scope.ask(SignUrl(self.name, key, method, headers, query, expires_s))
+
+    def _may(self, scope: Scope, action: str) -> bool:
+        return scope.grants is None or (self.name, action) in scope.grants
+
+    def _scope(self, *actions: str) -> Scope:
+        scope = scope_for(f"The bucket {self.name!r}")
+        if not any(self._may(scope, action) for action in actions):
+            raise GrantMissing(scope.function, self.name, actions[0])
+        return scope
+
+    def _check(self, key: str, media_type: str, metadata: Mapping[str, str] | None) -> None:
+        from wherry.names import check_key
+
+        check_key(key)
+        if self.media_types and media_type and media_type not in self.media_types:
+            raise BadRequest(
+                f"{media_type} is not taken by {self.name}: {', '.join(self.media_types)}."
+            )
+        size = sum(len(name) + len(value) for name, value in (metadata or {}).items())
+        if size > limits.OBJECT_METADATA_BYTES:
+            raise BadRequest(f"The metadata has {size} bytes: {limits.OBJECT_METADATA_BYTES}.")
+
+    def _row(self, scope: Scope, key: str) -> ObjectRow | None:
+        from wherry.effects import DeleteObject, PutObject
+        from wherry.ports import GetObject, ObjectRow
+
+        self._check(key, "", None)
+        match scope.objects.get((self.name, key)):
+            case PutObject() as put:
+                return ObjectRow(
+                    put.bucket, put.key, put.blob, put.size_bytes, put.sha256, put.media_type,
+                    put.metadata, scope.invocation.started_ms,
+                )  # fmt: skip
+            case DeleteObject():
+                return None
+            case None:
+                answer = scope.ask(GetObject(self.name, key))
+                found = isinstance(answer, ObjectRow)
+                scope.marks.append(f"read {self.name}/{key}" + ("" if found else " (absent)"))
+                return answer if found else None
+
+
+class _Deleter:
+    """`assets.delete`: called, it deletes; among `grants=[...]`, it is the grant to delete."""
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self.grant = Grant(kind="bucket", resource=bucket.name, action="delete")
+
+    def __call__(self, key: str) -> None:
+        """Remove an object at the commit. Removing one that is not there is no error."""
+        from wherry.effects import DeleteObject
+
+        bucket = self._bucket
+        scope = bucket._scope("delete", "write")
+        bucket._check(key, "", None)
+        scope.charge(len(key))
+        scope.objects[bucket.name, key] = DeleteObject(bucket.name, key)
+        scope.marks.append(f"delete {bucket.name}/{key}")
+
+
+def _pieces(content: bytes | IO[bytes] | Iterable[bytes]) -> Iterable[bytes]:
+    if isinstance(content, bytes | bytearray | memoryview):
+        return (bytes(content),)
+    if isinstance(content, str):
+        raise TypeError("content is text; encode it: text.encode()")
+    read = getattr(content, "read", None)
+    if read is not None:
+        return iter(lambda: read(256 * 1024), b"")
+    return content  # type: ignore[return-value]

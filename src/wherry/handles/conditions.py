@@ -1,0 +1,132 @@
+"""Conditions and sort-key ranges, as a handler writes them.
+
+orders.update(order_id, status="paid", when=field("status") == "open")
+orders.query(customer, index="by_customer", sort=begins_with("2026-11"))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wherry.codec import key_bytes, prefix_end
+
+if TYPE_CHECKING:
+    from wherry.effects import Condition
+
+
+class field:
+    """A field of the stored item, to compare: `field("total") >= 100`, `field("note").exists()`.
+
+    Combine with `all_of`, `any_of` and `negate`. A missing field stands in no relation.
+    """
+
+    __slots__ = ("name",)
+    __hash__ = None  # type: ignore[assignment]
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def _compare(self, relation: Any, value: Any) -> Condition:
+        from enum import Enum
+
+        from wherry.effects import Compare
+
+        return Compare(self.name, relation, value.value if isinstance(value, Enum) else value)
+
+    def __eq__(self, value: object) -> Condition:  # type: ignore[override]
+        return self._compare("==", value)
+
+    def __ne__(self, value: object) -> Condition:  # type: ignore[override]
+        return self._compare("!=", value)
+
+    def __lt__(self, value: object) -> Condition:
+        return self._compare("<", value)
+
+    def __le__(self, value: object) -> Condition:
+        return self._compare("<=", value)
+
+    def __gt__(self, value: object) -> Condition:
+        return self._compare(">", value)
+
+    def __ge__(self, value: object) -> Condition:
+        return self._compare(">=", value)
+
+    def begins_with(self, text: str) -> Condition:
+        """The field is text that begins with `text`."""
+        return self._compare("begins_with", text)
+
+    def contains(self, value: object) -> Condition:
+        """The field is text with this part, or a list with this element."""
+        return self._compare("contains", value)
+
+    def exists(self) -> Condition:
+        """The field is there and not null."""
+        from wherry.effects import HasField
+
+        return HasField(self.name)
+
+
+def all_of(*parts: Condition) -> Condition:
+    """Every part holds."""
+    from wherry.effects import AllOf
+
+    return AllOf(parts)
+
+
+def any_of(*parts: Condition) -> Condition:
+    """At least one part holds."""
+    from wherry.effects import AnyOf
+
+    return AnyOf(parts)
+
+
+def negate(part: Condition) -> Condition:
+    """The part does not hold."""
+    from wherry.effects import Negation
+
+    return Negation(part)
+
+
+class SortRange:
+    """A range of sort keys: `low` inclusive, `high` exclusive, None for open."""
+
+    __slots__ = ("high", "low")
+
+    def __init__(self, low: bytes | None, high: bytes | None) -> None:
+        self.low, self.high = low, high
+
+
+def begins_with(text: str) -> SortRange:
+    """Sort keys that are text beginning with `text`."""
+    low = key_bytes(text)
+    return SortRange(low, prefix_end(low))
+
+
+def between(low: object, high: object) -> SortRange:
+    """Sort keys from `low` to `high`, both included."""
+    return SortRange(key_bytes(low), key_bytes(high) + b"\0")
+
+
+def exactly(value: object) -> SortRange:
+    """The one sort key `value`."""
+    return between(value, value)
+
+
+def at_least(value: object) -> SortRange:
+    """Sort keys from `value` on."""
+    return SortRange(key_bytes(value), None)
+
+
+def above(value: object) -> SortRange:
+    """Sort keys after `value`."""
+    return SortRange(key_bytes(value) + b"\0", None)
+
+
+def at_most(value: object) -> SortRange:
+    """Sort keys up to `value`."""
+    return SortRange(None, key_bytes(value) + b"\0")
+
+
+def below(value: object) -> SortRange:
+    """Sort keys before `value`."""
+    return SortRange(None, key_bytes(value))

@@ -1,0 +1,138 @@
+"""What a handler may know of its own run, and what it takes instead of clock and dice.
+
+`now()` and `new_id()` are the same on every attempt, so that a repeated run sends the same bytes
+to the outside world.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wherry import limits
+from wherry.codec import digest
+from wherry.handles.ids import derived_id
+from wherry.handles.scope import Scope, scope_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.handles.logs import Log
+
+T = TypeVar("T")
+
+
+class Room:
+    """What one commit still takes."""
+
+    __slots__ = ("bytes", "effects")
+
+    def __init__(self, effects: int, size_bytes: int) -> None:
+        self.effects, self.bytes = effects, size_bytes
+
+
+class Current:
+    """The present run."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self._scope.function
+
+    @property
+    def request_id(self) -> str:
+        """The ID of this request or message delivery; new on every attempt of a message."""
+        return self._scope.invocation.request_id
+
+    @property
+    def correlation_id(self) -> str:
+        """The ID that joins a request with everything that followed it."""
+        return self._scope.invocation.correlation_id
+
+    @property
+    def traceparent(self) -> str:
+        """The W3C trace context to pass on to outside services."""
+        return self._scope.invocation.traceparent
+
+    @property
+    def attempt(self) -> int:
+        """1 for the first attempt."""
+        return self._scope.invocation.attempt
+
+    @property
+    def deadline(self) -> datetime:
+        """When this run is killed, UTC."""
+        return datetime.fromtimestamp(self._scope.invocation.deadline_ms / 1000, UTC)
+
+    @property
+    def log(self) -> Log:
+        """The logger, whose lines carry the correlation ID."""
+        from wherry.handles.logs import log
+
+        return log
+
+    def remaining_s(self) -> float:
+        """Seconds until this run is killed."""
+        scope = self._scope
+        return max(0.0, (scope.invocation.deadline_ms - scope.clock.now_ms()) / 1000)
+
+    def key(self, name: str) -> str:
+        """Return a key for one outside call: the same on every attempt, here and on AWS.
+
+        Pass it as the idempotency key of the outside service: `current().key("charge")`.
+        """
+        return digest("outside", self._scope.invocation.key, name)
+
+    def room(self) -> Room:
+        """Return what this run's commit still takes."""
+        scope = self._scope
+        used = len(scope.pending) + len(scope.objects) + len(scope.sends)
+        return Room(limits.COMMIT_EFFECTS - used, limits.COMMIT_BYTES - scope.bytes_written)
+
+
+def current() -> Current:
+    """Return the present run. Raises `Refused` outside of a handler."""
+    return Current(scope_for("current()"))
+
+
+def new_id() -> str:
+    """Return a new ID (UUID version 7 form), the same when the run is repeated."""
+    scope = scope_for("new_id()")
+    invocation = scope.invocation
+    return derived_id(invocation.key, f"id {scope.next_use()}", invocation.started_ms)
+
+
+def now() -> datetime:
+    """Return the moment at which the first attempt of this run started, UTC."""
+    return datetime.fromtimestamp(scope_for("now()").invocation.started_ms / 1000, UTC)
+
+
+def outside(name: str, call: Callable[[str], T]) -> T:
+    """Call an outside service with a key that is the same on every attempt; return its result.
+
+    A run that is repeated because it lost a version conflict gets the kept result: the service is
+    called once for that attempt.
+    """
+    scope = scope_for("outside()")
+    kept = _kept_for(scope)
+    if name not in kept:
+        kept[name] = call(digest("outside", scope.invocation.key, name))
+    result: T = kept[name]
+    return result
+
+
+_kept: tuple[str, int, dict[str, Any]] = ("", 0, {})
+
+
+def _kept_for(scope: Scope) -> dict[str, Any]:
+    """Return the results kept for this attempt; those of the attempt before are dropped."""
+    global _kept
+    attempt = (scope.invocation.key, scope.invocation.attempt)
+    if _kept[:2] != attempt:
+        _kept = (*attempt, {})
+    return _kept[2]

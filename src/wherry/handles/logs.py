@@ -1,0 +1,134 @@
+"""Log lines: one JSON object a line, with the keys of Powertools for AWS Lambda.
+
+A line is written at once, so that it survives a handler that hangs or is killed.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.codec import to_json
+from wherry.handles.scope import maybe_scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_hidden: set[str] = set()
+_service = "wherry"
+
+
+def _to_stdout(line: bytes) -> None:
+    os.write(1, line)
+
+
+_write: Callable[[bytes], Any] = _to_stdout
+
+
+def send_lines_to(write: Callable[[bytes], Any] | None, service: str) -> None:
+    """Say where lines go (None: standard output) and which app they are of."""
+    global _write, _service
+    _write, _service = write or _to_stdout, service
+
+
+def mask(value: str) -> None:
+    """Replace `value` by *** in all lines from now on. Text below 4 characters is not masked."""
+    if len(value) >= 4:
+        _hidden.add(value)
+        _hidden.add(to_json(value).decode()[1:-1])  # as it stands escaped inside a JSON line
+
+
+def render(level: str, message: str, fields: dict[str, Any], now_ms: int, location: str) -> bytes:
+    """Return one line, ended by a newline, at most `limits.LOG_LINE_BYTES` long."""
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
+    record: dict[str, Any] = {
+        "level": level,
+        "timestamp": moment.replace("+00:00", "Z"),
+        "message": message,
+        "location": location,
+        "service": _service,
+    }
+    scope = maybe_scope()
+    if scope is not None:
+        invocation = scope.invocation
+        record["function_name"] = scope.function
+        record["function_request_id"] = invocation.request_id
+        record["correlation_id"] = invocation.correlation_id
+        record["xray_trace_id"] = invocation.traceparent[3:35]
+        record["cold_start"] = scope.cold
+        if invocation.attempt > 1:
+            record["attempt"] = invocation.attempt
+    for name, value in fields.items():
+        record[name if name not in record else f"{name}_"] = value
+    return finish(record)
+
+
+def finish(record: dict[str, Any]) -> bytes:
+    """Encode a record: what has no JSON form is shown as text, secrets masked, length bounded."""
+    try:
+        line = to_json(record)
+    except (TypeError, ValueError, RecursionError):
+        line = to_json({name: _plain(value) for name, value in record.items()})
+    if _hidden:
+        text = line.decode()
+        for secret in sorted(_hidden, key=len, reverse=True):
+            text = text.replace(secret, "***")
+        line = text.encode()
+    if len(line) > limits.LOG_LINE_BYTES:
+        short = {name: _plain(value)[:512] for name, value in record.items()}
+        short["truncated_bytes"] = str(len(line))
+        line = to_json(short)[: limits.LOG_LINE_BYTES]
+    return line + b"\n"
+
+
+def _plain(value: Any) -> str:
+    try:
+        text = value if isinstance(value, str) else repr(value)
+    except Exception:
+        text = f"<{type(value).__name__}>"
+    return text.encode("utf-8", "replace").decode()
+
+
+class Log:
+    """The logger of a handler: `log.info("order created", order_id=order.order_id)`."""
+
+    def debug(self, message: str, **fields: Any) -> None:
+        """Write a line of level DEBUG."""
+        _emit("DEBUG", message, fields)
+
+    def info(self, message: str, **fields: Any) -> None:
+        """Write a line of level INFO."""
+        _emit("INFO", message, fields)
+
+    def warning(self, message: str, **fields: Any) -> None:
+        """Write a line of level WARNING."""
+        _emit("WARNING", message, fields)
+
+    def error(self, message: str, **fields: Any) -> None:
+        """Write a line of level ERROR."""
+        _emit("ERROR", message, fields)
+
+    def exception(self, message: str, **fields: Any) -> None:
+        """Write a line of level ERROR with the exception that is being handled."""
+        import traceback
+
+        _emit("ERROR", message, {**fields, "exception": traceback.format_exc()})
+
+
+def _emit(level: str, message: str, fields: dict[str, Any]) -> None:
+    scope = maybe_scope()
+    if scope is None:
+        from wherry.world import SystemClock
+
+        now_ms = SystemClock().now_ms()
+    else:
+        now_ms = scope.clock.now_ms()
+    frame = sys._getframe(2)
+    location = f"{frame.f_code.co_name}:{frame.f_lineno}"
+    _write(render(level, str(message), fields, now_ms, location))
+
+
+log = Log()

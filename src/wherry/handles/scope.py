@@ -1,0 +1,244 @@
+"""The scope of one run: what was read, and what is to be written when the handler returns.
+
+Handles record here; nothing of it reaches the store before the commit.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Protocol
+
+from wherry import limits
+from wherry.codec import key_text
+from wherry.errors import (
+    BoundExceeded,
+    Forbidden,
+    GrantMissing,
+    Passing,
+    Refused,
+    StoreFull,
+    Unavailable,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from wherry.effects import (
+        DeleteItem,
+        DeleteObject,
+        Effect,
+        Guard,
+        PutItem,
+        PutObject,
+        SendMessage,
+        UpdateItem,
+    )
+    from wherry.invocation import Invocation
+    from wherry.ports import CommitAnswer, Read, ReadAnswer
+    from wherry.world import Clock
+
+    Write = PutItem | UpdateItem | DeleteItem
+    ItemKey = tuple[str, bytes, bytes]
+    Policy = Callable[[Any, Any], Any]
+
+
+class Link(Protocol):
+    """What a run can ask of its platform while it runs."""
+
+    def ask(self, request: Read) -> ReadAnswer:
+        """Answer a read."""
+        ...
+
+    def commit_step(
+        self,
+        key: str,
+        fingerprint: str,
+        value: bytes,
+        effects: list[Effect],
+        guards: list[Guard],
+        marks: list[str],
+    ) -> CommitAnswer:
+        """Commit a named step with its value."""
+        ...
+
+    def stage(self, bucket: str, blob: str) -> Any:
+        """Open a writer of a blob (`platforms.files`)."""
+        ...
+
+    def open_blob(self, bucket: str, row: Any) -> Any:
+        """Open a reader of an object's blob."""
+        ...
+
+
+class Scope:
+    """One run. `grants` are ("orders", "write") pairs; None means that all is allowed."""
+
+    __slots__ = (
+        "bytes_written",
+        "caller",
+        "clock",
+        "cold",
+        "effects_made",
+        "function",
+        "grants",
+        "guard_all",
+        "guarded",
+        "invocation",
+        "link",
+        "marks",
+        "objects",
+        "pending",
+        "policies",
+        "seen",
+        "sends",
+        "step_uses",
+        "uses",
+    )
+
+    def __init__(
+        self,
+        invocation: Invocation,
+        link: Link,
+        clock: Clock,
+        *,
+        grants: frozenset[tuple[str, str]] | None = None,
+        policies: Mapping[str, Sequence[Policy]] | None = None,
+        guard_all: bool = False,
+        cold: bool = False,
+    ) -> None:
+        self.invocation = invocation
+        self.function = invocation.function
+        self.link = link
+        self.clock = clock
+        self.grants = grants
+        self.policies = policies or {}
+        self.caller: Any = None
+        self.guard_all = guard_all
+        self.cold = cold
+        self.pending: dict[ItemKey, Write] = {}
+        self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
+        self.sends: list[SendMessage] = []
+        self.seen: dict[ItemKey, int] = {}
+        self.guarded: set[ItemKey] = set()
+        self.marks: list[str] = []
+        self.uses = 0
+        self.effects_made = 0
+        self.step_uses: dict[str, int] = {}
+        self.bytes_written = 0
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def require(self, resource: str, action: str) -> None:
+        """Refuse what the function has no grant for, with the line to add."""
+        if self.grants is not None and (resource, action) not in self.grants:
+            raise GrantMissing(self.function, resource, action)
+
+    def ask(self, request: Read) -> Any:
+        """Ask the platform; turn its refusals into errors."""
+        from wherry.ports import Broken, Denied, NotReady
+
+        answer = self.link.ask(request)
+        match answer:
+            case Denied(resource=resource, action=action):
+                raise GrantMissing(self.function, resource, action)
+            case NotReady(table=table, index=index):
+                raise Unavailable(
+                    f"The index {index!r} of {table!r} is being filled.",
+                    advice=f"Run `wherry tables reindex {table}`, then query it.",
+                )
+            case Broken(code=code, message=message):
+                raise (StoreFull if code == StoreFull.code else Passing)(message)
+            case _:
+                return answer
+
+    # -- reading and writing keys -------------------------------------------------------------------
+
+    def saw(self, key: ItemKey, version: int, guard: bool) -> None:
+        """Remember the version that a key had when it was first read (0: absent)."""
+        self.seen.setdefault(key, version)
+        if guard or self.guard_all:
+            self.guarded.add(key)
+
+    def charge(self, size_bytes: int, count: int = 1) -> None:
+        """Count an effect against the bounds of a commit.
+
+        Raises:
+            BoundExceeded: Where the commit would pass `limits.COMMIT_EFFECTS` or `COMMIT_BYTES`.
+        """
+        self.bytes_written += size_bytes
+        total = len(self.pending) + len(self.objects) + len(self.sends) + count
+        if total > limits.COMMIT_EFFECTS or self.bytes_written > limits.COMMIT_BYTES:
+            raise BoundExceeded(
+                f"One commit takes {limits.COMMIT_EFFECTS} effects on distinct keys and "
+                f"{limits.COMMIT_BYTES} bytes; this one has {total} and {self.bytes_written}.",
+                advice="Do it in chunks, each a named step: app.atomic('chunk', f, part).",
+            )
+
+    def next_use(self) -> int:
+        """Return a number that is the same when the run is repeated."""
+        self.uses += 1
+        return self.uses
+
+    def authorize(self, table: str, item: Any) -> None:
+        """Hold the app's policies for the items of a table against the caller."""
+        if self.caller is None:
+            return
+        for policy in self.policies.get(table, ()):
+            if policy(self.caller, item) is False:
+                name = getattr(policy, "__name__", "policy").replace("_", " ")
+                raise Forbidden(f"Not allowed by the policy: {name}.")
+
+    # -- the outcome --------------------------------------------------------------------------------
+
+    def effects(self) -> list[Effect]:
+        """Return everything recorded, in one list."""
+        return [*self.pending.values(), *self.objects.values(), *self.sends]
+
+    def guards(self) -> list[Guard]:
+        """Return the versions to check: of keys that were read and are written, or guarded."""
+        from wherry.effects import Guard
+
+        seen = self.seen
+        return [
+            Guard(key[0], key[1], key[2], version)
+            for key, version in seen.items()
+            if key in self.pending or key in self.guarded
+        ]
+
+
+_scope: ContextVar[Scope | None] = ContextVar("wherry_scope", default=None)
+
+
+def enter(scope: Scope | None) -> Any:
+    """Make `scope` the one that handles record in; returns a token for `leave`."""
+    return _scope.set(scope)
+
+
+def leave(token: Any) -> None:
+    """Undo `enter`."""
+    _scope.reset(token)
+
+
+def scope_for(what: str) -> Scope:
+    """Return the scope of the present run.
+
+    Raises:
+        Refused: Outside of a handler.
+    """
+    scope = _scope.get()
+    if scope is None:
+        raise Refused(
+            f"{what} was used outside of a handler.",
+            advice="In a test, use wherry.testing: `with running(app) as backend: ...`.",
+        )
+    return scope
+
+
+def maybe_scope() -> Scope | None:
+    """Return the scope of the present run, or None."""
+    return _scope.get()
+
+
+def show_key(table: str, pk: bytes, sk: bytes) -> str:
+    """Show a table's key to a person."""
+    return f"{table}/{key_text(pk)}" + (f"/{key_text(sk)}" if sk else "")

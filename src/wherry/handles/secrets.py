@@ -1,0 +1,44 @@
+"""Secrets: read when they are used, never logged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wherry.blueprint.records import Grant
+from wherry.errors import Refused
+from wherry.handles.logs import mask
+from wherry.handles.scope import scope_for
+
+if TYPE_CHECKING:
+    from wherry.blueprint.records import Place
+
+
+class Secret:
+    """A secret value: on one machine from a 0600 file or the environment of the engine."""
+
+    def __init__(self, *, name: str, place: Place | None = None) -> None:
+        self.name = name
+        self.place = place
+        self.read = Grant(kind="secret", resource=name, action="read")
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def get(self) -> str:
+        """Return the value. From now on it is masked in this process's log lines.
+
+        Raises:
+            Refused: Where it is set nowhere; the message says where it may be set.
+        """
+        from wherry.ports import GetSecret, SecretValue
+
+        scope = scope_for(f"The secret {self.name!r}")
+        scope.require(self.name, "read")
+        answer = scope.ask(GetSecret(self.name))
+        if not isinstance(answer, SecretValue):
+            raise Refused(
+                f"The secret {self.name!r} is not set.",
+                advice=f"Write it to DATA/secrets/{self.name} with mode 0600.",
+            )
+        mask(answer.value)
+        return answer.value

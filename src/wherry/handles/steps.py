@@ -1,0 +1,117 @@
+"""Named steps: effects that commit at once, with their value, before the run goes on.
+
+    held = app.atomic("reserve", reserve_stock, sku)
+
+Every later run of the same invocation returns the stored value without running the step.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+from wherry import limits
+from wherry.codec import digest
+from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
+from wherry.handles.scope import Scope, enter, leave, scope_for
+from wherry.handles.shapes import Shape, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `step` and commit its effects at once, together with its return value.
+
+    The value is stored under (invocation key, name, n-th use); a later run of this invocation gets
+    it back and is refused where it asks with other arguments. The step sees what is committed, not
+    the pending writes around it.
+
+    Raises:
+        ConditionFailed: A condition of the step did not hold; nothing of it was applied.
+        Refused: Other arguments than in the run before, or a step inside a step.
+    """
+    from wherry.ports import GetReply, StoredReply
+
+    outer = scope_for("app.atomic()")
+    if "#" in outer.invocation.key:
+        raise Refused("A named step cannot be inside another named step.")
+    use = outer.step_uses.get(name, 0) + 1
+    outer.step_uses[name] = use
+    key = f"{outer.invocation.key}#{name}#{use}"
+    asked = digest(to_json([args, kwargs]))
+    shape: Shape[T] = Shape(_result_type(step))
+    stored = outer.ask(GetReply(key))
+    if isinstance(stored, StoredReply):
+        return _replay(stored, name, asked, shape)
+    for _ in range(limits.CONFLICT_RERUNS + 1):
+        inner = _inner_scope(outer, key)
+        token = enter(inner)
+        try:
+            value = to_json(step(*args, **kwargs))
+        finally:
+            leave(token)
+        found = _commit(inner, key, asked, value)
+        outer.marks.append(f"step {name}")
+        if found is not None:
+            return _replay(found, name, asked, shape)
+    raise Passing(f"The step {name!r} lost {limits.CONFLICT_RERUNS + 1} conflicts in a row.")
+
+
+def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
+    """Commit; return what is stored under the key, or None where a conflict was lost."""
+    from wherry.ports import Already, Committed, Conflicted, Denied, Rejected, StoredReply, Unmet
+
+    answer = inner.link.commit_step(key, asked, value, inner.effects(), inner.guards(), inner.marks)
+    match answer:
+        case Committed():
+            return StoredReply(asked, value)
+        case Already(stored=stored) if stored is not None:
+            return stored
+        case Conflicted():
+            return None
+        case Unmet(table=table, key=item):
+            raise ConditionFailed(table, item)
+        case Denied(resource=resource, action=action):
+            raise GrantMissing(inner.function, resource, action)
+        case Rejected(message=message):
+            raise BoundExceeded(message)
+        case _:
+            raise Passing(f"The step could not be committed: {answer!r}")
+
+
+def _replay(stored: Any, name: str, asked: str, shape: Shape[T]) -> T:
+    if stored.fingerprint != asked:
+        raise Refused(
+            f"The step {name!r} is asked again with other arguments than in an earlier run.",
+            advice="Its arguments must be the same on every run: use now(), new_id(), not clocks.",
+        )
+    return shape.decode(stored.body)
+
+
+def _inner_scope(outer: Scope, key: str) -> Scope:
+    import msgspec
+
+    invocation = msgspec.structs.replace(outer.invocation, key=key)
+    inner = Scope(
+        invocation,
+        outer.link,
+        outer.clock,
+        grants=outer.grants,
+        policies=outer.policies,
+        guard_all=outer.guard_all,
+        cold=outer.cold,
+    )
+    inner.caller = outer.caller
+    return inner
+
+
+def _result_type(step: Any) -> Any:
+    from typing import get_type_hints
+
+    try:
+        return get_type_hints(step).get("return", Any)
+    except Exception:
+        return Any

@@ -1,0 +1,305 @@
+"""Tables: typed items under a key. Reads happen at once, writes are recorded for the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from wherry import limits
+from wherry.blueprint.records import Grant
+from wherry.codec import from_json, key_bytes
+from wherry.errors import BadRequest, BoundExceeded, Refused
+from wherry.handles.folding import apply_update, fold
+from wherry.handles.scope import Scope, scope_for, show_key
+from wherry.handles.shapes import Shape
+from wherry.handles.shapes import to_json as encode_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from wherry.blueprint.records import Place
+    from wherry.effects import Condition
+    from wherry.handles.conditions import SortRange
+
+T = TypeVar("T")
+
+
+class Page(Generic[T]):
+    """Some items in order; `cursor` continues where more follow, else it is None."""
+
+    __slots__ = ("cursor", "items")
+
+    def __init__(self, items: list[T], cursor: str | None) -> None:
+        self.items, self.cursor = items, cursor
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Table(Generic[T]):
+    """A table of items of one type.
+
+    Args:
+        item_type: A `Struct`, dataclass or Pydantic model.
+        key: The field that is the partition key.
+        sort: The field that orders the items of a partition.
+        indexes: Further ways to query: `{"by_status": ("status", "created_at")}`.
+        expires: The field with the moment from which an item is never read again.
+    """
+
+    def __init__(
+        self,
+        item_type: type[T],
+        *,
+        name: str,
+        key: str,
+        sort: str | None = None,
+        indexes: Mapping[str, str | Sequence[str]] | None = None,
+        expires: str | None = None,
+        place: Place | None = None,
+    ) -> None:
+        self.item_type = item_type
+        self.name = name
+        self.key = key
+        self.sort = sort
+        self.indexes: dict[str, tuple[str, ...]] = {
+            index: (fields,) if isinstance(fields, str) else tuple(fields)
+            for index, fields in (indexes or {}).items()
+        }
+        self.expires = expires
+        self.place = place
+        self.read = Grant(kind="table", resource=name, action="read")
+        self.write = Grant(kind="table", resource=name, action="write")
+        self._shape = Shape(item_type)
+
+    def __repr__(self) -> str:
+        return f"Table({self.name!r})"
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    def get(self, *key: Any, guard: bool = False) -> T | None:
+        """Return the item under this key, or None. Strongly consistent.
+
+        What was read, found or absent, is checked when this run writes the key; with `guard` the
+        commit checks it in any case.
+        """
+        scope = self._scope("read")
+        pk, sk = self._key_bytes(key)
+        body = self._current(scope, pk, sk, guard)
+        if body is None:
+            return None
+        item = self._shape.decode(body)
+        scope.authorize(self.name, item)
+        return item
+
+    def query(
+        self,
+        key: Any,
+        *,
+        index: str | None = None,
+        sort: SortRange | None = None,
+        limit: int = limits.QUERY_LIMIT,
+        descending: bool = False,
+        cursor: str | None = None,
+        committed: bool = False,
+    ) -> Page[T]:
+        """Return the items of a partition (or of an index's) in order of their sort key.
+
+        Args:
+            sort: `begins_with("2026-")`, `between(a, b)`, `at_least(a)` ...
+            limit: 1 to 1,000 items.
+            cursor: That of the page before.
+            committed: Read what is committed although this run has writes of its own pending.
+        """
+        from wherry.handles.cursors import read_cursor, write_cursor
+        from wherry.ports import QueryItems
+
+        scope = self._scope("read")
+        if not committed and any(found[0] == self.name for found in scope.pending):
+            raise Refused(
+                f"This run has pending writes on {self.name!r}, which a query does not see.",
+                advice="Query first, or say committed=True.",
+            )
+        if index is not None and index not in self.indexes:
+            raise Refused(f"The table {self.name!r} has no index {index!r}.")
+        if not 1 <= limit <= limits.QUERY_LIMIT_MAX:
+            raise Refused(f"limit={limit} is not in 1..{limits.QUERY_LIMIT_MAX}.")
+        pk = self._one(key, limits.PARTITION_KEY_BYTES)
+        low, high = (sort.low, sort.high) if sort else (None, None)
+        bound = (self.name, index or "", pk, low or b"", high or b"", descending)
+        page = scope.ask(
+            QueryItems(
+                self.name, index, pk, low, high, limit, descending, read_cursor(cursor, bound)
+            )
+        )
+        items: list[T] = []
+        for row in page.rows:
+            scope.saw((self.name, row.pk, row.sk), row.version, guard=False)
+            item = self._shape.decode(row.body)
+            scope.authorize(self.name, item)
+            items.append(item)
+        scope.marks.append(f"query {index or self.name} {key} ({len(items)})")
+        return Page(items, write_cursor(page.after, bound))
+
+    # -- writing ---------------------------------------------------------------------------------
+
+    def put(self, item: T, *, if_absent: bool = False, when: Condition | None = None) -> None:
+        """Write an item whole. A key that this run has read is checked; a blind put replaces.
+
+        Raises:
+            ConditionFailed: At the commit, where `if_absent` or `when` does not hold.
+        """
+        from wherry.effects import Absent, AllOf, PutItem
+
+        scope = self._scope("write")
+        body = self._shape.encode(item)
+        if len(body) > limits.ITEM_BYTES:
+            raise BoundExceeded(
+                f"The item has {len(body)} bytes; {limits.ITEM_BYTES} are allowed.",
+                advice="Put the large part into a bucket and keep its key here.",
+            )
+        parts = [self._shape.value_of(item, self.key)]
+        if self.sort is not None:
+            parts.append(self._shape.value_of(item, self.sort))
+        pk, sk = self._key_bytes(parts)
+        scope.authorize(self.name, item)
+        condition: Condition | None = when
+        if if_absent:
+            condition = Absent() if when is None else AllOf((Absent(), when))
+        else:
+            self._authorize_stored(scope, pk, sk)
+        self._record(scope, PutItem(self.name, pk, sk, body, condition), len(body))
+        scope.marks.append("put " + "/".join([self.name, *map(str, parts)]))
+
+    def update(self, *key: Any, when: Condition | None = None, **fields: Any) -> None:
+        """Change fields of an item in place at the commit. An absent item fails the condition."""
+        self._update(key, when, assign=fields, add={})
+
+    def add(self, *key: Any, when: Condition | None = None, **increments: int | float) -> None:
+        """Add to number fields at the commit. It commutes: no read, no conflict.
+
+        Where no item is there, one is begun from the key and the type's defaults.
+        """
+        self._update(key, when, assign={}, add=increments)
+
+    def delete(self, *key: Any, when: Condition | None = None) -> None:
+        """Remove an item at the commit. Removing one that is not there is no error."""
+        from wherry.effects import DeleteItem
+
+        scope = self._scope("write")
+        pk, sk = self._key_bytes(key)
+        self._authorize_stored(scope, pk, sk)
+        self._record(scope, DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
+        scope.marks.append("delete " + show_key(self.name, pk, sk))
+
+    # -- inside ------------------------------------------------------------------------------------
+
+    def _scope(self, action: str) -> Scope:
+        scope = scope_for(f"The table {self.name!r}")
+        scope.require(self.name, action)
+        return scope
+
+    def _update(
+        self,
+        key: Sequence[Any],
+        when: Condition | None,
+        assign: dict[str, Any],
+        add: dict[str, Any],
+    ) -> None:
+        from wherry.effects import UpdateItem
+
+        scope = self._scope("write")
+        pk, sk = self._key_bytes(key)
+        for name in (*assign, *add):
+            if name in (self.key, self.sort):
+                raise Refused(f"{name!r} is a key field of {self.name!r} and cannot be changed.")
+        self._authorize_stored(scope, pk, sk)
+        effect = UpdateItem(
+            self.name,
+            pk,
+            sk,
+            encode_json(assign),
+            encode_json(add),
+            self._initial(key) if add and not assign else None,
+            when,
+        )
+        self._record(scope, effect, len(effect.assign) + len(effect.add))
+        names = ", ".join((*assign, *(f"{name}+" for name in add)))
+        scope.marks.append(f"update {show_key(self.name, pk, sk)} ({names})")
+
+    def _initial(self, key: Sequence[Any]) -> bytes | None:
+        fields = {self.key: key[0]}
+        if self.sort is not None:
+            fields[self.sort] = key[1]
+        try:
+            return self._shape.encode(self.item_type(**fields))
+        except Exception:
+            return None  # the type has fields without a default: nothing to begin from
+
+    def _record(self, scope: Scope, effect: Any, size_bytes: int) -> None:
+        key = (effect.table, effect.pk, effect.sk)
+        earlier = scope.pending.get(key)
+        if earlier is None:
+            scope.charge(size_bytes)
+            scope.pending[key] = effect
+        else:
+            scope.charge(size_bytes, count=0)
+            scope.pending[key] = fold(earlier, effect)
+
+    def _current(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
+        """Return the item's JSON as this run sees it: its own writes on top of what is stored."""
+        from wherry.effects import DeleteItem, PutItem, UpdateItem
+
+        match scope.pending.get((self.name, pk, sk)):
+            case PutItem(body=body):
+                return body
+            case DeleteItem():
+                return None
+            case UpdateItem() as update:
+                return apply_update(update, self._stored(scope, pk, sk, guard))
+            case None:
+                return self._stored(scope, pk, sk, guard)
+
+    def _stored(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
+        from wherry.ports import GetItem, Item
+
+        answer = scope.ask(GetItem(self.name, pk, sk))
+        found = isinstance(answer, Item)
+        scope.saw((self.name, pk, sk), answer.version if found else 0, guard)
+        scope.marks.append(f"read {show_key(self.name, pk, sk)}" + ("" if found else " (absent)"))
+        return answer.body if found else None
+
+    def _authorize_stored(self, scope: Scope, pk: bytes, sk: bytes) -> None:
+        """Hold the policies against the item that a blind write would replace or change."""
+        if scope.caller is None or not scope.policies.get(self.name):
+            return
+        body = self._current(scope, pk, sk, guard=True)
+        if body is not None:
+            scope.authorize(self.name, self._shape.decode(body))
+
+    def _key_bytes(self, key: Sequence[Any]) -> tuple[bytes, bytes]:
+        wanted = 1 if self.sort is None else 2
+        if len(key) != wanted:
+            names = self.key if self.sort is None else f"{self.key}, {self.sort}"
+            raise Refused(f"The key of {self.name!r} is ({names}); {len(key)} value(s) were given.")
+        pk = self._one(key[0], limits.PARTITION_KEY_BYTES)
+        return pk, b"" if self.sort is None else self._one(key[1], limits.SORT_KEY_BYTES)
+
+    def _one(self, value: Any, bound: int) -> bytes:
+        try:
+            encoded = key_bytes(value)
+        except (TypeError, ValueError) as error:
+            raise BadRequest(f"A key of {self.name!r} is not usable: {error}.") from None
+        if not 1 < len(encoded) <= bound:
+            raise BadRequest(
+                f"A key of {self.name!r} has {len(encoded) - 1} bytes: 1..{bound - 1}."
+            )
+        return encoded
+
+
+def decode_fields(body: bytes) -> dict[str, Any]:
+    """Return an item's JSON as a dict."""
+    fields: dict[str, Any] = from_json(body)
+    return fields

@@ -1,0 +1,70 @@
+"""Names: of buckets and blobs, which make paths, and keys of objects, which never do."""
+
+from __future__ import annotations
+
+from wherry import limits
+from wherry.errors import Invalid
+
+BUCKET_NAME_LENGTH = 63  # AWS S3
+BLOB_ID_LENGTH_MIN = 16
+BLOB_ID_LENGTH_MAX = 128
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def check_bucket(bucket: str) -> str:
+    """Return the name of a bucket: an ASCII identifier of at most 63 letters, `-` allowed within.
+
+    Raises:
+        ValueError: It is something else. A path is made of it, so this is the guard.
+    """
+    fits = len(bucket) <= BUCKET_NAME_LENGTH and bucket.isascii()
+    if not (fits and bucket.replace("-", "_").isidentifier() and bucket[0] not in "-_"):
+        raise ValueError(f"{bucket[:80]!r} is not a name of a bucket")
+    return bucket
+
+
+def check_blob(blob: str) -> str:
+    """Return the id of a blob: 16 to 128 lower-case hexadecimal digits.
+
+    Raises:
+        ValueError: It is something else. A path is made of it, so this is the guard.
+    """
+    if not (BLOB_ID_LENGTH_MIN <= len(blob) <= BLOB_ID_LENGTH_MAX and _HEX.issuperset(blob)):
+        raise ValueError(f"{blob[:140]!r} is not the id of a blob")
+    return blob
+
+
+def check_key(key: str) -> str:
+    """Return the key of an object as it is, if every platform can hold it.
+
+    1 to 1,024 bytes of UTF-8 (AWS S3); no control characters; no `/` at the start, no `//`, no
+    segment `.` or `..`, which HTTP clients and proxies rewrite. It is not normalized: two
+    spellings of `é` are two keys, and so are `a` and `A`.
+
+    Raises:
+        Invalid: With what is wrong with it.
+    """
+    fault = _key_fault(key)
+    if fault:
+        shown = key[:80] if len(key) <= 80 else key[:80] + "..."
+        raise Invalid(f"The object key {shown!a} {fault}.", faults=[{"at": "key", "fault": fault}])
+    return key
+
+
+def _key_fault(key: str) -> str:
+    try:
+        length_bytes = len(key.encode())
+    except UnicodeEncodeError:
+        return "holds a lone surrogate, which UTF-8 cannot say"
+    if not 1 <= length_bytes <= limits.OBJECT_KEY_BYTES:
+        return f"has {length_bytes} bytes; 1 to {limits.OBJECT_KEY_BYTES} are allowed"
+    if any(char < " " or "\x7f" <= char <= "\x9f" for char in key):
+        return "holds a control character"
+    if key.startswith("/"):
+        return "begins with '/'"
+    if "//" in key:
+        return "has an empty segment ('//')"
+    if any(segment in (".", "..") for segment in key.split("/")):
+        return "has a segment '.' or '..'"
+    return ""
