@@ -14,6 +14,12 @@ HEADER_COUNT = 100
 HEADERS_TIMEOUT_S = 5.0  # from the first byte of a request (or the connection) to its last header
 BODY_TIMEOUT_S = 20.0  # without a body that is streamed to storage
 BODY_RATE_BYTES_PER_S = 8 * KIB  # a streamed body slower than this is cut off
+REQUEST_BODIES_BYTES = 256 * MIB  # all bodies held in memory at once; beyond: 503
+CHUNK_LINE_BYTES = 256  # the size of a chunk and its extensions
+RATE_WINDOW_S = 5.0  # a stream's rate is judged over this, in and out
+WRITE_BUFFER_BYTES = 64 * KIB  # unsent bytes of a connection before its next request waits
+LINGER_S = 2.0  # after a refusal what still comes is thrown away, so that the answer arrives
+CONNECTION_SWEEP_S = 0.25  # how late a connection's deadline may be noticed
 IDLE_CONNECTION_S = 60.0  # kept alive without a request
 CONNECTIONS = 10_000
 GATEWAY_TIMEOUT_S = 30  # AWS HTTP API: hard
@@ -23,6 +29,10 @@ DRAIN_TIMEOUT_S = 30.0
 THROTTLE_RATE_PER_S = 10_000  # AWS API Gateway account
 THROTTLE_BURST = 5_000
 THROTTLE_CLIENTS = 50_000  # token buckets kept, least recently used dropped
+CORS_MAX_AGE_S = 86_400  # AWS HTTP API
+JSON_DEPTH = 100  # arrays and objects within each other, in a body or a message
+FAULTS = 100  # of one request that are listed
+FORM_FIELDS = 1_000  # of a query or an urlencoded form
 
 # --- Functions ------------------------------------------------------------------------------
 FUNCTION_TIMEOUT_S = 30
@@ -31,10 +41,16 @@ MEMORY_MB = 256
 MEMORY_MIN_MB = 128  # AWS Lambda
 MEMORY_MAX_MB = 10_240  # AWS Lambda
 CONCURRENCY = 32  # environments of one function on one machine
+CONCURRENCY_MAX = 1_000  # AWS Lambda: an account's default
+NAME_LENGTH = 63  # of functions and resources: AWS takes at least this everywhere
 KILL_GRACE_S = 2.0
 IDLE_ENVIRONMENT_S = 60.0
 ENVIRONMENT_FILES = 1_024  # AWS Lambda
 ENVIRONMENT_PROCESSES = 1_024  # AWS Lambda: threads and processes
+DATA_HEADROOM_MB = 256  # RLIMIT_DATA above memory and a quarter: thread stacks count in full there
+MEMORY_SAMPLE_S = 0.2  # how often the memory of environments is looked at
+FORK_TRIAL_S = 2.0  # one fork on trial, to learn whether a library's threads survive it
+GROUP_SWEEP_S = 1.0  # killed processes have this long to leave their control group
 FRAME_BYTES = 16 * MIB  # one message between the engine and an environment
 PENDING_INVOCATIONS = 1_000  # waiting for an environment, per function; beyond: 503
 
@@ -60,10 +76,13 @@ MAX_ATTEMPTS = 3
 MAX_ATTEMPTS_MAX = 1_000  # AWS SQS
 RETRY_BASE_S = 1.0
 RETRY_MAX_S = 300.0
+RETRY_DELAY_MAX_S = 43_200.0  # AWS SQS: the longest visibility timeout
 LEASE_S = 15.0  # a node's death returns its messages within this
 LEASE_RENEW_S = 5.0
 CLAIM_BATCH = 64
 MESSAGE_RETENTION_S = 4 * 86_400  # AWS SQS default
+MESSAGE_RETENTION_MIN_S = 60  # AWS SQS
+MESSAGE_RETENTION_MAX_S = 14 * 86_400  # AWS SQS
 DELAY_MAX_S = 366 * 86_400
 
 # --- Buckets ----------------------------------------------------------------------------------
@@ -73,12 +92,17 @@ OBJECT_METADATA_BYTES = 2_048  # AWS S3
 LIST_LIMIT = 1_000  # AWS S3
 PRESIGN_S = 900
 PRESIGN_MAX_S = 7 * 86_400  # AWS S3, Signature Version 4
+PRESIGN_SKEW_S = 900  # AWS S3: how far ahead of ours the signer's clock may be
 STAGING_S = 3_600  # a staged object without a commit is swept after this
+BLOB_PIECE_BYTES = 256 * KIB  # of an object's content held in memory at once
+BLOB_ID_LENGTH_MIN = 16  # hexadecimal digits
+BLOB_ID_LENGTH_MAX = 128
 
 # --- Secrets and tokens -----------------------------------------------------------------------
 SECRET_BYTES = 65_536  # AWS Secrets Manager
 TOKEN_BYTES = 8_192
 TOKEN_LEEWAY_S = 60
+NUMERIC_DATE_MAX_S = 253_402_300_799  # the year 9999
 TOKEN_CACHE = 10_000  # verified tokens remembered until they expire
 JWKS_BYTES = 150_000  # AWS HTTP API
 JWKS_TIMEOUT_S = 1.5  # AWS HTTP API
