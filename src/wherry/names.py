@@ -5,10 +5,6 @@ from __future__ import annotations
 from wherry import limits
 from wherry.errors import Invalid
 
-BUCKET_NAME_LENGTH = 63  # AWS S3
-BLOB_ID_LENGTH_MIN = 16
-BLOB_ID_LENGTH_MAX = 128
-
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -18,7 +14,7 @@ def check_bucket(bucket: str) -> str:
     Raises:
         ValueError: It is something else. A path is made of it, so this is the guard.
     """
-    fits = len(bucket) <= BUCKET_NAME_LENGTH and bucket.isascii()
+    fits = len(bucket) <= limits.NAME_LENGTH and bucket.isascii()
     if not (fits and bucket.replace("-", "_").isidentifier() and bucket[0] not in "-_"):
         raise ValueError(f"{bucket[:80]!r} is not a name of a bucket")
     return bucket
@@ -30,7 +26,10 @@ def check_blob(blob: str) -> str:
     Raises:
         ValueError: It is something else. A path is made of it, so this is the guard.
     """
-    if not (BLOB_ID_LENGTH_MIN <= len(blob) <= BLOB_ID_LENGTH_MAX and _HEX.issuperset(blob)):
+    if not (
+        limits.BLOB_ID_LENGTH_MIN <= len(blob) <= limits.BLOB_ID_LENGTH_MAX
+        and _HEX.issuperset(blob)
+    ):
         raise ValueError(f"{blob[:140]!r} is not the id of a blob")
     return blob
 
