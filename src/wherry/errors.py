@@ -120,6 +120,12 @@ class TooLarge(Problem):
     code, status = "too_large", 413
 
 
+class UnsupportedMediaType(Problem):
+    """The content is of a type that this endpoint does not take."""
+
+    code, status = "unsupported_media_type", 415
+
+
 class TooManyRequests(Problem):
     """The caller is over its rate."""
 

@@ -1,5 +1,7 @@
 """The blueprint: the frozen description of an app that everything else reads."""
 
+from typing import TYPE_CHECKING, Any
+
 from wherry.blueprint.records import (
     ACTIONS,
     Action,
@@ -24,6 +26,30 @@ from wherry.blueprint.records import (
     Trigger,
 )
 
+if TYPE_CHECKING:
+    from wherry.blueprint.checks import check
+    from wherry.blueprint.form import canonical, digest, load
+    from wherry.blueprint.stage import check_stage
+
+_LATE = {  # what a handler's module does not need
+    "canonical": "wherry.blueprint.form",
+    "digest": "wherry.blueprint.form",
+    "load": "wherry.blueprint.form",
+    "check": "wherry.blueprint.checks",
+    "check_stage": "wherry.blueprint.stage",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    found = getattr(import_module(_LATE[name]), name)
+    globals()[name] = found
+    return found
+
+
 __all__ = [
     "ACTIONS",
     "Action",
@@ -46,4 +72,9 @@ __all__ = [
     "TableSpec",
     "Throttle",
     "Trigger",
+    "canonical",
+    "check",
+    "check_stage",
+    "digest",
+    "load",
 ]

@@ -1,0 +1,388 @@
+"""The app: decorators collect declarations, `freeze` makes the blueprint of them.
+
+    app = App("shop")
+    orders = app.table(Order, key="customer_id", sort="order_id")
+
+    @app.get("/orders/{order_id}", auth=customers, grants=[orders.read])
+    def get_order(order_id: str, caller: Caller) -> Order: ...
+
+A decorator gives the handler back as it is: in a test it is called like any function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+
+from wherry import limits
+from wherry.app.bundles import Bundle
+from wherry.app.declared import Consumer, F, Function, Route, ThrottleLike, as_names
+from wherry.app.naming import default_name
+from wherry.app.places import Site, site
+from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
+from wherry.errors import Refused
+from wherry.handles import Bucket, Queue, Secret, Table
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from wherry.app.endpoints import Endpoint
+    from wherry.app.policies import Policy
+
+T = TypeVar("T")
+P = ParamSpec("P")
+R = TypeVar("R")
+Reads = Literal["versioned", "checked"]
+
+
+class AppRoute:
+    """`@app.get(path)`: a route whose handler is a function of its own."""
+
+    __slots__ = ("_app", "_method")
+
+    def __init__(self, app: App, method: str) -> None:
+        self._app = app
+        self._method = method
+
+    def __call__(
+        self,
+        path: str,
+        *,
+        auth: AuthSpec | None = None,
+        roles: Iterable[str] = (),
+        status: int = 200,
+        grants: Iterable[Any] = (),
+        timeout_s: float | None = None,
+        memory_mb: int = limits.MEMORY_MB,
+        concurrency: int = limits.CONCURRENCY,
+        throttle: ThrottleLike | None = None,
+        reads: Reads = "versioned",
+    ) -> Callable[[F], F]:
+        """Declare a route.
+
+        Args:
+            path: `/orders/{order_id}`; a parameter is an argument of the same name.
+            auth: Who may call; without it everybody.
+            roles: The caller must have one of these.
+            status: Of a successful answer, 200 to 299.
+            grants: What the function may do: `[orders.read, exports.send]`.
+            timeout_s: At most 25, which is also the default.
+            throttle: Requests per second and burst, `(10, 20)`.
+            reads: "checked" makes every `get` a condition of the commit.
+        """
+        where = site(1)
+
+        def declare(fn: F) -> F:
+            function = Function(
+                fn.__name__,
+                grants=grants,
+                timeout_s=timeout_s,
+                memory_mb=memory_mb,
+                concurrency=concurrency,
+                reads=reads,
+                site=where,
+                module=fn.__module__,
+                description=fn.__doc__ or "",
+            )
+            function.endpoints.append(
+                Route(
+                    fn,
+                    self._method,
+                    path,
+                    auth=auth,
+                    roles=roles,
+                    status=status,
+                    throttle=throttle,
+                    site=where,
+                )
+            )
+            self._app._changing()
+            self._app._functions.append(function)
+            return fn
+
+        return declare
+
+
+class App:
+    """A backend: its resources, its functions, who may call.
+
+    After `freeze()`: `endpoints[function][handler]` to call, `policies[table]` to hold against a
+    caller and an item, `warnings` to read.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._functions: list[Function] = []
+        self._tables: list[Table[Any]] = []
+        self._queues: list[Queue[Any]] = []
+        self._buckets: list[Bucket] = []
+        self._secrets: list[Secret] = []
+        self._auths: list[AuthSpec] = []
+        self._policies: list[tuple[Callable[..., Any], Site]] = []
+        self._included: list[App] = []
+        self._cors: Cors | None = None
+        self._throttle: Throttle | None = None
+        self._early: list[Finding] = []  # found while declaring
+        self._blueprint: Blueprint | None = None
+        self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        self.policies: dict[str, list[Policy]] = {}
+        self.warnings: list[Finding] = []
+        self.get = AppRoute(self, "GET")
+        self.post = AppRoute(self, "POST")
+        self.put = AppRoute(self, "PUT")
+        self.patch = AppRoute(self, "PATCH")
+        self.delete = AppRoute(self, "DELETE")
+
+    def __repr__(self) -> str:
+        return f"App({self.name!r})"
+
+    # -- who may call ------------------------------------------------------------------------------
+
+    def auth(
+        self,
+        name: str,
+        *,
+        roles: Sequence[str] = (),
+        issuer: str | None = None,
+        audiences: Sequence[str] = (),
+        roles_claim: str | None = None,
+        accepted: str | None = None,
+    ) -> AuthSpec:
+        """Declare who may call: the users of an OIDC issuer, or of the development issuer.
+
+        Args:
+            roles: Those that routes may ask for.
+            issuer: The issuer's URL. Without one, the embedded development issuer signs.
+            audiences: For whom the tokens must be made.
+            roles_claim: The claim with the roles, where the issuer's usual one is not it.
+            accepted: Why the development issuer is good enough for production, in words.
+        """
+        self._changing()
+        spec = AuthSpec(
+            name=name,
+            roles=as_names(roles),
+            issuer=issuer,
+            audiences=as_names(audiences),
+            roles_claim=roles_claim,
+            accepted=accepted,
+            place=site(1).place,
+        )
+        self._auths.append(spec)
+        return spec
+
+    def policy(self, fn: F) -> F:
+        """Hold `fn(caller, item)` against every item of this type that a routed handler touches.
+
+        It returns False or raises `Forbidden` where the caller may not; it applies to every table
+        of this item type, on reads and on writes, whenever there is a caller.
+        """
+        self._changing()
+        self._policies.append((fn, site(1)))
+        return fn
+
+    def cors(
+        self,
+        *,
+        origins: Sequence[str],
+        methods: Sequence[str] = ("*",),
+        headers: Sequence[str] = ("*",),
+        expose: Sequence[str] = (),
+        credentials: bool = False,
+        max_age_s: int = 600,
+    ) -> None:
+        """Say from which origins a browser's page may call."""
+        self._changing()
+        self._cors = Cors(
+            origins=as_names(origins),
+            methods=as_names(methods),
+            headers=as_names(headers),
+            expose=as_names(expose),
+            credentials=credentials,
+            max_age_s=max_age_s,
+        )
+
+    def throttle(self, rate_per_s: float, burst: int) -> None:
+        """Limit each client: `rate_per_s` on average, `burst` at once; beyond it 429."""
+        self._changing()
+        self._throttle = Throttle(rate_per_s=rate_per_s, burst=burst)
+
+    # -- resources ---------------------------------------------------------------------------------
+
+    def table(
+        self,
+        item_type: type[T],
+        *,
+        name: str | None = None,
+        key: str,
+        sort: str | None = None,
+        indexes: Mapping[str, str | Sequence[str]] | None = None,
+        expires: str | None = None,
+    ) -> Table[T]:
+        """Declare a table; its name is the plural of the type's (`Order` -> `orders`)."""
+        self._changing()
+        table = Table(
+            item_type,
+            name=name or default_name(item_type),
+            key=key,
+            sort=sort,
+            indexes=indexes,
+            expires=expires,
+            place=site(1).place,
+        )
+        self._tables.append(table)
+        return table
+
+    def queue(
+        self,
+        payload_type: type[T],
+        *,
+        name: str | None = None,
+        max_attempts: int = limits.MAX_ATTEMPTS,
+        retry_base_s: float = limits.RETRY_BASE_S,
+        retry_max_s: float = limits.RETRY_MAX_S,
+        retention_s: int = limits.MESSAGE_RETENTION_S,
+    ) -> Queue[T]:
+        """Declare a queue; its name is the plural of the type's (`ExportJob` -> `export_jobs`)."""
+        self._changing()
+        queue = Queue(
+            payload_type,
+            name=name or default_name(payload_type),
+            max_attempts=max_attempts,
+            retry_base_s=retry_base_s,
+            retry_max_s=retry_max_s,
+            retention_s=retention_s,
+            place=site(1).place,
+        )
+        self._queues.append(queue)
+        return queue
+
+    def bucket(
+        self,
+        name: str,
+        *,
+        max_bytes: int = limits.OBJECT_BYTES,
+        media_types: Sequence[str] = (),
+    ) -> Bucket:
+        """Declare a bucket of objects up to `max_bytes`, of these media types (none: of any)."""
+        self._changing()
+        bucket = Bucket(
+            name=name, max_bytes=max_bytes, media_types=as_names(media_types), place=site(1).place
+        )
+        self._buckets.append(bucket)
+        return bucket
+
+    def secret(self, name: str) -> Secret:
+        """Declare a secret."""
+        self._changing()
+        secret = Secret(name=name, place=site(1).place)
+        self._secrets.append(secret)
+        return secret
+
+    # -- functions ---------------------------------------------------------------------------------
+
+    def consume(
+        self,
+        queue: Queue[Any],
+        *,
+        grants: Iterable[Any] = (),
+        timeout_s: float | None = None,
+        memory_mb: int = limits.MEMORY_MB,
+        concurrency: int = limits.CONCURRENCY,
+        reads: Reads = "versioned",
+    ) -> Callable[[F], F]:
+        """Declare the consumer of a queue: called with each payload, up to 900 s (default 30)."""
+        where = site(1)
+
+        def declare(fn: F) -> F:
+            function = Function(
+                fn.__name__,
+                grants=grants,
+                timeout_s=timeout_s,
+                memory_mb=memory_mb,
+                concurrency=concurrency,
+                reads=reads,
+                site=where,
+                module=fn.__module__,
+                description=fn.__doc__ or "",
+            )
+            function.endpoints.append(Consumer(fn, queue, where))
+            self._changing()
+            self._functions.append(function)
+            return fn
+
+        return declare
+
+    def bundle(
+        self,
+        name: str,
+        *,
+        auth: AuthSpec | None = None,
+        roles: Iterable[str] = (),
+        grants: Iterable[Any] = (),
+        timeout_s: float | None = None,
+        memory_mb: int = limits.MEMORY_MB,
+        concurrency: int = limits.CONCURRENCY,
+        reads: Reads = "versioned",
+    ) -> Bundle:
+        """Declare one function out of several routes that share an authorization boundary."""
+        self._changing()
+        function = Function(
+            name,
+            grants=grants,
+            timeout_s=timeout_s,
+            memory_mb=memory_mb,
+            concurrency=concurrency,
+            reads=reads,
+            site=site(1),
+            is_bundle=True,
+        )
+        self._functions.append(function)
+        return Bundle(function, auth=auth, roles=roles, changing=self._changing)
+
+    def include(self, other: App | ModuleType | str) -> None:
+        """Take over what another app declares: the app, a module with it, or the module's name.
+
+        A module that declares on this very app needs only to be imported, which this does.
+        """
+        from wherry.app.including import apps_in
+
+        self._changing()
+        where = site(1)
+        apps, finding = apps_in(other, self, where)
+        self._included.extend(apps)
+        if finding is not None:
+            self._early.append(finding)
+
+    def atomic(self, name: str, step: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run `step` now, inside a handler, and commit its effects with its return value at once.
+
+        Every later run of the same invocation returns the stored value without running it.
+        """
+        from wherry.handles.steps import atomic
+
+        return atomic(name, step, *args, **kwargs)
+
+    # -- the end of declaring ----------------------------------------------------------------------
+
+    def freeze(self) -> Blueprint:
+        """Check everything and return the blueprint; from then on the app does not change.
+
+        Raises:
+            AppInvalid: With every error, each with its place and its fix.
+        """
+        if self._blueprint is None:
+            from wherry.app.freezing import freeze
+
+            frozen = freeze(self)
+            self.endpoints = frozen.endpoints
+            self.policies = frozen.policies
+            self.warnings = frozen.warnings
+            self._blueprint = frozen.blueprint
+        return self._blueprint
+
+    def _changing(self) -> None:
+        if self._blueprint is not None:
+            raise Refused(
+                f"The app {self.name!r} is frozen; nothing can be declared any more.",
+                advice="Declare it in a module that is imported before the app is run.",
+            )

@@ -1,0 +1,107 @@
+"""What decorators collect before it is looked at: cheap, because a cold start pays for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal, TypeVar
+
+from wherry.app.places import Site
+from wherry.blueprint.records import AuthSpec, Throttle
+
+F = TypeVar("F", bound=Callable[..., Any])
+ThrottleLike = Throttle | tuple[float, int]
+
+
+class Route:
+    """A handler for a method and a path."""
+
+    __slots__ = ("auth", "fn", "method", "path", "roles", "site", "status", "throttle")
+
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        method: str,
+        path: str,
+        *,
+        auth: AuthSpec | None,
+        roles: Iterable[str],
+        status: int,
+        throttle: ThrottleLike | None,
+        site: Site,
+    ) -> None:
+        self.fn = fn
+        self.method = method
+        self.path = path
+        self.auth = auth
+        self.roles = as_names(roles)
+        self.status = status
+        self.throttle = as_throttle(throttle)
+        self.site = site
+
+
+class Consumer:
+    """A handler for the messages of a queue."""
+
+    __slots__ = ("fn", "queue", "site")
+
+    def __init__(self, fn: Callable[..., Any], queue: Any, site: Site) -> None:
+        self.fn = fn
+        self.queue = queue
+        self.site = site
+
+
+class Function:
+    """A function with what it may do and how much of everything it may use."""
+
+    __slots__ = (
+        "concurrency",
+        "description",
+        "endpoints",
+        "grants",
+        "is_bundle",
+        "memory_mb",
+        "module",
+        "name",
+        "reads",
+        "site",
+        "timeout_s",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        grants: Iterable[Any],
+        timeout_s: float | None,
+        memory_mb: int,
+        concurrency: int,
+        reads: Literal["versioned", "checked"],
+        site: Site,
+        module: str = "",
+        description: str = "",
+        is_bundle: bool = False,
+    ) -> None:
+        self.name = name
+        self.module = module
+        self.endpoints: list[Route | Consumer] = []
+        self.grants = tuple(grants)
+        self.timeout_s = timeout_s
+        self.memory_mb = memory_mb
+        self.concurrency = concurrency
+        self.reads = reads
+        self.site = site
+        self.description = description
+        self.is_bundle = is_bundle
+
+
+def as_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Accept one name where several may stand."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def as_throttle(throttle: ThrottleLike | None) -> Throttle | None:
+    """Accept `(10, 20)` for 10 requests per second with a burst of 20."""
+    if isinstance(throttle, tuple):
+        rate_per_s, burst = throttle
+        return Throttle(rate_per_s=rate_per_s, burst=burst)
+    return throttle

@@ -1,0 +1,245 @@
+"""From declarations to the blueprint: everything wrong is found here, all of it at once."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.app.boundaries import check_boundaries
+from wherry.app.declared import Consumer, Function, Route
+from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
+from wherry.app.including import with_included
+from wherry.app.policies import Policy, compile_policies
+from wherry.app.schemas import reply_schema, schema_of
+from wherry.app.signatures import Reading
+from wherry.app.specs import bucket_spec, queue_spec, secret_spec, table_spec
+from wherry.blueprint.checks import check, in_order
+from wherry.blueprint.records import (
+    AuthSpec,
+    Blueprint,
+    Finding,
+    FunctionSpec,
+    Grant,
+    HttpTrigger,
+    Parameter,
+    Place,
+    QueueTrigger,
+    Trigger,
+)
+from wherry.errors import AppInvalid
+
+if TYPE_CHECKING:
+    from wherry.app.app import App
+
+
+class Frozen:
+    """What comes of freezing."""
+
+    def __init__(self) -> None:
+        self.blueprint: Blueprint
+        self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        self.policies: dict[str, list[Policy]] = {}
+        self.findings: list[Finding] = []
+        self.warnings: list[Finding] = []
+
+    def find(self, code: str, message: str, fix: str, place: Place | None) -> None:
+        """Note that something is wrong."""
+        self.findings.append(Finding(code=code, message=message, fix=fix, place=place))
+
+
+def freeze(app: App) -> Frozen:
+    """Compile an app with all that it includes.
+
+    Raises:
+        AppInvalid: With every error.
+    """
+    apps = with_included(app)
+    frozen = Frozen()
+    frozen.findings = [finding for one in apps for finding in one._early]
+    declared = [table for one in apps for table in one._tables]
+    tables = [table_spec(table) for table in declared]
+    queues = [queue_spec(queue) for one in apps for queue in one._queues]
+    for _, faults in (*tables, *queues):
+        frozen.findings.extend(faults)
+    functions = [function for one in apps for function in one._functions]
+    frozen.blueprint = Blueprint(
+        app=app.name,
+        functions=tuple(_function(function, frozen) for function in functions),
+        tables=tuple(spec for spec, _ in tables),
+        queues=tuple(spec for spec, _ in queues),
+        buckets=tuple(bucket_spec(bucket) for one in apps for bucket in one._buckets),
+        secrets=tuple(secret_spec(secret) for one in apps for secret in one._secrets),
+        auths=tuple(auth for one in apps for auth in one._auths),
+        cors=_only([one._cors for one in apps], "CORS", frozen),
+        throttle=_only([one._throttle for one in apps], "A throttle", frozen),
+    )
+    frozen.policies, faults = compile_policies(
+        [policy for one in apps for policy in one._policies], declared
+    )
+    frozen.findings.extend(faults)
+    frozen.findings.extend(check_boundaries([one for one in functions if one.is_bundle]))
+    findings = in_order([*frozen.findings, *check(frozen.blueprint)])
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if errors:
+        raise AppInvalid(errors)
+    frozen.warnings = findings
+    return frozen
+
+
+def _only(values: list[Any], what: str, frozen: Frozen) -> Any:
+    """Return the one value that the app and those it includes agree on."""
+    given = [value for value in values if value is not None]
+    if any(value != given[0] for value in given):
+        frozen.find(
+            "edge_twice",
+            f"{what} is declared in two ways by the app and one that it includes.",
+            "Declare it once, on the app that includes the others.",
+            None,
+        )
+    return given[0] if given else None
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+def _function(function: Function, frozen: Frozen) -> FunctionSpec:
+    triggers: list[Trigger] = []
+    endpoints = frozen.endpoints.setdefault(function.name, {})
+    plain = False
+    for declared in function.endpoints:
+        endpoint = _endpoint(function, declared, frozen)
+        triggers.append(endpoint.trigger)
+        endpoints[endpoint.name] = endpoint
+        plain = plain or endpoint.plain
+    routed = not any(isinstance(one, Consumer) for one in function.endpoints)
+    default_s = limits.ROUTE_TIMEOUT_S if routed else limits.FUNCTION_TIMEOUT_S
+    if plain and function.is_bundle and not all(one.plain for one in endpoints.values()):
+        frozen.find(
+            "plain_mixed",
+            f"The bundle {function.name!r} mixes handler(event, context) with others.",
+            "Give them functions of their own.",
+            function.site.place,
+        )
+    return FunctionSpec(
+        name=function.name,
+        module=function.module,
+        triggers=tuple(triggers),
+        grants=_grants(function, frozen),
+        timeout_s=default_s if function.timeout_s is None else function.timeout_s,
+        memory_mb=function.memory_mb,
+        concurrency=function.concurrency,
+        reads=function.reads,
+        plain=plain,
+        description=inspect.cleandoc(function.description),
+        place=function.site.place,
+    )
+
+
+def _grants(function: Function, frozen: Frozen) -> tuple[Grant, ...]:
+    found = []
+    for one in function.grants:
+        grant = one if isinstance(one, Grant) else getattr(one, "grant", None)
+        if isinstance(grant, Grant):
+            found.append(grant)
+            continue
+        name = getattr(one, "name", None)
+        actions = [
+            action
+            for action in ("read", "write", "create", "delete", "send")
+            if hasattr(one, action) and isinstance(name, str)
+        ]
+        frozen.find(
+            "grant_kind",
+            f"The grants of {function.name!r} hold {one!r}, which is no grant.",
+            "Say what it may do: " + ", ".join(f"{name}.{action}" for action in actions) + "."
+            if actions
+            else "Write grants like orders.read.",
+            function.site.place,
+        )
+    return tuple(found)
+
+
+def _endpoint(function: Function, declared: Route | Consumer, frozen: Frozen) -> Endpoint:
+    where = declared.site
+    reading = Reading(declared.fn, where.place, where.names)
+    trigger: Trigger
+    if isinstance(declared, Route):
+        signature = reading.routed(declared.path)
+        trigger = _http_trigger(declared, signature, reading)
+    else:
+        queue = declared.queue
+        name = getattr(queue, "name", str(queue))
+        signature = reading.consumer(name, getattr(queue, "payload_type", None))
+        trigger = QueueTrigger(endpoint=declared.fn.__name__, queue=name, place=where.place)
+    reading.generator()
+    frozen.findings.extend(reading.findings)
+    return Endpoint(
+        name=declared.fn.__name__,
+        function=function.name,
+        fn=declared.fn,
+        trigger=trigger,
+        signature=signature,
+        is_async=reading.is_async(),
+        plain=reading.plain,
+    )
+
+
+def _http_trigger(route: Route, signature: Signature, reading: Reading) -> HttpTrigger:
+    summary, _, description = inspect.cleandoc(route.fn.__doc__ or "").partition("\n")
+    auth: Any = route.auth
+    if auth is not None and not isinstance(auth, AuthSpec):
+        reading.find(
+            "auth_kind",
+            f"The auth of {reading.name!r} is {auth!r}.",
+            "Give it what app.auth(...) returned.",
+        )
+    return HttpTrigger(
+        endpoint=route.fn.__name__,
+        method=route.method,
+        path=route.path,
+        auth=auth.name if isinstance(auth, AuthSpec) else None,
+        roles=route.roles,
+        status=route.status,
+        parameters=tuple(_parameter(argument, reading) for argument in signature.arguments),
+        reply=_reply(signature, reading),
+        throttle=route.throttle,
+        summary=summary.strip(),
+        description=description.strip(),
+        place=route.site.place,
+    )
+
+
+def _parameter(argument: Argument, reading: Reading) -> Parameter:
+    schema: dict[str, Any] = {}
+    if argument.source not in ("caller", "raw"):
+        try:
+            schema = schema_of(list[argument.type] if argument.many else argument.type)  # type: ignore[name-defined]
+        except TypeError as error:
+            reading.find(
+                "argument_unsupported",
+                f"The argument {argument.name!r} of {reading.name!r} cannot be used: {error}",
+                "Use a Struct, a dataclass, a typed dict or a Pydantic model.",
+            )
+    source: Any = argument.source
+    return Parameter(
+        name=argument.name,
+        source=source,
+        alias=argument.alias,
+        schema=schema,
+        required=argument.required,
+    )
+
+
+def _reply(signature: Signature, reading: Reading) -> dict[str, Any] | None:
+    if signature.returns is UNSET or reading.plain:
+        return None
+    try:
+        return reply_schema(signature.returns)
+    except TypeError as error:
+        reading.find(
+            "return_unsupported",
+            f"What {reading.name!r} returns cannot be encoded: {error}",
+            "Return a Struct, a dataclass, a Pydantic model, JSON types, bytes or a Reply.",
+        )
+        return None

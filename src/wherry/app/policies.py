@@ -1,0 +1,87 @@
+"""Policies: who may touch which item, in one place instead of ifs in handlers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
+
+from wherry.app.http import Caller
+from wherry.app.kinds import shown
+from wherry.app.places import Site
+from wherry.blueprint.records import Finding
+from wherry.handles import Table
+
+
+class Policy:
+    """`policy(caller, item)` is False where the caller may not; it may also raise `Forbidden`."""
+
+    __slots__ = ("__name__", "_answers", "_caller", "_fn", "_item")
+
+    def __init__(self, fn: Callable[..., Any], caller: str, item: str, answers: bool) -> None:
+        self._fn = fn
+        self._caller = caller
+        self._item = item
+        self._answers = answers
+        self.__name__ = fn.__name__
+
+    def __call__(self, caller: Caller, item: Any) -> bool:
+        answer = self._fn(**{self._caller: caller, self._item: item})
+        return bool(answer) if self._answers else True
+
+
+def compile_policies(
+    declared: list[tuple[Callable[..., Any], Site]], tables: list[Table[Any]]
+) -> tuple[dict[str, list[Policy]], list[Finding]]:
+    """Return the policies of each table, and what is wrong with them."""
+    policies: dict[str, list[Policy]] = {}
+    findings: list[Finding] = []
+    for fn, where in declared:
+        fault = _compile(fn, where, tables, policies)
+        if fault is not None:
+            message, fix = fault
+            findings.append(
+                Finding(code="policy_invalid", message=message, fix=fix, place=where.place)
+            )
+    return policies, findings
+
+
+def _compile(
+    fn: Callable[..., Any],
+    where: Site,
+    tables: list[Table[Any]],
+    policies: dict[str, list[Policy]],
+) -> tuple[str, str] | None:
+    """Add the policy to its tables, or return what is wrong with it and the fix."""
+    name = fn.__name__
+    fix = f"Write `def {name}(caller: Caller, item: YourItem) -> bool`."
+    try:
+        hints = get_type_hints(fn, localns=where.names)
+    except (NameError, TypeError, SyntaxError) as error:
+        return f"An annotation of the policy {name!r} cannot be read: {error}.", fix
+    if inspect.iscoroutinefunction(fn) or inspect.isgeneratorfunction(fn):
+        return f"The policy {name!r} is not a plain function.", fix
+    if hints.get("return", Policy) not in (bool, type(None)):
+        return f"The policy {name!r} does not say whether it returns bool or None.", fix
+    parameters = list(inspect.signature(fn).parameters.values())
+    callers = [one.name for one in parameters if hints.get(one.name) is Caller]
+    items = [one for one in parameters if one.name not in callers]
+    keyword = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if len(callers) != 1 or len(items) != 1 or any(one.kind not in keyword for one in parameters):
+        return f"The policy {name!r} does not take exactly a Caller and an item.", fix
+    kind = hints.get(items[0].name)
+    matching = [table for table in tables if table.item_type is kind]
+    if not matching:
+        return (
+            f"The policy {name!r} is for {shown(kind)}, which no table of this app holds.",
+            "Name the item type of one of its tables"
+            + (
+                f": {', '.join(sorted({shown(one.item_type) for one in tables}))}."
+                if tables
+                else "."
+            ),
+        )
+    policy = Policy(fn, callers[0], items[0].name, hints["return"] is bool)
+    for table in matching:
+        policies.setdefault(table.name, []).append(policy)
+    return None

@@ -1,0 +1,62 @@
+"""JSON Schemas of the team's types."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from wherry.app.http import Redirect, Reply
+from wherry.app.kinds import has_pydantic, members, shown, unwrap
+
+
+def schema_of(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type; what it refers to is below its own `$defs`.
+
+    Raises:
+        TypeError: There is no JSON form of it; the message says why.
+    """
+    if has_pydantic(kind):
+        return _pydantic_schema(kind)
+    from msgspec import json
+
+    try:
+        json.Decoder(kind)  # what can be described cannot always be read: untagged unions
+        found: dict[str, Any] = json.schema(kind)
+    except (TypeError, NameError, RecursionError) as error:
+        raise TypeError(f"{shown(kind)} has no JSON form: {_first_line(error)}") from error
+    return found
+
+
+def reply_schema(returns: Any) -> dict[str, Any] | None:
+    """Return the schema of what a handler returns; None where it says nothing about JSON."""
+    parts = [
+        part
+        for part in members(returns)
+        if unwrap(part) not in (Reply, Redirect, bytes, None, type(None))
+    ]
+    if not parts or any(unwrap(part) in (Any, object) for part in parts):
+        return None
+    return schema_of(parts[0] if len(parts) == 1 else _union(parts))
+
+
+def _union(parts: list[Any]) -> Any:
+    from typing import Union
+
+    return Union[tuple(parts)]  # noqa: UP007 - built, not written
+
+
+def _pydantic_schema(kind: Any) -> dict[str, Any]:
+    import pydantic
+
+    try:
+        found: dict[str, Any] = pydantic.TypeAdapter(kind).json_schema(
+            ref_template="#/$defs/{model}"
+        )
+    except (pydantic.errors.PydanticUserError, NameError) as error:
+        arguments = ", ".join(shown(part) for part in get_args(kind))
+        of = f" of {arguments}" if arguments else ""
+        raise TypeError(f"{shown(kind)}{of} has no JSON form: {_first_line(error)}") from error
+    return found
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

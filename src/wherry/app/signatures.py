@@ -1,0 +1,215 @@
+"""From a handler's signature to where each of its arguments comes from."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, get_args, get_origin, get_type_hints
+
+from wherry.app.endpoints import UNSET, Argument, Signature
+from wherry.app.http import Caller, FormMarker, Header, RawBody
+from wherry.app.kinds import (
+    list_item,
+    marker,
+    members,
+    scalar,
+    shown,
+    unwrap,
+    without_none,
+)
+from wherry.blueprint.paths import path_parameters
+from wherry.blueprint.records import Finding, Place
+
+PLAIN = ["event", "context"]
+
+
+class Reading:
+    """Reads the signature of one handler and collects what is wrong with it."""
+
+    def __init__(self, fn: Callable[..., Any], place: Place, names: dict[str, Any] | None) -> None:
+        self.fn = fn
+        self.name = fn.__name__
+        self.place = place
+        self.findings: list[Finding] = []
+        self.parameters = list(inspect.signature(fn).parameters.values())
+        self.plain = [one.name for one in self.parameters] == PLAIN
+        self.hints = {} if self.plain else self._hints(names)
+
+    def find(self, code: str, message: str, fix: str) -> None:
+        """Note that something is wrong."""
+        self.findings.append(Finding(code=code, message=message, fix=fix, place=self.place))
+
+    def _hints(self, names: dict[str, Any] | None) -> dict[str, Any]:
+        try:
+            return get_type_hints(self.fn, localns=names, include_extras=True)
+        except (NameError, TypeError, SyntaxError) as error:
+            self.find(
+                "annotation_unknown",
+                f"An annotation of {self.name!r} cannot be read: {error}.",
+                "Import or define what it names above the handler (not below TYPE_CHECKING).",
+            )
+            return {}
+
+    def _usable(self) -> Iterator[inspect.Parameter]:
+        """Yield the parameters that can be given by name and have a type."""
+        for one in self.parameters:
+            if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
+                self.find(
+                    "argument_kind",
+                    f"{self.name!r} has the argument {str(one).split(':')[0]!r}, which cannot be "
+                    "given by name.",
+                    "Name each argument: they are filled by their names.",
+                )
+            elif one.name in self.hints:
+                yield one
+            elif not self.findings or self.hints:
+                self.find(
+                    "argument_without_type",
+                    f"The argument {one.name!r} of {self.name!r} has no type.",
+                    f"Annotate it, for example `{one.name}: str`.",
+                )
+
+    # -- routes ----------------------------------------------------------------------------------
+
+    def routed(self, path: str) -> Signature:
+        """Return the signature of a route's handler."""
+        if self.plain:
+            return Signature()
+        in_path = path_parameters(path)
+        found = [self._argument(one, in_path) for one in self._usable()]
+        arguments = tuple(one for one in found if one is not None)
+        return Signature(arguments=arguments, returns=self.hints.get("return", UNSET))
+
+    def _argument(self, one: inspect.Parameter, in_path: list[str]) -> Argument | None:
+        annotation = self.hints[one.name]
+        inner, optional = without_none(annotation)
+        has_default = one.default is not one.empty
+        header = marker(annotation, Header) or marker(inner, Header)
+        form = marker(annotation, FormMarker) or marker(inner, FormMarker)
+        bare = unwrap(inner)
+        kind = inner
+        many = False
+        alias = one.name
+        if one.name in in_path:
+            return self._path(one, annotation)
+        if bare is Caller:
+            return Argument(one.name, "caller", alias, Caller, required=not optional)
+        if bare is RawBody:
+            source: Any = "raw"
+        elif form is not None:
+            source = "form"
+        elif header is not None:
+            source, alias = "header", header.name.lower()
+            if scalar(inner) is None:
+                self._unsupported(one.name, inner, "A header is one scalar value.")
+                return None
+        elif scalar(inner) is not None:
+            source = "query"
+        elif list_item(inner) is not None and scalar(list_item(inner)) is not None:
+            source, many, kind = "query", True, list_item(inner)
+        else:
+            if not self._may_be_body(one.name, inner):
+                return None
+            source = "body"
+        return Argument(
+            one.name,
+            source,
+            alias,
+            kind,
+            required=not (has_default or optional or (many and not has_default)),
+            default=one.default if has_default else ([] if many and not optional else None),
+            many=many,
+        )
+
+    def _path(self, one: inspect.Parameter, annotation: Any) -> Argument | None:
+        if scalar(annotation) is None:
+            self._unsupported(
+                one.name, annotation, "A path parameter is one scalar value, and always there."
+            )
+            return None
+        return Argument(one.name, "path", one.name, annotation)
+
+    def _may_be_body(self, name: str, kind: Any) -> bool:
+        parts = members(kind)
+        if any(unwrap(part) in (bytes, bytearray, memoryview) for part in parts):
+            self._unsupported(name, kind, "For content that is not JSON take `body: RawBody`.")
+            return False
+        if len(parts) > 1 and any(scalar(part) is not None for part in parts):
+            self._unsupported(
+                name, kind, "Beside None, an argument from the query has one scalar type."
+            )
+            return False
+        if get_origin(unwrap(kind)) in (tuple, set, frozenset):
+            self._unsupported(name, kind, "Use list[...].")
+            return False
+        if inspect.isgeneratorfunction(unwrap(kind)) or _is_stream(kind):
+            self._unsupported(
+                name, kind, "A body is read whole; large content is uploaded by a presigned URL."
+            )
+            return False
+        return True
+
+    def _unsupported(self, name: str, kind: Any, advice: str) -> None:
+        self.find(
+            "argument_unsupported",
+            f"The argument {name!r} of {self.name!r} has the type {shown(kind)}, which cannot be "
+            "bound.",
+            advice,
+        )
+
+    # -- consumers ---------------------------------------------------------------------------------
+
+    def consumer(self, queue: str, payload: Any) -> Signature:
+        """Return the signature of a consumer: exactly one argument of the queue's type."""
+        if self.plain:
+            return Signature()
+        usable = list(self._usable())
+        if len(self.parameters) != 1:
+            self.find(
+                "consumer_arguments",
+                f"The consumer {self.name!r} takes {len(self.parameters)} arguments; it is called "
+                "with the payload alone.",
+                f"Write `def {self.name}(job: {shown(payload)}) -> None`.",
+            )
+            return Signature()
+        if not usable:
+            return Signature()
+        kind = self.hints[usable[0].name]
+        if payload is not None and kind != payload:
+            self.find(
+                "payload_mismatch",
+                f"The consumer {self.name!r} takes {shown(kind)}, and the queue {queue!r} carries "
+                f"{shown(payload)}.",
+                f"Annotate {usable[0].name!r} with {shown(payload)}.",
+            )
+        argument = Argument(usable[0].name, "message", usable[0].name, kind)
+        return Signature(arguments=(argument,), returns=self.hints.get("return", UNSET))
+
+    # -- either ------------------------------------------------------------------------------------
+
+    def generator(self) -> bool:
+        """Note a handler that yields, and say whether it does."""
+        yields = inspect.isgeneratorfunction(self.fn) or inspect.isasyncgenfunction(self.fn)
+        if yields:
+            self.find(
+                "handler_generator",
+                f"{self.name!r} is a generator; replies are whole.",
+                "Write the content into a bucket and return a presigned download.",
+            )
+        return yields
+
+    def is_async(self) -> bool:
+        """Whether the handler is `async def`."""
+        return inspect.iscoroutinefunction(self.fn)
+
+
+def _is_stream(kind: Any) -> bool:
+    from collections.abc import AsyncIterable, Iterable
+
+    bare = unwrap(kind)
+    origin = get_origin(bare) or bare
+    return origin in (AsyncIterable, Iterable) or (
+        isinstance(origin, type)
+        and issubclass(origin, AsyncIterable | Iterator)
+        and bool(get_args(bare))
+    )

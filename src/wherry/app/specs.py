@@ -1,0 +1,247 @@
+"""From handles to their records in the blueprint, with what is wrong with their types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal, TypeAlias, get_args
+from uuid import UUID
+
+from wherry.app.fields import Field, fields_of
+from wherry.app.kinds import scalar, shown, unwrap, without_none
+from wherry.app.schemas import schema_of
+from wherry.blueprint.records import (
+    BucketSpec,
+    Finding,
+    IndexSpec,
+    Place,
+    QueueSpec,
+    SecretSpec,
+    TableSpec,
+)
+from wherry.handles import Bucket, Queue, Secret, Table
+
+Kind: TypeAlias = Literal["text", "number", "moment"]
+
+
+def table_spec(table: Table[Any]) -> tuple[TableSpec, list[Finding]]:
+    """Return a table's record; fields that do not fit are findings, and absent from `kinds`."""
+    findings: list[Finding] = []
+    schema = _schema(
+        table.item_type, f"The item type of table {table.name!r}", table.place, findings
+    )
+    kinds: dict[str, Kind] = {}
+    fields = _fields(table, findings)
+    if fields is not None:
+        findings.extend(_field_faults(table, fields, kinds))
+    indexes = tuple(
+        IndexSpec(name=name, key=parts[0] if parts else "", sort=parts[1] if parts[1:] else None)
+        for name, parts in table.indexes.items()
+    )
+    spec = TableSpec(
+        name=table.name,
+        item=shown(table.item_type),
+        schema=schema,
+        key=table.key,
+        sort=table.sort,
+        indexes=indexes,
+        expires=table.expires,
+        kinds=kinds,
+        place=table.place,
+    )
+    return spec, findings
+
+
+def queue_spec(queue: Queue[Any]) -> tuple[QueueSpec, list[Finding]]:
+    """Return a queue's record."""
+    findings: list[Finding] = []
+    whose = f"The payload type of queue {queue.name!r}"
+    spec = QueueSpec(
+        name=queue.name,
+        payload=shown(queue.payload_type),
+        schema=_schema(queue.payload_type, whose, queue.place, findings),
+        max_attempts=queue.max_attempts,
+        retry_base_s=queue.retry_base_s,
+        retry_max_s=queue.retry_max_s,
+        retention_s=queue.retention_s,
+        place=queue.place,
+    )
+    return spec, findings
+
+
+def bucket_spec(bucket: Bucket) -> BucketSpec:
+    """Return a bucket's record."""
+    return BucketSpec(
+        name=bucket.name,
+        max_bytes=bucket.max_bytes,
+        media_types=bucket.media_types,
+        place=bucket.place,
+    )
+
+
+def secret_spec(secret: Secret) -> SecretSpec:
+    """Return a secret's record."""
+    return SecretSpec(name=secret.name, place=secret.place)
+
+
+def key_kind(annotation: Any) -> Kind | None:
+    """Return how a field of this type is sorted, or None where it cannot be."""
+    found = scalar(annotation)
+    if found in (str, UUID, date):
+        return "text"
+    if found in (int, float):
+        return "number"
+    if found is datetime:
+        return "moment"
+    values: list[Any] = []
+    if found is Literal:
+        values = list(get_args(unwrap(annotation)))
+    elif isinstance(found, type) and issubclass(found, Enum):
+        values = [member.value for member in found]
+    if values and all(isinstance(value, str) for value in values):
+        return "text"
+    if values and all(type(value) is int for value in values):
+        return "number"
+    return None
+
+
+def _schema(kind: Any, whose: str, place: Place | None, findings: list[Finding]) -> dict[str, Any]:
+    try:
+        return schema_of(kind)
+    except TypeError as error:
+        findings.append(
+            Finding(
+                code="type_unsupported",
+                message=f"{whose} cannot be used: {error}",
+                fix="Use a Struct, a dataclass or a Pydantic model with JSON types (not one kind "
+                "inside another).",
+                place=place,
+            )
+        )
+        return {}
+
+
+def _fields(table: Table[Any], findings: list[Finding]) -> dict[str, Field] | None:
+    try:
+        fields = fields_of(table.item_type)
+    except (NameError, TypeError):
+        return None  # the schema has said so
+    config = getattr(table.item_type, "__struct_config__", None)
+    if fields is None or (config is not None and config.array_like):
+        findings.append(
+            Finding(
+                code="item_not_record",
+                message=f"The items of table {table.name!r} are {shown(table.item_type)}, which "
+                "is no object with fields.",
+                fix="Use a Struct, a dataclass or a Pydantic model.",
+                place=table.place,
+            )
+        )
+        return None
+    return fields
+
+
+def _field_faults(
+    table: Table[Any], fields: dict[str, Field], kinds: dict[str, Kind]
+) -> Iterator[Finding]:
+    uses = [("key", table.key, True)]
+    if table.sort is not None:
+        uses.append(("sort", table.sort, True))
+    for index, parts in table.indexes.items():
+        uses.extend((f"index {index!r}", part, False) for part in parts)
+        if not 1 <= len(parts) <= 2:
+            yield _fault(
+                table,
+                "index_fields",
+                f"The index {index!r} of table {table.name!r} has {len(parts)} fields.",
+                'Name its key and, if it is to be ordered, its sort field: ("status", "at").',
+            )
+    if table.sort == table.key:
+        yield _fault(
+            table,
+            "field_twice",
+            f"Key and sort of table {table.name!r} are the same field, {table.key!r}.",
+            "Leave sort out, or choose another field.",
+        )
+    for use, name, primary in uses:
+        fault = _use_fault(table, fields, use, name, primary)
+        if fault is not None:
+            yield fault
+        else:
+            kind = key_kind(without_none(fields[name].type)[0])
+            assert kind is not None
+            kinds[name] = kind
+    if table.expires is not None:
+        fault = _expires_fault(table, fields, table.expires)
+        if fault is not None:
+            yield fault
+
+
+def _use_fault(
+    table: Table[Any], fields: dict[str, Field], use: str, name: str, primary: bool
+) -> Finding | None:
+    field = fields.get(name)
+    if field is None:
+        return _missing(table, fields, use, name)
+    inner, optional = without_none(field.type)
+    if optional and primary:
+        return _fault(
+            table,
+            "field_type",
+            f"The {use} field {name!r} of table {table.name!r} may be None, and every item needs "
+            "its key.",
+            f"Annotate it with {shown(inner)} alone.",
+        )
+    found = scalar(inner)
+    if key_kind(inner) is None or (primary and found is float):
+        why = {
+            bool: "has two values only",
+            float: "may be NaN or not equal itself after a calculation",
+        }.get(found, "does not sort")
+        return _fault(
+            table,
+            "field_type",
+            f"The {use} field {name!r} of table {table.name!r} is {shown(inner)}, which {why}.",
+            "Use str, int, UUID, date, datetime or an Enum of one of str and int.",
+        )
+    return _renamed(table, field)
+
+
+def _expires_fault(table: Table[Any], fields: dict[str, Field], name: str) -> Finding | None:
+    field = fields.get(name)
+    if field is None:
+        return _missing(table, fields, "expires", name)
+    inner, _ = without_none(field.type)
+    if scalar(inner) not in (int, float, datetime):
+        return _fault(
+            table,
+            "field_type",
+            f"The expires field {name!r} of table {table.name!r} is {shown(inner)}.",
+            "Use datetime, or int for seconds since 1970 (None: never).",
+        )
+    return _renamed(table, field)
+
+
+def _missing(table: Table[Any], fields: dict[str, Field], use: str, name: str) -> Finding:
+    return _fault(
+        table,
+        "field_missing",
+        f"The {use} of table {table.name!r} names {name!r}, which {shown(table.item_type)} lacks.",
+        f"Use one of its fields: {', '.join(fields)}.",
+    )
+
+
+def _renamed(table: Table[Any], field: Field) -> Finding | None:
+    if field.wire == field.name:
+        return None
+    return _fault(
+        table,
+        "field_renamed",
+        f"The field {field.name!r} of table {table.name!r} is called {field.wire!r} in JSON.",
+        "Keep the names of key, sort, index and expires fields as they are.",
+    )
+
+
+def _fault(table: Table[Any], code: str, message: str, fix: str) -> Finding:
+    return Finding(code=code, message=message, fix=fix, place=table.place)

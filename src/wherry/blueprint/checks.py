@@ -1,0 +1,106 @@
+"""What can be wrong with an app as a whole: every finding at once, with its place and its fix."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from wherry import limits
+from wherry.blueprint.checks_functions import check_functions
+from wherry.blueprint.checks_resources import check_resources
+from wherry.blueprint.checks_routes import check_routes, throttle_faults
+from wherry.blueprint.records import Blueprint, Cors, Finding, Place
+
+_NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+
+
+def check(blueprint: Blueprint) -> list[Finding]:
+    """Return everything that is wrong with the app, errors first, in the order of the places."""
+    findings = [
+        *_names(blueprint),
+        *check_resources(blueprint),
+        *check_routes(blueprint),
+        *check_functions(blueprint),
+        *_edge(blueprint),
+    ]
+    return in_order(findings)
+
+
+def in_order(findings: Iterable[Finding]) -> list[Finding]:
+    """Sort findings for a reader: errors first, then by place; the same one only once."""
+
+    def rank(finding: Finding) -> tuple[bool, str, int]:
+        place = finding.place or Place(file="", line=0)
+        return finding.severity != "error", place.file, place.line
+
+    unique = {(found.code, found.message, str(found.place)): found for found in findings}
+    return sorted(unique.values(), key=rank)
+
+
+def _names(blueprint: Blueprint) -> Iterator[Finding]:
+    rooms: list[tuple[str, list[tuple[str, str, Place | None]]]] = [
+        ("app", [("app", blueprint.app, None)]),
+        ("function", [("function", one.name, one.place) for one in blueprint.functions]),
+        ("auth", [("auth", one.name, one.place) for one in blueprint.auths]),
+        ("resource", _resources(blueprint)),
+    ]
+    for room, declared in rooms:
+        first: dict[str, Place | None] = {}
+        for kind, name, place in declared:
+            if not _NAME.fullmatch(name):
+                yield Finding(
+                    code="name_invalid",
+                    message=f"The {kind} name {name!r} is not one that every platform takes.",
+                    fix="Use small letters, digits, '_' and '-', beginning with a letter, at most "
+                    f"{limits.NAME_LENGTH}.",
+                    place=place,
+                )
+            if name in first:
+                yield Finding(
+                    code="name_twice",
+                    message=f"The name {name!r} is already that of another {room}"
+                    + (f" at {first[name]}." if first[name] else "."),
+                    fix=f"Rename one of them: {room} names are unique within an app.",
+                    place=place,
+                )
+            else:
+                first[name] = place
+
+
+def _resources(blueprint: Blueprint) -> list[tuple[str, str, Place | None]]:
+    return [
+        *(("table", one.name, one.place) for one in blueprint.tables),
+        *(("queue", one.name, one.place) for one in blueprint.queues),
+        *(("bucket", one.name, one.place) for one in blueprint.buckets),
+        *(("secret", one.name, one.place) for one in blueprint.secrets),
+    ]
+
+
+def _edge(blueprint: Blueprint) -> Iterator[Finding]:
+    if blueprint.throttle is not None:
+        yield from throttle_faults(blueprint.throttle, "the app", None)
+    if blueprint.cors is not None:
+        yield from _cors(blueprint.cors)
+
+
+def _cors(cors: Cors) -> Iterator[Finding]:
+    for origin in cors.origins:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            yield Finding(
+                code="cors_origin",
+                message=f"The CORS origin {origin!r} is not one that a browser sends.",
+                fix="Write scheme and host, without a path: 'https://shop.example.com'.",
+            )
+    if not cors.origins:
+        yield Finding(
+            code="cors_origin",
+            message="CORS is declared without an origin.",
+            fix="Name the origins of your pages, or leave app.cors() out.",
+        )
+    if not -1 <= cors.max_age_s <= limits.CORS_MAX_AGE_S:
+        yield Finding(
+            code="cors_age",
+            message=f"CORS max_age_s={cors.max_age_s} is not in -1..{limits.CORS_MAX_AGE_S}.",
+            fix="Choose a value in this range.",
+        )

@@ -1,0 +1,58 @@
+"""What a stage asks of an app beyond being right: production takes no stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wherry.blueprint.checks import in_order
+from wherry.blueprint.records import Blueprint, Finding, HttpTrigger
+
+PRODUCTION = "prod"
+_WRITING = ("POST", "PUT", "PATCH", "DELETE")
+
+
+def check_stage(blueprint: Blueprint, stage: str) -> list[Finding]:
+    """Return what speaks against running this app at `stage`; only "prod" asks for anything."""
+    if stage != PRODUCTION:
+        return []
+    return in_order([*_issuers(blueprint), *_cors(blueprint), *_open_writes(blueprint)])
+
+
+def _issuers(blueprint: Blueprint) -> Iterator[Finding]:
+    for auth in blueprint.auths:
+        if auth.issuer is None and not (auth.accepted or "").strip():
+            yield Finding(
+                code="development_issuer",
+                message=f"{auth.name!r} takes the tokens of the development issuer.",
+                fix="Name your issuer (issuer=, audiences=), or write why this one is good enough: "
+                'accepted="...".',
+                place=auth.place,
+            )
+
+
+def _cors(blueprint: Blueprint) -> Iterator[Finding]:
+    cors = blueprint.cors
+    if cors is not None and cors.credentials and "*" in cors.origins:
+        yield Finding(
+            code="cors_open",
+            message="CORS lets every origin call with the user's credentials.",
+            fix='Name the origins: app.cors(origins=["https://..."], credentials=True).',
+        )
+
+
+def _open_writes(blueprint: Blueprint) -> Iterator[Finding]:
+    for function in blueprint.functions:
+        for trigger in function.triggers:
+            if (
+                isinstance(trigger, HttpTrigger)
+                and trigger.auth is None
+                and trigger.method in _WRITING
+            ):
+                yield Finding(
+                    code="write_without_auth",
+                    message=f"{trigger.method} {trigger.path} of {trigger.endpoint!r} is open to "
+                    "everybody.",
+                    fix="Add auth= to the route, if it is not meant to be.",
+                    severity="warning",
+                    place=trigger.place,
+                )
