@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import re
-
-_BORDERS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _HISSING = ("s", "x", "z", "ch", "sh")
 
 
 def snake_case(name: str) -> str:
     """`ExportJob` -> `export_job`, `HTTPLog` -> `http_log`."""
-    return _BORDERS.sub("_", name).lower()
+    found = ""
+    for at, char in enumerate(name):
+        after = name[at + 1 : at + 2]
+        before = name[at - 1] if at else "_"
+        begins = char.isupper() and (not before.isupper() or after.islower())
+        found += "_" + char if begins and before != "_" else char
+    return found.lower()
 
 
 def plural(word: str) -> str:

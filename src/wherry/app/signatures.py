@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
 
 from wherry.app.endpoints import UNSET, Argument, Signature
+from wherry.app.fields import fields_of
 from wherry.app.http import Caller, FormMarker, Header, RawBody
 from wherry.app.kinds import (
     list_item,
@@ -97,6 +98,8 @@ class Reading:
         if bare is RawBody:
             source: Any = "raw"
         elif form is not None:
+            if not self._may_be_form(one.name, inner):
+                return None
             source = "form"
         elif header is not None:
             source, alias = "header", header.name.lower()
@@ -147,6 +150,26 @@ class Reading:
                 name, kind, "A body is read whole; large content is uploaded by a presigned URL."
             )
             return False
+        return True
+
+    def _may_be_form(self, name: str, kind: Any) -> bool:
+        try:
+            fields = fields_of(kind)
+        except (NameError, TypeError):
+            fields = None
+        if fields is None:
+            self._unsupported(name, kind, "A form is read into a Struct or a dataclass.")
+            return False
+        for field in fields.values():
+            inner, _ = without_none(field.type)
+            if scalar(inner) is None and scalar(list_item(inner)) is None:
+                self._unsupported(
+                    name,
+                    kind,
+                    f"A form is flat: its field {field.name!r} is {shown(field.type)}; use a "
+                    "scalar or a list of scalars.",
+                )
+                return False
         return True
 
     def _unsupported(self, name: str, kind: Any, advice: str) -> None:

@@ -1,0 +1,17 @@
+"""Binding: a request or a message becomes arguments, a result becomes an answer."""
+
+from wherry.runtime.binding.aws import AwsContext, accept_sqs_result, aws_event, reply_from_aws
+from wherry.runtime.binding.replies import CannotReply, encode_reply
+from wherry.runtime.binding.requests import bind, bind_message, caller_of
+
+__all__ = [
+    "bind",
+    "bind_message",
+    "caller_of",
+    "encode_reply",
+    "CannotReply",
+    "AwsContext",
+    "aws_event",
+    "reply_from_aws",
+    "accept_sqs_result",
+]

@@ -1,0 +1,262 @@
+"""Bodies: strict JSON and urlencoded forms, read into the type that a handler asks for.
+
+400 where a body cannot be read, with the position; 422 where it is read and wrong, with every
+fault in it. A request's body is held to its type strictly: unknown fields are faults, also for
+types that do not forbid them. Messages are not: their sender may be a newer release.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.app.fields import fields_of
+from wherry.app.kinds import has_pydantic, list_item, without_none
+from wherry.codec import DuplicateKey, refuse_duplicate_keys
+from wherry.errors import BadRequest, Invalid
+from wherry.runtime.binding.scanning import TooDeep, UnknownField, scan, shape_of
+from wherry.runtime.binding.texts import BadText, raw_reader
+from wherry.runtime.binding.urlencoded import parse
+
+Reader = Callable[[bytes], Any]
+
+_decode_any = msgspec.json.Decoder().decode
+_BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+def json_reader(kind: Any) -> Reader:
+    """Return a function from the bytes of a request's body to a value of this type.
+
+    It raises `BadRequest` and `Invalid`, whatever the bytes.
+    """
+    if has_pydantic(kind):
+        return _pydantic_reader(kind)
+    decode = msgspec.json.Decoder(kind).decode
+    shape = shape_of(kind)
+
+    def read(body: bytes) -> Any:
+        value = decode_strictly(body)
+        message = ""
+        try:
+            _check(body, value, shape)
+        except UnknownField:
+            message = "Unknown field"
+        if not message:
+            try:
+                return decode(body)
+            except msgspec.ValidationError as error:
+                message = str(error)
+            except RecursionError:
+                raise _too_deep() from None
+        from wherry.runtime.binding.faults import faults_of
+
+        raise Invalid("The body breaks its contract.", faults=faults_of(value, kind, message))
+
+    return read
+
+
+def decode_strictly(body: bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        BadRequest: It is none; the message says where it goes wrong.
+    """
+    try:
+        return _decode_any(body)
+    except RecursionError:
+        raise _too_deep() from None
+    except UnicodeDecodeError:
+        raise BadRequest("The body is not UTF-8.", faults=[_fault("not UTF-8")]) from None
+    except msgspec.DecodeError as error:
+        raise _malformed(body, str(error)) from None
+
+
+def _check(body: bytes, value: Any, shape: Any) -> None:
+    """Refuse what is nested too deeply, unknown fields, and keys that are there twice."""
+    strings = b"\\" not in body  # an escape may stand for a colon
+    try:
+        counted = scan(value, shape, strings, limits.JSON_DEPTH)
+        if counted != body.count(b":"):
+            refuse_duplicate_keys(body)
+    except TooDeep:
+        raise _too_deep() from None
+    except DuplicateKey as error:
+        raise BadRequest(f"The body is ambiguous: {error}.", faults=[_fault(str(error))]) from None
+    except UnknownField:
+        if shape is not None:
+            _check(body, value, None)
+        raise
+
+
+def _too_deep() -> BadRequest:
+    fault = f"nested deeper than {limits.JSON_DEPTH} arrays and objects"
+    return BadRequest(f"The body is {fault}.", faults=[_fault(fault)])
+
+
+def _malformed(body: bytes, message: str) -> BadRequest:
+    found = _BYTE.search(message)
+    text = message.removeprefix("JSON is malformed: ").split(" - at `")[0]
+    if "truncated" in text:
+        if _has_lone_surrogate(body):
+            fault = "a surrogate escape stands alone"
+            return BadRequest(f"The body is not JSON: {fault}.", faults=[_fault(fault)])
+        return BadRequest("The body is not JSON: it ends too early.", faults=[_fault(text)])
+    at = f"byte {found[1]}" if found else "$"
+    if found:
+        before = body[: int(found[1])]
+        line = before.count(b"\n") + 1
+        column = len(before) - (before.rfind(b"\n") + 1) + 1
+        text = f"{text[: text.index(' (byte')]} at line {line}, column {column}"
+    return BadRequest(f"The body is not JSON: {text}.", faults=[{"at": at, "fault": text}])
+
+
+def _has_lone_surrogate(body: bytes) -> bool:
+    """Tell it from a text that ends too early, which msgspec does not; json takes the first."""
+    import json
+
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _fault(text: str) -> dict[str, str]:
+    return {"at": "$", "fault": text}
+
+
+# --- Pydantic -----------------------------------------------------------------------------------
+
+
+def _pydantic_reader(kind: Any) -> Reader:
+    import pydantic
+
+    adapter: Any = pydantic.TypeAdapter(kind)
+    options = _extra(kind)
+
+    def read(body: bytes) -> Any:
+        _check(body, decode_strictly(body), None)
+        try:
+            return adapter.validate_json(body, **options)
+        except pydantic.ValidationError as error:
+            raise _invalid(error) from None
+
+    return read
+
+
+def _extra(kind: Any) -> dict[str, Any]:
+    """Forbid unknown fields, unless the model says itself what becomes of them."""
+    config = getattr(kind, "model_config", {})
+    return {} if "extra" in config else {"extra": "forbid"}
+
+
+def _invalid(error: Any) -> Invalid:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    faults = [
+        {
+            "at": "$"
+            + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in one["loc"]),
+            "fault": one["msg"],
+        }
+        for one in found[: limits.FAULTS]
+    ]
+    return Invalid("The body breaks its contract.", faults=faults)
+
+
+# --- forms --------------------------------------------------------------------------------------
+
+
+def form_reader(kind: Any) -> Reader:
+    """Return a function from the bytes of an urlencoded form to a value of this type."""
+    fields = fields_of(kind) or {}
+    readers: dict[str, tuple[bool, Callable[[str], Any]]] = {}
+    for field in fields.values():
+        inner, _ = without_none(field.type)
+        item = list_item(inner)
+        readers[field.wire] = (item is not None, raw_reader(inner if item is None else item))
+    build = _form_builder(kind)
+
+    def read(body: bytes) -> Any:
+        try:
+            pairs = parse(body.decode(), "form")
+        except UnicodeDecodeError:
+            raise BadRequest("The form is not UTF-8.") from None
+        values, faults = _form_values(pairs, readers)
+        try:
+            result = build(values)
+        except Invalid as error:
+            known = {fault["at"] for fault in faults}
+            faults.extend(fault for fault in error.faults if fault["at"] not in known)
+            result = None
+        if faults:
+            raise Invalid("The form breaks its contract.", faults=faults[: limits.FAULTS])
+        return result
+
+    return read
+
+
+def _form_values(
+    pairs: list[tuple[str, str]], readers: dict[str, tuple[bool, Callable[[str], Any]]]
+) -> tuple[dict[str, Any], list[Mapping[str, str]]]:
+    values: dict[str, Any] = {}
+    faults: list[Mapping[str, str]] = []
+    for name, text in pairs:
+        if name not in readers:
+            faults.append({"at": f"$.{name[:80]}", "fault": "Unknown field"})
+            continue
+        many, reader = readers[name]
+        try:
+            value = reader(text)
+        except BadText as error:
+            faults.append({"at": f"$.{name}", "fault": str(error)})
+            value = None
+        if many:
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            faults.append({"at": f"$.{name}", "fault": "Given twice"})
+        else:
+            values[name] = value
+    return values, faults
+
+
+def _form_builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
+    if has_pydantic(kind):
+        import pydantic
+
+        adapter: Any = pydantic.TypeAdapter(kind)
+
+        def build_model(values: dict[str, Any]) -> Any:
+            try:
+                return adapter.validate_python(values)
+            except pydantic.ValidationError as error:
+                raise _invalid(error) from None
+
+        return build_model
+
+    def build(values: dict[str, Any]) -> Any:
+        try:
+            return msgspec.convert(values, kind)
+        except msgspec.ValidationError as error:
+            from wherry.runtime.binding.faults import faults_of
+
+            raise Invalid(faults=faults_of(values, kind, str(error))) from None
+
+    return build
+
+
+# --- messages -----------------------------------------------------------------------------------
+
+
+def message_reader(kind: Any) -> Reader:
+    """Return a function from a message's bytes to a payload; it raises `ValueError`."""
+    if has_pydantic(kind):
+        import pydantic
+
+        adapter: Any = pydantic.TypeAdapter(kind)
+        read: Reader = adapter.validate_json
+        return read
+    return msgspec.json.Decoder(kind).decode

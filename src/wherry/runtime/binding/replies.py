@@ -1,0 +1,202 @@
+"""From what a handler returned to an encoded answer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, get_origin
+
+import msgspec
+
+from wherry import invocation, limits
+from wherry.app.endpoints import UNSET, Endpoint
+from wherry.app.http import Redirect, Reply
+from wherry.app.kinds import members, shown, unwrap
+from wherry.blueprint.records import HttpTrigger
+from wherry.errors import HandlerFailed
+
+JSON = "application/json"
+BYTES = "application/octet-stream"
+REDIRECTS = (301, 302, 303, 307, 308)
+BODILESS = (204, 205, 304)
+
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_FRAMING = frozenset(
+    ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
+)
+
+
+class CannotReply(TypeError):
+    """What a handler returned cannot be sent; the message is for the team."""
+
+
+def encode_reply(endpoint: Endpoint, result: Any) -> invocation.Reply:
+    """Encode what a routed handler returned, by its type.
+
+    None is 204, or the route's status without a body where that is not 200. Text, numbers, lists
+    and objects are JSON; bytes are sent as they are.
+
+    Raises:
+        HandlerFailed: It cannot be sent; the cause says why, for the team.
+    """
+    trigger = endpoint.trigger
+    status = trigger.status if isinstance(trigger, HttpTrigger) else 200
+    try:
+        reply = _encode(endpoint, result, status)
+        if len(reply.body) > limits.REPLY_BODY_BYTES:
+            raise CannotReply(
+                f"{endpoint.name!r} returned {len(reply.body)} bytes; {limits.REPLY_BODY_BYTES} "
+                "are allowed. Write it into a bucket and return a presigned download."
+            )
+    except CannotReply as error:
+        raise HandlerFailed(
+            "The function returned what cannot be sent; nothing of it was applied."
+        ) from error
+    return reply
+
+
+def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
+    if isinstance(result, Reply):
+        return _explicit(result)
+    if isinstance(result, Redirect):
+        if result.status not in REDIRECTS:
+            raise CannotReply(f"A redirect has a status of {REDIRECTS}, not {result.status}.")
+        return invocation.Reply(result.status, [header("location", result.url)], b"")
+    _check_type(endpoint, result)
+    if result is None:
+        return invocation.Reply(204 if status == 200 else status, [], b"")
+    if status in BODILESS:
+        raise CannotReply(f"{endpoint.name!r} returned a body, and {status} has none.")
+    media_type, body = _content(result, None)
+    return invocation.Reply(status, [("content-type", media_type)], body)
+
+
+def _explicit(reply: Reply) -> invocation.Reply:
+    if not isinstance(reply.status, int) or not 200 <= reply.status <= 599:
+        raise CannotReply(f"status={reply.status!r} is not in 200..599.")
+    headers = [header(name, value) for name, value in reply.headers.items()]
+    for name, _ in headers:
+        if name in _FRAMING:
+            raise CannotReply(f"The header {name!r} frames the message; it is not for handlers.")
+    given = next((value for name, value in headers if name == "content-type"), None)
+    if reply.media_type is not None and given is not None:
+        raise CannotReply("Content-Type is given twice: as header and as media_type=.")
+    body = b""
+    if reply.body is not None:
+        if reply.status in BODILESS:
+            raise CannotReply(f"A reply with status {reply.status} has no body.")
+        media_type, body = _content(reply.body, reply.media_type or given)
+        if given is None:
+            headers.append(header("content-type", media_type))
+    elif reply.media_type is not None:
+        headers.append(header("content-type", reply.media_type))
+    headers.extend(("set-cookie", cookie) for cookie in _cookies(reply.cookies))
+    return invocation.Reply(reply.status, headers, body)
+
+
+def _content(body: Any, media_type: str | None) -> tuple[str, bytes]:
+    """Return media type and bytes of a body."""
+    if isinstance(body, bytes | bytearray | memoryview):
+        return media_type or BYTES, bytes(body)
+    if isinstance(body, str) and media_type is not None and not _is_json(media_type):
+        return media_type, encode_text(body)
+    return media_type or JSON, encode_json(body)
+
+
+def _is_json(media_type: str) -> bool:
+    bare = media_type.partition(";")[0].strip().lower()
+    return bare == JSON or bare.endswith("+json")
+
+
+def encode_text(text: str) -> bytes:
+    """Encode text. Raises `CannotReply` for lone surrogates."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise CannotReply(f"The text cannot be said in UTF-8: {error}.") from error
+
+
+def encode_json(value: Any) -> bytes:
+    """Encode any supported value, Pydantic models in it too.
+
+    Raises:
+        CannotReply: It has no JSON form.
+    """
+    try:
+        if hasattr(type(value), "__pydantic_validator__"):
+            text: str = value.model_dump_json(by_alias=True)
+            return text.encode()
+        return _encoder.encode(value)
+    except RecursionError as error:
+        raise CannotReply(f"A {type(value).__name__} that contains itself has no end.") from error
+    except Exception as error:  # also what the team's own properties raise
+        raise CannotReply(f"A {type(value).__name__} cannot be encoded: {error}.") from error
+
+
+def _model(value: Any) -> Any:
+    if hasattr(type(value), "__pydantic_validator__"):
+        return value.model_dump(mode="json", by_alias=True)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_model)
+
+# --- the declared type --------------------------------------------------------------------------
+
+
+def _check_type(endpoint: Endpoint, result: Any) -> None:
+    """Refuse a result that is plainly not what the handler says it returns."""
+    returns = endpoint.signature.returns
+    if returns is UNSET:
+        return
+    if type(result) is returns:
+        return
+    kinds = _classes(returns)
+    if kinds is not None and not isinstance(result, kinds):
+        raise CannotReply(
+            f"{endpoint.name!r} says that it returns {shown(returns)}, and returned "
+            f"{'None' if result is None else 'a ' + type(result).__name__}."
+        )
+
+
+def _classes(returns: Any) -> tuple[type, ...] | None:
+    """Return the classes that a return annotation stands for; None where it may be anything."""
+    found: list[type] = []
+    for part in members(returns):
+        bare = unwrap(part)
+        kind = type(None) if bare is None else (get_origin(bare) or bare)
+        if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+            return None
+        if issubclass(kind, dict):
+            kind = dict  # a typed dict is a plain one
+        found.append(kind)
+        if kind is float:
+            found.append(int)
+    return tuple(found)
+
+
+# --- headers ------------------------------------------------------------------------------------
+
+
+def header(name: str, value: Any) -> tuple[str, str]:
+    """Return a header that cannot break out of its line."""
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        raise CannotReply(f"{name!r} is not the name of a header.")
+    if not isinstance(value, str) or not _VALUE.fullmatch(value):
+        raise CannotReply(f"The header {name!r} has a value that no header holds: {value!r}.")
+    return name.lower(), value
+
+
+def _cookies(cookies: Any) -> list[str]:
+    if isinstance(cookies, str):
+        cookies = [cookies]
+    if isinstance(cookies, Mapping):
+        cookies = [_session_cookie(name, value) for name, value in cookies.items()]
+    return [header("set-cookie", cookie)[1] for cookie in cookies]
+
+
+def _session_cookie(name: str, value: str) -> str:
+    if not _TOKEN.fullmatch(name) or not re.fullmatch(r'[^\s",;\\\x00-\x1f\x7f-\uffff]*', value):
+        raise CannotReply(f"The cookie {name!r} has a name or a value that no cookie holds.")
+    return f"{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax"
