@@ -50,9 +50,14 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
 
 
 class Committed(Struct, frozen=True, array_like=True, tag="committed"):
-    """Applied and durable. `leased` are messages sent by this commit and leased to the engine."""
+    """Applied and durable.
+
+    `leased` are messages sent by this commit and leased to the engine; `queued` says when the
+    earliest of the others falls due, per queue (epoch ms).
+    """
 
     leased: list[Claimed]
+    queued: dict[str, int] = {}
 
 
 class Already(Struct, frozen=True, array_like=True, tag="already"):

@@ -38,9 +38,13 @@ class Claims(Struct, frozen=True, array_like=True, tag="claims"):
 
 
 class Renew(Struct, frozen=True, array_like=True, tag="renew"):
-    """Extend the leases of all messages held by `owner`. Answered by `Done`."""
+    """Extend the leases of these messages where `owner` still holds them. Answered by `Done`.
+
+    Named one by one, so that a lease whose answer got lost runs out instead of living for ever.
+    """
 
     owner: str
+    ids: list[str]
 
 
 class Release(Struct, frozen=True, array_like=True, tag="release"):

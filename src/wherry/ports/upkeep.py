@@ -9,12 +9,14 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
     """Take over a release: its tables, indexes, queues and grants. Answered by `Configured`.
 
     `blueprint` is its canonical JSON, `digest` its digest. New indexes of tables that hold items
-    are not ready until `Reindex` has filled them.
+    are not ready until `Reindex` has filled them. An `owner` says that an engine begins: messages
+    leased to any other owner go back to their queues at once, the attempt counted.
     """
 
     digest: str
     blueprint: bytes
     activate: bool
+    owner: str = ""
 
 
 class Configured(Struct, frozen=True, array_like=True, tag="configured"):
@@ -38,11 +40,15 @@ class GetState(Struct, frozen=True, array_like=True, tag="getstate"):
 
 
 class PutState(Struct, frozen=True, array_like=True, tag="putstate"):
-    """Write one. Answered by `Count`: 0 where `if_absent` and one is there."""
+    """Write one. Answered by `Count`: 0 where `if_absent` and one is there.
+
+    From `expires_at_s` on (epoch seconds; None: never) it is not read and may be swept.
+    """
 
     key: str
     value: bytes
     if_absent: bool = False
+    expires_at_s: int | None = None
 
 
 class State(Struct, frozen=True, array_like=True, tag="state"):

@@ -1,0 +1,1 @@
+"""The platform on a relational database: commit, delivery, records. Today SQLite."""

@@ -1,0 +1,220 @@
+"""What the releases declare: names as small numbers, tables with their indexes, grants.
+
+Whose grants count: a commit's are those of the release in its record. A read's are those of the
+release named behind the function ("create_order@3f2a..."), without one the activated release.
+A release that is not known counts as the activated one.
+"""
+
+from __future__ import annotations
+
+from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import (
+    FunctionShape,
+    Index,
+    QueueShape,
+    ReleaseShape,
+    Table,
+    TableShape,
+    read_release,
+)
+
+Grants = frozenset[tuple[str, str, str]]
+NO_GRANTS: Grants = frozenset()
+
+
+class Queue:
+    """A queue that some release declares."""
+
+    __slots__ = ("consumer", "id", "max_attempts", "name", "retention_ms")
+
+    def __init__(self, number: int, shape: QueueShape, consumer: str) -> None:
+        self.id, self.name, self.consumer = number, shape.name, consumer
+        self.max_attempts = shape.max_attempts
+        self.retention_ms = shape.retention_s * 1000
+
+
+class Catalog:
+    """Everything that is read from releases, kept in memory and read anew after a rollback."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._known: dict[str, ReleaseShape] = {}
+        self.reload()
+
+    def reload(self) -> None:
+        """Read everything from the database."""
+        self._ids: dict[tuple[str, str], int] = {}
+        self._names: dict[int, str] = {}
+        for kind, name, number in self._session.rows("names_all"):
+            self._ids[kind, name] = number
+            self._names[number] = name
+        self._releases: dict[str, ReleaseShape] = {}
+        active = self._session.row("release_active") or self._session.row("release_newest")
+        self.active = active[0] if active else ""
+        # The activated release comes last: where two declare one name, its declaration counts.
+        for digest, shape in self._known.items():
+            if digest != self.active:
+                self._releases[digest] = shape
+        if active:
+            self._releases[active[0]] = self._known.get(active[0]) or read_release(active[1])
+        self._grants: dict[str, Grants] = {}
+        self._declare()
+
+    def _declare(self) -> None:
+        tables: dict[str, TableShape] = {}
+        queues: dict[str, tuple[QueueShape, str]] = {}
+        self.buckets: dict[str, int] = {}
+        for release in self._releases.values():
+            consumers = _consumers(release)
+            tables |= {shape.name: shape for shape in release.tables}
+            queues |= {
+                shape.name: (shape, consumers.get(shape.name, "")) for shape in release.queues
+            }
+            self.buckets |= {
+                shape.name: self.number("bucket", shape.name) for shape in release.buckets
+            }
+        kept: dict[int, list[Index]] = {}
+        self.dropped: list[int] = []
+        self._definitions: dict[tuple[int, str, str], Index] = {}
+        for number, table, name, definition, ready, dropped in self._session.rows("indexes_all"):
+            if dropped:
+                self.dropped.append(number)
+                continue
+            index = Index(number, name, definition, bool(ready))
+            kept.setdefault(table, []).append(index)
+            self._definitions[table, name, definition] = index
+        self.tables: dict[str, Table] = {}
+        for name, shape in tables.items():
+            number = self.number("table", name)
+            self.tables[name] = Table(number, shape, kept.get(number, []))
+        self.tables_by_id = {table.id: table for table in self.tables.values()}
+        self.queues: dict[str, Queue] = {}
+        for name, (queue, consumer) in queues.items():
+            self.queues[name] = Queue(self.number("queue", name), queue, consumer)
+        self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
+
+    def number(self, kind: str, name: str) -> int:
+        """Return the number of a name, giving it one."""
+        number = self._ids.get((kind, name))
+        if number is None:
+            self._session.begin()
+            row = self._session.row("names_add", kind, name)
+            assert row is not None
+            number = row[0]
+            self._ids[kind, name] = number
+            self._names[number] = name
+        return number
+
+    def find(self, kind: str, name: str) -> int | None:
+        """Return the number of a name that has one."""
+        return self._ids.get((kind, name))
+
+    def name(self, number: int) -> str:
+        """Return the name behind a number."""
+        return self._names.get(number, "")
+
+    def queue_ids(self) -> list[int]:
+        """Return the numbers of all queues that there ever were."""
+        return [number for (kind, _), number in self._ids.items() if kind == "queue"]
+
+    def index(self, table: Table, name: str) -> Index | None:
+        """Return the index of this name: as the activated release declares it, else the newest."""
+        for shape in table.shape.indexes:
+            if shape.name == name:
+                found = self._definitions.get((table.id, name, table.shape.definition(shape)))
+                if found is not None:
+                    return found
+        return next((index for index in reversed(table.indexes) if index.name == name), None)
+
+    # -- configuring -------------------------------------------------------------------------
+
+    def configure(
+        self, digest: str, blueprint: bytes, activate: bool
+    ) -> list[tuple[str, str, int]]:
+        """Take over a release; return the indexes that are not ready: table, index, items to go.
+
+        Raises:
+            msgspec.ValidationError: The blueprint cannot be read.
+        """
+        shape = read_release(blueprint)
+        session = self._session
+        session.write("release_put", digest, session.next(), blueprint)
+        if activate:
+            session.write("release_activate", session.now_ms, session.next(), digest)
+        wanted: dict[tuple[int, str, str], str] = {}
+        for table in shape.tables:
+            number = self.number("table", table.name)
+            for index in table.indexes:
+                wanted[number, index.name, table.definition(index)] = table.name
+        for queue in shape.queues:
+            self.number("queue", queue.name)
+        for key, table_name in wanted.items():
+            if key not in self._definitions:
+                empty = session.row("table_used", self.number("table", table_name)) is None
+                session.write("index_add", *key, int(empty))
+        if activate:
+            for key, old in self._definitions.items():
+                if key not in wanted:
+                    session.write("index_drop", old.id)
+        self._known[digest] = shape
+        self.reload()
+        return self._unready()
+
+    def _unready(self) -> list[tuple[str, str, int]]:
+        unready = []
+        for table in self.tables.values():
+            for index in table.indexes:
+                if not index.ready:
+                    at = self._session.row("index_position", index.id) or (b"", b"")
+                    left = self._session.row("table_left", table.id, *at)
+                    unready.append((table.shape.name, index.name, left[0] if left else 0))
+        return unready
+
+    def in_use(self, digest: str) -> bool:
+        """Whether a release is the activated one, or was configured by this engine."""
+        return digest in self._releases
+
+    def forget_unless_stored(self) -> None:
+        """After a rollback: drop what was learned from releases that are not stored."""
+        stored = {row[0] for row in self._session.rows("releases_list")}
+        self._known = {key: shape for key, shape in self._known.items() if key in stored}
+        self.reload()
+
+    # -- grants ------------------------------------------------------------------------------
+
+    def grants(self, function: str) -> Grants:
+        """Return the grants of "function" or "function@release"; none for an unknown function."""
+        found = self._grants.get(function)
+        if found is None:
+            name, _, digest = function.partition("@")
+            declared = _function(self._release(digest), name)
+            found = NO_GRANTS
+            if declared is not None:
+                found = frozenset(
+                    (grant.kind, grant.resource, grant.action) for grant in declared.grants
+                )
+            if len(self._grants) > 10_000:  # names come from callers
+                self._grants.clear()
+            self._grants[function] = found
+        return found
+
+    def _release(self, digest: str) -> ReleaseShape:
+        shape = self._releases.get(digest)
+        if shape is None and digest:
+            row = self._session.row("release_get", digest)
+            if row is not None:
+                shape = self._known[digest] = read_release(row[0])
+        return shape or self._releases.get(self.active) or ReleaseShape()
+
+
+def _function(release: ReleaseShape, name: str) -> FunctionShape | None:
+    return next((function for function in release.functions if function.name == name), None)
+
+
+def _consumers(release: ReleaseShape) -> dict[str, str]:
+    return {
+        str(trigger["queue"]): function.name
+        for function in release.functions
+        for trigger in function.triggers
+        if "queue" in trigger
+    }

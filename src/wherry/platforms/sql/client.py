@@ -1,0 +1,86 @@
+"""A blocking client of a store process: for the command line and for tests."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from types import TracebackType
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.errors import Passing
+from wherry.platforms.sql.process import Frames, framed
+from wherry.ports import Answer, Request
+
+_answer = msgspec.msgpack.Decoder(tuple[int, Answer])
+
+
+class StoreClient:
+    """Starts a store process of its own, sends requests and waits for the answers.
+
+    Args:
+        path: The database file. Nobody else may own it.
+        command: What to run instead of this Python (a tracer, say), before the module's options.
+    """
+
+    def __init__(self, path: str, command: list[str] | None = None) -> None:
+        self._sock, theirs = socket.socketpair()
+        with theirs:
+            start = [*(command or [sys.executable]), "-m", "wherry.platforms.sql.process"]
+            start += ["--fd", str(theirs.fileno()), "--path", path]
+            self.process = subprocess.Popen(
+                start, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
+            )
+        self._frames = Frames()
+        self._number = 0
+
+    def __enter__(self) -> StoreClient:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        """Answer each request, in order (`Platform.run`).
+
+        Raises:
+            Passing: The process died; what was asked may or may not have been done.
+        """
+        first = self._number + 1
+        self._number += len(requests)
+        payloads = [
+            framed(to_msgpack((number, function, request)))
+            for number, (function, request) in enumerate(requests, first)
+        ]
+        answers: dict[int, Answer] = {}
+        try:
+            # Sent piece by piece: the process answers before it has read all.
+            for at in range(0, len(payloads), 64):
+                self._sock.sendall(b"".join(payloads[at : at + 64]))
+                last = min(first + at + 63, self._number)
+                while len(answers) < last - first + 1:
+                    self._receive(answers)
+        except OSError as error:
+            raise Passing(f"The store process has ended ({error}).") from None
+        return [answers[number] for number in range(first, self._number + 1)]
+
+    def _receive(self, answers: dict[int, Answer]) -> None:
+        data = self._sock.recv(1 << 20)
+        if not data:
+            raise ConnectionResetError("it closed its socket")
+        self._frames.feed(data)
+        for frame in self._frames.take(1 << 30):
+            number, answer = _answer.decode(frame)
+            answers[number] = answer
+
+    def close(self) -> None:
+        """Let the process end and wait for it."""
+        self._sock.close()
+        self.process.wait(30)

@@ -1,0 +1,178 @@
+"""The failure inbox: work that waits for a person."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from wherry import limits
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.session import Session
+from wherry.ports import FailedWork, Failures, ListFailures
+
+NEWEST = (1 << 63) - 1
+PAGE_MAX = 1_000
+
+
+class Failed(NamedTuple):
+    """A row of `failures`, in the order of its columns."""
+
+    seq: int
+    id: str
+    queue: int
+    function: str
+    code: str
+    error: str
+    attempts: int
+    redrives: int
+    sent_ms: int
+    started_ms: int
+    failed_ms: int
+    correlation: str
+    traceparent: str
+    note: str
+    body: bytes
+
+
+class Inbox:
+    """What has failed, per queue."""
+
+    def __init__(self, session: Session, catalog: Catalog) -> None:
+        self._session = session
+        self._catalog = catalog
+        self.forget()
+
+    def forget(self) -> None:
+        """Read anew what is kept in memory (after a rollback)."""
+        self._counts: dict[int, int] | None = None
+
+    def counts(self) -> dict[int, int]:
+        """Return how much has failed, per queue."""
+        if self._counts is None:
+            self._counts = dict(self._session.rows("count_failures"))
+        return self._counts
+
+    def has(self, id: str) -> bool:
+        """Whether this message waits here."""
+        return bool(self.counts()) and self._session.row("failure_there", id) is not None
+
+    def add(
+        self,
+        id: str,
+        queue: int,
+        function: str,
+        code: str,
+        error: str,
+        attempts: int,
+        redrives: int,
+        sent_ms: int,
+        started_ms: int,
+        correlation: str,
+        traceparent: str,
+        body: bytes,
+    ) -> None:
+        """Add failed work."""
+        session = self._session
+        session.begin()
+        row = Failed(
+            session.next(),
+            id,
+            queue,
+            function,
+            code,
+            error,
+            attempts,
+            redrives,
+            sent_ms,
+            started_ms,
+            session.now_ms,
+            correlation,
+            traceparent,
+            "",
+            body,
+        )
+        session.run(session.sql["failure_insert"], row)
+        self._count(queue, 1)
+
+    def remove(self, row: Failed) -> None:
+        """Remove failed work."""
+        self._session.write("failure_delete", row.seq)
+        self._count(row.queue, -1)
+
+    def _count(self, queue: int, change: int) -> None:
+        counts = self.counts() if self._counts is None else self._counts
+        counts[queue] = counts.get(queue, 0) + change
+        if not counts[queue]:
+            del counts[queue]
+
+    def find(self, id: str) -> Failed | None:
+        """Return failed work by its ID."""
+        row = self._session.row("failure_row", id)
+        return Failed(*row) if row else None
+
+    def choose(self, ids: list[str], queue: str | None, limit: int) -> list[Failed]:
+        """Return the work with these IDs, without IDs the oldest of a queue (or of all)."""
+        if ids:
+            return [row for row in map(self.find, dict.fromkeys(ids)) if row is not None]
+        limit = max(0, min(limit, PAGE_MAX))
+        if queue is None:
+            rows = self._session.rows("failures_oldest", limit)
+        else:
+            number = self._catalog.find("queue", queue)
+            rows = self._session.rows("failures_oldest_of", number, limit)
+        return [Failed(*row) for row in rows]
+
+    def page(self, request: ListFailures) -> Failures:
+        """Answer a page, newest first."""
+        if request.id is not None:
+            found = self.find(request.id)
+            return Failures([self.show(found)] if found else [], None, 1 if found else 0)
+        after = int(request.after) if request.after and request.after.isdecimal() else NEWEST
+        limit = max(1, min(request.limit, PAGE_MAX))
+        counts = self.counts()
+        if request.queue is None:
+            rows = self._session.rows("failures_page", after, limit + 1)
+            total = sum(counts.values())
+        else:
+            number = self._catalog.find("queue", request.queue)
+            rows = self._session.rows("failures_page_of", number, after, limit + 1)
+            total = counts.get(number or 0, 0)
+        page = [Failed(*row) for row in rows[:limit]]
+        more = str(page[-1].seq) if len(rows) > limit else None
+        return Failures([self.show(row) for row in page], more, total)
+
+    def show(self, row: Failed) -> FailedWork:
+        """Return failed work as it is shown."""
+        return FailedWork(
+            row.id,
+            self._catalog.name(row.queue),
+            row.function,
+            row.body,
+            row.code,
+            row.error,
+            row.attempts,
+            row.sent_ms,
+            row.failed_ms,
+            row.correlation,
+            row.traceparent,
+            row.redrives,
+            row.note,
+        )
+
+    def remove_old(self, limit: int) -> int:
+        """Remove what nobody has looked after for FAILURES_S."""
+        before = self._session.now_ms - limits.FAILURES_S * 1000
+        rows = self._session.rows("failures_aged", limit)  # in the order in which they failed
+        old = [row for row in rows if row[3] <= before]
+        for seq, id, queue, _ in old:
+            self._session.write("failure_delete", seq)
+            self._count(queue, -1)
+            self.note("wherry", "expire", id, "its retention in the inbox ended")
+        before = self._session.now_ms - limits.AUDIT_S * 1000
+        notes = [row for row in self._session.rows("audit_oldest", limit) if row[1] <= before]
+        for id, _ in notes:
+            self._session.write("audit_delete", id)
+        return len(old) + len(notes)
+
+    def note(self, actor: str, action: str, subject: str, detail: str) -> None:
+        """Write an audit row."""
+        self._session.write("audit_add", self._session.now_ms, actor, action, subject, detail)

@@ -1,0 +1,239 @@
+"""Items: reading them, and working out what a commit will do to them."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from wherry import limits
+from wherry.codec import from_json, key_text, to_json
+from wherry.effects import Absent, Condition, DeleteItem, Guard, Present, PutItem, UpdateItem
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.conditions import holds, is_number
+from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import Table
+from wherry.ports import Conflicted, Item, Nothing, Rejected, Unmet
+
+ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
+Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
+REMEMBERED = 1_024  # deletions whose writer a conflict can still name
+
+
+class Change:
+    """What a commit does to one item. `body` None: it goes."""
+
+    __slots__ = ("body", "entries", "expires_ms", "old", "old_entries", "pk", "sk", "table")
+
+    def __init__(self, table: Table, effect: ItemEffect, old: Stored | None) -> None:
+        self.table, self.pk, self.sk, self.old = table, effect.pk, effect.sk, old
+        self.body: bytes | None = None
+        self.entries: list[tuple[int, bytes, bytes]] = []
+        self.old_entries: list[tuple[int, bytes, bytes]] = []
+        self.expires_ms: int | None = None
+
+
+class Items:
+    """The items of all tables."""
+
+    def __init__(self, session: Session, catalog: Catalog) -> None:
+        self._session = session
+        self._catalog = catalog
+        sql = session.sql
+        self._get, self._version = sql["item_get"], sql["item_version"]
+        self._row, self._head = sql["item_row"], sql["item_head"]
+        self._insert, self._update = sql["item_insert"], sql["item_update"]
+        self._delete = sql["item_delete"]
+        self._entry_add, self._entry_delete = sql["entry_add"], sql["entry_delete"]
+        self._deleted: dict[tuple[int, bytes, bytes], int] = {}
+
+    def get(self, table: Table, pk: bytes, sk: bytes) -> Item | Nothing:
+        """Read one item; an expired one is not there."""
+        session = self._session
+        row = session.run(self._get, (table.id, pk, sk)).fetchone()
+        if row is None or (row[2] is not None and row[2] <= session.now_ms):
+            return Nothing()
+        return Item(row[0], row[1])
+
+    def _stored(self, effect: ItemEffect, table: Table) -> Stored | None:
+        """Read the row as it is stored, expired or not; its body only where it matters."""
+        blind = not table.indexes and (
+            not isinstance(effect, UpdateItem)
+            and (effect.when is None or isinstance(effect.when, Absent | Present))
+        )
+        statement = self._head if blind else self._row
+        row: Stored | None = self._session.run(
+            statement, (table.id, effect.pk, effect.sk)
+        ).fetchone()
+        return row
+
+    # -- checking ----------------------------------------------------------------------------
+
+    def check_guard(self, guard: Guard, table: Table) -> tuple[str, int] | None:
+        """Return None where the guard holds, else the key as text and the winner's record."""
+        session = self._session
+        key = (table.id, guard.pk, guard.sk)
+        row = session.run(self._version, key).fetchone()
+        if row is None or (row[2] is not None and row[2] <= session.now_ms):
+            if guard.version == 0:
+                return None
+            return describe_key(guard.pk, guard.sk), self._deleted.get(key, 0)
+        if row[0] == guard.version:
+            return None
+        return describe_key(guard.pk, guard.sk), row[1]
+
+    def plan(self, effect: ItemEffect, table: Table) -> Change | Unmet | Rejected:
+        """Work out a change against the present state, without changing anything."""
+        fault = _key_fault(effect)
+        if fault:
+            return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
+        old = self._stored(effect, table)
+        change = Change(table, effect, old)
+        present = old is not None and (old[3] is None or old[3] > self._session.now_ms)
+        try:
+            if not self._decide(effect, table, change, old[4] if old and present else None):
+                return Unmet(effect.table, describe_key(effect.pk, effect.sk))
+            if change.body is not None:
+                change.entries, change.expires_ms = table.derive(change.body)
+            if old is not None and table.indexes:
+                change.old_entries = table.derive(old[4])[0]
+        except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
+            return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {error}")
+        if change.body is not None and len(change.body) > limits.ITEM_BYTES:
+            return Rejected(
+                f"{effect.table} {describe_key(effect.pk, effect.sk)}: the item has "
+                f"{len(change.body)} bytes, at most {limits.ITEM_BYTES} can be stored."
+            )
+        return change
+
+    def _decide(self, effect: ItemEffect, table: Table, change: Change, body: bytes | None) -> bool:
+        """Set the change's body; return whether the conditions hold. `body` is the live item."""
+        if effect.when is not None and not _met(effect.when, body):
+            return False
+        match effect:
+            case PutItem():
+                change.body = effect.body
+            case UpdateItem():
+                if body is None:
+                    body = effect.initial
+                if body is None:
+                    return False
+                change.body = _updated(effect, table, body)
+                return change.body is not None
+            case DeleteItem():
+                pass
+        return True
+
+    # -- applying ----------------------------------------------------------------------------
+
+    def apply(self, change: Change, version: int, writer: int) -> None:
+        """Write a planned change. The transaction is open."""
+        run = self._session.run
+        table, old, body = change.table, change.old, change.body
+        if body is None:
+            if old is None:
+                return
+            run(self._delete, (old[0],))
+            self._remember_deleted(table.id, change.pk, change.sk, writer)
+        elif old is None:
+            # The version is unique and grows: a row number that costs no search.
+            item = self._session.next()
+            run(
+                self._insert,
+                (item, table.id, change.pk, change.sk, version, writer, change.expires_ms, body),
+            )
+        else:
+            item = old[0]
+            run(self._update, (version, writer, change.expires_ms, body, item))
+        if change.old_entries == change.entries:
+            return
+        pk, sk = change.pk, change.sk
+        for entry in change.old_entries:
+            if entry not in change.entries:
+                run(self._entry_delete, (*entry, pk, sk))
+        for entry in change.entries:
+            if entry not in change.old_entries:
+                run(self._entry_add, (*entry, pk, sk, item))
+
+    def _remember_deleted(self, table: int, pk: bytes, sk: bytes, writer: int) -> None:
+        self._deleted[table, pk, sk] = writer
+        if len(self._deleted) > REMEMBERED:
+            del self._deleted[next(iter(self._deleted))]
+
+    def remove_expired(self, limit: int) -> int:
+        """Remove up to `limit` items that have expired."""
+        session = self._session
+        rows = session.rows("items_expired", session.now_ms, limit)
+        for number, table_id, pk, sk, body in rows:
+            table = self._catalog.tables_by_id.get(table_id)
+            if table is not None and table.indexes:
+                for entry in table.derive(body)[0]:
+                    session.write("entry_delete", *entry, pk, sk)
+            session.write("item_delete", number)
+        return len(rows)
+
+    def fill_index(self, table: Table, index: int, limit: int) -> int:
+        """Add the entries of the next items to a new index; return of how many (0: all done)."""
+        session = self._session
+        at = session.row("index_position", index) or (b"", b"")
+        rows = session.rows("items_walk", table.id, *at, limit)
+        for item, pk, sk, body in rows:
+            try:
+                entries = table.derive(body)[0]
+            except (ValueError, msgspec.MsgspecError):
+                continue  # stored before the index was declared, with what no key can hold
+            for entry in entries:
+                if entry[0] == index:
+                    session.write("entry_add", *entry, pk, sk, item)
+        at = (rows[-1][1], rows[-1][2]) if rows else at
+        session.write("index_moved", *at, int(len(rows) < limit), index)
+        return len(rows)
+
+
+def describe_key(pk: bytes, sk: bytes) -> str:
+    """Show an item's key to a person."""
+    return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
+
+
+def conflict(table: str, key: str, function: str, request_id: str) -> Conflicted:
+    """Name who won."""
+    return Conflicted(table, key, function, request_id)
+
+
+def _key_fault(effect: ItemEffect) -> str:
+    if not effect.pk or len(effect.pk) > limits.PARTITION_KEY_BYTES:
+        return f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
+    if len(effect.sk) > limits.SORT_KEY_BYTES:
+        return f"a sort key has at most {limits.SORT_KEY_BYTES} bytes."
+    return ""
+
+
+def _met(condition: Condition, body: bytes | None) -> bool:
+    if isinstance(condition, Absent):
+        return body is None
+    if isinstance(condition, Present):
+        return body is not None
+    return holds(condition, None if body is None else from_json(body))
+
+
+def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
+    """Return the new item, or None where a field to add to is no number."""
+    item: dict[str, Any] = from_json(body, type=dict[str, Any])
+    assign: dict[str, Any] = from_json(effect.assign, type=dict[str, Any])
+    add: dict[str, Any] = from_json(effect.add, type=dict[str, Any])
+    for field in (table.shape.key, table.shape.sort):
+        if field in add or (field in assign and assign[field] != item.get(field)):
+            raise ValueError(f"{field} is part of the key and cannot be changed.")
+    for field, amount in add.items():
+        if not is_number(amount):
+            raise ValueError(f"{field}: only a number can be added.")
+        if field in assign:
+            raise ValueError(f"{field} cannot be assigned and added to at once.")
+        before = item.get(field, 0)
+        if not is_number(before):
+            return None
+        item[field] = before + amount
+        if item[field] != item[field] or item[field] in (float("inf"), float("-inf")):
+            raise ValueError(f"{field} would no longer be a number.")
+    item.update(assign)
+    return to_json(item)

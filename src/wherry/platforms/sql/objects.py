@@ -1,0 +1,97 @@
+"""Objects: rows that make blobs visible. A blob that loses its row is garbage in that commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry import limits
+from wherry.codec import from_msgpack, prefix_end, to_msgpack
+from wherry.effects import DeleteObject, PutObject
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.session import Session
+from wherry.ports import GetObject, ListObjects, Nothing, ObjectPage, ObjectRow
+
+ABOVE_ALL = b"\xff"  # no UTF-8 begins with it
+
+
+class Objects:
+    """The objects of all buckets."""
+
+    def __init__(self, session: Session, catalog: Catalog) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._reported: set[int] = set()
+
+    def forget(self) -> None:
+        """After a rollback: report garbage again."""
+        self._reported.clear()
+
+    def get(self, request: GetObject) -> ObjectRow | Nothing:
+        """Look up one object."""
+        row = self._row(request.bucket, request.key)
+        return _object(request.bucket, row) if row else Nothing()
+
+    def _row(self, bucket: str, key: str) -> tuple[Any, ...] | None:
+        number = self._catalog.find("bucket", bucket)
+        return self._session.row("object_get", number, key.encode()) if number else None
+
+    def page(self, request: ListObjects) -> ObjectPage:
+        """List by prefix in the order of the keys' UTF-8."""
+        number = self._catalog.find("bucket", request.bucket)
+        limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        low = request.prefix.encode()
+        high = prefix_end(low) or ABOVE_ALL
+        after = (request.after or "").encode()
+        rows = self._session.rows("objects_page", number, after, low, high, limit + 1)
+        page = [_object(request.bucket, row) for row in rows[:limit]]
+        return ObjectPage(page, page[-1].key if len(rows) > limit else None)
+
+    def is_there(self, bucket: str, key: str) -> bool:
+        """Whether an object is there."""
+        return self._row(bucket, key) is not None
+
+    def apply(self, effect: PutObject | DeleteObject) -> None:
+        """Make a blob visible, or an object go. The transaction is open."""
+        session = self._session
+        bucket = self._catalog.number("bucket", effect.bucket)
+        old = self._row(effect.bucket, effect.key)
+        blob = effect.blob if isinstance(effect, PutObject) else None
+        if old is not None and old[1] != blob:
+            session.write("garbage_add", effect.bucket, old[1], session.now_ms)
+        if isinstance(effect, PutObject):
+            session.write("garbage_used", effect.blob, effect.bucket)
+            session.write(
+                "object_put",
+                bucket,
+                effect.key.encode(),
+                effect.blob,
+                effect.size_bytes,
+                effect.sha256,
+                effect.media_type,
+                to_msgpack(effect.metadata),
+                session.now_ms,
+            )
+        elif old is not None:
+            session.write("object_delete", bucket, effect.key.encode())
+
+    def garbage(self, limit: int) -> tuple[int, list[tuple[str, str]]]:
+        """Return blobs to remove, old enough that readers have finished.
+
+        They are forgotten at the next call, so that a crash before they were removed reports
+        them again.
+        """
+        for number in self._reported:
+            self._session.write("garbage_delete", number)
+        count = len(self._reported)
+        self._reported.clear()
+        before = self._session.now_ms - limits.STAGING_S * 1000
+        rows = self._session.rows("garbage_old", before, limit)
+        self._reported.update(row[0] for row in rows)
+        return count, [(row[1], row[2]) for row in rows]
+
+
+def _object(bucket: str, row: tuple[Any, ...]) -> ObjectRow:
+    key, blob, size, sha256, media_type, metadata, created = row
+    return ObjectRow(
+        bucket, key.decode(), blob, size, sha256, media_type, from_msgpack(metadata), created
+    )

@@ -1,0 +1,157 @@
+"""The store process: requests in, one transaction and one sync, answers out.
+
+Started by the engine as `python -m wherry.platforms.sql.process --fd N --path FILE`. It reads
+frames (4 bytes length, big-endian, then msgpack `[number, function, request]`) from the socket,
+takes all that is there as one batch and answers it with one send of `[number, answer]` frames.
+One thread, no event loop. It ends when the socket is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.codec import to_msgpack
+from wherry.errors import WherryError
+from wherry.platforms.sql.store import SqlStore
+from wherry.ports import Broken, Request
+from wherry.world import SystemClock
+
+BATCH = 256  # requests of one transaction; what is beyond waits for the next
+RECEIVE_BYTES = 1 << 20
+IDLE_S = 0.05  # nothing asked for so long: time to tidy up
+REFUSED_STATUS = 3
+
+_envelope = msgspec.msgpack.Decoder(tuple[int, str, Request])
+_number_only = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Frames:
+    """Cuts a stream into frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        """Add what was received."""
+        self._buffer += data
+
+    def take(self, most: int) -> list[bytes]:
+        """Return up to `most` whole frames.
+
+        Raises:
+            ValueError: A frame is longer than FRAME_BYTES.
+        """
+        buffer, found, start = self._buffer, [], 0
+        while len(found) < most and len(buffer) - start >= 4:
+            size = int.from_bytes(buffer[start : start + 4], "big")
+            if size > limits.FRAME_BYTES:
+                raise ValueError(f"a frame of {size} bytes; at most {limits.FRAME_BYTES} are taken")
+            end = start + 4 + size
+            if end > len(buffer):
+                break
+            found.append(bytes(buffer[start + 4 : end]))
+            start = end
+        del buffer[:start]
+        return found
+
+
+def framed(payload: bytes) -> bytes:
+    """Return one frame."""
+    return len(payload).to_bytes(4, "big") + payload
+
+
+def answer_frames(store: SqlStore, frames: list[bytes]) -> bytes:
+    """Run frames as one batch and return the answers' frames.
+
+    What cannot be decoded is answered as broken, where it still has a number.
+    """
+    numbers: list[int] = []
+    requests: list[tuple[str, Request]] = []
+    out: list[bytes] = []
+    for frame in frames:
+        try:
+            number, function, request = _envelope.decode(frame)
+        except msgspec.MsgspecError as error:
+            out += _undecodable(frame, error)
+            continue
+        numbers.append(number)
+        requests.append((function, request))
+    answers = store.run(requests) if requests else []
+    for number, answer in zip(numbers, answers, strict=True):
+        out.append(_answered(number, answer))
+    return b"".join(out)
+
+
+def _answered(number: int, answer: Any) -> bytes:
+    payload = _encoder.encode((number, answer))
+    if len(payload) > limits.FRAME_BYTES:
+        payload = _encoder.encode((number, Broken("passing", "The answer is too large.")))
+    return framed(payload)
+
+
+def _undecodable(frame: bytes, error: Exception) -> list[bytes]:
+    try:
+        number = _number_only.decode(frame)[0]
+    except msgspec.MsgspecError:
+        return []  # nobody waits for an answer without a number
+    return [framed(to_msgpack((number, Broken("passing", f"The request is unreadable: {error}"))))]
+
+
+def serve(sock: socket.socket, store: SqlStore) -> None:
+    """Answer until the other end closes the socket."""
+    frames = Frames()
+    while True:
+        batch = frames.take(BATCH)
+        if batch:
+            sock.settimeout(None)
+            sock.sendall(answer_frames(store, batch))
+            continue
+        sock.settimeout(IDLE_S)
+        try:
+            data = sock.recv(RECEIVE_BYTES)
+        except TimeoutError:
+            store.idle()
+            sock.settimeout(None)
+            data = sock.recv(RECEIVE_BYTES)
+        if not data:
+            return
+        frames.feed(data)
+
+
+def main(fd: int, path: str) -> int:
+    """Serve the store at `path` on the socket `fd`; return the exit status."""
+    # The engine decides when this ends: a signal to the whole group must not come first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sock = socket.socket(fileno=fd)
+    os.set_inheritable(fd, False)
+    try:
+        store = SqlStore(path, SystemClock())
+    except WherryError as error:
+        print(f"wherry store: {error}", file=sys.stderr, flush=True)
+        return REFUSED_STATUS
+    # No cycles are made per request: what is there at the start need not be looked at again.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
+    try:
+        serve(sock, store)
+    except (ConnectionResetError, BrokenPipeError):
+        pass  # the engine is gone
+    finally:
+        store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
+    sys.exit(main(int(options["--fd"]), options["--path"]))

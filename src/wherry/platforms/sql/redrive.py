@@ -1,0 +1,77 @@
+"""The ways out of the failure inbox: back to the queue, edited back to the queue, or given up."""
+
+from __future__ import annotations
+
+from wherry import limits
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.inbox import Failed, Inbox
+from wherry.platforms.sql.messages import Message, Messages
+from wherry.platforms.sql.session import Session
+from wherry.ports import Count, Discard, Redrive, Rejected
+
+
+class Exits:
+    """Redrive and discard. Each is audited: who, when, what."""
+
+    def __init__(
+        self, session: Session, catalog: Catalog, inbox: Inbox, messages: Messages
+    ) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._inbox = inbox
+        self._messages = messages
+
+    def redrive(self, request: Redrive) -> Count | Rejected:
+        """Give work back to its queue: attempts begin again, redrives are counted."""
+        if request.body is None:
+            rows = self._inbox.choose(request.ids, request.queue, request.limit)
+            for row in rows:
+                self._put_back(row, row.id, row.body)
+                self._inbox.note(request.actor, "redrive", row.id, self._catalog.name(row.queue))
+            return Count(len(rows))
+        if len(request.ids) != 1 or not request.new_id:
+            return Rejected("An edited redrive takes one ID and the new ID.")
+        if len(request.body) > limits.MESSAGE_BYTES:
+            return Rejected(f"A message has at most {limits.MESSAGE_BYTES} bytes.")
+        found = self._inbox.find(request.ids[0])
+        if found is None:
+            return Count(0)
+        if self._messages.find(request.new_id) or self._inbox.find(request.new_id):
+            return Rejected(f"The new ID {request.new_id} is taken.")
+        self._put_back(found, request.new_id, request.body)
+        self._inbox.note(request.actor, "edit", found.id, request.new_id)
+        return Count(1)
+
+    def _put_back(self, row: Failed, id: str, body: bytes) -> None:
+        now = self._session.now_ms
+        queue = self._catalog.queues_by_id.get(row.queue)
+        retention_ms = queue.retention_ms if queue else limits.MESSAGE_RETENTION_S * 1000
+        self._inbox.remove(row)
+        # The same invocation key keeps its first start, so that a run repeats itself.
+        started = row.started_ms if id == row.id else 0
+        message = Message(
+            self._session.next(),
+            id,
+            row.queue,
+            now,
+            row.queue,
+            0,
+            0,
+            row.redrives + 1,
+            row.sent_ms,
+            started,
+            now + retention_ms,
+            row.correlation,
+            row.traceparent,
+            row.error,
+            body,
+        )
+        self._messages.put_back(message)
+
+    def discard(self, request: Discard) -> Count:
+        """Give work up, with a reason."""
+        rows = self._inbox.choose(request.ids, request.queue, request.limit)
+        for row in rows:
+            self._inbox.remove(row)
+            self._inbox.note(request.actor, "discard", row.id, request.reason)
+        return Count(len(rows))

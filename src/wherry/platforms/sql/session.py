@@ -1,0 +1,139 @@
+"""The open database, its transaction, and the one counter from which everything is numbered."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, load_statements, open_database
+from wherry.world import Clock
+
+IDLE_CHECKPOINT_PAGES = 250
+RESERVED = 100_000  # numbers set aside at once: a crash skips the rest, so none is used twice
+
+
+class Session:
+    """One connection. `now_ms` stands still during a batch; a transaction begins at need.
+
+    Args:
+        path: The database file, or ":memory:".
+        vfs: The name of an apsw VFS (tests make it fail).
+    """
+
+    def __init__(self, path: str, clock: Clock, vfs: str | None = None) -> None:
+        self.path = path
+        self.clock = clock
+        self.vfs = vfs
+        self.sql = load_statements()
+        self.tick()
+        self.writing = False
+        self.open()
+
+    def tick(self) -> None:
+        """Read the clock, once for a batch."""
+        self.now_ms = self.clock.now_ms()
+        self.steady_s = self.clock.steady_s()
+
+    def open(self) -> None:
+        """Open the database (again)."""
+        self.db = open_database(self.path, self.vfs)
+        cursor = self.db.cursor()
+        self.run = cursor.execute
+        self.many = cursor.executemany
+        self.changes = self.db.changes
+        self.db.set_wal_hook(self._logged)
+        self._log_pages = 0
+        self._checkpoint_at = CHECKPOINT_PAGES
+        self.writing = False
+        self._last = self._reserved = 0
+        if self.path != ":memory:":
+            try:
+                # What a failed sync may have left only in the page cache is written again here.
+                self.checkpoint(truncate=False)
+            except BaseException:
+                self.abandon()
+                raise
+
+    def close(self) -> None:
+        """Close the database. What is not committed is gone; the log stays as it is."""
+        self.writing = False
+        self.db.close(True)
+
+    def abandon(self) -> None:
+        """Close it whatever that says."""
+        with suppress(Exception):
+            self.close()
+
+    def finish(self) -> None:
+        """Write the log back, which marks a clean end, and close."""
+        try:
+            self.checkpoint(truncate=True)
+        finally:
+            self.close()
+
+    def _logged(self, _db: object, _name: str, pages: int) -> int:
+        self._log_pages = pages
+        return 0
+
+    def tidy(self, idle: bool = False) -> None:
+        """Write the log back where it has grown long; sooner when there is nothing else to do."""
+        if self._log_pages >= (IDLE_CHECKPOINT_PAGES if idle else self._checkpoint_at):
+            self._checkpoint_at = self._log_pages + CHECKPOINT_PAGES  # if it fails
+            self.checkpoint(truncate=False)
+            self._log_pages = 0
+            self._checkpoint_at = CHECKPOINT_PAGES
+
+    def begin(self) -> None:
+        """Begin the batch's transaction, unless it is open."""
+        if not self.writing:
+            self.run("BEGIN IMMEDIATE")
+            self.writing = True
+
+    def commit(self) -> None:
+        """Commit and sync. Only when this returns is anything of the batch done."""
+        if self.writing:
+            self.run("COMMIT")
+            self.writing = False
+
+    def rollback(self) -> None:
+        """Undo the batch. SQLite may have done so already."""
+        self.writing = False
+        self._last = self._reserved = 0
+        if self.db.in_transaction:
+            self.run("ROLLBACK")
+
+    def next(self) -> int:
+        """Return the next number; it is never returned again."""
+        if self._last == self._reserved:
+            self._reserve()
+        self._last += 1
+        return self._last
+
+    def _reserve(self) -> None:
+        self.begin()
+        row = self.run(self.sql["counter_get"], ("sequence",)).fetchone()
+        self._last = row[0] if row else 0
+        self._reserved = self._last + RESERVED
+        self.run(self.sql["counter_put"], ("sequence", self._reserved))
+
+    def row(self, name: str, *values: Any) -> tuple[Any, ...] | None:
+        """Run a named statement and return its first row."""
+        found: tuple[Any, ...] | None = self.run(self.sql[name], values).fetchone()
+        return found
+
+    def rows(self, name: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Run a named statement and return its rows."""
+        found: list[tuple[Any, ...]] = self.run(self.sql[name], values).fetchall()
+        return found
+
+    def write(self, name: str, *values: Any) -> None:
+        """Run a named statement that changes something."""
+        self.begin()
+        self.run(self.sql[name], values)
+
+    def checkpoint(self, truncate: bool) -> None:
+        """Write the log back into the database file."""
+        import apsw
+
+        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
+        self.db.wal_checkpoint(mode=mode)

@@ -1,0 +1,180 @@
+"""What the store must know of a release: tables, indexes, queues, buckets, grants.
+
+A release may come from another version of wherry, so only these fields are read, and leniently.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from wherry import limits
+from wherry.codec import field_key
+
+EXACT_INT = 2**53
+
+
+class IndexShape(Struct, frozen=True):
+    """An index as declared."""
+
+    name: str
+    key: str
+    sort: str | None = None
+
+
+class TableShape(Struct, frozen=True):
+    """A table as declared."""
+
+    name: str
+    key: str
+    sort: str | None = None
+    indexes: tuple[IndexShape, ...] = ()
+    expires: str | None = None
+    kinds: dict[str, str] = {}
+
+    def definition(self, index: IndexShape) -> str:
+        """Return what tells this index from another of the same name."""
+        kinds = [self.kinds.get(index.key), self.kinds.get(index.sort or "")]
+        return msgspec.json.encode([index.key, index.sort, *kinds]).decode()
+
+
+class QueueShape(Struct, frozen=True):
+    """A queue as declared."""
+
+    name: str
+    max_attempts: int = limits.MAX_ATTEMPTS
+    retention_s: int = limits.MESSAGE_RETENTION_S
+
+
+class BucketShape(Struct, frozen=True):
+    """A bucket as declared."""
+
+    name: str
+
+
+class GrantShape(Struct, frozen=True):
+    """A grant as declared."""
+
+    kind: str
+    resource: str
+    action: str
+
+
+class FunctionShape(Struct, frozen=True):
+    """A function as declared."""
+
+    name: str
+    grants: tuple[GrantShape, ...] = ()
+    triggers: tuple[dict[str, Any], ...] = ()
+
+
+class ReleaseShape(Struct, frozen=True):
+    """A blueprint, as far as the store reads it."""
+
+    functions: tuple[FunctionShape, ...] = ()
+    tables: tuple[TableShape, ...] = ()
+    queues: tuple[QueueShape, ...] = ()
+    buckets: tuple[BucketShape, ...] = ()
+
+
+read_release = msgspec.json.Decoder(ReleaseShape).decode
+
+
+class Index:
+    """An index that is kept up to date."""
+
+    __slots__ = ("id", "key", "key_kind", "name", "ready", "sort", "sort_kind")
+
+    def __init__(self, number: int, name: str, definition: str, ready: bool) -> None:
+        self.id, self.name, self.ready = number, name, ready
+        parts: list[str | None] = msgspec.json.decode(definition)
+        self.key: str = parts[0] or ""
+        self.sort, self.key_kind, self.sort_kind = parts[1], parts[2], parts[3]
+
+
+class Table:
+    """A table and how the keys of its index entries come from an item's JSON."""
+
+    __slots__ = ("_decode", "_expires_at", "_plan", "id", "indexes", "shape")
+
+    def __init__(self, number: int, shape: TableShape, indexes: list[Index]) -> None:
+        self.id, self.shape, self.indexes = number, shape, indexes
+        fields: list[str] = []
+        for index in indexes:
+            fields += [index.key, *([index.sort] if index.sort else [])]
+        if shape.expires:
+            fields.append(shape.expires)
+        fields = list(dict.fromkeys(fields))
+        self._expires_at = fields.index(shape.expires) if shape.expires else None
+        self._plan = [
+            (
+                index.id,
+                fields.index(index.key),
+                index.key_kind,
+                fields.index(index.sort) if index.sort else -1,
+                index.sort_kind,
+            )
+            for index in indexes
+        ]
+        self._decode: Any = None
+        if fields:
+            # A type with just these fields: the rest of a large item is skipped, not built.
+            names = {f"f{number}": field for number, field in enumerate(fields)}
+            kind = msgspec.defstruct(
+                "Fields", [(name, Any, None) for name in names], rename=names, array_like=False
+            )
+            self._decode = msgspec.json.Decoder(kind).decode
+
+    def derive(self, body: bytes) -> tuple[list[tuple[int, bytes, bytes]], int | None]:
+        """Return the item's index entries (index, key, sort), and when it expires.
+
+        Raises:
+            ValueError: The JSON is no object, or holds a number that no key can hold.
+        """
+        if self._decode is None:
+            return [], None
+        values = _values(self._decode(body))
+        entries: list[tuple[int, bytes, bytes]] = []
+        for number, key_at, key_kind, sort_at, sort_kind in self._plan:
+            key = _key(values[key_at], key_kind)
+            if key is None:
+                continue
+            sort = b"" if sort_at < 0 else _key(values[sort_at], sort_kind)
+            if sort is not None:
+                entries.append((number, key, sort))
+        expires = None if self._expires_at is None else expiry_ms(values[self._expires_at])
+        return entries, expires
+
+
+_values = msgspec.structs.astuple
+
+
+def _key(value: Any, kind: str | None) -> bytes | None:
+    if kind is None:
+        kind = "text" if isinstance(value, str) else "number"
+    if kind == "text":  # the common case, without a call
+        return b"s" + value.encode() if isinstance(value, str) else None
+    return field_key(value, kind)
+
+
+def expiry_ms(value: Any) -> int | None:
+    """Read an `expires` field: seconds since the epoch, or a date and time (RFC 3339).
+
+    Anything else never expires. A date and time without a zone counts as UTC.
+    """
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return int(value * 1000) if abs(value) < EXACT_INT / 1000 else None
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return int(moment.timestamp() * 1000)
+    return None

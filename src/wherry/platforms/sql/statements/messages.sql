@@ -1,0 +1,38 @@
+-- name: owners_all
+SELECT name, id FROM owners
+-- name: owner_add
+INSERT INTO owners (name) VALUES (?) RETURNING id
+-- name: owner_forget
+DELETE FROM owners WHERE id = ?
+-- name: leases_all
+SELECT id, -slot FROM messages WHERE slot < 0 ORDER BY slot, due_ms, seq
+-- name: message_insert
+INSERT INTO messages (seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms,
+    expires_ms, correlation, traceparent, error, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
+-- name: message_lease
+SELECT seq, token, queue, slot FROM messages WHERE id = ?
+-- name: message_row
+SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
+    correlation, traceparent, error, body
+FROM messages WHERE id = ?
+-- name: message_delete
+DELETE FROM messages WHERE seq = ?
+-- name: claim
+SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
+    correlation, traceparent, error, body
+FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
+-- name: claimed
+UPDATE messages SET slot = ?, token = ?, attempts = ?, started_ms = ? WHERE seq = ?
+-- name: next_due
+SELECT due_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
+-- name: held
+SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
+    correlation, traceparent, error, body
+FROM messages WHERE slot = ?
+-- name: give_back
+UPDATE messages SET slot = queue, token = 0, due_ms = ?, attempts = ?, error = ? WHERE seq = ?
+-- name: count_slots
+SELECT slot, count(*) FROM messages GROUP BY slot
+-- name: count_leased
+SELECT queue, count(*) FROM messages WHERE slot < 0 GROUP BY queue

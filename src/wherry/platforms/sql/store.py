@@ -1,0 +1,267 @@
+"""The platform on SQLite: a batch of requests is one transaction and one sync.
+
+Requests are answered in their order, each against what those before it did. Nothing counts as
+done before the transaction has been committed and synced. Where that fails, the whole batch is
+undone and every request is tried by itself, so that one that cannot be done harms no other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry.errors import Passing
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.commits import Commits
+from wherry.platforms.sql.dialect import damaged_connection, passing_fault
+from wherry.platforms.sql.inbox import Inbox
+from wherry.platforms.sql.items import Items
+from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.queries import Queries
+from wherry.platforms.sql.records import Records
+from wherry.platforms.sql.redrive import Exits
+from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.upkeep import Upkeep
+from wherry.ports import (
+    Answer,
+    Broken,
+    Bury,
+    Claim,
+    Commit,
+    Configure,
+    Denied,
+    Discard,
+    Done,
+    GetItem,
+    GetObject,
+    GetReply,
+    GetState,
+    GetTimeline,
+    LeaseLost,
+    ListFailures,
+    ListObjects,
+    Note,
+    Nothing,
+    Page,
+    PutState,
+    QueryItems,
+    QueueDepths,
+    RecentRecords,
+    Redrive,
+    Reindex,
+    Release,
+    Releases,
+    Renew,
+    Request,
+    Sweep,
+    TimelineRows,
+)
+from wherry.world import Clock
+
+
+class SqlStore:
+    """The state of one installation, in one SQLite file with one owner.
+
+    Args:
+        path: The database file (made if it is missing), or ":memory:".
+        clock: Tells the time.
+        vfs: The name of an apsw VFS, for tests that make the disk fail.
+
+    Raises:
+        Refused, Passing: As `dialect.open_database` says.
+    """
+
+    def __init__(self, path: str, clock: Clock, vfs: str | None = None) -> None:
+        self._session = session = Session(path, clock, vfs)
+        self._catalog = Catalog(session)
+        self._inbox = Inbox(session, self._catalog)
+        self._messages = Messages(session, self._catalog, self._inbox)
+        self._items = Items(session, self._catalog)
+        self._queries = Queries(session, self._catalog)
+        self._objects = Objects(session, self._catalog)
+        self._records = Records(session, self._catalog)
+        self._replies = Replies(session)
+        self._exits = Exits(session, self._catalog, self._inbox, self._messages)
+        rooms = (self._items, self._messages, self._objects, self._records, self._replies)
+        self._commits = Commits(session, self._catalog, *rooms)
+        self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox)
+        self._open = True
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        """Answer each request, in order. What an answer says is durable when this returns.
+
+        Args:
+            requests: Pairs of the asking function ("" is the engine itself, which may do
+                everything; "name@release" names its release) and what it asks for.
+        """
+        session = self._session
+        session.tick()
+        try:
+            if not self._open:
+                self._reopen()
+            answers = [self._answer(function, request) for function, request in requests]
+            self._records.before_commit()
+            session.commit()
+        except Exception as error:  # whatever it was: nothing of the batch may stay
+            self._undo(error)
+            if len(requests) == 1:
+                fault = passing_fault(error)
+                return [Broken(fault.code, str(fault))]
+            return [self.run([request])[0] for request in requests]
+        self._tidy(idle=False)
+        return answers
+
+    def close(self) -> None:
+        """Write the log back and close the file."""
+        if self._open:
+            self._open = False
+            self._session.finish()
+
+    def idle(self) -> None:
+        """Called when nothing is asked for: write the log back, so that no commit must wait."""
+        self._tidy(idle=True)
+
+    def _tidy(self, idle: bool) -> None:
+        if self._open:
+            try:
+                self._session.tidy(idle)
+            except Exception as error:  # what was answered stays true: it is in the log
+                self._undo(error)
+
+    def _undo(self, error: BaseException) -> None:
+        """Undo the batch. After a failed write or sync the connection is not used again."""
+        if not self._open:
+            return
+        try:
+            if damaged_connection(error):
+                self._open = False
+                self._session.close()
+                self._reopen()
+            else:
+                self._session.rollback()
+                self._forget()
+        except Exception:
+            if self._open:
+                self._open = False
+                self._session.abandon()
+
+    def _reopen(self) -> None:
+        self._session.open()
+        try:
+            self._forget()
+        except BaseException:
+            self._session.abandon()
+            raise
+        self._open = True
+
+    def _forget(self) -> None:
+        self._catalog.forget_unless_stored()
+        self._inbox.forget()
+        self._messages.forget()
+        self._objects.forget()
+        self._records.forget()
+
+    # -- answering ---------------------------------------------------------------------------
+
+    def _answer(self, function: str, request: Request) -> Any:
+        match request:
+            case Commit():
+                return self._commits.commit(function, request)
+            case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
+                return self._read(function, request)
+        if function:
+            return Denied("engine", type(request).__name__)
+        match request:
+            case Claim():
+                return self._messages.claim(request)
+            case Note():
+                for record in request.records:
+                    self._records.add(record)
+                return Done()
+            case Release():
+                return Done() if self._messages.release(request) else LeaseLost()
+            case Bury():
+                return self._bury(request)
+            case Renew():
+                self._messages.renew(request)
+                return Done()
+        return self._manage(request)
+
+    def _read(
+        self,
+        function: str,
+        request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
+    ) -> Any:
+        if function:
+            denied = self._denied(function, request)
+            if denied is not None:
+                return denied
+        match request:
+            case GetItem():
+                table = self._catalog.tables.get(request.table)
+                return self._items.get(table, request.pk, request.sk) if table else Nothing()
+            case QueryItems():
+                table = self._catalog.tables.get(request.table)
+                return self._queries.page(request, table) if table else Page([], None)
+            case GetObject():
+                return self._objects.get(request)
+            case ListObjects():
+                return self._objects.page(request)
+            case GetReply():
+                return self._replies.get(request.key) or Nothing()
+
+    def _denied(
+        self,
+        function: str,
+        request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
+    ) -> Denied | None:
+        match request:
+            case GetItem() | QueryItems():
+                kind, name = "table", request.table
+            case GetObject() | ListObjects():
+                kind, name = "bucket", request.bucket
+            case GetReply():
+                # Keys are "kind/function/...": a function sees only what was stored for itself.
+                parts = request.key.split("/", 2)
+                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
+                return None if own else Denied("replies", "read")
+        allowed = (kind, name, "read") in self._catalog.grants(function)
+        return None if allowed else Denied(name, "read")
+
+    def _bury(self, request: Bury) -> Done | LeaseLost:
+        row = self._messages.take_leased(request.id, request.token)
+        if row is None:
+            return LeaseLost()
+        self._messages.bury(row, request.function, request.code, request.error)
+        if request.record is not None:
+            self._records.add(request.record)
+        return Done()
+
+    def _manage(self, request: Request) -> Any:
+        match request:
+            case ListFailures():
+                return self._inbox.page(request)
+            case Redrive():
+                return self._exits.redrive(request)
+            case Discard():
+                return self._exits.discard(request)
+            case GetTimeline():
+                return self._upkeep.timeline(request.correlation_id)
+            case RecentRecords():
+                return TimelineRows(self._records.newest(request.function, request.limit), [], [])
+            case QueueDepths():
+                return self._upkeep.depths()
+            case Configure():
+                return self._upkeep.configure(request)
+            case Reindex():
+                return self._upkeep.reindex(request)
+            case GetState():
+                return self._upkeep.get_state(request.key)
+            case PutState():
+                return self._upkeep.put_state(request)
+            case Sweep():
+                return self._upkeep.sweep(request)
+            case Releases():
+                return self._upkeep.releases()
+        raise Passing(f"This store does not know {type(request).__name__}.")

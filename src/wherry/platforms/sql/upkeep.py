@@ -1,0 +1,196 @@
+"""What the engine asks of the store for itself: releases, small values, sweeping, overviews."""
+
+from __future__ import annotations
+
+import msgspec
+
+from wherry import limits
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.inbox import Inbox
+from wherry.platforms.sql.items import Items
+from wherry.platforms.sql.messages import FAR_MS, Messages
+from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.records import Records
+from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.session import Session
+from wherry.ports import (
+    Configure,
+    Configured,
+    Count,
+    Depth,
+    Depths,
+    Nothing,
+    PutState,
+    Reindex,
+    Rejected,
+    ReleaseRow,
+    ReleaseRows,
+    State,
+    Sweep,
+    Swept,
+    TimelineRows,
+    Waiting,
+)
+
+VACUUM_PAGES = 64  # given back to the file system at a time, where many are free
+FREE_PAGES = 4_096  # kept for reuse
+
+
+class Upkeep:
+    """Everything that no function asks for."""
+
+    def __init__(
+        self,
+        session: Session,
+        catalog: Catalog,
+        items: Items,
+        messages: Messages,
+        objects: Objects,
+        records: Records,
+        replies: Replies,
+        inbox: Inbox,
+    ) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._items = items
+        self._messages = messages
+        self._objects = objects
+        self._records = records
+        self._replies = replies
+        self._inbox = inbox
+
+    def configure(self, request: Configure) -> Configured | Rejected:
+        """Take over a release, and the messages of engines before this one."""
+        try:
+            unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
+        except msgspec.MsgspecError as error:
+            return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        if request.owner:
+            self._messages.free_others(request.owner)
+        return Configured(unready)
+
+    def reindex(self, request: Reindex) -> Count | Rejected:
+        """Fill the next items into an index; 0: it is ready."""
+        table = self._catalog.tables.get(request.table)
+        if table is None:
+            return Rejected(f"There is no table {request.table!r}.")
+        for index in table.indexes:
+            if index.name == request.index and not index.ready:
+                limit = max(1, min(request.limit, limits.REINDEX_BATCH))
+                count = self._items.fill_index(table, index.id, limit)
+                if count < limit:
+                    self._catalog.reload()
+                return Count(count)
+        if not any(index.name == request.index for index in table.indexes):
+            return Rejected(f"Table {request.table!r} has no index {request.index!r}.")
+        return Count(0)
+
+    # -- small values ------------------------------------------------------------------------
+
+    def get_state(self, key: str) -> State | Nothing:
+        """Read a small value."""
+        row = self._session.row("state_get", key, self._session.now_ms)
+        return State(row[0]) if row else Nothing()
+
+    def put_state(self, request: PutState) -> Count:
+        """Write a small value."""
+        session = self._session
+        if request.if_absent and session.row("state_get", request.key, session.now_ms):
+            return Count(0)
+        expires = None if request.expires_at_s is None else request.expires_at_s * 1000
+        session.write("state_put", request.key, request.value, expires)
+        return Count(1)
+
+    def _remove_state(self, limit: int) -> int:
+        rows = self._session.rows("state_expired", self._session.now_ms, limit)
+        for (key,) in rows:
+            self._session.write("state_delete", key)
+        return len(rows)
+
+    def releases(self) -> ReleaseRows:
+        """List releases, the last activated first."""
+        return ReleaseRows([ReleaseRow(*row) for row in self._session.rows("releases_list")])
+
+    # -- overviews ---------------------------------------------------------------------------
+
+    def depths(self) -> Depths:
+        """Return how much waits, is leased and has failed in every queue that there ever was."""
+        counts, failed = self._messages.counts(), self._inbox.counts()
+        now = self._session.now_ms
+        rows = []
+        for number in self._catalog.queue_ids():
+            waiting, leased = counts.get(number, (0, 0))
+            if not (
+                waiting or leased or failed.get(number) or number in self._catalog.queues_by_id
+            ):
+                continue
+            due = self._messages.first_due(number) if waiting else FAR_MS
+            name = self._catalog.name(number)
+            rows.append(Depth(name, waiting, leased, failed.get(number, 0), max(0, now - due)))
+        return Depths(sorted(rows, key=lambda row: row.queue))
+
+    def timeline(self, correlation_id: str) -> TimelineRows:
+        """Return all that is known of a correlation ID."""
+        records, sent = self._records.correlated(correlation_id)
+        waiting: list[Waiting] = []
+        failures = []
+        for id in sent:
+            message, failed = self._messages.find(id), self._inbox.find(id)
+            if message is not None:
+                waiting.append(
+                    Waiting(
+                        id,
+                        self._catalog.name(message.queue),
+                        message.attempts,
+                        message.sent_ms,
+                        message.due_ms,
+                        message.slot < 0,
+                        message.error,
+                    )
+                )
+            if failed is not None:
+                failures.append(self._inbox.show(failed))
+            if message is None and failed is None:
+                # An edited redrive has an ID of its own, which may have been edited again.
+                sent += [row[0] for row in self._session.rows("audit_edited", id)]
+        return TimelineRows(records, waiting, failures)
+
+    # -- sweeping ----------------------------------------------------------------------------
+
+    def sweep(self, request: Sweep) -> Swept:
+        """Remove a small batch of everything that has outlived its retention."""
+        limit = max(1, min(request.limit, limits.SWEEP_BATCH))
+        count = self._messages.end_leases()
+        count += self._messages.expire(limit)
+        count += self._items.remove_expired(limit)
+        count += self._replies.remove_old(limit)
+        count += self._records.remove_old(limit)
+        count += self._inbox.remove_old(limit)
+        count += self._remove_entries(limit)
+        count += self._remove_state(limit)
+        count += self._remove_releases()
+        removed, blobs = self._objects.garbage(limit)
+        return Swept(count + removed, blobs)
+
+    def _remove_entries(self, limit: int) -> int:
+        session = self._session
+        count = 0
+        for index in list(self._catalog.dropped):
+            rows = session.rows("entries_of", index, limit - count)
+            for entry in rows:
+                session.write("entry_delete", index, *entry)
+            count += len(rows)
+            if not rows:
+                session.write("index_forget", index)
+                self._catalog.dropped.remove(index)
+            if count >= limit:
+                break
+        return count
+
+    def _remove_releases(self) -> int:
+        """Remove the oldest beyond RELEASES_KEPT; one configured but never activated may yet be."""
+        rows = self._session.rows("releases_list")
+        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if not self._catalog.in_use(row[0])]
+        for digest in old:
+            self._session.write("release_delete", digest)
+        return len(old)
