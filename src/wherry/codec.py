@@ -6,8 +6,6 @@ database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbe
 
 from __future__ import annotations
 
-import hashlib
-import json
 import struct
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -33,6 +31,8 @@ def canonical_json(value: object) -> bytes:
 
 def digest(*parts: bytes | str) -> str:
     """Return 32 hexadecimal digits of SHA-256 over length-prefixed parts."""
+    import hashlib
+
     hasher = hashlib.sha256()
     for part in parts:
         data = part.encode() if isinstance(part, str) else part
@@ -47,6 +47,7 @@ class DuplicateKey(ValueError):
 
 def refuse_duplicate_keys(text: bytes) -> None:
     """Raise `DuplicateKey` where an object of this (already decoded) JSON names a key twice."""
+    import json
 
     def pairs(found: list[tuple[str, Any]]) -> None:
         if len(found) > 1 and len({key for key, _ in found}) != len(found):

@@ -4,9 +4,14 @@ Everything else takes a `Clock` or a `Chance` as an argument, so that a test can
 days of retries in milliseconds and repeat a run from its seed.
 """
 
+from __future__ import annotations
+
+import heapq
 import os
 import time
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
 
 
 class Clock(Protocol):
@@ -51,11 +56,93 @@ class ManualClock:
         self._ms += seconds * 1000
 
 
+class Timer(Protocol):
+    """A call that will be made, unless it is cancelled."""
+
+    def cancel(self) -> None:
+        """Do not make the call."""
+        ...
+
+
+class Loop(Protocol):
+    """Where calls are made later: asyncio's event loop, or a `ManualLoop`."""
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call back after what runs now."""
+        ...
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        """Call back after `delay` seconds."""
+        ...
+
+
+class _ManualTimer:
+    __slots__ = ("args", "callback", "cancelled")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback, self.args, self.cancelled = callback, args, False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class ManualLoop:
+    """A loop on a manual clock: days pass in milliseconds, and always in the same order."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self.clock = clock
+        self._ready: deque[_ManualTimer] = deque()
+        self._later: list[tuple[float, int, _ManualTimer]] = []
+        self._count = 0
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Timer:
+        timer = _ManualTimer(callback, args)
+        self._ready.append(timer)
+        return timer
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        timer = _ManualTimer(callback, args)
+        self._count += 1
+        due = self.clock.steady_s() + max(0.0, delay)
+        heapq.heappush(self._later, (due, self._count, timer))
+        return timer
+
+    def run_ready(self) -> None:
+        """Make all calls that are due now, and those that they add for now."""
+        while True:
+            now_s = self.clock.steady_s()
+            while self._later and self._later[0][0] <= now_s:
+                self._ready.append(heapq.heappop(self._later)[2])
+            if not self._ready:
+                return
+            timer = self._ready.popleft()
+            if not timer.cancelled:
+                timer.callback(*timer.args)
+
+    def next_due_s(self) -> float | None:
+        """Return the seconds until the next call, or None where none is waiting."""
+        while self._later and self._later[0][2].cancelled:
+            heapq.heappop(self._later)
+        return max(0.0, self._later[0][0] - self.clock.steady_s()) if self._later else None
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass; every call is made at its own moment."""
+        end_s = self.clock.steady_s() + seconds
+        self.run_ready()
+        while (wait_s := self.next_due_s()) is not None:
+            if self.clock.steady_s() + wait_s > end_s:
+                break
+            self.clock.advance(wait_s)
+            self.run_ready()
+        self.clock.advance(max(0.0, end_s - self.clock.steady_s()))
+        self.run_ready()
+
+
 class Chance:
     """A source of chance. Without a seed it asks the system, so that a fork never repeats it."""
 
     def __init__(self, seed: int | None = None) -> None:
-        self._random = None
+        self._random: Any = None
         if seed is not None:
             from random import Random
 
@@ -64,7 +151,8 @@ class Chance:
     def token(self, length_bytes: int) -> bytes:
         """Return `length_bytes` bytes that nobody can guess (when there is no seed)."""
         if self._random is not None:
-            return self._random.randbytes(length_bytes)
+            seeded: bytes = self._random.randbytes(length_bytes)
+            return seeded
         return os.urandom(length_bytes)
 
     def below(self, bound: int) -> int:

@@ -44,7 +44,7 @@ class ObjectInfo:
 
 
 class StoredObject(ObjectInfo):
-    """An object to read: whole with `read()`, or in pieces by iterating. Its checksum is checked."""
+    """An object to read: whole with `read()`, or in pieces by iterating; its checksum is held."""
 
     __slots__ = ("_open",)
 
@@ -199,9 +199,8 @@ class Bucket:
         if filename is not None:
             from urllib.parse import quote
 
-            query["response-content-disposition"] = (
-                f"attachment; filename*=UTF-8''{quote(filename)}"
-            )
+            shown = quote(filename, safe="")
+            query["response-content-disposition"] = f"attachment; filename*=UTF-8''{shown}"
         url: str = self._sign(scope, "GET", key, {}, query, expires_s).url
         return url
 
@@ -282,7 +281,7 @@ class _Deleter:
         scope.marks.append(f"delete {bucket.name}/{key}")
 
 
-def _pieces(content: bytes | IO[bytes] | Iterable[bytes]) -> Iterable[bytes]:
+def _pieces(content: Any) -> Iterable[bytes]:
     if isinstance(content, bytes | bytearray | memoryview):
         return (bytes(content),)
     if isinstance(content, str):
@@ -290,4 +289,4 @@ def _pieces(content: bytes | IO[bytes] | Iterable[bytes]) -> Iterable[bytes]:
     read = getattr(content, "read", None)
     if read is not None:
         return iter(lambda: read(256 * 1024), b"")
-    return content  # type: ignore[return-value]
+    return content  # type: ignore[no-any-return]

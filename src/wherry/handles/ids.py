@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-
 
 def derived_id(key: str, purpose: str, started_ms: int) -> str:
     """Return an UUID (version 7 form) from a key: time-ordered by `started_ms`, else a hash.
 
     The same arguments give the same ID, here and on AWS.
     """
+    import hashlib  # late: only what makes IDs pays for it
+
     material = hashlib.sha256(f"{key}\0{purpose}".encode()).digest()
     number = (
         (started_ms & 0xFFFF_FFFF_FFFF) << 80

@@ -78,11 +78,11 @@ class Scope:
         "caller",
         "clock",
         "cold",
-        "effects_made",
         "function",
         "grants",
         "guard_all",
         "guarded",
+        "inside_step",
         "invocation",
         "link",
         "marks",
@@ -113,6 +113,7 @@ class Scope:
         self.grants = grants
         self.policies = policies or {}
         self.caller: Any = None
+        self.inside_step = False
         self.guard_all = guard_all
         self.cold = cold
         self.pending: dict[ItemKey, Write] = {}
@@ -122,11 +123,10 @@ class Scope:
         self.guarded: set[ItemKey] = set()
         self.marks: list[str] = []
         self.uses = 0
-        self.effects_made = 0
         self.step_uses: dict[str, int] = {}
         self.bytes_written = 0
 
-    # -- asking ----------------------------------------------------------------------------------
+    # -- asking ----------------------------------------
 
     def require(self, resource: str, action: str) -> None:
         """Refuse what the function has no grant for, with the line to add."""
@@ -151,7 +151,7 @@ class Scope:
             case _:
                 return answer
 
-    # -- reading and writing keys -------------------------------------------------------------------
+    # -- reading and writing keys ----------------------------------------
 
     def saw(self, key: ItemKey, version: int, guard: bool) -> None:
         """Remember the version that a key had when it was first read (0: absent)."""
@@ -188,7 +188,7 @@ class Scope:
                 name = getattr(policy, "__name__", "policy").replace("_", " ")
                 raise Forbidden(f"Not allowed by the policy: {name}.")
 
-    # -- the outcome --------------------------------------------------------------------------------
+    # -- the outcome ----------------------------------------
 
     def effects(self) -> list[Effect]:
         """Return everything recorded, in one list."""

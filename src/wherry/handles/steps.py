@@ -36,7 +36,7 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     from wherry.ports import GetReply, StoredReply
 
     outer = scope_for("app.atomic()")
-    if "#" in outer.invocation.key:
+    if outer.inside_step:
         raise Refused("A named step cannot be inside another named step.")
     use = outer.step_uses.get(name, 0) + 1
     outer.step_uses[name] = use
@@ -105,6 +105,7 @@ def _inner_scope(outer: Scope, key: str) -> Scope:
         cold=outer.cold,
     )
     inner.caller = outer.caller
+    inner.inside_step = True
     return inner
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wherry import limits
 from wherry.blueprint.records import Grant
-from wherry.codec import from_json, key_bytes
+from wherry.codec import key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused
 from wherry.handles.folding import apply_update, fold
 from wherry.handles.scope import Scope, scope_for, show_key
@@ -293,13 +293,8 @@ class Table(Generic[T]):
         except (TypeError, ValueError) as error:
             raise BadRequest(f"A key of {self.name!r} is not usable: {error}.") from None
         if not 1 < len(encoded) <= bound:
+            size = len(encoded) - 1
             raise BadRequest(
-                f"A key of {self.name!r} has {len(encoded) - 1} bytes: 1..{bound - 1}."
+                f"A key of {self.name!r} has {size} bytes; 1..{bound - 1} are allowed."
             )
         return encoded
-
-
-def decode_fields(body: bytes) -> dict[str, Any]:
-    """Return an item's JSON as a dict."""
-    fields: dict[str, Any] = from_json(body)
-    return fields

@@ -1,0 +1,115 @@
+"""The broker: what an environment may use and never holds: secrets, the key that signs URLs."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry import limits
+from wherry.engine.gateway.objects import signing_path
+from wherry.errors import Refused, WherryError
+from wherry.platforms.files.presign import expires_at_ms, sign
+from wherry.ports import (
+    Broken,
+    Denied,
+    GetSecret,
+    Nothing,
+    ReadAnswer,
+    SecretValue,
+    SignedUrl,
+    SignUrl,
+)
+
+if TYPE_CHECKING:
+    from wherry.engine.work import Work
+    from wherry.platforms.files.sigv4 import SigningKey
+    from wherry.world import Clock
+
+_request = msgspec.msgpack.Decoder(GetSecret | SignUrl)
+
+
+class Secrets:
+    """Secrets from files of mode 0600 in one folder, or from the engine's environment.
+
+    `payment-key` is the file `payment-key`, or else the variable `WHERRY_SECRET_PAYMENT_KEY`.
+    A file is read when it is asked for: a rotated secret needs no restart.
+    """
+
+    def __init__(self, folder: str, variables: dict[str, str]) -> None:
+        self._folder = folder
+        self._variables = variables
+
+    def get(self, name: str) -> str | None:
+        """Return a secret, or None.
+
+        Raises:
+            Refused: Its file can be read by others.
+        """
+        path = os.path.join(self._folder, name)
+        try:
+            with open(path, encoding="utf-8") as file:
+                mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+                if mode & 0o077:
+                    raise Refused(
+                        f"The secret {name!r} can be read by others (mode {mode:o}).",
+                        advice=f"Run: chmod 600 {path}",
+                    )
+                return file.read(limits.SECRET_BYTES).rstrip("\n")
+        except FileNotFoundError:
+            return self._variables.get("WHERRY_SECRET_" + name.upper().replace("-", "_"))
+
+
+class Broker:
+    """Answers secrets and signatures, after the function's grants."""
+
+    def __init__(
+        self, secrets: Secrets, key: SigningKey, clock: Clock, public_url: Callable[[], str]
+    ) -> None:
+        self._secrets = secrets
+        self._key = key
+        self._clock = clock
+        self._public_url = public_url
+
+    def __call__(self, work: Work, payload: bytes) -> ReadAnswer:
+        """Answer an encoded request of an environment."""
+        return self.answer(work, _request.decode(payload))
+
+    def answer(self, work: Work, request: GetSecret | SignUrl) -> ReadAnswer:
+        """Answer a request of the function that `work` runs."""
+        grants = work.function.grants
+        try:
+            match request:
+                case GetSecret(name=name):
+                    if (name, "read") not in grants:
+                        return Denied(name, "read")
+                    value = self._secrets.get(name)
+                    return Nothing() if value is None else SecretValue(value)
+                case SignUrl():
+                    return self._sign(grants, request)
+        except WherryError as error:
+            return Broken(error.code, str(error))
+
+    def _sign(self, grants: frozenset[tuple[str, str]], request: SignUrl) -> ReadAnswer:
+        bucket = request.bucket
+        if request.method == "PUT":
+            creates = (bucket, "create") in grants and "if-none-match" in request.headers
+            if not creates and (bucket, "write") not in grants:
+                return Denied(bucket, "create")
+        elif request.method not in ("GET", "HEAD") or (bucket, "read") not in grants:
+            return Denied(bucket, "read")
+        now_ms = self._clock.now_ms()
+        url = sign(
+            request.method,
+            self._public_url(),
+            signing_path(bucket, request.key),
+            self._key,
+            now_ms,
+            request.expires_s,
+            request.headers,
+            request.query,
+        )
+        return SignedUrl(url, request.headers, expires_at_ms(now_ms, request.expires_s))

@@ -1,0 +1,230 @@
+"""The engine's core: gateway, dispatch and feeds around one store, on any loop.
+
+It starts no process and opens no socket; who composes it (the server, the test kit) brings the
+loop, the store and the environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import limits
+from wherry.blueprint import Blueprint, canonical
+from wherry.engine.broker import Broker, Secrets
+from wherry.engine.dispatch import Dispatcher
+from wherry.engine.feeds import Feeds
+from wherry.engine.gateway.callers import Callers
+from wherry.engine.gateway.edge import TrustedProxies
+from wherry.engine.gateway.gateway import Gateway, Pages
+from wherry.engine.gateway.objects import Objects
+from wherry.engine.journal import Journal
+from wherry.engine.releases import ActiveRelease
+from wherry.ports import Configure, Configured, Sweep, Swept
+
+if TYPE_CHECKING:
+    from wherry.engine.offload import Offload
+    from wherry.engine.store import Store
+    from wherry.engine.work import Work
+    from wherry.platforms.files.blobs import Blobs
+    from wherry.platforms.files.sigv4 import SigningKey
+    from wherry.ports import Request
+    from wherry.world import Chance, Clock, Loop
+
+SWEEP_EVERY_S = 1.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What an engine is told when it starts."""
+
+    public_url: str
+    owner: str
+    secrets_folder: str = ""
+    variables: dict[str, str] = {}
+    proxies: tuple[str, ...] = ()
+    access_log: bool = True
+
+
+class Core:
+    """One engine.
+
+    Args:
+        ask: Asks the store and waits for the answer; called on other threads than the loop's.
+        write: Takes log lines in batches.
+        pages: Makes what the gateway serves besides the app.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        loop: Loop,
+        clock: Clock,
+        chance: Chance,
+        store: Store,
+        offload: Offload,
+        blobs: Blobs,
+        key: SigningKey,
+        ask: Callable[[Request], Any],
+        write: Callable[[bytes], Any],
+        pages: Callable[[Blueprint], Pages],
+        service: str,
+    ) -> None:
+        self.settings = settings
+        self.loop = loop
+        self.clock = clock
+        self.store = store
+        self.blobs = blobs
+        self.active: ActiveRelease | None = None
+        self.releases: list[ActiveRelease] = []
+        self.unready: list[tuple[str, str, int]] = []
+        self.troubles: dict[str, str] = {}
+        self.stopping = False
+        self._chance = chance
+        self._offload = offload
+        self._ask = ask
+        self.journal = Journal(loop, clock, store, service, write, settings.access_log)
+        secrets = Secrets(settings.secrets_folder, settings.variables)
+        self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
+        self.dispatcher = Dispatcher(
+            loop, clock, chance, store, self.journal, self.broker, settings.owner
+        )
+        self.feeds = Feeds(
+            loop, clock, chance, store, self.dispatcher, settings.owner, _message_done
+        )
+        self.dispatcher.feeds = self.feeds
+        objects = Objects(
+            blobs,
+            [key],
+            store,
+            self.dispatcher.numbers,
+            offload,
+            clock,
+            lambda: self.active.digest if self.active else "",
+            lambda problem, correlation: self.gateway.refuse(problem, correlation),
+        )
+        self.gateway = Gateway(
+            self.dispatcher,
+            objects,
+            offload,
+            clock,
+            chance,
+            TrustedProxies(settings.proxies),
+            pages,
+            self.not_ready,
+        )
+
+    # -- releases --------------------------------------------------------------------------------
+
+    def prepare(
+        self,
+        blueprint: Blueprint,
+        digest: str,
+        start: Callable[[str, int], None],
+        room: Callable[[], bool],
+    ) -> ActiveRelease:
+        """Return a release that can be activated.
+
+        Args:
+            start: Starts an environment of a function (name, memory in MB).
+            room: Whether the machine has memory for one more.
+        """
+        return ActiveRelease(
+            digest,
+            blueprint,
+            self.settings.owner,
+            self.loop,
+            self.clock,
+            start,
+            self.dispatcher.begin,
+            room,
+        )
+
+    def activate(self, release: ActiveRelease, then: Callable[[ActiveRelease | str], None]) -> None:
+        """Take over a version: the store learns it, then new work goes to it.
+
+        `then` gets the release, or why the store refused it.
+        """
+        blueprint = release.blueprint
+
+        def configured(answer: Any) -> None:
+            if not isinstance(answer, Configured):
+                then(getattr(answer, "message", repr(answer)))
+                return
+            self.unready = answer.unready
+            self.active = release
+            self.releases.append(release)
+            callers = Callers(
+                blueprint.auths,
+                self.settings.public_url,
+                self._ask,
+                self._offload,
+                self.clock,
+                self._chance,
+            )
+            callers.prepare()
+            self.gateway.follow(release, callers)
+            self.feeds.follow(release.consumers())
+            then(release)
+
+        self.store.send("", self.configuration(blueprint, release.digest), configured)
+
+    def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
+        """Return what the store has to know of a release."""
+        return Configure(digest, canonical(blueprint), True, self.settings.owner)
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    def begin_upkeep(self) -> None:
+        """Begin what runs for ever: deadlines, leases, polling, sweeping."""
+        self._every(0.02, self._check_deadlines)
+        self._every(limits.LEASE_RENEW_S, self.feeds.renew)
+        self._every(limits.POLL_S, self.feeds.poll)
+        self._every(SWEEP_EVERY_S, self._sweep)
+        self._every(0.1, self._drain_output)
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        def again() -> None:
+            if not self.stopping:
+                self.loop.call_later(seconds, again)
+                call()
+
+        self.loop.call_later(seconds, again)
+
+    def _check_deadlines(self) -> None:
+        self.dispatcher.check_deadlines()
+        for release in self.releases:
+            for function in release.functions.values():
+                if function.pool.pending:
+                    self.dispatcher.expire_pending(function.pool.pending)
+
+    def _drain_output(self) -> None:
+        for release in self.releases:
+            for function in release.functions.values():
+                for environment in (*function.pool.busy, *function.pool.idle):
+                    environment.drain_output()
+
+    def _sweep(self) -> None:
+        def swept(answer: Any) -> None:
+            if not isinstance(answer, Swept):
+                return
+            for bucket, blob in answer.blobs:
+                self.blobs.delete(bucket, blob)
+            if answer.count >= limits.SWEEP_BATCH and not self.stopping:
+                self.loop.call_later(0.05, self._sweep)
+
+        self.store.send("", Sweep(limits.SWEEP_BATCH), swept)
+
+    def not_ready(self) -> list[str]:
+        """What keeps the engine from serving; empty when nothing does."""
+        found = list(self.troubles.values())
+        if self.stopping:
+            found.append("the engine is stopping")
+        if self.active is None:
+            found.append("no release is active")
+        return found
+
+
+def _message_done(work: Work, reply: Any) -> None:
+    """Nobody waits for a message: its end is in the store."""

@@ -1,0 +1,355 @@
+"""Dispatch: work goes to an environment, its outcome to the store, the answer to who asked.
+
+One state machine for requests and messages. A request's reply is sent after the commit; a message
+is deleted in it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import errors
+from wherry.codec import to_msgpack
+from wherry.engine.numbers import Numbers
+from wherry.engine.reruns import Reruns
+from wherry.engine.settling import commit_of, record_of, step_commit_of
+from wherry.invocation import Failure, Outcome, Reply
+from wherry.platforms.socket import BROKER, READ, STEP, StepCommit
+from wherry.ports import (
+    Already,
+    Broken,
+    Commit,
+    CommitAnswer,
+    Committed,
+    Conflicted,
+    Denied,
+    LeaseLost,
+    Rejected,
+    Unmet,
+)
+from wherry.runtime.problems import problem_reply
+
+if TYPE_CHECKING:
+    from wherry.engine.environments import Environment
+    from wherry.engine.feeds import Feeds
+    from wherry.engine.journal import Journal
+    from wherry.engine.store import Store
+    from wherry.engine.work import Work
+    from wherry.ports import ReadAnswer
+    from wherry.telemetry import Ending
+    from wherry.world import Chance, Clock, Loop
+
+_outcome = msgspec.msgpack.Decoder(Outcome)
+_step = msgspec.msgpack.Decoder(StepCommit)
+
+
+class Dispatcher:
+    """Runs work. It is the `Listener` of all environments.
+
+    Args:
+        broker: Answers what is not the store's: secrets and signatures.
+        owner: Who holds the leases of this engine.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        chance: Chance,
+        store: Store,
+        journal: Journal,
+        broker: Callable[[Work, bytes], ReadAnswer],
+        owner: str,
+    ) -> None:
+        self.numbers = Numbers(clock)
+        self.feeds: Feeds | None = None
+        self.running: set[Work] = set()
+        self.open = 0  # work admitted and not finished
+        self._loop = loop
+        self._clock = clock
+        self._chance = chance
+        self._store = store
+        self._journal = journal
+        self._broker = broker
+        self._owner = owner
+        self._reruns = Reruns(loop, chance, self._again)
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    def submit(self, work: Work) -> None:
+        """Run work as soon as an environment is free; refuse it where too much waits."""
+        self.open += 1
+        if not work.function.pool.submit(work):
+            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+
+    def begin(self, environment: Environment, work: Work) -> None:
+        """Start work on an environment (called by its pool)."""
+        now_s = self._clock.steady_s()
+        environment.work = work
+        work.environment = environment
+        work.cold = environment.runs == 0
+        work.ran_from_s = now_s
+        self.running.add(work)
+        if work.message is not None and work.reruns == 0:
+            work.deadline_s = now_s + work.function.spec.timeout_s
+        environment.run(to_msgpack(work.invocation(self._clock.now_ms(), now_s)))
+
+    def check_deadlines(self) -> None:
+        """End what has run out of time; called every few milliseconds."""
+        now_s = self._clock.steady_s()
+        for work in [found for found in self.running if found.deadline_s <= now_s]:
+            environment = work.environment
+            assert environment is not None
+            environment.work = None
+            self._stopped(work, now_s)
+            environment.drain_output()
+            environment.kill(f"over its time of {work.function.spec.timeout_s} s")
+            self._fail(work, "timeout", errors.DeadlineExceeded())
+
+    def expire_pending(self, pending: deque[Work]) -> None:
+        """Refuse requests that have waited for an environment until their deadline."""
+        now_s = self._clock.steady_s()
+        while pending and pending[0].message is None and pending[0].deadline_s <= now_s:
+            work = pending.popleft()
+            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+
+    # -- what environments say (Listener) --------------------------------------------------------
+
+    def ready(self, environment: Environment) -> None:
+        raise NotImplementedError("an environment announces itself to its release")
+
+    def outcome(self, environment: Environment, payload: bytes) -> None:
+        """An environment has finished: commit what it came to, and give it the next work."""
+        work = environment.work
+        environment.drain_output()
+        if work is None:
+            return  # it was given up meanwhile; its process is being ended
+        environment.work = None
+        self._stopped(work, self._clock.steady_s())
+        outcome = work.outcome = _outcome.decode(payload)
+        if outcome.failure is not None:
+            self._failed(work, outcome.failure, outcome.reply)
+        elif self._commits(work, outcome):
+            commit = commit_of(work, outcome, self._record(work, "ok"), self._leases(work))
+            self._store.send(work.function.spec.name, commit, partial(self._answered, work))
+        else:
+            ending: Ending = "duplicate" if outcome.replayed else "ok"
+            self._journal.note(self._record(work, ending))
+            self._finish(work, outcome.reply)
+        work.function.pool.release(environment)
+
+    def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
+        """An environment asks while it runs."""
+        work = environment.work
+        if work is None:
+            return
+        if kind == READ:
+            self._store.forward(work.function.spec.name, payload, environment.answer)
+        elif kind == BROKER:
+            environment.answer(to_msgpack(self._broker(work, payload)))
+        elif kind == STEP:
+            self._commit_step(environment, work, _step.decode(payload))
+
+    def output(self, environment: Environment, text: bytes) -> None:
+        """An environment has printed."""
+        self._journal.printed(environment, text)
+
+    def ended(self, environment: Environment) -> None:
+        """An environment's process has ended; what it ran is lost."""
+        work = environment.work
+        environment.work = None
+        if work is None:
+            return
+        self._stopped(work, self._clock.steady_s())
+        self._failed(
+            work, Failure("environment_died", "EnvironmentDied", environment.end, trace=""), None
+        )
+
+    # -- the commit ------------------------------------------------------------------------------
+
+    def _commits(self, work: Work, outcome: Outcome) -> bool:
+        if work.message is not None:
+            return True
+        if outcome.replayed:
+            return False
+        return outcome.effect_count > 0 or bool(outcome.guards) or work.idempotency
+
+    def _leases(self, work: Work) -> dict[str, int]:
+        if self.feeds is None or not work.function.sends:
+            return {}
+        return self.feeds.offer(work)
+
+    def step_commit(self, work: Work, step: StepCommit) -> Commit:
+        """Return the commit of a named step."""
+        work.steps += 1
+        record = self._record(work, "ok", number=self.numbers.next(), marks=step.marks)
+        return step_commit_of(work, step, record)
+
+    def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
+        """A step's commit was answered: begin what it sent; return what its run has to know."""
+        if isinstance(answer, Committed):
+            self._sent(answer)
+            return Committed([])
+        return answer
+
+    def _commit_step(self, environment: Environment, work: Work, step: StepCommit) -> None:
+        def answered(answer: CommitAnswer) -> None:
+            environment.answer(to_msgpack(self.step_committed(answer)))
+
+        commit = self.step_commit(work, step)
+        self._store.send(work.function.spec.name, commit, answered)
+
+    def _sent(self, answer: Committed) -> None:
+        if self.feeds is not None and (answer.leased or answer.queued):
+            self.feeds.sent(answer)
+
+    def _answered(self, work: Work, answer: CommitAnswer) -> None:
+        """The store has answered a commit."""
+        outcome = work.outcome
+        assert outcome is not None
+        if work.offered and self.feeds is not None:
+            self.feeds.take_back(work)
+        match answer:
+            case Committed():
+                self._sent(answer)
+                self._journal.line(work, "ok", outcome)
+                self._finish(work, outcome.reply)
+            case Already(stored=stored):
+                self._finish(work, self._stored_reply(work, outcome, stored))
+            case Conflicted():
+                self._conflicted(work, answer)
+            case Unmet(table=table, key=key):
+                self._fail(work, "condition", errors.ConditionFailed(table, key), retry=False)
+            case LeaseLost():
+                self._journal.note(self._record(work, "duplicate", error="the lease was lost"))
+                self._finish(work, None)
+            case Denied(resource=resource, action=action):
+                refusal = errors.GrantMissing(work.function.spec.name, resource, action)
+                self._failed(work, Failure(refusal.code, "GrantMissing", str(refusal), False), None)
+            case Rejected(message=message):
+                self._failed(work, Failure("bound_exceeded", "BoundExceeded", message, False), None)
+            case Broken(code=code, message=message):
+                self._store_failed(work, code, message)
+
+    def _stored_reply(self, work: Work, outcome: Outcome, stored: Any) -> Reply | None:
+        if stored is None:
+            return outcome.reply
+        if stored.fingerprint != outcome.fingerprint:
+            problem = errors.Invalid("This Idempotency-Key was used with another request.")
+            return problem_reply(problem, work.correlation_id)
+        return msgspec.msgpack.decode(stored.body, type=Reply)
+
+    def _store_failed(self, work: Work, code: str, message: str) -> None:
+        status = errors.Unavailable(
+            "Nothing was applied: the store cannot write now.", headers={"retry-after": "5"}
+        )
+        if code == errors.StoreFull.code:
+            status.status = 507
+            status.code = code
+        self._fail(work, "failed", status, error=message, counted=False)
+
+    def _conflicted(self, work: Work, answer: Conflicted) -> None:
+        where = f"{answer.table}/{answer.key}"
+        winner = f"{where}: {answer.winner_function} {answer.winner_request_id} was first"
+        self._journal.note(self._record(work, "conflict", error=winner))
+        if self._reruns.again(work, where, self._clock.steady_s()):
+            return
+        busy = errors.Unavailable(
+            f"Too many writers on {where}; nothing was applied.", headers={"retry-after": "1"}
+        )
+        self._fail(work, "conflict", busy, error=winner, counted=False, noted=True)
+
+    def _again(self, work: Work) -> None:
+        """Run work again that lost a conflict: a new attempt under the same key."""
+        work.number = self.numbers.next()
+        work.outcome = None
+        if not work.function.pool.submit(work):
+            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+
+    # -- endings ---------------------------------------------------------------------------------
+
+    def _stopped(self, work: Work, now_s: float) -> None:
+        self.running.discard(work)
+        work.ran_ms += (now_s - work.ran_from_s) * 1000
+        work.environment = None
+
+    def _failed(self, work: Work, failure: Failure, reply: Reply | None) -> None:
+        """A run ended without an outcome to commit."""
+        ending: Ending = "failed"
+        if failure.code == "refused":
+            ending = "refused"
+        elif failure.code == "environment_died":
+            ending = "died"
+        elif failure.code == errors.ConditionFailed.code:
+            ending = "condition"
+        if reply is None and work.message is None:
+            problem: errors.Problem = errors.HandlerFailed()
+            if ending == "died":
+                problem = errors.EnvironmentDied()
+            elif failure.code == errors.GrantMissing.code:
+                problem = errors.HandlerFailed(
+                    "The function used something it has no grant for; its log names it."
+                )
+                problem.code = failure.code
+            reply = problem_reply(problem, work.correlation_id)
+        text = f"{failure.error}: {failure.message}"
+        self._journal.failed(work, failure)
+        self._end(work, ending, reply, failure.code, text, failure.retry, counted=True)
+
+    def _fail(
+        self,
+        work: Work,
+        ending: Ending,
+        problem: errors.Problem,
+        *,
+        error: str = "",
+        retry: bool = True,
+        counted: bool = True,
+        noted: bool = False,
+    ) -> None:
+        reply = problem_reply(problem, work.correlation_id) if work.message is None else None
+        text = error or problem.message
+        self._end(work, ending, reply, problem.code, text, retry, counted, noted)
+
+    def _end(
+        self,
+        work: Work,
+        ending: Ending,
+        reply: Reply | None,
+        code: str,
+        error: str,
+        retry: bool,
+        counted: bool,
+        noted: bool = False,
+    ) -> None:
+        status = reply.status if reply is not None else 0
+        record = self._record(work, ending, error=error, status=status)
+        if work.message is not None and self.feeds is not None:
+            noted |= self.feeds.failed(work, code, error, retry, counted, record)
+        if not noted:
+            self._journal.note(record)
+        self._finish(work, reply)
+
+    def _finish(self, work: Work, reply: Reply | None) -> None:
+        if work.finished:
+            return
+        work.finished = True
+        self.open -= 1
+        if work.solo:
+            self._reruns.finished(work)
+        if work.message is not None and self.feeds is not None:
+            self.feeds.finished(work)
+        work.done(work, reply)
+
+    def forget(self, work: Work) -> None:
+        """Work that has not begun is taken back; nobody is told."""
+        work.finished = True
+        self.open -= 1
+
+    def _record(self, work: Work, ending: Ending, **more: Any) -> Any:
+        return record_of(work, ending, **more)

@@ -1,0 +1,197 @@
+"""The engine's end of one environment: a socket to it, a pipe from its standard output.
+
+An environment runs one invocation at a time. While it does, it may ask: for a read, a secret, a
+signature, the commit of a named step. Then it sends its outcome.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from wherry import limits
+from wherry.platforms.socket import ANSWER, BROKER, INVOKE, OUTCOME, READ, READY, STEP, frame
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from wherry.engine.work import Work
+
+
+class Listener(Protocol):
+    """Who is told what an environment says."""
+
+    def ready(self, environment: Environment) -> None: ...
+
+    def outcome(self, environment: Environment, payload: bytes) -> None: ...
+
+    def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None: ...
+
+    def output(self, environment: Environment, text: bytes) -> None: ...
+
+    def ended(self, environment: Environment) -> None: ...
+
+
+class Environment(Protocol):
+    """Where a function runs: a process of its own, or (for a debugger, for tests) this one."""
+
+    function: str
+    pid: int
+    work: Work | None
+    idle_since_s: float
+    runs: int
+    end: str
+
+    def run(self, payload: bytes) -> None:
+        """Start an invocation (encoded)."""
+        ...
+
+    def answer(self, payload: bytes) -> None:
+        """Answer what it asked."""
+        ...
+
+    def kill(self, why: str) -> None:
+        """End it at once, with all of its processes. `Listener.ended` follows."""
+        ...
+
+    def drain_output(self) -> None:
+        """Pass on what it has printed so far."""
+        ...
+
+
+class ProcessEnvironment:
+    """An environment in a process of its own, forked by the zygote."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        function: str,
+        sock: socket.socket,
+        output_fd: int,
+        listener: Listener,
+        killer: Killer,
+    ) -> None:
+        self.function = function
+        self.pid = 0
+        self.work: Work | None = None
+        self.idle_since_s = 0.0
+        self.runs = 0
+        self.end = ""
+        self._loop = loop
+        self._sock = sock
+        self._fd = sock.fileno()
+        self._output_fd = output_fd
+        self._listener = listener
+        self._killer = killer
+        self._in = b""
+        self._out = b""
+        sock.setblocking(False)
+        os.set_blocking(output_fd, False)
+        loop.add_reader(self._fd, self._readable)
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def run(self, payload: bytes) -> None:
+        self.runs += 1
+        self._send(frame(INVOKE, payload))
+
+    def answer(self, payload: bytes) -> None:
+        self._send(frame(ANSWER, payload))
+
+    def _send(self, data: bytes) -> None:
+        if self._out:
+            self._out += data
+            return
+        try:
+            sent = self._sock.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it ended; `_readable` sees that
+        if sent < len(data):
+            self._out = data[sent:]
+            self._loop.add_writer(self._fd, self._writable)
+
+    def _writable(self) -> None:
+        self._loop.remove_writer(self._fd)
+        data, self._out = self._out, b""
+        if data:
+            self._send(data)
+
+    # -- in --------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            piece = self._sock.recv(262_144)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._closed()
+            return
+        data = self._in + piece if self._in else piece
+        while len(data) >= 5:
+            length = int.from_bytes(data[:4], "big")
+            if length > limits.FRAME_BYTES:
+                self.kill(f"it sent a message of {length} bytes")
+                return
+            end = 4 + length
+            if len(data) < end:
+                break
+            kind, payload = data[4:5], data[5:end]
+            data = data[end:]
+            self._told(kind, payload)
+        self._in = data
+
+    def _told(self, kind: bytes, payload: bytes) -> None:
+        if kind == OUTCOME:
+            self._listener.outcome(self, payload)
+        elif kind in (READ, BROKER, STEP):
+            self._listener.asked(self, kind, payload)
+        elif kind == READY:
+            self._listener.ready(self)
+        else:
+            self.kill("it sent what no environment sends")
+
+    def drain_output(self) -> None:
+        try:
+            text = os.read(self._output_fd, 65_536)
+        except (BlockingIOError, OSError):
+            return
+        if text:
+            self._listener.output(self, text)
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def kill(self, why: str) -> None:
+        self.end = self.end or why
+        self._killer.kill(self)
+
+    def _closed(self) -> None:
+        if self._fd < 0:
+            return
+        self._loop.remove_reader(self._fd)
+        self._loop.remove_writer(self._fd)
+        self._fd = -1
+        self._sock.close()
+        self._killer.closed(self)
+
+    def finish(self, end: str) -> None:
+        """Its process was reaped: say so, and let go of what it held."""
+        self.end = self.end or end
+        self._closed()
+        self.drain_output()
+        if self._output_fd >= 0:
+            os.close(self._output_fd)
+            self._output_fd = -1
+        self._listener.ended(self)
+
+
+class Killer(Protocol):
+    """Who can end a process and learns how it ended (the zygote's engine side)."""
+
+    def kill(self, environment: ProcessEnvironment) -> None: ...
+
+    def closed(self, environment: ProcessEnvironment) -> None: ...

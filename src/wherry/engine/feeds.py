@@ -1,0 +1,275 @@
+"""Feeds: from queues to their consumers. The one delivery path of all that is asynchronous.
+
+Messages come born leased with the commit that sent them (when the consumer has room and nothing
+older waits), or are claimed in batches. Every end of an attempt is a change of the leased row:
+deleted in the commit, given back after a wait, or moved to the failure inbox.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.invocation import MessageEvent
+from wherry.ports import Bury, Claim, Claims, Done, LeaseLost, Release, Renew
+from wherry.runtime.keys import message_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from wherry.blueprint import QueueSpec
+    from wherry.engine.dispatch import Dispatcher
+    from wherry.engine.releases import ActiveFunction
+    from wherry.engine.store import Store
+    from wherry.engine.work import Work
+    from wherry.ports import Claimed, Committed
+    from wherry.telemetry import InvocationRecord
+    from wherry.world import Chance, Clock, Loop, Timer
+
+
+class Feed:
+    """One queue and its consumer."""
+
+    def __init__(self, feeds: Feeds, queue: QueueSpec, function: ActiveFunction, endpoint: str):
+        self.queue = queue
+        self.function = function
+        self.endpoint = endpoint
+        self.in_hand: dict[str, Work] = {}
+        self.backlog = False  # more may be due than we hold
+        self.paused = False
+        self.offered = 0  # places promised to commits that are on their way
+        self._feeds = feeds
+        self._claiming = False
+        self._timer: Timer | None = None
+        self._due_ms = 0
+
+    def room(self) -> int:
+        """How many more messages this engine wants to hold for the consumer."""
+        pool = self.function.pool
+        wanted = min(pool.concurrency, max(2, 2 * (len(pool.idle) + len(pool.busy))))
+        return 0 if self.paused else max(0, wanted - len(self.in_hand) - self.offered)
+
+    def wake(self, due_ms: int) -> None:
+        """A message falls due at `due_ms`: claim then."""
+        now_ms = self._feeds.clock.now_ms()
+        if due_ms <= now_ms:
+            self.backlog = True
+            self.claim()
+            return
+        if self._timer is not None:
+            if self._due_ms <= due_ms:
+                return
+            self._timer.cancel()
+        self._due_ms = due_ms
+        delay_s = min((due_ms - now_ms) / 1000, limits.POLL_S)
+        self._timer = self._feeds.loop.call_later(delay_s, self._timer_due)
+
+    def _timer_due(self) -> None:
+        self._timer = None
+        self.backlog = True
+        self.claim()
+
+    def claim(self) -> None:
+        """Lease what is due, as much as there is room for."""
+        room = min(self.room(), limits.CLAIM_BATCH)
+        if room == 0 or self._claiming or self._feeds.stopping:
+            return
+        self._claiming = True
+        request = Claim(self.queue.name, room, self._feeds.owner)
+        self._feeds.store.send("", request, lambda answer: self._claimed(answer, room))
+
+    def _claimed(self, answer: Any, asked: int) -> None:
+        self._claiming = False
+        if not isinstance(answer, Claims):  # the store is in trouble: look again soon
+            self.wake(self._feeds.clock.now_ms() + 1000)
+            return
+        for message in answer.messages:
+            self.take(message)
+        self.backlog = len(answer.messages) == asked
+        if self.backlog:
+            self.claim()
+        elif answer.next_due_ms is not None:
+            self.wake(max(answer.next_due_ms, self._feeds.clock.now_ms() + 1))
+
+    def take(self, message: Claimed) -> None:
+        """Run a message that is leased to us."""
+        work = self._feeds.work_of(self, message)
+        self.in_hand[message.id] = work
+        self._feeds.dispatcher.submit(work)
+
+    def finished(self, work: Work) -> None:
+        """A message is off our hands."""
+        assert work.message is not None
+        self.in_hand.pop(work.message.id, None)
+        if self.backlog and self.room() > 0:
+            self.claim()
+
+
+class Feeds:
+    """All feeds of this engine."""
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        chance: Chance,
+        store: Store,
+        dispatcher: Dispatcher,
+        owner: str,
+        done: Callable[[Work, Any], None],
+    ) -> None:
+        self.loop = loop
+        self.clock = clock
+        self.store = store
+        self.dispatcher = dispatcher
+        self.owner = owner
+        self.stopping = False
+        self.feeds: dict[str, Feed] = {}
+        self._chance = chance
+        self._done = done
+
+    def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, str]]) -> None:
+        """Feed these consumers from now on; what others hold, they finish."""
+        before, self.feeds = self.feeds, {}
+        for queue, function, endpoint in consumers:
+            feed = Feed(self, queue, function, endpoint)
+            old = before.get(queue.name)
+            if old is not None:
+                feed.in_hand, feed.paused = old.in_hand, old.paused
+            self.feeds[queue.name] = feed
+            feed.backlog = True
+            feed.claim()
+
+    def poll(self) -> None:
+        """Look for messages whose time or lease has run out; the truth behind all hints."""
+        for feed in self.feeds.values():
+            feed.claim()
+
+    def renew(self) -> None:
+        """Extend the leases of what is in hand."""
+        ids = [found for feed in self.feeds.values() for found in feed.in_hand]
+        if ids:
+            self.store.send("", Renew(self.owner, ids), lambda answer: None)
+
+    # -- born leased -----------------------------------------------------------------------------
+
+    def offer(self, work: Work) -> dict[str, int]:
+        """Offer a commit one place in each queue that its function sends to, where one is free."""
+        leases: dict[str, int] = {}
+        for name in work.function.sends:
+            feed = self.feeds.get(name)
+            if feed is not None and not feed.backlog and not self.stopping and feed.room() > 0:
+                feed.offered += 1
+                leases[name] = 1
+        work.offered = leases
+        return leases
+
+    def take_back(self, work: Work) -> None:
+        """The commit is answered: its offers are used or free again."""
+        for name in work.offered:
+            feed = self.feeds.get(name)
+            if feed is not None:
+                feed.offered -= 1
+        work.offered = {}
+
+    def sent(self, answer: Committed) -> None:
+        """A commit sent messages: begin those that are ours, look for the others when due."""
+        for message in answer.leased:
+            feed = self.feeds.get(message.queue)
+            if feed is not None:
+                feed.take(message)
+        for name, due_ms in answer.queued.items():
+            feed = self.feeds.get(name)
+            if feed is not None:
+                feed.wake(due_ms)
+
+    # -- the ends of an attempt ------------------------------------------------------------------
+
+    def failed(
+        self,
+        work: Work,
+        code: str,
+        error: str,
+        retry: bool,
+        counted: bool,
+        record: InvocationRecord,
+    ) -> bool:
+        """Give a message back, or move it to the failure inbox. True: its record went with it."""
+        message = work.message
+        assert message is not None
+        feed = self.feeds.get(message.queue)
+        most = feed.queue.max_attempts if feed is not None else limits.MAX_ATTEMPTS
+        name = work.function.spec.name
+        if counted and (not retry or message.attempt >= most):
+            bury = Bury(message.id, message.token, name, code, error[:4000], record)
+            self.store.send("", bury, lambda answer: None)
+            return True
+        delay_s = self._delay_s(feed, message.attempt) if counted else 0.2
+        give_back = Release(message.id, message.token, int(delay_s * 1000), counted, error[:4000])
+        due_ms = self.clock.now_ms() + int(delay_s * 1000)
+
+        def given(answer: Any) -> None:
+            if feed is not None and isinstance(answer, Done | LeaseLost):
+                feed.wake(due_ms)
+
+        self.store.send("", give_back, given)
+        return False
+
+    def _delay_s(self, feed: Feed | None, attempt: int) -> float:
+        base_s = feed.queue.retry_base_s if feed else limits.RETRY_BASE_S
+        most_s = feed.queue.retry_max_s if feed else limits.RETRY_MAX_S
+        wait_s = min(most_s, base_s * 2.0 ** min(attempt - 1, 30))
+        return wait_s * self._chance.between(0.5, 1.0)
+
+    def finished(self, work: Work) -> None:
+        """A message is off our hands."""
+        assert work.message is not None
+        feed = self.feeds.get(work.message.queue)
+        if feed is not None:
+            feed.finished(work)
+
+    def give_back_waiting(self) -> None:
+        """Stop: messages that have not begun go back to their queue, their attempt uncounted."""
+        self.stopping = True
+        for feed in self.feeds.values():
+            for work in list(feed.in_hand.values()):
+                message = work.message
+                if message is not None and work.function.pool.withdraw(work):
+                    release = Release(message.id, message.token, 0, False, "")
+                    self.store.send("", release, lambda answer: None)
+                    self.dispatcher.forget(work)
+
+    def work_of(self, feed: Feed, message: Claimed) -> Work:
+        """Return the work that a message is."""
+        from wherry.engine.work import Work
+
+        function = feed.function
+        number = self.dispatcher.numbers.next()
+        trace, parent = _trace(message.traceparent)
+        waited_s = max(0.0, (self.clock.now_ms() - message.visible_at_ms) / 1000)
+        event = MessageEvent(
+            feed.endpoint, message.queue, message.id, message.body, message.sent_at_ms
+        )
+        return Work(
+            function,
+            event,
+            f"queue {message.queue}",
+            number=number,
+            key=message_key(function.spec.name, message.id),
+            request_id=f"{number:016x}",
+            correlation_id=message.correlation_id,
+            trace=trace,
+            parent=parent,
+            attempt=message.attempt,
+            started_ms=message.started_ms,
+            at_ms=message.visible_at_ms,
+            at_s=self.clock.steady_s() - waited_s,
+            done=self._done,
+            message=message,
+            cause=message.id,
+        )
+
+
+def _trace(traceparent: str) -> tuple[str, str]:
+    parts = traceparent.split("-")
+    return (parts[1], parts[2]) if len(parts) == 4 else ("0" * 32, "0" * 16)

@@ -1,0 +1,1 @@
+"""The gateway: from a request to the function it is for."""

@@ -1,0 +1,345 @@
+"""The gateway: what stands between a client and the functions of an app.
+
+It authenticates and throttles. Roles, policies, validation and the stored replies of an
+Idempotency-Key belong to the runtime: one code here and on AWS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from wherry import errors, limits
+from wherry.engine.gateway import cors
+from wherry.engine.gateway.callers import ISSUER_PREFIX, Callers
+from wherry.engine.gateway.edge import (
+    TrustedProxies,
+    correlation_id,
+    idempotency_key,
+    trace_context,
+)
+from wherry.engine.gateway.objects import PREFIX as OBJECTS_PREFIX
+from wherry.engine.gateway.objects import Objects
+from wherry.engine.gateway.router import Match, Router
+from wherry.engine.gateway.throttle import Buckets
+from wherry.engine.http.messages import Request, Responder, Response
+from wherry.engine.work import Work
+from wherry.identity import handle as handle_issuer
+from wherry.invocation import CallerClaims, HttpEvent, Reply
+from wherry.runtime.keys import idempotency_key as key_of_idempotent
+from wherry.runtime.keys import request_key
+from wherry.runtime.problems import problem_reply
+
+if TYPE_CHECKING:
+    from wherry.blueprint import Blueprint, HttpTrigger
+    from wherry.engine.dispatch import Dispatcher
+    from wherry.engine.offload import Offload
+    from wherry.engine.releases import ActiveFunction, ActiveRelease
+    from wherry.world import Chance, Clock
+
+Pages = dict[str, tuple[str, bytes]]  # path -> media type, content
+
+
+class Route:
+    """A route of the active release."""
+
+    __slots__ = ("buckets", "function", "label", "trigger")
+
+    def __init__(self, function: ActiveFunction, trigger: HttpTrigger, clock: Clock) -> None:
+        self.function = function
+        self.trigger = trigger
+        self.label = f"{trigger.method} {trigger.path}"
+        limit = trigger.throttle
+        self.buckets = Buckets(limit.rate_per_s, limit.burst, clock) if limit else None
+
+
+class Gateway:
+    """Serves the active release (`engine.http.App`).
+
+    Args:
+        pages: Makes what is served besides the app: OpenAPI and its page.
+        ready: What keeps the engine from serving; empty when nothing does.
+    """
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        objects: Objects,
+        offload: Offload,
+        clock: Clock,
+        chance: Chance,
+        proxies: TrustedProxies,
+        pages: Callable[[Blueprint], Pages],
+        ready: Callable[[], list[str]],
+    ) -> None:
+        self.objects = objects
+        self.callers: Callers | None = None
+        self._dispatcher = dispatcher
+        self._offload = offload
+        self._clock = clock
+        self._chance = chance
+        self._proxies = proxies
+        self._make_pages = pages
+        self._ready = ready
+        self._router: Router[Route] = Router([])
+        self._pages: Callable[[], Pages] = dict
+        self._cors: Any = None
+        self._clients: Buckets | None = None
+        self._joined: dict[str, tuple[HttpEvent, list[Callable[[Reply], None]]]] = {}
+
+    def follow(self, release: ActiveRelease, callers: Callers) -> None:
+        """Serve this release from the next request on."""
+        blueprint = release.blueprint
+        self._router = Router(
+            (trigger.method, trigger.path, Route(function, trigger, self._clock))
+            for function, trigger in release.routes()
+        )
+        self._pages = _once(lambda: self._make_pages(blueprint))
+        self._cors = blueprint.cors
+        limit = blueprint.throttle
+        self._clients = Buckets(limit.rate_per_s, limit.burst, self._clock) if limit else None
+        self.callers = callers
+
+    # -- the HTTP server's two calls -------------------------------------------------------------
+
+    def admit(self, request: Request, length: int | None) -> Any:
+        """Decide on a request's body: refuse it, stream it to its file, or collect it."""
+        if request.path.startswith(OBJECTS_PREFIX + "/"):
+            return self.objects.admit(request, self._correlation(request))
+        if length is None or length <= limits.REQUEST_BODY_BYTES:
+            return None
+        return self.refuse(errors.TooLarge(), self._correlation(request))
+
+    def handle(self, request: Request, responder: Responder) -> None:
+        """Answer a request, now or later."""
+        path = request.path
+        if path.startswith("/_") or path in ("/healthz", "/readyz", "/openapi.json", "/docs"):
+            self._system(request, responder)
+            return
+        if request.method == "OPTIONS" and self._cors is not None:
+            allowed = cors.preflight(self._cors, request.headers)
+            if allowed is not None:
+                responder.send(Response(204, allowed))
+                return
+        found = self._router.find(request.method, request.segments)
+        if isinstance(found, Match):
+            self._route(found.target, found.parameters, request, responder)
+        elif found is None:
+            self._refuse(errors.NotFound("route", path), request, responder)
+        elif request.method == "OPTIONS":
+            responder.send(Response(204, [("allow", ", ".join(found))]))
+        else:
+            problem = errors.MethodNotAllowed(headers={"allow": ", ".join(found)})
+            self._refuse(problem, request, responder)
+
+    # -- routes ----------------------------------------------------------------------------------
+
+    def _route(
+        self,
+        route: Route,
+        parameters: dict[str, str],
+        request: Request,
+        responder: Responder,
+    ) -> None:
+        client = self._proxies.client(request.client, request.headers)
+        wait_s = self._clients.take(client) if self._clients is not None else 0
+        if wait_s == 0 and route.buckets is not None:
+            wait_s = route.buckets.take("")
+        if wait_s:
+            problem = errors.TooManyRequests(headers={"retry-after": str(wait_s)})
+            self._refuse(problem, request, responder)
+            return
+        auth = route.trigger.auth
+        if auth is None:
+            self._submit(route, parameters, request, responder, client, None)
+            return
+        assert self.callers is not None
+        authorization = request.headers.get("authorization")
+        caller = self.callers.known(auth, authorization)
+        if caller is not None:
+            self._submit(route, parameters, request, responder, client, caller)
+            return
+
+        def verified(result: CallerClaims | Exception) -> None:
+            if isinstance(result, CallerClaims):
+                self._submit(route, parameters, request, responder, client, result)
+            elif isinstance(result, errors.Problem):
+                self._refuse(result, request, responder)
+            else:
+                self._refuse(errors.HandlerFailed(), request, responder)
+
+        self.callers.verify(auth, authorization, verified)
+
+    def _submit(
+        self,
+        route: Route,
+        parameters: dict[str, str],
+        request: Request,
+        responder: Responder,
+        client: str,
+        caller: CallerClaims | None,
+    ) -> None:
+        headers = request.headers
+        function, trigger = route.function, route.trigger
+        number = self._dispatcher.numbers.next()
+        request_id = f"{number:016x}"
+        correlation = correlation_id(headers, lambda: request_id)
+        try:
+            asked = idempotency_key(headers) if request.method not in _SAFE else None
+        except errors.Problem as problem:
+            responder.send(self.refuse(problem, correlation, request))
+            return
+        trace, parent = trace_context(headers, lambda: self._chance.token(16).hex())
+        event = HttpEvent(
+            trigger.endpoint, request.method, request.path, parameters, request.query,
+            headers, request.body, caller, client, asked,
+        )  # fmt: skip
+        name = function.spec.name
+        if asked is None:
+            key = request_key(name, request_id)
+        else:
+            subject = caller.subject if caller else None
+            key = key_of_idempotent(name, route.label, subject, asked)
+            if self._join(key, event, correlation, request, responder):
+                return
+        now_ms = self._clock.now_ms()
+        work = Work(
+            function, event, route.label,
+            number=number, key=key, request_id=request_id, correlation_id=correlation,
+            trace=trace, parent=parent, attempt=1, started_ms=now_ms, at_ms=now_ms,
+            at_s=self._clock.steady_s(), done=partial(self._done, request, responder),
+        )  # fmt: skip
+        work.idempotency = asked is not None
+        self._dispatcher.submit(work)
+
+    def _done(
+        self, request: Request, responder: Responder, work: Work, reply: Reply | None
+    ) -> None:
+        assert reply is not None
+        if work.idempotency:
+            joined = self._joined.pop(work.key, None)
+            for follower in joined[1] if joined else ():
+                follower(reply)
+        responder.send(self._response(reply, work.correlation_id, work.traceparent(), request))
+
+    def _join(
+        self,
+        key: str,
+        event: HttpEvent,
+        correlation: str,
+        request: Request,
+        responder: Responder,
+    ) -> bool:
+        """Join a running request with the same Idempotency-Key, or become the one to join."""
+        running = self._joined.get(key)
+        if running is None:
+            self._joined[key] = (event, [])
+            return False
+        first, followers = running
+        if (first.body, first.path, first.query) != (event.body, event.path, event.query):
+            problem = errors.Invalid("This Idempotency-Key was used with another request.")
+            responder.send(self.refuse(problem, correlation, request))
+            return True
+        followers.append(
+            lambda reply: responder.send(self._response(reply, correlation, None, request))
+        )
+        return True
+
+    def _response(
+        self, reply: Reply, correlation: str, traceparent: str | None, request: Request
+    ) -> Response:
+        headers = [*reply.headers, ("x-correlation-id", correlation)]
+        if traceparent is not None:
+            headers.append(("traceparent", traceparent))
+        if self._cors is not None:
+            headers += cors.on_reply(self._cors, request.headers)
+        return Response(reply.status, headers, reply.body)
+
+    # -- refusals --------------------------------------------------------------------------------
+
+    def _correlation(self, request: Request) -> str:
+        return correlation_id(request.headers, lambda: f"{self._dispatcher.numbers.next():016x}")
+
+    def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
+        responder.send(self.refuse(problem, self._correlation(request), request))
+
+    def refuse(
+        self, problem: errors.Problem, correlation: str, request: Request | None = None
+    ) -> Response:
+        """Return the response for a problem."""
+        reply = problem_reply(problem, correlation)
+        headers = [*reply.headers, ("x-correlation-id", correlation)]
+        if self._cors is not None and request is not None:
+            headers += cors.on_reply(self._cors, request.headers)
+        return Response(reply.status, headers, reply.body)
+
+    # -- what the engine serves itself -----------------------------------------------------------
+
+    def _system(self, request: Request, responder: Responder) -> None:
+        path = request.path
+        if path.startswith(OBJECTS_PREFIX + "/"):
+            self.objects.handle(request, responder, self._correlation(request))
+        elif path.startswith(ISSUER_PREFIX + "/"):
+            self._issuer(request, responder)
+        elif request.method not in ("GET", "HEAD"):
+            problem = errors.MethodNotAllowed(headers={"allow": "GET, HEAD"})
+            self._refuse(problem, request, responder)
+        elif path == "/healthz":
+            responder.send(_json(200, b'{"status":"ok"}'))
+        elif path == "/readyz":
+            missing = self._ready()
+            if missing:
+                retry = {"retry-after": "1"}
+                self._refuse(
+                    errors.Unavailable("; ".join(missing), headers=retry), request, responder
+                )
+            else:
+                responder.send(_json(200, b'{"status":"ready"}'))
+        else:
+            page = self._pages().get(path)
+            if page is None:
+                self._refuse(errors.NotFound("route", path), request, responder)
+                return
+            media_type, content = page
+            headers = [("content-type", media_type), ("x-content-type-options", "nosniff")]
+            responder.send(Response(200, headers, content))
+
+    def _issuer(self, request: Request, responder: Responder) -> None:
+        name = request.segments[1] if len(request.segments) > 1 else ""
+        issuer = self.callers.issuers.get(name) if self.callers is not None else None
+        if issuer is None:
+            self._refuse(errors.NotFound("issuer", name), request, responder)
+            return
+
+        def answered(result: Any) -> None:
+            if isinstance(result, Exception):
+                self._refuse(errors.HandlerFailed(), request, responder)
+                return
+            status, headers, body = result
+            responder.send(Response(status, list(headers.items()), body))
+
+        self._offload(
+            lambda: handle_issuer(
+                issuer, request.method, request.path, request.headers, request.body
+            ),
+            answered,
+        )
+
+
+_SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(status, [("content-type", "application/json")], body)
+
+
+def _once(make: Callable[[], Pages]) -> Callable[[], Pages]:
+    made: list[Pages] = []
+
+    def get() -> Pages:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get

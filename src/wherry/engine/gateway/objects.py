@@ -1,0 +1,221 @@
+"""Objects over HTTP: presigned uploads and downloads, streamed between socket and disk."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Raw
+
+from wherry import errors
+from wherry.codec import to_msgpack
+from wherry.effects import PutObject
+from wherry.engine.http.messages import FileSlice, Request, Responder, Response
+from wherry.platforms.files.blobs import Blobs
+from wherry.platforms.files.presign import Verified, split_object_path, verify
+from wherry.platforms.files.refs import BlobRef
+from wherry.platforms.files.sigv4 import SigningKey
+from wherry.ports import Broken, Commit, Committed, GetObject, ObjectRow, Unmet
+from wherry.telemetry import InvocationRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.engine.numbers import Numbers
+    from wherry.engine.offload import Offload
+    from wherry.engine.store import Store
+    from wherry.platforms.files.writer import BlobWriter
+    from wherry.world import Clock
+
+PREFIX = "/_objects"
+
+
+class _Upload:
+    """The body of one upload on its way to its staging file (`http.Sink`)."""
+
+    def __init__(self, writer: BlobWriter) -> None:
+        self.writer = writer
+        self.complete = False
+
+    def write(self, piece: bytes) -> None:
+        self.writer.write(piece)
+
+    def close(self, complete: bool) -> None:
+        self.complete = complete
+        if not complete:
+            self.writer.abandon()
+
+
+class Objects:
+    """Serves `/_objects/<bucket>/<key>` to whoever has a signed URL.
+
+    Args:
+        refuse: Turns a problem into a response, with the correlation ID.
+    """
+
+    def __init__(
+        self,
+        blobs: Blobs,
+        keys: list[SigningKey],
+        store: Store,
+        numbers: Numbers,
+        offload: Offload,
+        clock: Clock,
+        release: Callable[[], str],
+        refuse: Callable[[errors.Problem, str], Response],
+    ) -> None:
+        self.keys = keys
+        self._blobs = blobs
+        self._store = store
+        self._numbers = numbers
+        self._offload = offload
+        self._clock = clock
+        self._release = release
+        self._refuse = refuse
+        self._uploads: dict[int, tuple[_Upload, Verified]] = {}
+
+    def admit(self, request: Request, correlation: str) -> Response | _Upload | None:
+        """Check the signature; take an upload's body to its staging file."""
+        verdict = verify(
+            request.method,
+            request.target.partition("?")[0],
+            request.query,
+            request.headers.items(),
+            self.keys,
+            self._clock.now_ms(),
+        )
+        if not isinstance(verdict, Verified):
+            denied = errors.Forbidden(f"The URL is not valid: {verdict.reason}")
+            return self._refuse(denied, correlation)
+        if request.method != "PUT":
+            return None
+        bucket, _ = split_object_path(verdict.path[len(PREFIX) :])
+        blob = f"{self._numbers.next():016x}"
+        try:
+            writer = self._blobs.stage(bucket, blob, limit_bytes=verdict.size_bytes)
+        except errors.WherryError as error:
+            return self._refuse(_storage_problem(error), correlation)
+        upload = _Upload(writer)
+        self._uploads[id(request)] = (upload, verdict)
+        return upload
+
+    def handle(self, request: Request, responder: Responder, correlation: str) -> None:
+        """Finish an upload, or serve a download."""
+        if request.method == "PUT":
+            self._finish_upload(request, responder, correlation)
+        else:
+            self._download(request, responder, correlation)
+
+    # -- uploads ---------------------------------------------------------------------------------
+
+    def _finish_upload(self, request: Request, responder: Responder, correlation: str) -> None:
+        upload, verdict = self._uploads.pop(id(request))
+        checksum = verdict.checksum_sha256
+
+        def seal() -> BlobRef:
+            ref = upload.writer.seal()
+            if ref.size_bytes != verdict.size_bytes:
+                raise errors.BadRequest(
+                    f"{ref.size_bytes} bytes came, {verdict.size_bytes} signed."
+                )
+            if checksum is not None and b64decode(checksum) != bytes.fromhex(ref.sha256):
+                raise errors.BadRequest("The content does not have the signed checksum.")
+            return ref
+
+        self._offload(seal, partial(self._sealed, verdict, responder, correlation))
+
+    def _sealed(self, verdict: Verified, responder: Responder, correlation: str, ref: Any) -> None:
+        if isinstance(ref, Exception):
+            responder.send(self._refuse(_storage_problem(ref), correlation))
+            return
+        bucket, key = split_object_path(verdict.path[len(PREFIX) :])
+        effect = PutObject(
+            bucket, key, ref.blob, ref.size_bytes, ref.sha256, verdict.content_type,
+            verdict.metadata, verdict.create_only,
+        )  # fmt: skip
+        number, now_ms = self._numbers.next(), self._clock.now_ms()
+        marks = [f"put {bucket}/{key} ({ref.size_bytes} bytes)"]
+        record = InvocationRecord(
+            number, correlation, "", f"PUT {bucket} object", f"{number:016x}", "", "",
+            self._release(), 1, now_ms, 0.0, 0.0, False, "ok", 200, "", "", marks,
+        )  # fmt: skip
+        commit = Commit("", Raw(to_msgpack([effect])), [], [], record, {}, "", f"object/{ref.blob}")
+
+        def answered(answer: Any) -> None:
+            match answer:
+                case Committed():
+                    responder.send(Response(200, [("etag", f'"{ref.sha256}"')]))
+                case Unmet():
+                    gone = errors.Conflict(f"There is an object {bucket}/{key} already.")
+                    gone.status, gone.code = 412, "precondition_failed"
+                    responder.send(self._refuse(gone, correlation))
+                case Broken(message=message):
+                    responder.send(self._refuse(errors.Unavailable(message), correlation))
+                case _:
+                    responder.send(self._refuse(errors.HandlerFailed(), correlation))
+
+        self._store.send("", commit, answered)
+
+    # -- downloads -------------------------------------------------------------------------------
+
+    def _download(self, request: Request, responder: Responder, correlation: str) -> None:
+        verdict = verify(
+            request.method, request.target.partition("?")[0], request.query,
+            request.headers.items(), self.keys, self._clock.now_ms(),
+        )  # fmt: skip
+        if not isinstance(verdict, Verified):
+            responder.send(self._refuse(errors.Forbidden("The URL is not valid."), correlation))
+            return
+        bucket, key = split_object_path(verdict.path[len(PREFIX) :])
+
+        def found(row: Any) -> None:
+            if not isinstance(row, ObjectRow):
+                responder.send(self._refuse(errors.NotFound("object", key), correlation))
+                return
+            checked = partial(self._checked, row, verdict, responder, correlation)
+            self._offload(lambda: self._check(row), checked)
+
+        self._store.send("", GetObject(bucket, key), found)
+
+    def _check(self, row: ObjectRow) -> str:
+        """Read the content once against its checksum: damage is never served."""
+        ref = BlobRef(row.blob, row.size_bytes, row.sha256)
+        with self._blobs.open(row.bucket, ref) as reader:
+            for _ in reader:
+                pass
+        return self._blobs.path(row.bucket, ref)
+
+    def _checked(
+        self, row: ObjectRow, verdict: Verified, responder: Responder, correlation: str, path: Any
+    ) -> None:
+        if isinstance(path, Exception):
+            responder.send(self._refuse(_storage_problem(path), correlation))
+            return
+        headers = [
+            ("content-type", row.media_type),
+            ("etag", f'"{row.sha256}"'),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "sandbox"),
+        ]
+        if verdict.disposition:
+            headers.append(("content-disposition", verdict.disposition))
+        headers += [(f"x-amz-meta-{name}", value) for name, value in row.metadata.items()]
+        responder.send(Response(200, headers, FileSlice(path, 0, row.size_bytes)))
+
+
+def _storage_problem(error: Exception) -> errors.Problem:
+    if isinstance(error, errors.Problem):
+        return error
+    if isinstance(error, errors.StoreFull):
+        full = errors.Unavailable("There is no room for it now.")
+        full.status, full.code = 507, error.code
+        return full
+    failed = errors.HandlerFailed("The storage failed; nothing was stored.")
+    failed.code = getattr(error, "code", "storage_fault")
+    return failed
+
+
+def signing_path(bucket: str, key: str) -> str:
+    """Return the path that a presigned URL of this engine has."""
+    return f"{PREFIX}/{bucket}/{key}"

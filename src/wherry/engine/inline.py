@@ -1,0 +1,121 @@
+"""Environments in the engine's own process: for tests, and for a debugger (`--inline`).
+
+No isolation, no deadline: a handler runs to its end between two turns of the loop.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.invocation import Invocation
+from wherry.platforms.files.refs import BlobRef
+from wherry.platforms.socket import StepCommit
+from wherry.ports import GetSecret, SignUrl
+from wherry.runtime.invoke import Runner
+
+if TYPE_CHECKING:
+    from wherry.app import App
+    from wherry.effects import Effect, Guard
+    from wherry.engine.core import Core
+    from wherry.engine.releases import ActiveRelease
+    from wherry.engine.work import Work
+    from wherry.ports import CommitAnswer, ObjectRow, Platform, Read, ReadAnswer
+
+_invocation = msgspec.msgpack.Decoder(Invocation)
+
+
+class InlineLink:
+    """What a handler in this process asks goes straight to the platform (`handles.scope.Link`)."""
+
+    def __init__(self, core: Core, platform: Platform, work: Work) -> None:
+        self._core = core
+        self._platform = platform
+        self._work = work
+
+    def ask(self, request: Read) -> ReadAnswer:
+        if isinstance(request, GetSecret | SignUrl):
+            return self._core.broker.answer(self._work, request)
+        answer: ReadAnswer = self._platform.run([(self._work.function.spec.name, request)])[0]
+        return answer
+
+    def commit_step(
+        self,
+        key: str,
+        fingerprint: str,
+        value: bytes,
+        effects: list[Effect],
+        guards: list[Guard],
+        marks: list[str],
+    ) -> CommitAnswer:
+        raw = msgspec.Raw(to_msgpack(effects))
+        step = StepCommit(key, fingerprint, value, raw, len(effects), guards, marks)
+        dispatcher = self._core.dispatcher
+        commit = dispatcher.step_commit(self._work, step)
+        answer: CommitAnswer = self._platform.run([(self._work.function.spec.name, commit)])[0]
+        return dispatcher.step_committed(answer)
+
+    def stage(self, bucket: str, blob: str) -> Any:
+        return self._core.blobs.stage(bucket, blob)
+
+    def open_blob(self, bucket: str, row: ObjectRow) -> Any:
+        return self._core.blobs.open(bucket, BlobRef(row.blob, row.size_bytes, row.sha256))
+
+
+class InlineEnvironment:
+    """An `Environment` without a process of its own."""
+
+    def __init__(self, core: Core, platform: Platform, runner: Runner) -> None:
+        self.function = runner.function
+        self.pid = 0
+        self.work: Work | None = None
+        self.idle_since_s = 0.0
+        self.runs = 0
+        self.end = ""
+        self._core = core
+        self._platform = platform
+        self._runner = runner
+
+    def run(self, payload: bytes) -> None:
+        self.runs += 1
+        self._core.loop.call_soon(self._execute, payload)
+
+    def _execute(self, payload: bytes) -> None:
+        work = self.work
+        if work is None:
+            return
+        link = InlineLink(self._core, self._platform, work)
+        invocation = _invocation.decode(payload)
+        outcome = self._runner.run(invocation, link, self._core.clock, cold=work.cold)
+        self._core.dispatcher.outcome(self, to_msgpack(outcome))
+
+    def answer(self, payload: bytes) -> None:
+        raise NotImplementedError("an inline handler asks the platform itself")
+
+    def kill(self, why: str) -> None:
+        self.end = why
+
+    def drain_output(self) -> None:
+        """Nothing is between its output and this process's."""
+
+
+class InlineHost:
+    """Starts inline environments for one app."""
+
+    def __init__(self, core: Core, platform: Platform, app: App) -> None:
+        self._core = core
+        self._platform = platform
+        self._app = app
+        self._runners = {name: Runner.prepare(app, name) for name in app.endpoints}
+        self.release: ActiveRelease | None = None
+
+    def start(self, function: str, memory_mb: int) -> None:
+        """Start an environment; it is ready in the loop's next turn."""
+        environment = InlineEnvironment(self._core, self._platform, self._runners[function])
+        self._core.loop.call_soon(self._ready, environment)
+
+    def _ready(self, environment: InlineEnvironment) -> None:
+        assert self.release is not None
+        self.release.functions[environment.function].pool.ready(environment)

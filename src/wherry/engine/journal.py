@@ -1,0 +1,201 @@
+"""The journal: records of invocations for the store, and log lines for files and the terminal.
+
+Both leave in batches, a few times a second, so that a request does not pay for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.handles.logs import finish
+from wherry.ports import Note
+
+if TYPE_CHECKING:
+    from wherry.engine.environments import Environment
+    from wherry.engine.store import Store
+    from wherry.engine.work import Work
+    from wherry.invocation import Failure, Outcome
+    from wherry.telemetry import Ending, InvocationRecord
+    from wherry.world import Clock, Loop
+
+FLUSH_S = 0.05
+NOTES_AT_ONCE = 256
+
+
+class Journal:
+    """Collects what is to be remembered and said.
+
+    Args:
+        write: Takes whole lines (bytes) in batches: to a file, to the terminal.
+        access: Whether each request and attempt gets a line of its own.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        store: Store,
+        service: str,
+        write: Callable[[bytes], Any],
+        access: bool = True,
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._store = store
+        self._service = service
+        self._write = write
+        self._access = access
+        self._notes: list[InvocationRecord] = []
+        self._lines: list[bytes] = []
+        self._scheduled = False
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def note(self, record: InvocationRecord) -> None:
+        """Remember an invocation that committed nothing."""
+        self._notes.append(record)
+        if len(self._notes) >= NOTES_AT_ONCE:
+            self._send_notes()
+        self._schedule()
+
+    def _send_notes(self) -> None:
+        notes, self._notes = self._notes, []
+        if notes:
+            self._store.send("", Note(notes), lambda answer: None)
+
+    # -- lines -----------------------------------------------------------------------------------
+
+    def line(self, work: Work, ending: Ending, outcome: Outcome | None, error: str = "") -> None:
+        """Write the line of an attempt."""
+        if not self._access:
+            return
+        status = outcome.reply.status if outcome and outcome.reply else 0
+        fields: dict[str, Any] = {
+            "function_name": work.function.spec.name,
+            "correlation_id": work.correlation_id,
+            "function_request_id": work.request_id,
+            "status": status,
+            "ending": ending,
+            "waited_ms": round((work.ran_from_s - work.at_s) * 1000, 2),
+            "ran_ms": round(work.ran_ms, 2),
+            "attempt": work.attempt,
+        }
+        if error:
+            fields["error"] = error
+        level = "INFO" if ending in ("ok", "duplicate", "refused") else "WARNING"
+        self.say(level, work.trigger, **fields)
+
+    def failed(self, work: Work, failure: Failure) -> None:
+        """Write what the team needs to know of a failed run; its trace leaves nowhere else."""
+        if failure.code == "refused":
+            return
+        fields: dict[str, Any] = {
+            "function_name": work.function.spec.name,
+            "correlation_id": work.correlation_id,
+            "function_request_id": work.request_id,
+            "attempt": work.attempt,
+            "code": failure.code,
+        }
+        if failure.trace:
+            fields["exception"] = failure.trace
+        self.say("ERROR", f"{failure.error}: {failure.message}", **fields)
+
+    def say(self, level: str, message: str, **fields: Any) -> None:
+        """Write a line of the engine's own."""
+        record = {
+            "level": level,
+            "timestamp": stamp(self._clock.now_ms()),
+            "message": message,
+            "service": self._service,
+            **fields,
+        }
+        self._lines.append(finish(record))
+        self._schedule()
+
+    def printed(self, environment: Environment, text: bytes) -> None:
+        """An environment has printed: its log lines as they are, anything else wrapped."""
+        work = environment.work
+        for line in text.splitlines():
+            if line.startswith(b'{"level":') and line.endswith(b"}"):
+                self._lines.append(line + b"\n")
+            elif line.strip():
+                fields: dict[str, Any] = {"function_name": environment.function}
+                if work is not None:
+                    fields["correlation_id"] = work.correlation_id
+                    fields["function_request_id"] = work.request_id
+                shown = line[: limits.LOG_LINE_BYTES // 2].decode("utf-8", "replace")
+                self.say("INFO", shown, printed=True, **fields)
+        self._schedule()
+
+    # -- flushing --------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_later(FLUSH_S, self.flush)
+
+    def flush(self) -> None:
+        """Send and write everything now."""
+        self._scheduled = False
+        self._send_notes()
+        if self._lines:
+            lines, self._lines = self._lines, []
+            self._write(b"".join(lines))
+
+
+_last_second: tuple[int, str] = (0, "")
+
+
+def stamp(now_ms: int) -> str:
+    """Return a time as RFC 3339 with milliseconds, UTC."""
+    global _last_second
+    second, rest_ms = divmod(now_ms, 1000)
+    if _last_second[0] != second:
+        from datetime import UTC, datetime
+
+        shown = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        _last_second = (second, shown)
+    return f"{_last_second[1]}.{rest_ms:03d}Z"
+
+
+class LogFiles:
+    """Lines in files of bounded size: `app.jsonl`, then `app.jsonl.1` and so on, oldest dropped."""
+
+    def __init__(self, folder: str, also: Callable[[bytes], Any] | None = None) -> None:
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        self._path = os.path.join(folder, "app.jsonl")
+        self._also = also
+        self.lost_bytes = 0
+        self._open()
+
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self._fd = os.open(self._path, flags, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def write(self, lines: bytes) -> None:
+        """Append lines. A full disk loses them, counted, and nothing else."""
+        try:
+            os.write(self._fd, lines)
+        except OSError:
+            self.lost_bytes += len(lines)
+        self._size += len(lines)
+        if self._size > limits.LOG_FILE_BYTES:
+            self._rotate()
+        if self._also is not None:
+            self._also(lines)
+
+    def _rotate(self) -> None:
+        os.close(self._fd)
+        for number in range(limits.LOG_FILES - 1, 0, -1):
+            older = self._path if number == 1 else f"{self._path}.{number - 1}"
+            if os.path.exists(older):
+                os.replace(older, f"{self._path}.{number}")
+        self._open()
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._fd)

@@ -1,0 +1,23 @@
+"""Numbers of invocations: unique on this machine, ordered by time."""
+
+from __future__ import annotations
+
+from wherry.world import Clock
+
+_PER_MS = 20  # bits: a million a millisecond
+
+
+class Numbers:
+    """A source of numbers of 61 bits: milliseconds since 1970, then a count."""
+
+    __slots__ = ("_clock", "_last")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._last = 0
+
+    def next(self) -> int:
+        """Return the next number. It never goes back, although the wall clock may."""
+        number = self._clock.now_ms() << _PER_MS
+        self._last = number if number > self._last else self._last + 1
+        return self._last

@@ -1,0 +1,145 @@
+"""A pool: the environments of one function, and the work that waits for one of them.
+
+None when idle. A first environment is started at once; further ones only while work has waited
+longer than a short handler takes, so that quick handlers share few processes and slow ones get
+as many as they need, up to the function's concurrency.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wherry import limits
+
+if TYPE_CHECKING:
+    from wherry.engine.environments import Environment
+    from wherry.engine.work import Work
+    from wherry.world import Clock, Loop, Timer
+
+
+class Pool:
+    """Environments of one function.
+
+    Args:
+        start: Starts an environment; it announces itself through `ready`.
+        begin: Starts work on an environment.
+        room: Whether the machine has memory for one more.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        concurrency: int,
+        loop: Loop,
+        clock: Clock,
+        start: Callable[[str], None],
+        begin: Callable[[Environment, Work], None],
+        room: Callable[[], bool],
+    ) -> None:
+        self.function = function
+        self.concurrency = concurrency
+        self.idle: list[Environment] = []
+        self.busy: set[Environment] = set()
+        self.starting = 0
+        self.pending: deque[Work] = deque()
+        self._loop = loop
+        self._clock = clock
+        self._start = start
+        self._begin = begin
+        self._room = room
+        self._growing: Timer | None = None
+        self._failed_starts = 0
+
+    @property
+    def size(self) -> int:
+        """How many environments there are, or are about to be."""
+        return len(self.idle) + len(self.busy) + self.starting
+
+    def free(self) -> int:
+        """How much work would be begun at once or soon, were it submitted now."""
+        ready = len(self.idle) + self.starting - len(self.pending)
+        if self.size == 0:
+            return 1
+        return max(0, ready)
+
+    def submit(self, work: Work) -> bool:
+        """Begin work, or let it wait. False: too much waits already."""
+        if self.idle:
+            environment = self.idle.pop()
+            self.busy.add(environment)
+            self._begin(environment, work)
+            return True
+        if len(self.pending) >= limits.PENDING_INVOCATIONS:
+            return False
+        self.pending.append(work)
+        if self.size == 0:
+            self._start_one()
+        elif self._growing is None and self.size < self.concurrency:
+            self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
+        return True
+
+    def withdraw(self, work: Work) -> bool:
+        """Take back work that still waits."""
+        try:
+            self.pending.remove(work)
+        except ValueError:
+            return False
+        return True
+
+    def _start_one(self) -> None:
+        self.starting += 1
+        self._start(self.function)
+
+    def _grow(self) -> None:
+        self._growing = None
+        if not self.pending:
+            return
+        waited_s = self._clock.steady_s() - self.pending[0].at_s
+        if waited_s >= limits.GROW_AFTER_S:
+            wanted = min(len(self.pending) - self.starting, self.concurrency - self.size)
+            for _ in range(min(max(0, wanted), max(1, self.size))):
+                if not self._room():
+                    break
+                self._start_one()
+        if self.size < self.concurrency:
+            self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
+
+    def ready(self, environment: Environment) -> None:
+        """An environment has started."""
+        self.starting -= 1
+        self._failed_starts = 0
+        self.busy.add(environment)
+        self.release(environment)
+
+    def release(self, environment: Environment) -> None:
+        """An environment has finished its work: it takes the next, or is idle."""
+        if self.pending:
+            self._begin(environment, self.pending.popleft())
+            return
+        self.busy.discard(environment)
+        environment.idle_since_s = self._clock.steady_s()
+        self.idle.append(environment)
+
+    def lost(self, environment: Environment, started: bool) -> None:
+        """An environment has ended. One that never got ready is not tried again at once."""
+        if environment in self.busy:
+            self.busy.discard(environment)
+        elif environment in self.idle:
+            self.idle.remove(environment)
+        if not started:
+            self.starting -= 1
+            self._failed_starts += 1
+        if self.pending and self.size == 0:
+            delay_s = min(5.0, 0.05 * 2**self._failed_starts) if self._failed_starts else 0.0
+            self._loop.call_later(delay_s, self._restart)
+
+    def _restart(self) -> None:
+        if self.pending and self.size == 0:
+            self._start_one()
+
+    def surplus(self, idle_s: float) -> list[Environment]:
+        """Return environments that have been idle for longer than `idle_s`."""
+        now_s = self._clock.steady_s()
+        return [found for found in self.idle if now_s - found.idle_since_s > idle_s]

@@ -1,0 +1,86 @@
+"""Releases: versions of the app. The active one gets new work, older ones finish theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger, QueueSpec, QueueTrigger
+from wherry.engine.pools import Pool
+
+if TYPE_CHECKING:
+    from wherry.engine.environments import Environment
+    from wherry.engine.work import Work
+    from wherry.world import Clock, Loop
+
+
+class ActiveFunction:
+    """A function of one release, with its environments."""
+
+    __slots__ = ("grants", "owner", "pool", "release", "sends", "spec")
+
+    def __init__(self, spec: FunctionSpec, release: str, owner: str, pool: Pool) -> None:
+        self.spec = spec
+        self.release = release
+        self.owner = owner
+        self.pool = pool
+        self.grants = frozenset((grant.resource, grant.action) for grant in spec.grants)
+        self.sends = tuple(grant.resource for grant in spec.grants if grant.kind == "queue")
+
+
+class ActiveRelease:
+    """One version of the app, running.
+
+    Args:
+        start: Starts an environment of a function (name, memory in MB).
+    """
+
+    def __init__(
+        self,
+        digest: str,
+        blueprint: Blueprint,
+        owner: str,
+        loop: Loop,
+        clock: Clock,
+        start: Callable[[str, int], None],
+        begin: Callable[[Environment, Work], None],
+        room: Callable[[], bool],
+    ) -> None:
+        self.digest = digest
+        self.blueprint = blueprint
+        self.functions: dict[str, ActiveFunction] = {}
+        for spec in blueprint.functions:
+            pool = Pool(
+                spec.name,
+                spec.concurrency,
+                loop,
+                clock,
+                _starter(start, spec.memory_mb),
+                begin,
+                room,
+            )
+            self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)
+
+    def routes(self) -> Iterator[tuple[ActiveFunction, HttpTrigger]]:
+        """All routes with their functions."""
+        for function in self.functions.values():
+            for trigger in function.spec.triggers:
+                if isinstance(trigger, HttpTrigger):
+                    yield function, trigger
+
+    def consumers(self) -> Iterator[tuple[QueueSpec, ActiveFunction, str]]:
+        """All queues with their consumer and its endpoint."""
+        queues = {queue.name: queue for queue in self.blueprint.queues}
+        for function in self.functions.values():
+            for trigger in function.spec.triggers:
+                if isinstance(trigger, QueueTrigger):
+                    yield queues[trigger.queue], function, trigger.endpoint
+
+    def busy(self) -> bool:
+        """Whether anything of this release runs or waits."""
+        pools = (function.pool for function in self.functions.values())
+        return any(pool.busy or pool.pending for pool in pools)
+
+
+def _starter(start: Callable[[str, int], None], memory_mb: int) -> Callable[[str], None]:
+    return lambda function: start(function, memory_mb)

@@ -1,0 +1,270 @@
+"""The engine as a server: HTTP in front, a store process and a zygote behind, one loop between."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from wherry.engine.control import Control
+from wherry.engine.datafolder import DataFolder
+
+from wherry import limits
+from wherry.blueprint import Blueprint
+from wherry.engine.core import Core, Settings
+from wherry.engine.http.server import Server as HttpServer
+from wherry.engine.journal import LogFiles
+from wherry.engine.offload import Threads
+from wherry.engine.storeprocess import StoreProcess
+from wherry.engine.versions import Versions
+from wherry.errors import Refused
+from wherry.platforms.files.blobs import Blobs
+from wherry.runtime.process.memory import MemoryGuard
+from wherry.world import Chance, SystemClock
+
+if TYPE_CHECKING:
+    from wherry.engine.gateway.gateway import Pages
+    from wherry.ports import Request
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """What `wherry run` and `wherry dev` are told."""
+
+    target: str
+    folder: str = "."
+    data: str = ".wherry"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    public_url: str = ""
+    proxies: tuple[str, ...] = ()
+    dev: bool = False
+    inline: bool = False
+    access_log: bool = True
+
+
+Say = Callable[..., None]
+
+
+def serve(
+    options: Options,
+    *,
+    pages: Callable[[Blueprint], Pages],
+    write: Callable[[bytes], Any],
+    say: Say,
+) -> int:
+    """Run an engine until it is told to stop; return the exit code.
+
+    Args:
+        pages: Makes what is served besides the app.
+        write: Takes the log lines (bytes), for the terminal.
+        say: Tells the person at the terminal: `say(level, message)`.
+
+    Raises:
+        Refused: The data folder is in use, the port is busy, the app has faults.
+    """
+    data = DataFolder.open(options.data)
+    try:
+        listener = _listen(options.host, options.port)
+        server = Server(options, data, listener, pages, write, say)
+        return asyncio.run(server.run())
+    finally:
+        data.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise Refused(
+            f"{host}:{port} cannot be listened on: {error.strerror}.",
+            advice="Choose another with --port; --port 0 takes a free one.",
+        ) from None
+    return listener
+
+
+class Server:
+    """One running engine."""
+
+    def __init__(
+        self,
+        options: Options,
+        data: DataFolder,
+        listener: socket.socket,
+        pages: Callable[[Blueprint], Pages],
+        write: Callable[[bytes], Any],
+        say: Say,
+    ) -> None:
+        self._options = options
+        self._data = data
+        self._listener = listener
+        self._pages = pages
+        self._say = say
+        self._clock = SystemClock()
+        self._logs = LogFiles(data.logs, write)
+        host, port = listener.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
+        self._code = 0
+
+    async def run(self) -> int:
+        """Serve until stopped."""
+        loop = asyncio.get_running_loop()
+        self._stopped = asyncio.Event()
+        self._loop = loop
+        # The zygote imports the app while the rest is being set up.
+        memory = MemoryGuard.open()
+        self._versions = Versions(
+            loop, self._clock, self._options, self._data, memory, self._say, self._start_failed
+        )
+        self._versions.begin()
+        self._store = StoreProcess(loop, self._data.store, self._store_restarted, self._store_gone)
+        offload = Threads(loop)
+        self._core = Core(
+            Settings(
+                public_url=self.url,
+                owner=f"engine-{os.getpid()}-{self._clock.now_ms()}",
+                secrets_folder=self._data.secrets,
+                variables=dict(os.environ),
+                proxies=self._options.proxies,
+                access_log=self._options.access_log,
+            ),
+            loop,
+            self._clock,
+            Chance(),
+            self._store,
+            offload,
+            Blobs(self._data.objects),
+            self._data.signing_key(),
+            self._ask,
+            self._logs.write,
+            self._pages,
+            self._options.target.partition(":")[0],
+        )
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self._versions.reload)
+        http = HttpServer(self._core.gateway, self._clock, on_error=self._handler_error)
+        control = Control(
+            self._core,
+            offload,
+            on_reload=self._versions.reload_then,
+            on_stop=self.stop,
+            status=self._status,
+        )
+        self._versions.attach(self._core)
+        try:
+            await self._versions.first_release()
+            if self._code == 0:
+                self._core.begin_upkeep()
+                self._versions.check_memory()
+                if self._options.dev:
+                    self._versions.watch()
+                await http.start([self._listener])
+                await control.start(self._data)
+                self._data.write_address(self.url)
+                self._say("info", f"{self._options.target} is served at {self.url}")
+                await self._stopped.wait()
+        finally:
+            await self._shut_down(http, control, offload, memory)
+        return self._code
+
+    # -- stopping --------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Stop gracefully: finish what runs, give back what waits."""
+        if not self._core.stopping:
+            self._say("info", "stopping: finishing what is running")
+            self._core.stopping = True
+        self._stopped.set()
+
+    def _start_failed(self, message: str) -> None:
+        self._say("error", message)
+        self._code = 1
+
+    async def _shut_down(
+        self, http: HttpServer, control: Control, offload: Threads, memory: MemoryGuard
+    ) -> None:
+        core = self._core
+        core.stopping = True
+        core.feeds.give_back_waiting()
+        await http.stop(limits.DRAIN_TIMEOUT_S)
+        give_up_s = self._clock.steady_s() + limits.DRAIN_TIMEOUT_S
+        while core.dispatcher.open and self._clock.steady_s() < give_up_s:
+            core.dispatcher.check_deadlines()
+            await asyncio.sleep(0.01)
+        await control.stop()
+        self._versions.stop()
+        core.journal.flush()
+        give_up_s = self._clock.steady_s() + 5
+        while self._store.owed and self._clock.steady_s() < give_up_s:
+            await asyncio.sleep(0.005)
+        self._store.stop()
+        core.journal.flush()
+        offload.stop()
+        memory.close()
+        self._logs.close()
+        self._data.forget_address()
+
+    # -- the store -------------------------------------------------------------------------------
+
+    def _ask(self, request: Request) -> Any:
+        """Ask the store from another thread, and wait."""
+        from concurrent.futures import Future
+
+        future: Future[Any] = Future()
+        self._loop.call_soon_threadsafe(self._store.send, "", request, future.set_result)
+        return future.result(timeout=30)
+
+    def _store_restarted(self) -> None:
+        self._say("warning", "the store process ended and was started again")
+        release = self._core.active
+        if release is not None:
+            request = self._core.configuration(release.blueprint, release.digest)
+            self._store.send("", msgspec.structs.replace(request, owner=""), _ignore)
+
+    def _store_gone(self, why: str) -> None:
+        self._start_failed(why)
+        self._stopped.set()
+
+    # -- telling ---------------------------------------------------------------------------------
+
+    def _handler_error(self, error: Exception) -> None:
+        import traceback
+
+        text = "".join(traceback.format_exception(error))
+        self._core.journal.say("ERROR", "a fault of the engine", exception=text)
+
+    def _status(self) -> dict[str, Any]:
+        core = self._core
+        pools = {}
+        for release in core.releases:
+            for name, function in release.functions.items():
+                pool = function.pool
+                pools[f"{name}@{release.digest[:8]}"] = {
+                    "idle": len(pool.idle),
+                    "busy": len(pool.busy),
+                    "waiting": len(pool.pending),
+                    "pids": [found.pid for found in (*pool.busy, *pool.idle)],
+                }
+        return {
+            "url": self.url,
+            "pid": os.getpid(),
+            "store": self._store.describe(),
+            "zygotes": self._versions.describe(),
+            "release": core.active.digest if core.active else None,
+            "functions": pools,
+            "unready_indexes": [list(found) for found in core.unready],
+        }
+
+
+def _ignore(answer: Any) -> None:
+    """An answer that nobody waits for."""

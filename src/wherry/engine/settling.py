@@ -1,0 +1,92 @@
+"""From work and its outcome to the records that the store gets: pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from wherry import limits
+from wherry.codec import to_msgpack
+from wherry.ports import Commit, MessageAck, ReplyAck
+from wherry.telemetry import Ending, InvocationRecord
+
+if TYPE_CHECKING:
+    from wherry.engine.work import Work
+    from wherry.invocation import Outcome
+    from wherry.platforms.socket import StepCommit
+    from wherry.ports.commits import Ack
+
+
+def record_of(
+    work: Work,
+    ending: Ending,
+    *,
+    error: str = "",
+    status: int | None = None,
+    number: int | None = None,
+    marks: list[str] | None = None,
+) -> InvocationRecord:
+    """Return what is remembered of this attempt."""
+    outcome = work.outcome
+    if status is None:
+        reply = outcome.reply if outcome is not None else None
+        status = reply.status if reply is not None else 0
+    if marks is None:
+        marks = outcome.marks if outcome is not None else []
+    if outcome is not None and not error and outcome.failure is not None:
+        error = f"{outcome.failure.error}: {outcome.failure.message}"
+    return InvocationRecord(
+        work.number if number is None else number,
+        work.correlation_id,
+        work.function.spec.name,
+        work.trigger,
+        work.request_id,
+        work.traceparent(),
+        work.parent,
+        work.function.release,
+        work.attempt,
+        work.at_ms,
+        (work.ran_from_s - work.at_s) * 1000,
+        work.ran_ms,
+        work.cold,
+        ending,
+        status,
+        error[:2000],
+        work.cause,
+        marks,
+    )
+
+
+def commit_of(
+    work: Work, outcome: Outcome, record: InvocationRecord, leases: dict[str, int]
+) -> Commit:
+    """Return the one atomic step for this outcome: effects, acknowledgement and record."""
+    acks: list[Ack] = []
+    if work.message is not None:
+        acks.append(MessageAck(work.message.id, work.message.token))
+    elif work.idempotency and outcome.reply is not None:
+        body = to_msgpack(outcome.reply)
+        acks.append(ReplyAck(work.key, outcome.fingerprint, body, limits.IDEMPOTENCY_S))
+    return Commit(
+        work.function.spec.name,
+        outcome.effects,
+        outcome.guards,
+        acks,
+        record,
+        leases,
+        work.function.owner,
+        work.key,
+    )
+
+
+def step_commit_of(work: Work, step: StepCommit, record: InvocationRecord) -> Commit:
+    """Return the commit of a named step: its effects and its value, under its key."""
+    return Commit(
+        work.function.spec.name,
+        step.effects,
+        step.guards,
+        [ReplyAck(step.key, step.fingerprint, step.value, limits.APPLIED_S)],
+        record,
+        {},
+        work.function.owner,
+        step.key,
+    )

@@ -1,0 +1,62 @@
+"""The engine's way to the store: requests out, answers back, all of one turn in one batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.ports import Answer, Platform, Request
+from wherry.world import Loop
+
+Then: TypeAlias = Callable[[Any], None]
+
+_answer = msgspec.msgpack.Decoder(Answer)
+_request = msgspec.msgpack.Decoder(Request)
+
+
+class Store(Protocol):
+    """Where the engine sends requests. `then` is called with the answer, in order of sending."""
+
+    def send(self, function: str, request: Request, then: Then) -> None:
+        """Send a request on behalf of a function ('' is the engine itself)."""
+        ...
+
+    def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        """Send an encoded read as it is; `then` gets the encoded answer."""
+        ...
+
+
+class DirectStore:
+    """A platform in this process: for tests and for `--inline`.
+
+    What is sent in one turn of the loop is one batch, as it is with the store process.
+    """
+
+    def __init__(self, platform: Platform, loop: Loop) -> None:
+        self._platform = platform
+        self._loop = loop
+        self._batch: list[tuple[str, Request, Then]] = []
+
+    def send(self, function: str, request: Request, then: Then) -> None:
+        if not self._batch:
+            self._loop.call_soon(self._flush)
+        self._batch.append((function, request, then))
+
+    def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        request = _request.decode(payload)
+        self.send(function, request, lambda answer: then(to_msgpack(answer)))
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        answers = self._platform.run([(function, request) for function, request, _ in batch])
+        for (_, _, then), answer in zip(batch, answers, strict=True):
+            then(answer)
+
+
+def decode_answer(payload: bytes | msgspec.Raw) -> Answer:
+    """Read an encoded answer."""
+    answer: Answer = _answer.decode(payload)
+    return answer

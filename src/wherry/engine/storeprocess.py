@@ -1,0 +1,193 @@
+"""The store process, seen from the engine: started, fed in batches, started again if it dies.
+
+Nothing is lost when it dies: every request that has no answer is sent again, in order, to its
+successor. A commit that had been applied answers `Already`; so its fate is looked up before
+anything is answered.
+"""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.engine.store import Then, decode_answer
+from wherry.ports import Request
+
+if TYPE_CHECKING:
+    import asyncio
+
+_envelope = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
+_names: dict[str, bytes] = {}
+
+
+def _packed_name(name: str) -> bytes:
+    packed = _names.get(name)
+    if packed is None:
+        packed = _names[name] = to_msgpack(name)
+    return packed
+
+
+class StoreProcess:
+    """One store process at a time, and what it still owes.
+
+    Args:
+        path: The database file.
+        on_restart: Called when a successor has been started, before requests are sent again.
+        on_gone: Called instead where it died too often in a row.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        path: str,
+        on_restart: Callable[[], None],
+        on_gone: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._path = path
+        self._on_restart = on_restart
+        self._on_gone = on_gone
+        self._owed: dict[int, tuple[bytes, Then, bool]] = {}
+        self._number = 0
+        self._out: list[bytes] = []
+        self._rest = b""
+        self._in = bytearray()
+        self._flushing = False
+        self._deaths = 0
+        self._stopping = False
+        self._start()
+
+    @property
+    def pid(self) -> int:
+        """The process ID of the present store process."""
+        return self._process.pid
+
+    @property
+    def owed(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._owed)
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
+                end.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
+        command = [sys.executable, "-m", "wherry.platforms.sql.process"]
+        command += ["--fd", str(theirs.fileno()), "--path", self._path]
+        self._process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        theirs.close()
+        ours.setblocking(False)
+        self._sock = ours
+        self._in.clear()
+        self._loop.add_reader(ours.fileno(), self._readable)
+
+    # -- sending ---------------------------------------------------------------------------------
+
+    def send(self, function: str, request: Request, then: Then) -> None:
+        self._send(function, to_msgpack(request), then, decoded=True)
+
+    def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        self._send(function, payload, then, decoded=False)
+
+    def _send(self, function: str, payload: bytes, then: Then, decoded: bool) -> None:
+        self._number += 1
+        body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
+        framed = len(body).to_bytes(4, "big") + body
+        self._owed[self._number] = (framed, then, decoded)
+        self._out.append(framed)
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        data = self._rest + b"".join(self._out)
+        self._out.clear()
+        self._flushing = False
+        try:
+            sent = self._sock.send(data) if data else 0
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # it died; `_readable` sees that and sends all again
+        self._rest = data[sent:]
+        if self._rest:
+            self._flushing = True
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+
+    def _writable(self) -> None:
+        self._loop.remove_writer(self._sock.fileno())
+        self._flush()
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        try:
+            piece = self._sock.recv(1 << 20)
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self._died()
+            return
+        self._deaths = 0
+        buffer = self._in
+        buffer += piece
+        start, size = 0, len(buffer)
+        view = bytes(buffer)
+        while size - start >= 4:
+            end = start + 4 + int.from_bytes(view[start : start + 4], "big")
+            if end > size:
+                break
+            number, raw = _envelope.decode(view[start + 4 : end])
+            start = end
+            owed = self._owed.pop(number, None)
+            if owed is not None:
+                owed[1](decode_answer(raw) if owed[2] else bytes(raw))
+        del buffer[:start]
+
+    def _died(self) -> None:
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        self._sock.close()
+        status = self._process.wait()
+        if self._stopping:
+            return
+        self._deaths += 1
+        if self._deaths > 5:
+            self._on_gone(f"the store process ended {self._deaths} times in a row ({status})")
+            return
+        owed, self._owed = self._owed, {}
+        self._out.clear()
+        self._rest = b""
+        self._start()
+        self._on_restart()
+        for number, entry in owed.items():
+            self._owed[number] = entry
+            self._out.append(entry[0])
+        self._flush()
+
+    def stop(self) -> None:
+        """Close the socket, upon which the process ends, and wait for it."""
+        self._stopping = True
+        self._flush()
+        self._loop.remove_reader(self._sock.fileno())
+        self._sock.shutdown(socket.SHUT_RDWR)
+        self._sock.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def describe(self) -> dict[str, Any]:
+        """What the control socket tells of it."""
+        return {"pid": self.pid, "owed": self.owed}

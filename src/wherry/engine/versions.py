@@ -1,0 +1,300 @@
+"""Versions of the app on this machine: load, activate, switch, drain; and reload on edit.
+
+Two zygotes are alive while a version replaces another; the listening socket never closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.blueprint import digest as blueprint_digest
+from wherry.blueprint import load
+from wherry.codec import digest
+from wherry.engine.zygotes import ZygoteProcess
+from wherry.runtime.zygote import Hello, Invalid, Setup
+
+if TYPE_CHECKING:
+    from wherry.engine.datafolder import DataFolder
+
+    from wherry.engine.core import Core
+    from wherry.engine.environments import Environment
+    from wherry.engine.releases import ActiveRelease
+    from wherry.engine.server import Options, Say
+    from wherry.runtime.process.memory import MemoryGuard
+    from wherry.world import Clock
+
+Then = Callable[[str | None], None]  # gets what is wrong, or None
+
+
+class Version:
+    """One version: its zygote, its release once it is active. Listens to its environments."""
+
+    def __init__(self, versions: Versions, core: Core) -> None:
+        self.release: ActiveRelease | None = None
+        self.zygote: ZygoteProcess | None = None
+        self._versions = versions
+        self._core = core
+
+    def ready(self, environment: Environment) -> None:
+        if self.release is not None:
+            self.release.functions[environment.function].pool.ready(environment)
+
+    def outcome(self, environment: Environment, payload: bytes) -> None:
+        self._core.dispatcher.outcome(environment, payload)
+
+    def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
+        self._core.dispatcher.asked(environment, kind, payload)
+
+    def output(self, environment: Environment, text: bytes) -> None:
+        self._core.journal.printed(environment, text)
+
+    def ended(self, environment: Environment) -> None:
+        if self.release is not None:
+            pool = self.release.functions[environment.function].pool
+            started = environment in pool.busy or environment in pool.idle
+            self._core.dispatcher.ended(environment)
+            pool.lost(environment, started)
+            if not started:
+                said = f"an environment of {environment.function} did not start: {environment.end}"
+                self._core.journal.say("ERROR", said)
+
+
+class Versions:
+    """Loads versions one after another."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        options: Options,
+        data: DataFolder,
+        memory: MemoryGuard,
+        say: Say,
+        failed: Callable[[str], None],
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._options = options
+        self._data = data
+        self._memory = memory
+        self._say = say
+        self._failed = failed
+        self._core: Core | None = None
+        self._alive: list[Version] = []
+        self._loading: Version | None = None
+        self._hello: Hello | Invalid | None = None
+        self._first: asyncio.Future[None] = loop.create_future()
+        self._then: Then = self._first_done
+        self._again = False
+        self._files: dict[str, float] = {}
+        self._free_at_s = -1.0
+        self._free = True
+
+    # -- the first one ---------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start loading the first version; what it says is kept until the core is there."""
+        self._early = _Early()
+        self._first_zygote = self._start(self._early)
+
+    def attach(self, core: Core) -> None:
+        """The core is there: what the zygote has said, or will say, can be used."""
+        self._core = core
+        version = Version(self, core)
+        version.zygote = self._first_zygote
+        self._early.version = version
+        self._loading = version
+        if self._hello is not None:
+            self._loaded(self._hello)
+
+    async def first_release(self) -> None:
+        """Wait until the first version serves, or could not be loaded."""
+        await self._first
+
+    def _first_done(self, fault: str | None) -> None:
+        if fault is not None:
+            self._failed(fault)
+        if not self._first.done():
+            self._first.set_result(None)
+
+    # -- loading ---------------------------------------------------------------------------------
+
+    def _start(self, listener: Any) -> ZygoteProcess:
+        folder = os.path.abspath(self._options.folder)
+        setup = Setup(
+            self._options.target, folder, self._data.objects, self._data.tmp, (self._data.root,)
+        )
+        return ZygoteProcess(
+            self._loop, setup, listener, self._memory, self._loaded, self._zygote_gone
+        )
+
+    def reload(self) -> None:
+        """Load the app again, and switch to it if it is sound."""
+        self.reload_then(self._tell)
+
+    def _tell(self, fault: str | None) -> None:
+        if fault is not None:
+            self._say("error", f"the new version is not taken over: {fault}")
+
+    def reload_then(self, then: Then) -> None:
+        """Load the app again; `then` gets what is wrong with it, or None."""
+        if self._loading is not None or self._core is None:
+            then("another version is being loaded")
+            return
+        self._then = then
+        version = Version(self, self._core)
+        self._loading = version
+        version.zygote = self._start(version)
+
+    def _loaded(self, message: Hello | Invalid) -> None:
+        if self._core is None:
+            self._hello = message
+            return
+        version = self._loading
+        assert version is not None
+        if isinstance(message, Invalid):
+            self._give_up(version, "\n".join([message.message, *message.findings]))
+            return
+        for warning in message.warnings:
+            self._say("warning", warning)
+        if message.unsafe:
+            self._say("warning", f"environments are spawned, not forked: {message.unsafe}")
+        blueprint = load(message.blueprint)
+        self._files = _times(message.files)
+        release = digest(blueprint_digest(blueprint), message.code_digest)[:16]
+        for bucket in blueprint.buckets:
+            os.makedirs(os.path.join(self._data.objects, bucket.name), mode=0o700, exist_ok=True)
+        zygote = version.zygote
+        assert zygote is not None
+
+        def activated(result: ActiveRelease | str) -> None:
+            if isinstance(result, str):
+                self._give_up(version, result)
+            else:
+                self._switched(version)
+
+        version.release = self._core.prepare(blueprint, release, zygote.start, self._room)
+        self._core.activate(version.release, activated)
+
+    def _give_up(self, version: Version, fault: str) -> None:
+        self._loading = None
+        if version.zygote is not None:
+            version.zygote.stop()
+        then, self._then = self._then, self._tell
+        then(fault)
+
+    def _switched(self, version: Version) -> None:
+        """The new version serves; the older ones finish what they have and end."""
+        self._loading = None
+        for older in self._alive:
+            self._drain(older)
+        self._alive.append(version)
+        then, self._then = self._then, self._tell
+        then(None)
+
+    def _drain(self, version: Version) -> None:
+        core, release, zygote = self._core, version.release, version.zygote
+        assert core is not None
+        assert release is not None
+        assert zygote is not None
+        for function in release.functions.values():
+            for environment in list(function.pool.idle):
+                environment.kill("its version was replaced")
+        if release.busy():
+            self._loop.call_later(0.05, self._drain, version)
+            return
+        if version in self._alive:
+            self._alive.remove(version)
+            core.releases.remove(release)
+            zygote.stop()
+
+    def _zygote_gone(self, zygote: ZygoteProcess) -> None:
+        """A zygote has ended by itself: the same version is loaded again."""
+        self._say("warning", "the process that forks environments ended; it is started again")
+        gone = [found for found in self._alive if found.zygote is zygote]
+        for version in gone:
+            self._alive.remove(version)
+            if self._core is not None and version.release in self._core.releases:
+                self._core.releases.remove(version.release)
+        self._loop.call_later(0.05, self.reload)
+
+    # -- upkeep ----------------------------------------------------------------------------------
+
+    def _room(self) -> bool:
+        """Whether the machine has memory for one more environment; looked up 10 times a second."""
+        now_s = self._clock.steady_s()
+        if now_s > self._free_at_s + 0.1:
+            self._free_at_s = now_s
+            self._free = _available_mb() > limits.FREE_MEMORY_MB
+        return self._free
+
+    def watch(self) -> None:
+        """Reload when a source file of the app has changed (`wherry dev`)."""
+        if self._loading is None and self._files and _times(list(self._files)) != self._files:
+            self._files = _times(list(self._files))
+            self._say("info", "the app's source changed: loading it again")
+            self.reload()
+        self._loop.call_later(0.3, self.watch)
+
+    def check_memory(self) -> None:
+        """End environments that are over their memory, and those that were idle for long."""
+        for sample in self._memory.sample():
+            if sample.over:
+                for version in self._alive:
+                    zygote = version.zygote
+                    found = zygote.environments.get(sample.pid) if zygote else None
+                    if found is not None:
+                        found.kill(sample.over)
+        for version in self._alive:
+            release = version.release
+            for function in release.functions.values() if release else ():
+                for environment in function.pool.surplus(limits.IDLE_ENVIRONMENT_S):
+                    environment.kill("it was idle")
+        self._loop.call_later(limits.MEMORY_SAMPLE_S, self.check_memory)
+
+    def stop(self) -> None:
+        """End all zygotes, and with them all environments."""
+        versions = [*self._alive, *([self._loading] if self._loading else [])]
+        zygotes = [version.zygote for version in versions if version.zygote is not None]
+        for zygote in zygotes:
+            zygote.stop()
+        for zygote in zygotes:
+            zygote.wait()
+
+    def describe(self) -> list[int]:
+        """The process IDs of the zygotes."""
+        return [version.zygote.pid for version in self._alive if version.zygote is not None]
+
+
+class _Early:
+    """Listens to the first zygote's environments until the core is there (there are none)."""
+
+    version: Version | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.version, name)
+
+
+def _times(files: list[str]) -> dict[str, float]:
+    found = {}
+    for path in files:
+        try:
+            found[path] = os.stat(path).st_mtime
+        except OSError:
+            found[path] = 0.0
+    return found
+
+
+def _available_mb() -> int:
+    try:
+        with open("/proc/meminfo", "rb") as file:
+            for line in file:
+                if line.startswith(b"MemAvailable:"):
+                    return int(line.split()[1]) // 1024
+    except OSError:
+        pass
+    return 1 << 30

@@ -1,0 +1,141 @@
+"""What an environment holds: one socket to the engine, nothing of the store.
+
+Frames in both directions: 4 bytes length (big-endian) of what follows, 1 byte kind, payload.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import limits
+from wherry.codec import to_msgpack
+
+if TYPE_CHECKING:
+    import socket
+
+    from wherry.effects import Effect, Guard
+    from wherry.platforms.files.blobs import Blobs
+    from wherry.ports import CommitAnswer, ObjectRow, Read, ReadAnswer
+
+# engine -> environment
+INVOKE = b"I"
+ANSWER = b"A"
+# environment -> engine
+READY = b"H"
+OUTCOME = b"O"
+READ = b"R"  # for the store
+BROKER = b"B"  # for the engine itself: secrets, signatures
+STEP = b"S"
+
+
+class StepCommit(msgspec.Struct, frozen=True, array_like=True):
+    """A named step to commit, with its value."""
+
+    key: str
+    fingerprint: str
+    value: bytes
+    effects: msgspec.Raw
+    effect_count: int
+    guards: list[Guard]
+    marks: list[str]
+
+
+def frame(kind: bytes, payload: bytes) -> bytes:
+    """Return one frame."""
+    return (len(payload) + 1).to_bytes(4, "big") + kind + payload
+
+
+class EngineGone(SystemExit):
+    """The engine closed the socket: this environment has no purpose any more."""
+
+
+class EngineLink:
+    """The environment's end of the socket. One request at a time; threads take turns."""
+
+    def __init__(self, sock: socket.socket, blobs: Blobs | None) -> None:
+        from _thread import allocate_lock
+
+        self._sock = sock
+        self._blobs = blobs
+        self._buffer = bytearray()
+        self._lock = allocate_lock()
+        self._decoder: Any = None
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """Wait for the next frame; return its kind and payload."""
+        buffer = self._buffer
+        while True:
+            if len(buffer) >= 4:
+                end = 4 + int.from_bytes(buffer[:4], "big")
+                if len(buffer) >= end:
+                    kind, payload = bytes(buffer[4:5]), bytes(buffer[5:end])
+                    del buffer[:end]
+                    return kind, payload
+            piece = self._sock.recv(262_144)
+            if not piece:
+                raise EngineGone(0)
+            buffer += piece
+
+    def send(self, kind: bytes, payload: bytes) -> None:
+        """Send one frame."""
+        if len(payload) >= limits.FRAME_BYTES:
+            raise ValueError(f"{len(payload)} bytes are more than a message takes")
+        try:
+            self._sock.sendall(frame(kind, payload))
+        except (BrokenPipeError, ConnectionResetError):
+            raise EngineGone(0) from None
+
+    def _round_trip(self, kind: bytes, payload: bytes) -> bytes:
+        with self._lock:
+            self.send(kind, payload)
+            answered, data = self.receive()
+        if answered != ANSWER:
+            raise EngineGone(0)
+        return data
+
+    def ask(self, request: Read) -> ReadAnswer:
+        """Answer a read (`handles.scope.Link`)."""
+        from wherry.ports import GetSecret, ReadAnswer, SignUrl
+
+        if self._decoder is None:
+            self._decoder = msgspec.msgpack.Decoder(ReadAnswer)
+        kind = BROKER if isinstance(request, GetSecret | SignUrl) else READ
+        answer: ReadAnswer = self._decoder.decode(self._round_trip(kind, to_msgpack(request)))
+        return answer
+
+    def commit_step(
+        self,
+        key: str,
+        fingerprint: str,
+        value: bytes,
+        effects: list[Effect],
+        guards: list[Guard],
+        marks: list[str],
+    ) -> CommitAnswer:
+        """Commit a named step (`handles.scope.Link`)."""
+        from wherry.ports import CommitAnswer
+
+        raw = msgspec.Raw(to_msgpack(effects))
+        step = StepCommit(key, fingerprint, value, raw, len(effects), guards, marks)
+        data = self._round_trip(STEP, to_msgpack(step))
+        answer: CommitAnswer = msgspec.msgpack.decode(data, type=CommitAnswer)
+        return answer
+
+    def stage(self, bucket: str, blob: str) -> Any:
+        """Open a writer of a blob; its bytes go straight to the file."""
+        return self._files().stage(bucket, blob)
+
+    def open_blob(self, bucket: str, row: ObjectRow) -> Any:
+        """Open a reader of an object's blob."""
+        from wherry.platforms.files.refs import BlobRef
+
+        ref = BlobRef(row.blob, row.size_bytes, row.sha256)
+        return self._files().open(bucket, ref)
+
+    def _files(self) -> Blobs:
+        if self._blobs is None:
+            raise RuntimeError(f"no folder for objects (process {os.getpid()})")
+        return self._blobs

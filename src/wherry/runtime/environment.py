@@ -1,0 +1,120 @@
+"""The main loop of an environment: one invocation in, one outcome out, until the engine is gone."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.handles.logs import send_lines_to
+from wherry.invocation import EMPTY, Failure, Invocation, Outcome
+from wherry.platforms.socket import INVOKE, OUTCOME, READY, EngineLink
+from wherry.runtime.invoke import Runner, spec_of
+from wherry.world import SystemClock
+
+if TYPE_CHECKING:
+    from wherry.app import App
+    from wherry.runtime.zygote import Setup
+
+_invocation = msgspec.msgpack.Decoder(Invocation)
+
+
+def preload(app: App, setup: Setup) -> None:
+    """Import and compile, before the first fork, what every environment would pay for."""
+    import hashlib
+    import json  # noqa: F401
+
+    import wherry.effects
+    import wherry.handles.cursors
+    import wherry.handles.steps
+    import wherry.platforms.files.blobs
+    import wherry.ports  # noqa: F401
+
+    hashlib.sha256(b"")
+    _paths(setup)
+    for function in app.endpoints:
+        Runner.prepare(app, function)
+
+
+def run_environment(
+    app: App, setup: Setup, function: str, sock_fd: int, tmp: str, parent_pid: int
+) -> NoReturn:
+    """Confine this process and serve; never returns."""
+    status = 0
+    try:
+        _confine(app, setup, function, tmp, parent_pid)
+        serve(app, setup, function, sock_fd)
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else 1
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+        status = 1
+    finally:
+        try:
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+
+def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -> None:
+    from wherry.runtime.process import confine
+
+    spec = spec_of(app, function)
+    readable: list[str] = []
+    writable: list[str] = []
+    for grant in spec.grants:
+        if grant.kind == "bucket":
+            folder = os.path.join(setup.objects, grant.resource)
+            (readable if grant.action == "read" else writable).append(folder)
+    read_paths, list_paths = _paths(setup)
+    confine.apply(
+        confine.Confinement(
+            memory_mb=spec.memory_mb,
+            tmp_dir=tmp,
+            read_paths=(*read_paths, *readable),
+            list_paths=(*list_paths, setup.objects),
+            write_paths=tuple(writable),
+        ),
+        parent_pid,
+    )
+
+
+@cache
+def _paths(setup: Setup) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What may be read, and what only listed: looked up once, before the first fork."""
+    from wherry.runtime.process.landlock import carve, system_paths
+
+    return carve([*system_paths(), setup.folder], setup.hidden)
+
+
+def serve(app: App, setup: Setup, function: str, sock_fd: int) -> NoReturn:
+    """Run invocations until the engine closes the socket."""
+    from wherry.platforms.files.blobs import Blobs
+
+    link = EngineLink(socket.socket(fileno=sock_fd), Blobs(setup.objects))
+    runner = Runner.prepare(app, function)
+    send_lines_to(None, app.name)
+    clock = SystemClock()
+    cold = True
+    link.send(READY, b"")
+    while True:
+        kind, payload = link.receive()
+        if kind != INVOKE:
+            raise SystemExit(3)
+        invocation = _invocation.decode(payload)
+        outcome = runner.run(invocation, link, clock, cold=cold)
+        cold = False
+        try:
+            sys.stdout.flush()
+            link.send(OUTCOME, to_msgpack(outcome))
+        except ValueError as error:
+            failure = Failure("too_large", "TooLarge", str(error), retry=False)
+            link.send(OUTCOME, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))

@@ -1,0 +1,200 @@
+"""One invocation, on any platform: bind, authorize, run, record effects, encode.
+
+Raising discards the effects; returning commits them, whatever the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import errors
+from wherry.codec import digest, to_msgpack
+from wherry.handles.scope import Link, Scope, enter, leave
+from wherry.invocation import EMPTY, Failure, HttpEvent, Invocation, MessageEvent, Outcome, Reply
+from wherry.runtime import binding
+from wherry.runtime.problems import problem_reply
+
+if TYPE_CHECKING:
+    from wherry.app import App
+    from wherry.app.endpoints import Endpoint
+    from wherry.app.http import Caller
+    from wherry.app.policies import Policy
+    from wherry.blueprint import FunctionSpec
+    from wherry.world import Clock
+
+
+class Runner:
+    """Runs the invocations of one function."""
+
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        endpoints: Mapping[str, Endpoint],
+        policies: Mapping[str, list[Policy]],
+        grants: frozenset[tuple[str, str]],
+    ) -> None:
+        self.function = spec.name
+        self._spec = spec
+        self._endpoints = endpoints
+        self._policies = policies
+        self._grants = grants
+
+    @classmethod
+    def prepare(cls, app: App, function: str) -> Runner:
+        """Return the runner of a function of a frozen app, with its signatures compiled."""
+        spec = spec_of(app, function)
+        endpoints = app.endpoints[function]
+        for endpoint in endpoints.values():
+            binding.compile_endpoint(endpoint)
+        grants = frozenset((grant.resource, grant.action) for grant in spec.grants)
+        return cls(spec, endpoints, app.policies, grants)
+
+    def run(
+        self, invocation: Invocation, link: Link, clock: Clock, *, cold: bool = False
+    ) -> Outcome:
+        """Run one attempt. Whatever the handler does, this returns an outcome."""
+        scope = Scope(
+            invocation,
+            link,
+            clock,
+            grants=self._grants,
+            policies=self._policies,
+            guard_all=self._spec.reads == "checked",
+            cold=cold,
+        )
+        endpoint = self._endpoints[invocation.event.endpoint]
+        token = enter(scope)
+        try:
+            if isinstance(invocation.event, HttpEvent):
+                return self._request(endpoint, invocation, invocation.event, scope)
+            return self._message(endpoint, invocation, invocation.event, scope)
+        except errors.Problem as problem:
+            return _refused(problem, invocation, scope)
+        except errors.WherryError as error:
+            return _failed(error, error.code, invocation, scope)
+        except Exception as error:
+            return _failed(error, "handler_failed", invocation, scope)
+        except SystemExit as error:
+            return _failed(error, "handler_exited", invocation, scope)
+        finally:
+            leave(token)
+
+    # -- requests --------------------------------------------------------------------------------
+
+    def _request(
+        self, endpoint: Endpoint, invocation: Invocation, event: HttpEvent, scope: Scope
+    ) -> Outcome:
+        fingerprint = ""
+        if event.idempotency_key is not None:
+            fingerprint = digest(event.method, event.path, event.query, event.body)
+            replayed = _stored_reply(invocation, scope, fingerprint)
+            if replayed is not None:
+                return replayed
+        if event.caller is not None:
+            scope.caller = binding.caller_of(event.caller)
+            _check_roles(endpoint, scope.caller)
+        if endpoint.plain:
+            reply = binding.reply_from_aws(self._call_plain(endpoint, invocation, scope))
+        else:
+            arguments = binding.bind(endpoint, event, scope.caller)
+            reply = binding.encode_reply(endpoint, _call(endpoint, arguments))
+        return _outcome(scope, reply, fingerprint)
+
+    # -- messages --------------------------------------------------------------------------------
+
+    def _message(
+        self, endpoint: Endpoint, invocation: Invocation, event: MessageEvent, scope: Scope
+    ) -> Outcome:
+        if endpoint.plain:
+            result = self._call_plain(endpoint, invocation, scope)
+            binding.accept_sqs_result(result, event.id)
+        else:
+            _call(endpoint, binding.bind_message(endpoint, event))
+        return _outcome(scope, None, "")
+
+    def _call_plain(self, endpoint: Endpoint, invocation: Invocation, scope: Scope) -> Any:
+        """Call a `handler(event, context)` with AWS's shapes."""
+        context = binding.AwsContext(self._spec, invocation, scope.clock)
+        event = binding.aws_event(endpoint, invocation)
+        return _call(endpoint, {"event": event, "context": context})
+
+
+def spec_of(app: App, function: str) -> FunctionSpec:
+    """Return the description of a function of a frozen app."""
+    return next(spec for spec in app.freeze().functions if spec.name == function)
+
+
+def _call(endpoint: Endpoint, arguments: dict[str, Any]) -> Any:
+    if not endpoint.is_async:
+        return endpoint.fn(**arguments)
+    return _loop().run_until_complete(endpoint.fn(**arguments))
+
+
+_loops: list[Any] = []
+
+
+def _loop() -> Any:
+    """The event loop of this environment's async handlers, made when the first one runs."""
+    if not _loops:
+        import asyncio
+
+        _loops.append(asyncio.new_event_loop())
+    return _loops[0]
+
+
+def _check_roles(endpoint: Endpoint, caller: Caller) -> None:
+    roles = getattr(endpoint.trigger, "roles", ())
+    if roles and not caller.has_role(*roles):
+        raise errors.Forbidden(f"One of these roles is needed: {', '.join(roles)}.")
+
+
+def _stored_reply(invocation: Invocation, scope: Scope, fingerprint: str) -> Outcome | None:
+    """Return the reply that was committed under this Idempotency-Key, if there is one."""
+    from wherry.ports import GetReply, StoredReply
+
+    stored = scope.ask(GetReply(invocation.key))
+    if not isinstance(stored, StoredReply):
+        return None
+    if stored.fingerprint != fingerprint:
+        raise errors.Invalid("This Idempotency-Key was used with another request.")
+    reply = msgspec.msgpack.decode(stored.body, type=Reply)
+    reply.headers.append(("idempotency-replayed", "true"))
+    return Outcome(reply, EMPTY, 0, [], ["replayed"], None, fingerprint, True)
+
+
+def _outcome(scope: Scope, reply: Reply | None, fingerprint: str) -> Outcome:
+    effects = scope.effects()
+    raw = msgspec.Raw(to_msgpack(effects)) if effects else EMPTY
+    return Outcome(reply, raw, len(effects), scope.guards(), scope.marks, None, fingerprint)
+
+
+def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> Outcome:
+    """A problem was raised: an answer to a caller, a failure of a message."""
+    retry = problem.status >= 500 or problem.status == 429
+    failure = Failure("refused", type(problem).__name__, problem.message, retry)
+    if isinstance(invocation.event, MessageEvent):
+        code = problem.code
+        failure = Failure(code, type(problem).__name__, problem.message, retry, _trace())
+        return Outcome(None, EMPTY, 0, [], scope.marks, failure)
+    if problem.status >= 500:
+        failure = Failure(problem.code, type(problem).__name__, problem.message, True, _trace())
+    reply = problem_reply(problem, invocation.correlation_id)
+    return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
+
+
+def _failed(error: BaseException, code: str, invocation: Invocation, scope: Scope) -> Outcome:
+    """The handler raised, or asked for what it may not have."""
+    retry = not isinstance(error, errors.DoNotRetry | errors.Refused)
+    message = str(error) or type(error).__name__
+    failure = Failure(code, type(error).__name__, message[:2000], retry, _trace())
+    return Outcome(None, EMPTY, 0, [], scope.marks, failure)
+
+
+def _trace() -> str:
+    """The present exception's trace, without wherry's own frames above the handler."""
+    import traceback
+
+    return traceback.format_exc(limit=-12)[-16_000:]

@@ -1,0 +1,30 @@
+"""Errors as they leave the system: RFC 9457 problem details, without internals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wherry.codec import to_json
+from wherry.invocation import Reply
+
+if TYPE_CHECKING:
+    from wherry.errors import Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+
+def problem_reply(problem: Problem, correlation_id: str) -> Reply:
+    """Return the answer for a problem: a stable `code`, the correlation ID, what is wrong."""
+    document: dict[str, Any] = {
+        "type": "about:blank",
+        "title": problem.code.replace("_", " ").capitalize(),
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.message,
+        "correlation_id": correlation_id,
+    }
+    if problem.faults:
+        document["faults"] = problem.faults
+    document.update(problem.extra)
+    headers = [("content-type", MEDIA_TYPE), *problem.headers.items()]
+    return Reply(problem.status, headers, to_json(document))

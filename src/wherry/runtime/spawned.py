@@ -1,0 +1,20 @@
+"""An environment that was started instead of forked, where forking is not safe."""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from wherry.runtime.environment import preload, run_environment
+from wherry.runtime.loading import load_app
+from wherry.runtime.process import confine
+from wherry.runtime.zygote import Setup
+
+if __name__ == "__main__":
+    setup = msgspec.json.decode(sys.argv[5], type=Setup)
+    app = load_app(setup.target, setup.folder)
+    app.freeze()
+    preload(app, setup)
+    confine.prepare()
+    run_environment(app, setup, sys.argv[2], int(sys.argv[1]), sys.argv[3], int(sys.argv[4]))

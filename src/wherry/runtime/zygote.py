@@ -1,0 +1,214 @@
+"""The zygote: imports one version of the app once, then forks its environments in milliseconds.
+
+Single-threaded, without an event loop. It speaks with the engine over one socket: frames of
+4 bytes length and a msgpack array. The engine never imports the team's code; what it needs to
+know of it comes from here, as JSON.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry.codec import to_msgpack
+
+if TYPE_CHECKING:
+    from wherry.app import App
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What the engine tells a zygote when it starts it."""
+
+    target: str
+    folder: str
+    objects: str
+    tmp: str
+    hidden: tuple[str, ...] = ()  # paths no environment may read, though below the app's folder
+
+
+class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
+    """The app is loaded. `blueprint` is canonical JSON; `unsafe` says why forking is not."""
+
+    blueprint: bytes
+    code_digest: str
+    warnings: list[str]
+    files: list[str]
+    unsafe: str | None
+
+
+class Invalid(msgspec.Struct, frozen=True, array_like=True, tag="invalid"):
+    """The app cannot be loaded: what is wrong with it, for the developer."""
+
+    message: str
+    findings: list[str]
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
+    """An environment was started. `missing` are the guards that do not hold (first time only)."""
+
+    ticket: int
+    pid: int
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True, tag="ended"):
+    """An environment's process has ended."""
+
+    pid: int
+    text: str
+
+
+Said = Hello | Invalid | Started | Ended
+
+
+class Start(msgspec.Struct, frozen=True, array_like=True):
+    """Start an environment; its socket and the pipe for its output come with the message."""
+
+    ticket: int
+    function: str
+
+
+def main(fd: int, setup: Setup) -> None:
+    """Serve the engine on socket `fd` until it closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    engine = socket.socket(fileno=fd)
+    said = _load(setup)
+    if isinstance(said, Invalid):
+        _say(engine, said)
+        return
+    app, hello = said
+    _say(engine, hello)
+    Zygote(engine, app, setup, hello).serve()
+
+
+def _say(engine: socket.socket, message: Said) -> None:
+    payload = to_msgpack(message)
+    engine.sendall(len(payload).to_bytes(4, "big") + payload)
+
+
+def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
+    from wherry.blueprint import canonical
+    from wherry.errors import AppInvalid, WherryError
+    from wherry.runtime.loading import code_digest, code_files, load_app
+    from wherry.runtime.process.forking import why_unsafe
+
+    try:
+        app = load_app(setup.target, setup.folder)
+        blueprint = app.freeze()
+    except AppInvalid as error:
+        return Invalid(f"{setup.target} has faults.", [str(finding) for finding in error.findings])
+    except WherryError as error:
+        return Invalid(str(error), [])
+    except BaseException:
+        import traceback
+
+        return Invalid(f"{setup.target} cannot be imported.", [traceback.format_exc()])
+    warnings = [str(finding) for finding in app.warnings]
+    digest, files = code_digest(setup.folder), code_files(setup.folder)
+    return app, Hello(canonical(blueprint), digest, warnings, files, why_unsafe())
+
+
+class Zygote:
+    """Forks environments of one version, and tells how each ended."""
+
+    def __init__(self, engine: socket.socket, app: App, setup: Setup, hello: Hello) -> None:
+        self._engine = engine
+        self._app = app
+        self._setup = setup
+        self._unsafe = hello.unsafe
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_write, False)
+        os.set_blocking(self._wake_read, False)
+
+    def serve(self) -> None:
+        """Serve until the engine is gone; then all environments end with this process."""
+        from wherry.runtime.environment import preload
+        from wherry.runtime.process import confine
+        from wherry.runtime.process.kernel import adopt_orphans
+
+        preload(self._app, self._setup)
+        confine.prepare()
+        if sys.platform == "linux":
+            adopt_orphans()
+        signal.signal(signal.SIGCHLD, lambda number, stack: None)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        buffer = bytearray()
+        fds: list[int] = []
+        while True:
+            ready, _, _ = select.select([self._engine.fileno(), self._wake_read], [], [])
+            if self._wake_read in ready:
+                self._reap()
+            if self._engine.fileno() not in ready:
+                continue
+            data, received, _, _ = socket.recv_fds(self._engine, 65_536, 64)
+            if not data:
+                return
+            buffer += data
+            fds += received
+            while len(buffer) >= 4:
+                end = 4 + int.from_bytes(buffer[:4], "big")
+                if len(buffer) < end or len(fds) < 2:
+                    break
+                start = msgspec.msgpack.decode(buffer[4:end], type=Start)
+                del buffer[:end]
+                self._start(start, fds.pop(0), fds.pop(0))
+
+    def _reap(self) -> None:
+        from wherry.runtime.process.forking import reap
+
+        with suppress(BlockingIOError):
+            os.read(self._wake_read, 4096)
+        for ended in reap():
+            _say(self._engine, Ended(ended.pid, ended.text))
+
+    def _start(self, start: Start, sock_fd: int, output_fd: int) -> None:
+        if self._unsafe is not None:
+            pid = self._spawn(start, sock_fd, output_fd)
+        else:
+            pid = self._fork(start, sock_fd, output_fd)
+        os.close(sock_fd)
+        os.close(output_fd)
+        _say(self._engine, Started(start.ticket, pid))
+
+    def _fork(self, start: Start, sock_fd: int, output_fd: int) -> int:
+        from wherry.runtime.environment import run_environment
+        from wherry.runtime.process.forking import fork_child
+
+        parent_pid = os.getpid()
+        tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
+        pid = fork_child([sock_fd], tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
+        if pid == 0:
+            self._engine.detach()  # its number is closed already; the object must not close another
+            run_environment(self._app, self._setup, start.function, sock_fd, tmp, parent_pid)
+        return pid
+
+    def _spawn(self, start: Start, sock_fd: int, output_fd: int) -> int:
+        import subprocess
+
+        from wherry.runtime.process.forking import allowed_environment
+
+        tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
+        os.makedirs(tmp, mode=0o700, exist_ok=True)
+        command = [sys.executable, "-m", "wherry.runtime.spawned", str(sock_fd), start.function]
+        command += [tmp, str(os.getpid()), msgspec.json.encode(self._setup).decode()]
+        child = subprocess.Popen(
+            command,
+            pass_fds=[sock_fd],
+            stdin=subprocess.DEVNULL,
+            stdout=output_fd,
+            stderr=output_fd,
+            cwd=self._setup.folder,
+            env=allowed_environment(os.environ, tmp, {}),
+        )
+        child.returncode = 0  # `reap` waits for it, not this object
+        return child.pid
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), msgspec.json.decode(sys.argv[2], type=Setup))
