@@ -1,0 +1,48 @@
+"""What the server itself answers: problem details (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from wherry.codec import to_json
+from wherry.errors import Problem
+
+from .messages import Response
+
+PHRASES = {status.value: status.phrase for status in HTTPStatus}
+
+
+class Refusal(Exception):
+    """The request is refused with `response`, and its connection is closed."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.response = problem(status, code, detail)
+
+
+def malformed(detail: str) -> Refusal:
+    """Return the refusal of a request that cannot be read in one way only."""
+    return Refusal(400, "bad_request", detail)
+
+
+def problem(
+    status: int, code: str, detail: str = "", headers: list[tuple[str, str]] | None = None
+) -> Response:
+    """Return problem details; without `detail` only what the status says."""
+    document: dict[str, object] = {
+        "type": "about:blank",
+        "title": PHRASES.get(status, "Error"),
+        "status": status,
+        "code": code,
+    }
+    if detail:
+        document["detail"] = detail
+    fields = [("content-type", "application/problem+json"), *(headers or [])]
+    return Response(status, fields, to_json(document))
+
+
+def answer_to(fault: Exception) -> Response:
+    """Return what a client may learn of an exception: a `Problem` as it is, else only 500."""
+    if isinstance(fault, Problem):
+        return problem(fault.status, fault.code, fault.message, list(fault.headers.items()))
+    return problem(500, "internal_error")
