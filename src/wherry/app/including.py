@@ -29,7 +29,7 @@ def apps_in(
         return [other], None
     module = other if isinstance(other, ModuleType) else _imported(other, where.package)
     apps = [one for one in vars(module).values() if isinstance(one, App) and one is not into]
-    if apps or declares(into, module.__file__):
+    if apps or declares(into, getattr(module, "__file__", None)):
         return list(dict.fromkeys(apps)), None
     return [], Finding(
         code="include_nothing",

@@ -1,0 +1,318 @@
+"""Declaring an app: what the blueprint and the endpoints say of it."""
+
+# mypy: disable-error-code="empty-body"
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+import pytest
+from msgspec import Struct
+
+from wherry import limits
+from wherry.app import App, Caller, Form, Header, RawBody, Redirect, Reply
+from wherry.app.naming import default_name
+from wherry.blueprint import HttpTrigger, QueueTrigger, Throttle
+from wherry.errors import Refused
+
+
+class Line(Struct):
+    sku: str
+    count: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class NewOrder(Struct):
+    lines: list[Line]
+
+
+class Order(Struct):
+    customer_id: str
+    order_id: str
+    lines: list[Line]
+    status: str
+    created_at: datetime
+    gone_at: datetime | None = None
+
+
+class ExportJob(Struct):
+    order_id: str
+
+
+class Color(Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+def shop() -> App:
+    app = App("shop")
+    customers = app.auth("customers", roles=["customer", "staff"])
+    orders = app.table(
+        Order,
+        key="customer_id",
+        sort="order_id",
+        indexes={"by_status": ("status", "created_at")},
+        expires="gone_at",
+    )
+    assets = app.bucket("assets")
+    exports = app.queue(ExportJob)
+
+    @app.post("/orders", auth=customers, status=201, grants=[orders.write, exports.send])
+    def create_order(new: NewOrder, caller: Caller) -> Order:
+        """Create an order.
+
+        It is open until it is paid.
+        """
+        raise NotImplementedError
+
+    @app.get("/orders/{order_id}", auth=customers, roles=["customer"], grants=[orders.read])
+    def get_order(order_id: str, caller: Caller) -> Order | None: ...
+
+    @app.consume(exports, grants=[orders.read, assets.write, assets.delete], timeout_s=60)
+    def process_export_job(job: ExportJob) -> None: ...
+
+    return app
+
+
+def route(app: App, function: str) -> HttpTrigger:
+    trigger = app.endpoints[function][function].trigger
+    assert isinstance(trigger, HttpTrigger)
+    return trigger
+
+
+def test_the_shop_freezes_without_a_finding() -> None:
+    app = shop()
+    blueprint = app.freeze()
+    assert [one.name for one in blueprint.functions] == [
+        "create_order",
+        "get_order",
+        "process_export_job",
+    ]
+    assert app.warnings == []
+    assert app.freeze() is blueprint
+
+
+def test_a_route_is_recorded_with_everything_a_gateway_needs() -> None:
+    app = shop()
+    app.freeze()
+    created, got = route(app, "create_order"), route(app, "get_order")
+    assert (created.method, created.path, created.status) == ("POST", "/orders", 201)
+    assert (created.auth, created.roles) == ("customers", ())
+    assert (created.summary, created.description) == (
+        "Create an order.",
+        "It is open until it is paid.",
+    )
+    assert [(one.name, one.source) for one in created.parameters] == [
+        ("new", "body"),
+        ("caller", "caller"),
+    ]
+    assert created.reply is not None
+    assert created.reply["$ref"] == "#/$defs/Order"
+    assert got.roles == ("customer",)
+    assert [(one.name, one.source, one.required) for one in got.parameters] == [
+        ("order_id", "path", True),
+        ("caller", "caller", True),
+    ]
+
+
+def test_a_consumer_is_recorded_with_its_queue() -> None:
+    app = shop()
+    blueprint = app.freeze()
+    consumer = blueprint.functions[2]
+    assert isinstance(consumer.triggers[0], QueueTrigger)
+    assert consumer.triggers[0].queue == "export_jobs"
+    assert consumer.timeout_s == 60
+    assert [str(grant) for grant in consumer.grants] == [
+        "orders.read",
+        "assets.write",
+        "assets.delete",
+    ]
+
+
+def test_a_routed_function_has_the_gateways_time_minus_five_seconds() -> None:
+    app = shop()
+    assert app.freeze().functions[0].timeout_s == limits.ROUTE_TIMEOUT_S == 25
+
+
+def test_a_table_knows_how_its_key_and_index_fields_sort() -> None:
+    app = shop()
+    table = app.freeze().tables[0]
+    assert (table.name, table.key, table.sort, table.expires) == (
+        "orders",
+        "customer_id",
+        "order_id",
+        "gone_at",
+    )
+    assert table.kinds == {
+        "customer_id": "text",
+        "order_id": "text",
+        "status": "text",
+        "created_at": "moment",
+    }
+    assert [(one.name, one.key, one.sort) for one in table.indexes] == [
+        ("by_status", "status", "created_at")
+    ]
+
+
+def test_places_name_this_file_and_the_decorators_line() -> None:
+    place = shop().freeze().functions[1].place
+    assert place is not None
+    assert os.path.samefile(place.file, __file__)
+    with open(__file__, encoding="utf-8") as source:
+        assert "@app.get(" in source.readlines()[place.line - 1]
+
+
+def test_a_decorator_gives_the_function_back_unchanged() -> None:
+    app = App("a")
+
+    def hello(name: str) -> str:
+        return f"hello {name}"
+
+    assert app.get("/hello")(hello) is hello
+    assert hello("you") == "hello you"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Order", "orders"),
+        ("ExportJob", "export_jobs"),
+        ("Category", "categories"),
+        ("Day", "days"),
+        ("Address", "addresses"),
+        ("Box", "boxes"),
+        ("HTTPLog", "http_logs"),
+    ],
+)
+def test_a_resource_is_named_by_the_plural_of_its_type(name: str, expected: str) -> None:
+    assert default_name(type(name, (), {})) == expected
+
+
+def test_every_kind_of_argument_has_its_source() -> None:
+    app = App("a")
+    people = app.auth("people")
+
+    @app.post("/a/{kind}/{at}/{id}", auth=people)
+    def handle(
+        kind: Color,
+        at: datetime,
+        id: UUID,
+        q: str,
+        agent: Annotated[str, Header("User-Agent")],
+        new: NewOrder,
+        tags: list[str],
+        mode: Literal["a", "b"] = "a",
+        price: Decimal | None = None,
+        trace: Annotated[str | None, Header("x-trace")] = None,
+        caller: Caller | None = None,
+    ) -> dict[str, int]: ...
+
+    app.freeze()
+    found = {
+        one.name: (one.source, one.alias, one.required) for one in route(app, "handle").parameters
+    }
+    assert found == {
+        "kind": ("path", "kind", True),
+        "at": ("path", "at", True),
+        "id": ("path", "id", True),
+        "q": ("query", "q", True),
+        "agent": ("header", "user-agent", True),
+        "new": ("body", "new", True),
+        "tags": ("query", "tags", False),
+        "mode": ("query", "mode", False),
+        "price": ("query", "price", False),
+        "trace": ("header", "x-trace", False),
+        "caller": ("caller", "caller", False),
+    }
+
+
+def test_raw_bodies_forms_and_lists_of_records_are_bodies() -> None:
+    app = App("a")
+
+    @app.post("/raw")
+    def raw(body: RawBody) -> bytes: ...
+
+    @app.post("/form")
+    def form(new: Form[ExportJob]) -> Redirect: ...
+
+    @app.post("/many")
+    def many(lines: list[Line]) -> Reply: ...
+
+    @app.post("/free")
+    def free(values: dict[str, int] | None = None) -> None: ...
+
+    app.freeze()
+    sources = {name: route(app, name).parameters[0].source for name in app.endpoints}
+    assert sources == {"raw": "raw", "form": "form", "many": "body", "free": "body"}
+    assert not route(app, "free").parameters[0].required
+    assert all(route(app, name).reply is None for name in app.endpoints)
+
+
+def test_a_bundle_is_one_function_of_its_routes() -> None:
+    app = App("a")
+    staff = app.auth("staff", roles=["admin", "clerk"])
+    orders = app.table(Order, key="customer_id", sort="order_id")
+    admin = app.bundle("admin", auth=staff, roles=["clerk"], grants=[orders.read], memory_mb=512)
+
+    @admin.get("/admin/orders")
+    def all_orders() -> list[Order]: ...
+
+    @admin.post("/admin/close", roles=["admin"], throttle=(1, 2))
+    async def close() -> None: ...
+
+    blueprint = app.freeze()
+    (function,) = blueprint.functions
+    assert (function.name, function.memory_mb, function.module) == ("admin", 512, __name__)
+    routes = [one for one in function.triggers if isinstance(one, HttpTrigger)]
+    assert [(one.endpoint, one.auth, one.roles) for one in routes] == [
+        ("all_orders", "staff", ("clerk",)),
+        ("close", "staff", ("admin",)),
+    ]
+    assert routes[1].throttle == Throttle(rate_per_s=1, burst=2)
+    assert not app.endpoints["admin"]["all_orders"].is_async
+    assert app.endpoints["admin"]["close"].is_async
+
+
+def test_a_plain_handler_is_known_by_its_two_arguments() -> None:
+    app = App("a")
+
+    @app.get("/a/{x}")
+    def handler(event, context):  # type: ignore[no-untyped-def]
+        return {}
+
+    assert app.freeze().functions[0].plain
+    assert app.endpoints["handler"]["handler"].plain
+
+
+def test_nothing_can_be_declared_on_a_frozen_app() -> None:
+    app = App("a")
+    app.freeze()
+    with pytest.raises(Refused, match="frozen"):
+        app.bucket("late")
+
+
+def test_one_name_may_stand_where_several_can() -> None:
+    app = App("a")
+    people = app.auth("people", roles="admin")
+
+    @app.get("/a", auth=people, roles="admin")
+    def a() -> None: ...
+
+    app.freeze()
+    assert route(app, "a").roles == ("admin",)
+
+
+def test_importing_the_app_brings_nothing_heavy() -> None:
+    heavy = ["asyncio", "inspect", "apsw", "joserfc", "urllib.parse", "email", "dataclasses", "ast"]
+    code = (
+        "import sys, msgspec; before = set(sys.modules); import wherry.app;"
+        f"print([name for name in {heavy!r} if name in set(sys.modules) - before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,681 @@
+"""Everything that is wrong with an app is found when it is frozen: code, place and fix.
+
+Each case declares one fault on an app and names the code of the finding that it leads to.
+"""
+
+# mypy: disable-error-code="empty-body"
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import IntEnum
+from types import FunctionType
+from typing import Annotated, Any, Literal, TypedDict
+from uuid import UUID
+
+import pytest
+from msgspec import Struct
+
+from wherry import limits
+from wherry.app import App, Caller, Form, Header, RawBody
+from wherry.blueprint import Grant
+from wherry.errors import AppInvalid
+
+Case = Callable[[App], Any]
+
+
+class Item(Struct):
+    id: str
+    name: str = ""
+
+
+class Other(Struct):
+    id: str
+
+
+class Nested(Struct):
+    item: Item
+
+
+def handler() -> None: ...
+def by_id(id: str) -> None: ...
+def with_item(item: Item) -> None: ...
+def consume_item(item: Item) -> None: ...
+
+
+def findings(case: Case) -> list[Any]:
+    app = App("shop")
+    case(app)
+    try:
+        app.freeze()
+    except AppInvalid as failure:
+        return failure.findings
+    return app.warnings
+
+
+CASES: dict[str, tuple[str, Case]] = {}
+
+
+def case(code: str) -> Callable[[Case], Case]:
+    def keep(fn: Case) -> Case:
+        CASES[f"{code}-{fn.__name__}"] = (code, fn)
+        return fn
+
+    return keep
+
+
+# --- routes -------------------------------------------------------------------------------------
+
+
+@case("route_twice")
+def same_route(app: App) -> None:
+    app.get("/a")(handler)
+    app.get("/a")(consume_nothing)
+
+
+def consume_nothing() -> None: ...
+
+
+@case("route_twice")
+def same_shape(app: App) -> None:
+    @app.get("/a/{x}")
+    def one(x: str) -> None: ...
+
+    @app.get("/a/{y}")
+    def two(y: str) -> None: ...
+
+
+@case("name_twice")
+def same_function(app: App) -> None:
+    app.get("/a")(handler)
+    app.get("/b")(handler)
+
+
+@case("name_twice")
+def same_handler_in_bundle(app: App) -> None:
+    bundle = app.bundle("b")
+    bundle.get("/a")(handler)
+    bundle.get("/b")(handler)
+
+
+@case("name_twice")
+def table_and_bucket(app: App) -> None:
+    app.table(Item, key="id")
+    app.bucket("items")
+
+
+@case("name_twice")
+def two_tables(app: App) -> None:
+    app.table(Item, key="id")
+    app.table(Item, key="id")
+
+
+@case("name_invalid")
+def capital_bucket(app: App) -> None:
+    app.bucket("Assets")
+
+
+@case("name_invalid")
+def long_secret(app: App) -> None:
+    app.secret("x" * 64)
+
+
+@case("name_invalid")
+def odd_index(app: App) -> None:
+    app.table(Item, key="id", indexes={"By Name": "name"})
+
+
+@case("name_invalid")
+def role_with_space(app: App) -> None:
+    app.auth("people", roles=["the boss"])
+
+
+@case("path_invalid")
+def no_slash(app: App) -> None:
+    app.get("a")(handler)
+
+
+@case("path_reserved")
+def engine_path(app: App) -> None:
+    app.get("/healthz")(handler)
+
+
+@case("path_parameter_unused")
+def forgotten_parameter(app: App) -> None:
+    app.get("/a/{id}")(handler)
+
+
+@case("routes_many")
+def too_many_routes(app: App) -> None:
+    for number in range(limits.ROUTES + 1):
+        name = f"f{number}"
+        fn = FunctionType(handler.__code__, globals(), name)
+        app.get(f"/a/{number}")(fn)
+
+
+@case("status_invalid")
+def odd_status(app: App) -> None:
+    app.get("/a", status=404)(handler)
+
+
+@case("status_without_body")
+def body_with_204(app: App) -> None:
+    @app.get("/a", status=204)
+    def a() -> Item: ...
+
+
+@case("body_on_get")
+def body_on_get(app: App) -> None:
+    app.get("/a")(with_item)
+
+
+@case("body_on_delete")
+def body_on_delete(app: App) -> None:
+    app.delete("/a")(with_item)
+
+
+@case("body_twice")
+def two_bodies(app: App) -> None:
+    @app.post("/a")
+    def a(one: Item, two: Other) -> None: ...
+
+
+@case("throttle_bounds")
+def no_rate(app: App) -> None:
+    app.get("/a", throttle=(0, 1))(handler)
+
+
+@case("throttle_bounds")
+def no_burst(app: App) -> None:
+    app.throttle(1, 0)
+
+
+@case("cors_origin")
+def origin_with_path(app: App) -> None:
+    app.cors(origins=["https://a.example/shop"])
+
+
+@case("cors_age")
+def ancient(app: App) -> None:
+    app.cors(origins=["*"], max_age_s=100_000)
+
+
+# --- arguments ----------------------------------------------------------------------------------
+
+
+@case("argument_without_type")
+def no_type(app: App) -> None:
+    @app.get("/a")
+    def a(x) -> None: ...  # type: ignore[no-untyped-def]
+
+
+@case("argument_kind")
+def stars(app: App) -> None:
+    @app.get("/a")
+    def a(*x: str) -> None: ...
+
+
+@case("argument_kind")
+def double_stars(app: App) -> None:
+    @app.get("/a")
+    def a(**x: str) -> None: ...
+
+
+@case("argument_kind")
+def positional_only(app: App) -> None:
+    @app.get("/a")
+    def a(x: str, /) -> None: ...
+
+
+@case("annotation_unknown")
+def unknown_annotation(app: App) -> None:
+    @app.get("/a")
+    def a(x: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+
+
+@case("argument_unsupported")
+def bytes_body(app: App) -> None:
+    @app.post("/a")
+    def a(x: bytes) -> None: ...
+
+
+@case("argument_unsupported")
+def any_class(app: App) -> None:
+    class Odd: ...
+
+    @app.post("/a")
+    def a(x: Odd) -> None: ...
+
+
+@case("argument_unsupported")
+def untagged_union(app: App) -> None:
+    @app.post("/a")
+    def a(x: Item | Other) -> None: ...
+
+
+@case("argument_unsupported")
+def mixed_union(app: App) -> None:
+    @app.get("/a")
+    def a(x: int | str) -> None: ...
+
+
+@case("argument_unsupported")
+def optional_path(app: App) -> None:
+    @app.get("/a/{x}")
+    def a(x: str | None) -> None: ...
+
+
+@case("argument_unsupported")
+def record_in_path(app: App) -> None:
+    @app.get("/a/{x}")
+    def a(x: Item) -> None: ...
+
+
+@case("argument_unsupported")
+def record_in_header(app: App) -> None:
+    @app.get("/a")
+    def a(x: Annotated[Item, Header("x")]) -> None: ...
+
+
+@case("argument_unsupported")
+def nested_form(app: App) -> None:
+    @app.post("/a")
+    def a(x: Form[Nested]) -> None: ...
+
+
+@case("argument_unsupported")
+def streamed_body(app: App) -> None:
+    @app.post("/a")
+    def a(x: Iterator[bytes]) -> None: ...
+
+
+@case("return_unsupported")
+def odd_return(app: App) -> None:
+    class Odd: ...
+
+    @app.get("/a")
+    def a() -> Odd: ...
+
+
+@case("handler_generator")
+def generator(app: App) -> None:
+    @app.get("/a")
+    def a() -> Iterator[str]:
+        yield "x"
+
+
+@case("body_on_get")
+def raw_on_get(app: App) -> None:
+    @app.get("/a")
+    def a(x: RawBody) -> None: ...
+
+
+# --- who ----------------------------------------------------------------------------------------
+
+
+@case("caller_without_auth")
+def caller_of_nobody(app: App) -> None:
+    @app.get("/a")
+    def a(caller: Caller) -> None: ...
+
+
+@case("roles_without_auth")
+def roles_of_nobody(app: App) -> None:
+    app.get("/a", roles=["admin"])(handler)
+
+
+@case("role_unknown")
+def unknown_role(app: App) -> None:
+    people = app.auth("people", roles=["admin"])
+    app.get("/a", auth=people, roles=["boss"])(handler)
+
+
+@case("auth_unknown")
+def auth_of_another_app(app: App) -> None:
+    app.get("/a", auth=App("other").auth("people"))(handler)
+
+
+@case("auth_kind")
+def auth_by_name(app: App) -> None:
+    app.auth("people")
+    app.get("/a", auth="people")(handler)  # type: ignore[arg-type]
+
+
+@case("issuer_insecure")
+def plain_http(app: App) -> None:
+    app.auth("people", issuer="http://id.example.com", audiences=["shop"])
+
+
+@case("audience_missing")
+def no_audience(app: App) -> None:
+    app.auth("people", issuer="https://id.example.com")
+
+
+# --- functions ----------------------------------------------------------------------------------
+
+
+@case("timeout_bounds")
+def long_route(app: App) -> None:
+    app.get("/a", timeout_s=26)(handler)
+
+
+@case("timeout_bounds")
+def no_time(app: App) -> None:
+    app.get("/a", timeout_s=0)(handler)
+
+
+@case("timeout_bounds")
+def long_consumer(app: App) -> None:
+    app.consume(app.queue(Item), timeout_s=901)(consume_item)
+
+
+@case("memory_bounds")
+def little_memory(app: App) -> None:
+    app.get("/a", memory_mb=64)(handler)
+
+
+@case("concurrency_bounds")
+def no_concurrency(app: App) -> None:
+    app.get("/a", concurrency=0)(handler)
+
+
+@case("grant_to_nothing")
+def foreign_table(app: App) -> None:
+    app.get("/a", grants=[App("other").table(Item, key="id").read])(handler)
+
+
+@case("grant_to_nothing")
+def grant_of_another_kind(app: App) -> None:
+    app.bucket("items")
+    app.get("/a", grants=[Grant(kind="table", resource="items", action="read")])(handler)
+
+
+@case("grant_action")
+def sending_to_a_table(app: App) -> None:
+    app.table(Item, key="id")
+    app.get("/a", grants=[Grant(kind="table", resource="items", action="send")])(handler)
+
+
+@case("grant_twice")
+def the_same_grant(app: App) -> None:
+    items = app.table(Item, key="id")
+    app.get("/a", grants=[items.read, items.read])(handler)
+
+
+@case("grant_kind")
+def the_table_itself(app: App) -> None:
+    items = app.table(Item, key="id")
+    app.get("/a", grants=[items])(handler)
+
+
+@case("function_empty")
+def empty_bundle(app: App) -> None:
+    app.bundle("b")
+
+
+@case("plain_mixed")
+def mixed_bundle(app: App) -> None:
+    bundle = app.bundle("b")
+    bundle.get("/a")(handler)
+
+    @bundle.get("/b")
+    def plain(event: Any, context: Any) -> Any: ...
+
+
+# --- queues -------------------------------------------------------------------------------------
+
+
+@case("queue_bounds")
+def no_attempt(app: App) -> None:
+    app.consume(app.queue(Item, max_attempts=0))(consume_item)
+
+
+@case("queue_bounds")
+def many_attempts(app: App) -> None:
+    app.consume(app.queue(Item, max_attempts=1001))(consume_item)
+
+
+@case("queue_bounds")
+def shrinking_retry(app: App) -> None:
+    app.consume(app.queue(Item, retry_base_s=10, retry_max_s=5))(consume_item)
+
+
+@case("queue_bounds")
+def short_retention(app: App) -> None:
+    app.consume(app.queue(Item, retention_s=10))(consume_item)
+
+
+@case("queue_without_consumer")
+def sent_to_and_not_consumed(app: App) -> None:
+    app.get("/a", grants=[app.queue(Item).send])(handler)
+
+
+@case("queue_without_consumer")
+def lonely_queue(app: App) -> None:
+    app.queue(Item)
+
+
+@case("queue_without_sender")
+def nothing_sends(app: App) -> None:
+    app.consume(app.queue(Item))(consume_item)
+
+
+@case("consumer_without_queue")
+def foreign_queue(app: App) -> None:
+    app.consume(App("other").queue(Item))(consume_item)
+
+
+@case("consumers_two")
+def two_consumers(app: App) -> None:
+    queue = app.queue(Item)
+    app.consume(queue)(consume_item)
+    app.consume(queue)(with_item)
+
+
+@case("consumer_arguments")
+def consumer_of_nothing(app: App) -> None:
+    app.consume(app.queue(Item))(handler)
+
+
+@case("payload_mismatch")
+def other_payload(app: App) -> None:
+    @app.consume(app.queue(Item))
+    def a(other: Other) -> None: ...
+
+
+@case("type_unsupported")
+def odd_payload(app: App) -> None:
+    class Odd: ...
+
+    app.queue(Odd)
+
+
+@case("bucket_bounds")
+def bucket_of_nothing(app: App) -> None:
+    app.bucket("assets", max_bytes=0)
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+class Size(IntEnum):
+    S = 1
+
+
+class Fields(Struct):
+    id: str
+    number: int
+    size: Size
+    when: datetime
+    day: date
+    uid: UUID
+    kind: Literal["a", "b"]
+    price: float
+    flag: bool
+    odd: Decimal
+    tags: list[str]
+    maybe: str | None = None
+
+
+class Renamed(Struct, rename="camel"):
+    item_id: str
+
+
+class Positional(Struct, array_like=True):
+    id: str
+
+
+@dataclass
+class Data:
+    id: str
+
+
+class Typed(TypedDict):
+    id: str
+
+
+@case("field_missing")
+def missing_key(app: App) -> None:
+    app.table(Item, key="nope")
+
+
+@case("field_missing")
+def missing_sort(app: App) -> None:
+    app.table(Item, key="id", sort="nope")
+
+
+@case("field_missing")
+def missing_index(app: App) -> None:
+    app.table(Item, key="id", indexes={"by": ("name", "nope")})
+
+
+@case("field_missing")
+def missing_expires(app: App) -> None:
+    app.table(Item, key="id", expires="nope")
+
+
+@case("field_twice")
+def key_is_sort(app: App) -> None:
+    app.table(Item, key="id", sort="id")
+
+
+@case("index_fields")
+def wide_index(app: App) -> None:
+    app.table(Item, key="id", indexes={"by": ("id", "name", "id")})
+
+
+@case("indexes_many")
+def many_indexes(app: App) -> None:
+    app.table(Item, key="id", indexes={f"by_{n}": "name" for n in range(limits.INDEXES + 1)})
+
+
+@case("field_renamed")
+def renamed_key(app: App) -> None:
+    app.table(Renamed, key="item_id")
+
+
+@case("item_not_record")
+def positional_items(app: App) -> None:
+    app.table(Positional, key="id")
+
+
+@case("item_not_record")
+def scalar_items(app: App) -> None:
+    app.table(str, key="id")
+
+
+@case("type_unsupported")
+def item_with_odd_field(app: App) -> None:
+    class Bad(Struct):
+        id: str
+        what: object = None
+        fn: Callable[[], None] | None = None
+
+    app.table(Bad, key="id")
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_fault_is_found_with_its_code(name: str) -> None:
+    code, declare = CASES[name]
+    assert code in {finding.code for finding in findings(declare)}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_a_finding_says_where_and_what_to_do(name: str) -> None:
+    code, declare = CASES[name]
+    for finding in findings(declare):
+        assert finding.fix
+        assert finding.message.endswith((".", "!")) or ": " in finding.message
+        if finding.code not in ("cors_origin", "cors_age", "throttle_bounds"):
+            assert finding.place is not None
+            assert os.path.samefile(finding.place.file, __file__)
+    assert code
+
+
+@pytest.mark.parametrize("key", ["price", "flag", "odd", "tags", "maybe"])
+def test_a_key_that_does_not_sort_or_may_be_missing_is_refused(key: str) -> None:
+    found = findings(lambda app: app.table(Fields, key=key))
+    assert [finding.code for finding in found] == ["field_type"]
+
+
+@pytest.mark.parametrize("key", ["id", "number", "size", "when", "day", "uid", "kind"])
+def test_a_key_that_sorts_is_taken(key: str) -> None:
+    assert findings(lambda app: app.table(Fields, key=key)) == []
+
+
+@pytest.mark.parametrize("field", ["price", "maybe", "when"])
+def test_an_index_may_hold_a_float_or_an_absent_field(field: str) -> None:
+    assert findings(lambda app: app.table(Fields, key="id", indexes={"by": field})) == []
+
+
+@pytest.mark.parametrize("field", ["flag", "tags", "odd"])
+def test_an_index_over_what_does_not_sort_is_refused(field: str) -> None:
+    found = findings(lambda app: app.table(Fields, key="id", indexes={"by": field}))
+    assert [finding.code for finding in found] == ["field_type"]
+
+
+@pytest.mark.parametrize(("field", "fits"), [("number", True), ("when", True), ("id", False)])
+def test_an_item_expires_at_a_moment_or_a_number_of_seconds(field: str, fits: bool) -> None:
+    found = findings(lambda app: app.table(Fields, key="id", expires=field))
+    assert (found == []) is fits
+
+
+@pytest.mark.parametrize("kind", [Data, Typed])
+def test_items_may_be_dataclasses_and_typed_dicts(kind: Any) -> None:
+    assert findings(lambda app: app.table(kind, key="id")) == []
+
+
+def test_all_faults_are_found_at_once() -> None:
+    app = App("Shop")
+    queue = app.queue(Item)
+    app.table(Item, name="things", key="nope")
+    app.get("/a/{x}", timeout_s=99, grants=[queue.send, App("o").bucket("b").read])(handler)
+    app.get("/a/{y}", roles=["boss"])(consume_nothing)
+    with pytest.raises(AppInvalid) as failure:
+        app.freeze()
+    codes = {finding.code for finding in failure.value.findings}
+    assert codes == {
+        "name_invalid",
+        "field_missing",
+        "path_parameter_unused",
+        "timeout_bounds",
+        "grant_to_nothing",
+        "route_twice",
+        "roles_without_auth",
+        "queue_without_consumer",
+    }
+    text = str(failure.value)
+    assert all(str(finding) in text for finding in failure.value.findings)
+    assert app.endpoints == {}
+
+
+def test_warnings_do_not_stop_the_app() -> None:
+    app = App("shop")
+    app.queue(Item)
+    app.freeze()
+    assert [(found.code, found.severity) for found in app.warnings] == [
+        ("queue_without_consumer", "warning")
+    ]

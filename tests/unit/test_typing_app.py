@@ -1,0 +1,115 @@
+"""What a type checker says about an app: it is of use to the team, and not in its way."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SAMPLE = """
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Struct
+
+from wherry.app import App, Caller, Form, Header, RawBody, Redirect, Reply
+
+
+class Order(Struct):
+    id: str
+    count: int
+
+
+app = App("shop")
+people = app.auth("people", roles=["staff"])
+orders = app.table(Order, key="id", indexes={"by_count": ("count",)})
+jobs = app.queue(Order, max_attempts=5)
+files = app.bucket("files")
+key = app.secret("key")
+admin = app.bundle("admin", auth=people, grants=[orders.read, files.delete, key.read])
+
+
+@app.post("/orders", auth=people, status=201, grants=[orders.write, jobs.send], timeout_s=5)
+def create(new: Order, caller: Caller, agent: Annotated[str, Header("user-agent")]) -> Order:
+    jobs.send(new, delay_s=3)
+    orders.put(new)
+    return new
+
+
+@app.get("/orders/{id}", throttle=(10, 20), reads="checked")
+async def read(id: str) -> Order | None:
+    reveal_type(orders.get(id))
+    return orders.get(id)
+
+
+@app.post("/form")
+def form(new: Form[Order], raw: RawBody) -> Redirect | Reply:
+    reveal_type(new)
+    return Redirect("/")
+
+
+@admin.delete("/orders/{id}", roles=["staff"])
+def remove(id: str) -> None: ...
+
+
+@app.consume(jobs, grants=[orders.write], memory_mb=512)
+def work(job: Order) -> None: ...
+
+
+@app.policy
+def own(caller: Caller, order: Order) -> bool:
+    return caller.has_role("staff") or order.id == caller.subject
+
+
+def reserve(order: Order, count: int) -> bool:
+    return count > order.count
+
+
+reveal_type(app.atomic("reserve", reserve, Order("a", 1), 2))
+reveal_type(create)
+reveal_type(read)
+app.atomic("reserve", reserve, "wrong", 1)  # E: arg-type
+create()  # E: call-arg
+jobs.send("wrong")  # E: arg-type
+app.get("/a", timeout=5)  # E: call-arg
+app.get("/a", reads="sometimes")  # E: arg-type
+work(1)  # E: arg-type
+"""
+
+REVEALED = [
+    "Order | None",
+    "Order",
+    "bool",
+    "def (new: Order, caller: Caller, agent: str) -> Order",
+    "def (id: str) -> Coroutine[Any, Any, Order | None]",
+]
+
+
+def test_a_handler_keeps_its_type_and_mistakes_are_seen(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.py"
+    sample.write_text(SAMPLE)
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-color-output", "--no-error-summary"]
+    done = subprocess.run(
+        [*command, "--config-file=", "--cache-dir", str(root / ".mypy_cache"), str(sample)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root / "src",
+    )
+    output = done.stdout + done.stderr
+    revealed = re.findall(r'Revealed type is "(.*)"', output)
+    assert [
+        re.sub(r"\b(sample|wherry|typing|builtins)\.([\w.]*\.)?", "", one) for one in revealed
+    ] == (REVEALED), output
+    lines = SAMPLE.splitlines()
+    expected = {
+        (number, line.split("# E: ")[1]) for number, line in enumerate(lines, 1) if "# E:" in line
+    }
+    found = {
+        (int(line), code)
+        for line, code in re.findall(r"sample\.py:(\d+): error: .*\[([\w-]+)\]", output)
+    }
+    assert found == expected, output
