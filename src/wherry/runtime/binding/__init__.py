@@ -2,12 +2,13 @@
 
 from wherry.runtime.binding.aws import AwsContext, accept_sqs_result, aws_event, reply_from_aws
 from wherry.runtime.binding.replies import CannotReply, encode_reply
-from wherry.runtime.binding.requests import bind, bind_message, caller_of
+from wherry.runtime.binding.requests import bind, bind_message, caller_of, compile_endpoint
 
 __all__ = [
     "bind",
     "bind_message",
     "caller_of",
+    "compile_endpoint",
     "encode_reply",
     "CannotReply",
     "AwsContext",

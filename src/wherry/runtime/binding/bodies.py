@@ -16,7 +16,7 @@ import msgspec
 from wherry import limits
 from wherry.app.fields import fields_of
 from wherry.app.kinds import has_pydantic, list_item, without_none
-from wherry.codec import DuplicateKey, refuse_duplicate_keys
+from wherry.codec import refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
 from wherry.runtime.binding.scanning import TooDeep, UnknownField, scan, shape_of
 from wherry.runtime.binding.texts import BadText, raw_reader
@@ -84,7 +84,7 @@ def _check(body: bytes, value: Any, shape: Any) -> None:
             refuse_duplicate_keys(body)
     except TooDeep:
         raise _too_deep() from None
-    except DuplicateKey as error:
+    except ValueError as error:
         raise BadRequest(f"The body is ambiguous: {error}.", faults=[_fault(str(error))]) from None
     except UnknownField:
         if shape is not None:

@@ -115,6 +115,16 @@ def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
         ) from error
 
 
+def compile_endpoint(endpoint: Endpoint) -> None:
+    """Make, before the first call, what every call needs of a handler's signature."""
+    if endpoint.bound is None and not endpoint.plain:
+        arguments = endpoint.signature.arguments
+        if any(argument.source == "message" for argument in arguments):
+            endpoint.bound = message_reader(arguments[0].type)
+        else:
+            _compile(endpoint)
+
+
 def _compile(endpoint: Endpoint) -> _Binder:
     endpoint.bound = binder = _Binder(endpoint.signature.arguments)
     return binder
