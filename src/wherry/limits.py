@@ -46,7 +46,9 @@ NAME_LENGTH = 63  # of functions and resources: AWS takes at least this everywhe
 KILL_GRACE_S = 2.0
 IDLE_ENVIRONMENT_S = 60.0
 FREE_MEMORY_MB = 256  # left to the machine: no environment is started into it
-GROW_AFTER_S = 0.004  # work that waited this long gets another environment
+GROW_AFTER_S = 0.004  # work that waited this long may get another environment
+GROW_EXPECTED_S = 0.03  # ... beyond the first few, where it would wait this long for the others
+QUICK_ENVIRONMENTS = 2  # the first few: as many as a small machine has cores
 ENVIRONMENT_FILES = 1_024  # AWS Lambda
 ENVIRONMENT_PROCESSES = 1_024  # AWS Lambda: threads and processes
 DATA_HEADROOM_MB = 256  # RLIMIT_DATA above memory and a quarter: thread stacks count in full there
@@ -55,6 +57,12 @@ FORK_TRIAL_S = 2.0  # one fork on trial, to learn whether a library's threads su
 GROUP_SWEEP_S = 1.0  # killed processes have this long to leave their control group
 FRAME_BYTES = 16 * MIB  # one message between the engine and an environment
 PENDING_INVOCATIONS = 1_000  # waiting for an environment, per function; beyond: 503
+
+# --- The control socket -----------------------------------------------------------------------
+CONTROL_REQUEST_BYTES = MIB  # a message that is edited and redriven, and its envelope
+CONTROL_CONNECTIONS = 16
+CONTROL_READ_S = 5.0  # for a whole request, and for taking the answer
+CONTROL_ANSWER_S = 60.0  # a reload imports the app
 
 # --- One commit (DynamoDB sets these; the same everywhere) ------------------------------------
 COMMIT_EFFECTS = 90  # AWS TransactWriteItems takes 100; the rest is for the record and guards
