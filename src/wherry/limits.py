@@ -47,6 +47,7 @@ KILL_GRACE_S = 2.0
 IDLE_ENVIRONMENT_S = 60.0
 FREE_MEMORY_MB = 256  # left to the machine: no environment is started into it
 GROW_AFTER_S = 0.004  # work that waited this long may get another environment
+FAILED_STARTS = 3  # in a row: then what waits for such an environment fails
 GROW_EXPECTED_S = 0.03  # ... beyond the first few, where it would wait this long for the others
 QUICK_ENVIRONMENTS = 2  # the first few: as many as a small machine has cores
 ENVIRONMENT_FILES = 1_024  # AWS Lambda

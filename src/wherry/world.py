@@ -40,20 +40,24 @@ class ManualClock:
     """A clock that stands still until it is moved."""
 
     def __init__(self, start_ms: int = 1_767_225_600_000) -> None:
-        self._ms = float(start_ms)
-        self._start_ms = float(start_ms)
+        self._start_ms = start_ms
+        self._passed_s = 0.0
 
     def now_ms(self) -> int:
-        return int(self._ms)
+        return self._start_ms + int(self._passed_s * 1000 + 1e-6)
 
     def steady_s(self) -> float:
-        return (self._ms - self._start_ms) / 1000
+        return self._passed_s
 
     def advance(self, seconds: float) -> None:
         """Move forward by `seconds` (not negative)."""
         if seconds < 0:
             raise ValueError("a clock is only moved forward")
-        self._ms += seconds * 1000
+        self._passed_s += seconds
+
+    def advance_to(self, steady_s: float) -> None:
+        """Move forward to a moment of `steady_s()`, exactly; never back."""
+        self._passed_s = max(self._passed_s, steady_s)
 
 
 class Timer(Protocol):
@@ -120,21 +124,19 @@ class ManualLoop:
                 timer.callback(*timer.args)
 
     def next_due_s(self) -> float | None:
-        """Return the seconds until the next call, or None where none is waiting."""
+        """Return when (`steady_s`) the next call is due, or None where none is waiting."""
         while self._later and self._later[0][2].cancelled:
             heapq.heappop(self._later)
-        return max(0.0, self._later[0][0] - self.clock.steady_s()) if self._later else None
+        return self._later[0][0] if self._later else None
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass; every call is made at its own moment."""
         end_s = self.clock.steady_s() + seconds
         self.run_ready()
-        while (wait_s := self.next_due_s()) is not None:
-            if self.clock.steady_s() + wait_s > end_s:
-                break
-            self.clock.advance(wait_s)
+        while (due_s := self.next_due_s()) is not None and due_s <= end_s:
+            self.clock.advance_to(due_s)
             self.run_ready()
-        self.clock.advance(max(0.0, end_s - self.clock.steady_s()))
+        self.clock.advance_to(end_s)
         self.run_ready()
 
 

@@ -19,7 +19,7 @@ from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import commit_of, record_of, step_commit_of
 from wherry.invocation import Failure, Outcome, Reply
-from wherry.platforms.socket import BROKER, READ, STEP, StepCommit
+from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
     Broken,
@@ -30,6 +30,7 @@ from wherry.ports import (
     Denied,
     LeaseLost,
     Rejected,
+    StepCommit,
     Unmet,
 )
 from wherry.runtime.problems import problem_reply
@@ -126,11 +127,11 @@ class Dispatcher:
     def outcome(self, environment: Environment, payload: bytes) -> None:
         """An environment has finished: commit what it came to, and give it the next work."""
         work = environment.work
-        environment.drain_output()
         if work is None:
             return  # it was given up meanwhile; its process is being ended
         environment.work = None
         self._stopped(work, self._clock.steady_s())
+        work.function.pool.took(work.ran_ms / 1000)
         outcome = work.outcome = _outcome.decode(payload)
         if outcome.failure is not None:
             self._failed(work, outcome.failure, outcome.reply)
@@ -140,6 +141,7 @@ class Dispatcher:
         else:
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(self._record(work, ending))
+            self._journal.line(work, ending, outcome)
             self._finish(work, outcome.reply)
         work.function.pool.release(environment)
 
@@ -169,6 +171,10 @@ class Dispatcher:
         self._failed(
             work, Failure("environment_died", "EnvironmentDied", environment.end, trace=""), None
         )
+
+    def not_started(self, work: Work, why: str) -> None:
+        """Work waited for an environment that does not start."""
+        self._failed(work, Failure("environment_died", "EnvironmentDied", why), None)
 
     # -- the commit ------------------------------------------------------------------------------
 

@@ -11,7 +11,17 @@ import socket
 from typing import TYPE_CHECKING, Protocol
 
 from wherry import limits
-from wherry.platforms.socket import ANSWER, BROKER, INVOKE, OUTCOME, READ, READY, STEP, frame
+from wherry.platforms.socket import (
+    ANSWER,
+    BROKER,
+    INVOKE,
+    OUTCOME,
+    PRINTED,
+    READ,
+    READY,
+    STEP,
+    frame,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -147,6 +157,9 @@ class ProcessEnvironment:
 
     def _told(self, kind: bytes, payload: bytes) -> None:
         if kind == OUTCOME:
+            self._listener.outcome(self, payload)
+        elif kind == PRINTED:
+            self.drain_output()
             self._listener.outcome(self, payload)
         elif kind in (READ, BROKER, STEP):
             self._listener.asked(self, kind, payload)

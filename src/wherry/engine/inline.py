@@ -12,8 +12,7 @@ import msgspec
 from wherry.codec import to_msgpack
 from wherry.invocation import Invocation
 from wherry.platforms.files.refs import BlobRef
-from wherry.platforms.socket import StepCommit
-from wherry.ports import GetSecret, SignUrl
+from wherry.ports import GetSecret, SignUrl, StepCommit
 from wherry.runtime.invoke import Runner
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """A pool: the environments of one function, and the work that waits for one of them.
 
-None when idle. A first environment is started at once; further ones only while work has waited
-longer than a short handler takes, so that quick handlers share few processes and slow ones get
-as many as they need, up to the function's concurrency.
+None when idle. A first environment is started at once, a few more while work waits. Beyond them
+it depends on how long runs take: what waits for quick handlers is done sooner by few processes
+than by many, what waits for slow ones (an outside service) needs as many as the function may have.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Pool:
         self._room = room
         self._growing: Timer | None = None
         self._failed_starts = 0
+        self._retrying: Timer | None = None
+        self._run_s = 0.0  # how long a run takes, on a moving average
 
     @property
     def size(self) -> int:
@@ -75,7 +77,8 @@ class Pool:
             return False
         self.pending.append(work)
         if self.size == 0:
-            self._start_one()
+            if self._retrying is None:
+                self._start_one()
         elif self._growing is None and self.size < self.concurrency:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
         return True
@@ -96,15 +99,32 @@ class Pool:
         self._growing = None
         if not self.pending:
             return
-        waited_s = self._clock.steady_s() - self.pending[0].at_s
-        if waited_s >= limits.GROW_AFTER_S:
-            wanted = min(len(self.pending) - self.starting, self.concurrency - self.size)
-            for _ in range(min(max(0, wanted), max(1, self.size))):
-                if not self._room():
-                    break
-                self._start_one()
+        for _ in range(self._wanted()):
+            if not self._room():
+                break
+            self._start_one()
         if self.size < self.concurrency:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
+
+    def _wanted(self) -> int:
+        """How many more environments would shorten the wait."""
+        now_s = self._clock.steady_s()
+        waiting = len(self.pending) - self.starting
+        if waiting <= 0 or now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
+            return 0
+        room = self.concurrency - self.size
+        if self.size < limits.QUICK_ENVIRONMENTS:
+            return min(1, room)
+        running_s = [now_s - found.work.ran_from_s for found in self.busy if found.work]
+        run_s = max(self._run_s, min(running_s, default=0.0))  # all of them slow, not only one
+        expected_s = waiting / self.size * run_s
+        if expected_s < limits.GROW_EXPECTED_S:
+            return 0
+        return min(waiting, room, max(1, self.size))
+
+    def took(self, run_s: float) -> None:
+        """A run took so long."""
+        self._run_s += 0.1 * (run_s - self._run_s)
 
     def ready(self, environment: Environment) -> None:
         """An environment has started."""
@@ -131,11 +151,20 @@ class Pool:
         if not started:
             self.starting -= 1
             self._failed_starts += 1
-        if self.pending and self.size == 0:
-            delay_s = min(5.0, 0.05 * 2**self._failed_starts) if self._failed_starts else 0.0
-            self._loop.call_later(delay_s, self._restart)
+        if self.size == 0 and self._retrying is None and (self.pending or self._failed_starts):
+            delay_s = 0.05 * 2 ** min(self._failed_starts, 7) if self._failed_starts else 0.0
+            self._retrying = self._loop.call_later(delay_s, self._restart)
+
+    def hopeless(self) -> list[Work]:
+        """Return, and forget, what waits for environments that do not start."""
+        if self._failed_starts < limits.FAILED_STARTS or self.size:
+            return []
+        waiting = list(self.pending)
+        self.pending.clear()
+        return waiting
 
     def _restart(self) -> None:
+        self._retrying = None
         if self.pending and self.size == 0:
             self._start_one()
 

@@ -6,16 +6,17 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from wherry.engine.control import Control
-from wherry.engine.datafolder import DataFolder
 
 from wherry import limits
 from wherry.blueprint import Blueprint
+from wherry.engine.control import Control
 from wherry.engine.core import Core, Settings
+from wherry.engine.datafolder import DataFolder
 from wherry.engine.http.server import Server as HttpServer
 from wherry.engine.journal import LogFiles
 from wherry.engine.offload import Threads
@@ -23,6 +24,7 @@ from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
 from wherry.errors import Refused
 from wherry.platforms.files.blobs import Blobs
+from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
 from wherry.world import Chance, SystemClock
 
@@ -122,8 +124,18 @@ class Server:
         self._loop = loop
         # The zygote imports the app while the rest is being set up.
         memory = MemoryGuard.open()
+        if sys.platform == "linux":
+            kernel().prctl(PR_SET_DUMPABLE, 0)
+            adopt_orphans()
         self._versions = Versions(
-            loop, self._clock, self._options, self._data, memory, self._say, self._start_failed
+            loop,
+            self._clock,
+            self._options,
+            self._data,
+            memory,
+            self._say,
+            self._start_failed,
+            lambda: {self._store.pid},
         )
         self._versions.begin()
         self._store = StoreProcess(loop, self._data.store, self._store_restarted, self._store_gone)

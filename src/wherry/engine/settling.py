@@ -12,7 +12,7 @@ from wherry.telemetry import Ending, InvocationRecord
 if TYPE_CHECKING:
     from wherry.engine.work import Work
     from wherry.invocation import Outcome
-    from wherry.platforms.socket import StepCommit
+    from wherry.ports import StepCommit
     from wherry.ports.commits import Ack
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,12 @@ from wherry.blueprint import digest as blueprint_digest
 from wherry.blueprint import load
 from wherry.codec import digest
 from wherry.engine.zygotes import ZygoteProcess
+from wherry.runtime.process.trees import kill_orphans
 from wherry.runtime.zygote import Hello, Invalid, Setup
 
 if TYPE_CHECKING:
-    from wherry.engine.datafolder import DataFolder
-
     from wherry.engine.core import Core
+    from wherry.engine.datafolder import DataFolder
     from wherry.engine.environments import Environment
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.server import Options, Say
@@ -61,6 +62,8 @@ class Version:
             if not started:
                 said = f"an environment of {environment.function} did not start: {environment.end}"
                 self._core.journal.say("ERROR", said)
+                for work in pool.hopeless():
+                    self._core.dispatcher.not_started(work, said)
 
 
 class Versions:
@@ -75,6 +78,7 @@ class Versions:
         memory: MemoryGuard,
         say: Say,
         failed: Callable[[str], None],
+        others: Callable[[], set[int]],
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -83,6 +87,7 @@ class Versions:
         self._memory = memory
         self._say = say
         self._failed = failed
+        self._others = others  # the engine's other child processes
         self._core: Core | None = None
         self._alive: list[Version] = []
         self._loading: Version | None = None
@@ -126,7 +131,12 @@ class Versions:
     def _start(self, listener: Any) -> ZygoteProcess:
         folder = os.path.abspath(self._options.folder)
         setup = Setup(
-            self._options.target, folder, self._data.objects, self._data.tmp, (self._data.root,)
+            self._options.target,
+            folder,
+            self._data.objects,
+            self._data.tmp,
+            os.getpid(),
+            (self._data.root,),
         )
         return ZygoteProcess(
             self._loop, setup, listener, self._memory, self._loaded, self._zygote_gone
@@ -220,6 +230,9 @@ class Versions:
             self._alive.remove(version)
             if self._core is not None and version.release in self._core.releases:
                 self._core.releases.remove(version.release)
+        known = {found.zygote.pid for found in self._alive if found.zygote is not None}
+        if sys.platform == "linux":
+            kill_orphans({*known, *self._others()})
         self._loop.call_later(0.05, self.reload)
 
     # -- upkeep ----------------------------------------------------------------------------------

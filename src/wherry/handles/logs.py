@@ -26,6 +26,7 @@ def _to_stdout(line: bytes) -> None:
 
 
 _write: Callable[[bytes], Any] = _to_stdout
+lines_written = 0
 
 
 def send_lines_to(write: Callable[[bytes], Any] | None, service: str) -> None:
@@ -128,6 +129,8 @@ def _emit(level: str, message: str, fields: dict[str, Any]) -> None:
         now_ms = scope.clock.now_ms()
     frame = sys._getframe(2)
     location = f"{frame.f_code.co_name}:{frame.f_lineno}"
+    global lines_written
+    lines_written += 1
     _write(render(level, str(message), fields, now_ms, location))
 
 

@@ -26,21 +26,10 @@ ANSWER = b"A"
 # environment -> engine
 READY = b"H"
 OUTCOME = b"O"
+PRINTED = b"P"  # an outcome, and something was printed before it
 READ = b"R"  # for the store
 BROKER = b"B"  # for the engine itself: secrets, signatures
 STEP = b"S"
-
-
-class StepCommit(msgspec.Struct, frozen=True, array_like=True):
-    """A named step to commit, with its value."""
-
-    key: str
-    fingerprint: str
-    value: bytes
-    effects: msgspec.Raw
-    effect_count: int
-    guards: list[Guard]
-    marks: list[str]
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
@@ -116,7 +105,7 @@ class EngineLink:
         marks: list[str],
     ) -> CommitAnswer:
         """Commit a named step (`handles.scope.Link`)."""
-        from wherry.ports import CommitAnswer
+        from wherry.ports import CommitAnswer, StepCommit
 
         raw = msgspec.Raw(to_msgpack(effects))
         step = StepCommit(key, fingerprint, value, raw, len(effects), guards, marks)

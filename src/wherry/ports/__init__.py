@@ -13,6 +13,7 @@ from wherry.ports.commits import (
     MessageAck,
     Rejected,
     ReplyAck,
+    StepCommit,
     Unmet,
 )
 from wherry.ports.failures import (
@@ -92,6 +93,7 @@ __all__ = [
     "MessageAck",
     "ReplyAck",
     "Commit",
+    "StepCommit",
     "Committed",
     "Already",
     "Conflicted",

@@ -49,6 +49,18 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     key: str = ""
 
 
+class StepCommit(Struct, frozen=True, array_like=True):
+    """A named step, as an environment asks the engine to commit it with its value."""
+
+    key: str
+    fingerprint: str
+    value: bytes
+    effects: Raw
+    effect_count: int
+    guards: list[Guard]
+    marks: list[str]
+
+
 class Committed(Struct, frozen=True, array_like=True, tag="committed"):
     """Applied and durable.
 

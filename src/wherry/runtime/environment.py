@@ -6,14 +6,16 @@ import os
 import socket
 import sys
 from functools import cache
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from wherry.codec import to_msgpack
+from wherry.handles import logs
 from wherry.handles.logs import send_lines_to
 from wherry.invocation import EMPTY, Failure, Invocation, Outcome
-from wherry.platforms.socket import INVOKE, OUTCOME, READY, EngineLink
+from wherry.platforms.socket import INVOKE, OUTCOME, PRINTED, READY, EngineLink
 from wherry.runtime.invoke import Runner, spec_of
 from wherry.world import SystemClock
 
@@ -87,6 +89,16 @@ def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -
     )
 
 
+class _Prints(TextIOWrapper):
+    """Standard output that counts, so that the engine looks at the pipe only where it must."""
+
+    count = 0
+
+    def write(self, text: str) -> int:
+        self.count += 1
+        return super().write(text)
+
+
 @cache
 def _paths(setup: Setup) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What may be read, and what only listed: looked up once, before the first fork."""
@@ -104,17 +116,22 @@ def serve(app: App, setup: Setup, function: str, sock_fd: int) -> NoReturn:
     send_lines_to(None, app.name)
     clock = SystemClock()
     cold = True
+    output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process
+    prints = _Prints(output, "utf-8", "backslashreplace", line_buffering=True)
+    sys.stdout = sys.stderr = prints
     link.send(READY, b"")
     while True:
         kind, payload = link.receive()
         if kind != INVOKE:
             raise SystemExit(3)
         invocation = _invocation.decode(payload)
+        lines, prints.count = logs.lines_written, 0
         outcome = runner.run(invocation, link, clock, cold=cold)
         cold = False
+        prints.flush()
+        said = prints.count or logs.lines_written != lines
         try:
-            sys.stdout.flush()
-            link.send(OUTCOME, to_msgpack(outcome))
+            link.send(PRINTED if said else OUTCOME, to_msgpack(outcome))
         except ValueError as error:
             failure = Failure("too_large", "TooLarge", str(error), retry=False)
             link.send(OUTCOME, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))

@@ -188,6 +188,8 @@ def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> O
 def _failed(error: BaseException, code: str, invocation: Invocation, scope: Scope) -> Outcome:
     """The handler raised, or asked for what it may not have."""
     retry = not isinstance(error, errors.DoNotRetry | errors.Refused)
+    if isinstance(error, MemoryError):
+        code = "memory_limit"
     message = str(error) or type(error).__name__
     failure = Failure(code, type(error).__name__, message[:2000], retry, _trace())
     return Outcome(None, EMPTY, 0, [], scope.marks, failure)

@@ -13,11 +13,12 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
 from wherry.codec import to_msgpack
+from wherry.runtime.process.trees import children
 
 if TYPE_CHECKING:
     from wherry.app import App
@@ -30,6 +31,7 @@ class Setup(msgspec.Struct, frozen=True):
     folder: str
     objects: str
     tmp: str
+    engine_pid: int
     hidden: tuple[str, ...] = ()  # paths no environment may read, though below the app's folder
 
 
@@ -122,6 +124,8 @@ class Zygote:
         self._app = app
         self._setup = setup
         self._unsafe = hello.unsafe
+        self._alive: set[int] = set()
+        self._own = set(children(os.getpid()))  # what the app started when it was imported
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         os.set_blocking(self._wake_read, False)
@@ -130,11 +134,14 @@ class Zygote:
         """Serve until the engine is gone; then all environments end with this process."""
         from wherry.runtime.environment import preload
         from wherry.runtime.process import confine
-        from wherry.runtime.process.kernel import adopt_orphans
+        from wherry.runtime.process.kernel import adopt_orphans, die_with_parent
 
         preload(self._app, self._setup)
         confine.prepare()
         if sys.platform == "linux":
+            # A SIGTERM, unlike a SIGKILL, leaves the time to end what its children left behind.
+            signal.signal(signal.SIGTERM, _leave)
+            die_with_parent(self._setup.engine_pid, signal.SIGTERM)
             adopt_orphans()
         signal.signal(signal.SIGCHLD, lambda number, stack: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
@@ -148,7 +155,7 @@ class Zygote:
                 continue
             data, received, _, _ = socket.recv_fds(self._engine, 65_536, 64)
             if not data:
-                return
+                _leave(0, None)
             buffer += data
             fds += received
             while len(buffer) >= 4:
@@ -161,17 +168,22 @@ class Zygote:
 
     def _reap(self) -> None:
         from wherry.runtime.process.forking import reap
+        from wherry.runtime.process.trees import kill_orphans
 
         with suppress(BlockingIOError):
             os.read(self._wake_read, 4096)
         for ended in reap():
-            _say(self._engine, Ended(ended.pid, ended.text))
+            if ended.pid in self._alive:
+                self._alive.discard(ended.pid)
+                _say(self._engine, Ended(ended.pid, ended.text))
+        kill_orphans(self._alive | self._own)
 
     def _start(self, start: Start, sock_fd: int, output_fd: int) -> None:
         if self._unsafe is not None:
             pid = self._spawn(start, sock_fd, output_fd)
         else:
             pid = self._fork(start, sock_fd, output_fd)
+        self._alive.add(pid)
         os.close(sock_fd)
         os.close(output_fd)
         _say(self._engine, Started(start.ticket, pid))
@@ -208,6 +220,14 @@ class Zygote:
         )
         child.returncode = 0  # `reap` waits for it, not this object
         return child.pid
+
+
+def _leave(number: int, stack: Any) -> NoReturn:
+    """End this process, its environments with it, and what they may have left behind."""
+    from wherry.runtime.process.trees import kill_orphans
+
+    kill_orphans(())
+    os._exit(0)
 
 
 if __name__ == "__main__":

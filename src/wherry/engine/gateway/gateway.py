@@ -78,7 +78,7 @@ class Gateway:
         self._dispatcher = dispatcher
         self._offload = offload
         self._clock = clock
-        self._chance = chance
+        self._mark = chance.token(4).hex()  # of this engine, in the traces that it begins
         self._proxies = proxies
         self._make_pages = pages
         self._ready = ready
@@ -190,7 +190,10 @@ class Gateway:
         except errors.Problem as problem:
             responder.send(self.refuse(problem, correlation, request))
             return
-        trace, parent = trace_context(headers, lambda: self._chance.token(16).hex())
+        now_ms = self._clock.now_ms()
+        trace, parent = trace_context(
+            headers, lambda: f"{now_ms // 1000:08x}{self._mark}{request_id}"
+        )
         event = HttpEvent(
             trigger.endpoint, request.method, request.path, parameters, request.query,
             headers, request.body, caller, client, asked,
@@ -203,7 +206,6 @@ class Gateway:
             key = key_of_idempotent(name, route.label, subject, asked)
             if self._join(key, event, correlation, request, responder):
                 return
-        now_ms = self._clock.now_ms()
         work = Work(
             function, event, route.label,
             number=number, key=key, request_id=request_id, correlation_id=correlation,
