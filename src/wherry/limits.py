@@ -89,6 +89,7 @@ RETRY_BASE_S = 1.0
 RETRY_MAX_S = 300.0
 RETRY_DELAY_MAX_S = 43_200.0  # AWS SQS: the longest visibility timeout
 LEASE_S = 15.0  # a node's death returns its messages within this
+STORE_SILENT_S = 4.0  # a store that answers nothing for so long makes the engine not ready
 LEASE_RENEW_S = 5.0
 POLL_S = 5.0  # hints wake a consumer at once; this is how long it sleeps without one
 CLAIM_BATCH = 64

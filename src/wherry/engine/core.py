@@ -154,6 +154,7 @@ class Core:
                 return
             self.unready = answer.unready
             self.active = release
+            self.journal.service = blueprint.app
             self.releases.append(release)
             callers = Callers(
                 blueprint.auths,

@@ -50,7 +50,7 @@ _step = msgspec.msgpack.Decoder(StepCommit)
 
 
 class Dispatcher:
-    """Runs work. It is the `Listener` of all environments.
+    """Runs work, and hears from the environments that run it.
 
     Args:
         broker: Answers what is not the store's: secrets and signatures.
@@ -119,10 +119,7 @@ class Dispatcher:
             work = pending.popleft()
             self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
 
-    # -- what environments say (Listener) --------------------------------------------------------
-
-    def ready(self, environment: Environment) -> None:
-        raise NotImplementedError("an environment announces itself to its release")
+    # -- what environments say --------------------------------------------------------
 
     def outcome(self, environment: Environment, payload: bytes) -> None:
         """An environment has finished: commit what it came to, and give it the next work."""

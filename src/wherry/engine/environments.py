@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Listener(Protocol):
     """Who is told what an environment says."""
 
-    def ready(self, environment: Environment) -> None: ...
+    def ready(self, environment: Environment, guards: bytes) -> None: ...
 
     def outcome(self, environment: Environment, payload: bytes) -> None: ...
 
@@ -164,7 +164,7 @@ class ProcessEnvironment:
         elif kind in (READ, BROKER, STEP):
             self._listener.asked(self, kind, payload)
         elif kind == READY:
-            self._listener.ready(self)
+            self._listener.ready(self, payload)
         else:
             self.kill("it sent what no environment sends")
 

@@ -45,7 +45,7 @@ class Journal:
         self._loop = loop
         self._clock = clock
         self._store = store
-        self._service = service
+        self.service = service
         self._write = write
         self._access = access
         self._notes: list[InvocationRecord] = []
@@ -79,7 +79,7 @@ class Journal:
         # the edge: none of the texts needs escaping.
         self._lines.append(
             f'{{"level":"{level}","timestamp":"{stamp(self._clock.now_ms())}",'
-            f'"message":"{work.trigger}","service":"{self._service}",'
+            f'"message":"{work.trigger}","service":"{self.service}",'
             f'"function_name":"{work.function.spec.name}",'
             f'"correlation_id":"{work.correlation_id}","function_request_id":"{work.request_id}",'
             f'"status":{status},"ending":"{ending}",'
@@ -109,10 +109,15 @@ class Journal:
             "level": level,
             "timestamp": stamp(self._clock.now_ms()),
             "message": message,
-            "service": self._service,
+            "service": self.service,
             **fields,
         }
         self._lines.append(finish(record))
+        self._schedule()
+
+    def line_of_handler(self, line: bytes) -> None:
+        """Write a line that a handler in this process has logged."""
+        self._lines.append(line)
         self._schedule()
 
     def printed(self, environment: Environment, text: bytes) -> None:

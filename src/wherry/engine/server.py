@@ -30,6 +30,7 @@ from wherry.world import Chance, SystemClock
 
 if TYPE_CHECKING:
     from wherry.engine.gateway.gateway import Pages
+    from wherry.engine.inlineserver import InlineStore, InlineVersions
     from wherry.ports import Request
 
 
@@ -122,23 +123,11 @@ class Server:
         loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         self._loop = loop
-        # The zygote imports the app while the rest is being set up.
         memory = MemoryGuard.open()
         if sys.platform == "linux":
             kernel().prctl(PR_SET_DUMPABLE, 0)
             adopt_orphans()
-        self._versions = Versions(
-            loop,
-            self._clock,
-            self._options,
-            self._data,
-            memory,
-            self._say,
-            self._start_failed,
-            lambda: {self._store.pid},
-        )
-        self._versions.begin()
-        self._store = StoreProcess(loop, self._data.store, self._store_restarted, self._store_gone)
+        self._versions, self._store = self._parts(loop, memory)
         offload = Threads(loop)
         self._core = Core(
             Settings(
@@ -174,10 +163,13 @@ class Server:
         )
         self._versions.attach(self._core)
         try:
-            await self._versions.first_release()
-            if self._code == 0:
+            fault = await self._versions.first_release()
+            if fault is not None:
+                self._start_failed(fault)
+            else:
                 self._core.begin_upkeep()
                 self._versions.check_memory()
+                self._check_store()
                 if self._options.dev:
                     self._versions.watch()
                 await http.start([self._listener])
@@ -188,6 +180,22 @@ class Server:
         finally:
             await self._shut_down(http, control, offload, memory)
         return self._code
+
+    def _parts(
+        self, loop: asyncio.AbstractEventLoop, memory: MemoryGuard
+    ) -> tuple[Versions | InlineVersions, StoreProcess | InlineStore]:
+        """Start what imports the app, and the store: processes, which start side by side."""
+        options, data = self._options, self._data
+        if options.inline:
+            from wherry.engine.inlineserver import InlineStore, InlineVersions
+
+            store = InlineStore(loop, data.store, self._clock)
+            return InlineVersions(options, data, store, self._say), store
+        versions = Versions(
+            loop, self._clock, options, data, memory, self._say, lambda: {self._store.pid}
+        )
+        versions.begin()
+        return versions, StoreProcess(loop, data.store, self._store_restarted, self._store_gone)
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -242,6 +250,15 @@ class Server:
         if release is not None:
             request = self._core.configuration(release.blueprint, release.digest)
             self._store.send("", msgspec.structs.replace(request, owner=""), _ignore)
+
+    def _check_store(self) -> None:
+        """Not ready while the store is silent: a disk that hangs is seen in seconds."""
+        silent_s = self._store.silent_s()
+        if silent_s > limits.STORE_SILENT_S:
+            self._core.troubles["store"] = f"the store has not answered for {silent_s:.0f} s"
+        else:
+            self._core.troubles.pop("store", None)
+        self._loop.call_later(1.0, self._check_store)
 
     def _store_gone(self, why: str) -> None:
         self._start_failed(why)

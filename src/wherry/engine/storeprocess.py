@@ -61,6 +61,7 @@ class StoreProcess:
         self._flushing = False
         self._deaths = 0
         self._stopping = False
+        self._since_s = 0.0  # the last answer, or the first request after all were answered
         self._start()
 
     @property
@@ -99,6 +100,8 @@ class StoreProcess:
 
     def _send(self, function: str, payload: bytes, then: Then, decoded: bool) -> None:
         self._number += 1
+        if not self._owed:
+            self._since_s = self._loop.time()
         body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
         framed = len(body).to_bytes(4, "big") + body
         self._owed[self._number] = (framed, then, decoded)
@@ -139,6 +142,7 @@ class StoreProcess:
             self._died()
             return
         self._deaths = 0
+        self._since_s = self._loop.time()
         buffer = self._in
         buffer += piece
         start, size = 0, len(buffer)
@@ -174,6 +178,10 @@ class StoreProcess:
             self._owed[number] = entry
             self._out.append(entry[0])
         self._flush()
+
+    def silent_s(self) -> float:
+        """Return for how long the store has owed answers and given none."""
+        return self._loop.time() - self._since_s if self._owed else 0.0
 
     def stop(self) -> None:
         """Close the socket, upon which the process ends, and wait for it."""

@@ -11,11 +11,14 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wherry import limits
 from wherry.blueprint import digest as blueprint_digest
 from wherry.blueprint import load
 from wherry.codec import digest
 from wherry.engine.zygotes import ZygoteProcess
+from wherry.runtime.process.confine import Guard
 from wherry.runtime.process.trees import kill_orphans
 from wherry.runtime.zygote import Hello, Invalid, Setup
 
@@ -40,7 +43,8 @@ class Version:
         self._versions = versions
         self._core = core
 
-    def ready(self, environment: Environment) -> None:
+    def ready(self, environment: Environment, guards: bytes) -> None:
+        self._versions.tell_isolation(guards)
         if self.release is not None:
             self.release.functions[environment.function].pool.ready(environment)
 
@@ -77,7 +81,6 @@ class Versions:
         data: DataFolder,
         memory: MemoryGuard,
         say: Say,
-        failed: Callable[[str], None],
         others: Callable[[], set[int]],
     ) -> None:
         self._loop = loop
@@ -86,18 +89,18 @@ class Versions:
         self._data = data
         self._memory = memory
         self._say = say
-        self._failed = failed
         self._others = others  # the engine's other child processes
         self._core: Core | None = None
         self._alive: list[Version] = []
         self._loading: Version | None = None
         self._hello: Hello | Invalid | None = None
-        self._first: asyncio.Future[None] = loop.create_future()
+        self._first: asyncio.Future[str | None] = loop.create_future()
         self._then: Then = self._first_done
         self._again = False
         self._files: dict[str, float] = {}
         self._free_at_s = -1.0
         self._free = True
+        self._isolation_told = False
 
     # -- the first one ---------------------------------------------------------------------------
 
@@ -116,15 +119,13 @@ class Versions:
         if self._hello is not None:
             self._loaded(self._hello)
 
-    async def first_release(self) -> None:
-        """Wait until the first version serves, or could not be loaded."""
-        await self._first
+    async def first_release(self) -> str | None:
+        """Wait until the first version serves; return why it cannot, or None."""
+        return await self._first
 
     def _first_done(self, fault: str | None) -> None:
-        if fault is not None:
-            self._failed(fault)
         if not self._first.done():
-            self._first.set_result(None)
+            self._first.set_result(fault)
 
     # -- loading ---------------------------------------------------------------------------------
 
@@ -234,6 +235,18 @@ class Versions:
         if sys.platform == "linux":
             kill_orphans({*known, *self._others()})
         self._loop.call_later(0.05, self.reload)
+
+    def tell_isolation(self, guards: bytes) -> None:
+        """Say once which guards hold on this machine and which do not."""
+        if self._isolation_told:
+            return
+        self._isolation_told = True
+        found = [*self._memory.describe(), *msgspec.msgpack.decode(guards, type=list[Guard])]
+        names = ", ".join(guard.name for guard in found if guard.holds)
+        self._say("info", f"isolation that holds here: {names}")
+        for guard in found:
+            if not guard.holds:
+                self._say("info", f"isolation that does not: {guard.name} ({guard.why})")
 
     # -- upkeep ----------------------------------------------------------------------------------
 

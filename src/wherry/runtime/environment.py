@@ -21,6 +21,7 @@ from wherry.world import SystemClock
 
 if TYPE_CHECKING:
     from wherry.app import App
+    from wherry.runtime.process.confine import Guard
     from wherry.runtime.zygote import Setup
 
 _invocation = msgspec.msgpack.Decoder(Invocation)
@@ -49,8 +50,8 @@ def run_environment(
     """Confine this process and serve; never returns."""
     status = 0
     try:
-        _confine(app, setup, function, tmp, parent_pid)
-        serve(app, setup, function, sock_fd)
+        guards = _confine(app, setup, function, tmp, parent_pid)
+        serve(app, setup, function, sock_fd, guards)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -66,7 +67,7 @@ def run_environment(
             os._exit(status)
 
 
-def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -> None:
+def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -> tuple[Guard, ...]:
     from wherry.runtime.process import confine
 
     spec = spec_of(app, function)
@@ -77,7 +78,7 @@ def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -
             folder = os.path.join(setup.objects, grant.resource)
             (readable if grant.action == "read" else writable).append(folder)
     read_paths, list_paths = _paths(setup)
-    confine.apply(
+    holds = confine.apply(
         confine.Confinement(
             memory_mb=spec.memory_mb,
             tmp_dir=tmp,
@@ -87,6 +88,7 @@ def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -
         ),
         parent_pid,
     )
+    return holds.guards
 
 
 class _Prints(TextIOWrapper):
@@ -107,7 +109,9 @@ def _paths(setup: Setup) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return carve([*system_paths(), setup.folder], setup.hidden)
 
 
-def serve(app: App, setup: Setup, function: str, sock_fd: int) -> NoReturn:
+def serve(
+    app: App, setup: Setup, function: str, sock_fd: int, guards: tuple[Guard, ...]
+) -> NoReturn:
     """Run invocations until the engine closes the socket."""
     from wherry.platforms.files.blobs import Blobs
 
@@ -119,7 +123,7 @@ def serve(app: App, setup: Setup, function: str, sock_fd: int) -> NoReturn:
     output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process
     prints = _Prints(output, "utf-8", "backslashreplace", line_buffering=True)
     sys.stdout = sys.stderr = prints
-    link.send(READY, b"")
+    link.send(READY, to_msgpack(guards))
     while True:
         kind, payload = link.receive()
         if kind != INVOKE:
