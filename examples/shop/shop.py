@@ -95,7 +95,7 @@ def upload_asset(new: NewAsset, caller: Caller) -> UploadTicket:
     return assets.presign_upload(key, size_bytes=new.size_bytes, media_type=new.media_type)
 
 
-@app.consume(export_jobs, grants=[orders.read, exports.write])
+@app.consume(export_jobs, grants=[orders.read, exports.create])
 def process_export_job(job: ExportJob) -> None:
     """Write the customer's orders, oldest first, into a CSV file."""
     rows = ["order_id,created_at,articles,total_cents"]
@@ -104,7 +104,8 @@ def process_export_job(job: ExportJob) -> None:
         page = orders.query(job.customer_id, index="by_customer", cursor=cursor)
         for order in page:
             articles = sum(line.count for line in order.lines)
-            rows.append(f"{order.order_id},{order.created_at},{articles},{order.total_cents}")
+            at = order.created_at.isoformat()
+            rows.append(f"{order.order_id},{at},{articles},{order.total_cents}")
         if (cursor := page.cursor) is None:
             break
     exports.put(f"{job.order_id}.csv", "\n".join(rows).encode(), media_type="text/csv")
