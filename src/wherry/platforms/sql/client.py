@@ -22,14 +22,14 @@ class StoreClient:
 
     Args:
         path: The database file. Nobody else may own it.
-        command: What to run instead of this Python (a tracer, say), before the module's options.
+        command: What to run instead of the process's module (under a tracer, say).
     """
 
     def __init__(self, path: str, command: list[str] | None = None) -> None:
         self._sock, theirs = socket.socketpair()
         with theirs:
-            start = [*(command or [sys.executable]), "-m", "wherry.platforms.sql.process"]
-            start += ["--fd", str(theirs.fileno()), "--path", path]
+            start = command or [sys.executable, "-m", "wherry.platforms.sql.process"]
+            start = start + ["--fd", str(theirs.fileno()), "--path", path]
             self.process = subprocess.Popen(
                 start, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )

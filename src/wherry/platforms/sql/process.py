@@ -22,7 +22,7 @@ from wherry.codec import to_msgpack
 from wherry.errors import WherryError
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import Broken, Request
-from wherry.world import SystemClock
+from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
 RECEIVE_BYTES = 1 << 20
@@ -30,7 +30,6 @@ IDLE_S = 0.05  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
 _envelope = msgspec.msgpack.Decoder(tuple[int, str, Request])
-_number_only = msgspec.msgpack.Decoder(tuple[int, str, msgspec.Raw])
 _encoder = msgspec.msgpack.Encoder()
 
 
@@ -50,7 +49,8 @@ class Frames:
         Raises:
             ValueError: A frame is longer than FRAME_BYTES.
         """
-        buffer, found, start = self._buffer, [], 0
+        buffer, start = self._buffer, 0
+        found: list[bytes] = []
         while len(found) < most and len(buffer) - start >= 4:
             size = int.from_bytes(buffer[start : start + 4], "big")
             if size > limits.FRAME_BYTES:
@@ -99,11 +99,20 @@ def _answered(number: int, answer: Any) -> bytes:
 
 
 def _undecodable(frame: bytes, error: Exception) -> list[bytes]:
-    try:
-        number = _number_only.decode(frame)[0]
-    except msgspec.MsgspecError:
-        return []  # nobody waits for an answer without a number
+    number = _leading_number(frame)
+    if number is None:
+        return []  # nobody can wait for an answer without a number
     return [framed(to_msgpack((number, Broken("passing", f"The request is unreadable: {error}"))))]
+
+
+def _leading_number(frame: bytes) -> int | None:
+    """Read the number at the head of a frame, whatever follows it (msgpack, unsigned)."""
+    if len(frame) < 2 or frame[0] != 0x93:
+        return None
+    if frame[1] < 0x80:
+        return frame[1]
+    width = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}.get(frame[1], 0)
+    return int.from_bytes(frame[2 : 2 + width], "big") if width else None
 
 
 def serve(sock: socket.socket, store: SqlStore) -> None:
@@ -127,7 +136,7 @@ def serve(sock: socket.socket, store: SqlStore) -> None:
         frames.feed(data)
 
 
-def main(fd: int, path: str) -> int:
+def main(fd: int, path: str, clock: Clock | None = None) -> int:
     """Serve the store at `path` on the socket `fd`; return the exit status."""
     # The engine decides when this ends: a signal to the whole group must not come first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -135,7 +144,7 @@ def main(fd: int, path: str) -> int:
     sock = socket.socket(fileno=fd)
     os.set_inheritable(fd, False)
     try:
-        store = SqlStore(path, SystemClock())
+        store = SqlStore(path, clock or SystemClock())
     except WherryError as error:
         print(f"wherry store: {error}", file=sys.stderr, flush=True)
         return REFUSED_STATUS

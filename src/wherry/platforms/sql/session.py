@@ -133,7 +133,6 @@ class Session:
 
     def checkpoint(self, truncate: bool) -> None:
         """Write the log back into the database file."""
-        import apsw
-
-        mode = apsw.SQLITE_CHECKPOINT_TRUNCATE if truncate else apsw.SQLITE_CHECKPOINT_PASSIVE
-        self.db.wal_checkpoint(mode=mode)
+        # Through the one cursor, so that no read of it is still open.
+        mode = "TRUNCATE" if truncate else "PASSIVE"
+        self.run(f"PRAGMA wal_checkpoint({mode})").fetchall()
