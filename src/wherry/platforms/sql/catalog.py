@@ -23,11 +23,12 @@ NO_GRANTS: Grants = frozenset()
 
 
 class Queue:
-    """A queue that some release declares."""
+    """A queue that some release declares; `active`: the activated one does."""
 
-    __slots__ = ("consumer", "id", "max_attempts", "name", "retention_ms")
+    __slots__ = ("active", "consumer", "id", "max_attempts", "name", "retention_ms")
 
-    def __init__(self, number: int, shape: QueueShape, consumer: str) -> None:
+    def __init__(self, number: int, shape: QueueShape, consumer: str, active: bool) -> None:
+        self.active = active
         self.id, self.name, self.consumer = number, shape.name, consumer
         self.max_attempts = shape.max_attempts
         self.retention_ms = shape.retention_s * 1000
@@ -89,8 +90,11 @@ class Catalog:
             self.tables[name] = Table(number, shape, kept.get(number, []))
         self.tables_by_id = {table.id: table for table in self.tables.values()}
         self.queues: dict[str, Queue] = {}
+        active = self._releases.get(self.active, ReleaseShape())
+        kept_queues = {queue.name for queue in active.queues}
         for name, (queue, consumer) in queues.items():
-            self.queues[name] = Queue(self.number("queue", name), queue, consumer)
+            number = self.number("queue", name)
+            self.queues[name] = Queue(number, queue, consumer, name in kept_queues)
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
 
     def number(self, kind: str, name: str) -> int:

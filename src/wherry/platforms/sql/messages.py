@@ -102,6 +102,7 @@ class Messages:
             if due < self.first_due(queue.id):
                 self._first_due[queue.id] = due
             return due
+        self._hold(id, -slot)
         return Claimed(queue.name, id, token, 1, body, now, now, now, correlation, traceparent)
 
     def put_back(self, row: Message) -> None:
@@ -267,7 +268,7 @@ class Messages:
             return False
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
-        if queue is not None and row.expires_ms <= now:
+        if queue is not None and queue.active and row.expires_ms <= now:
             self._expire(row, queue)
         else:
             delay = max(0, request.delay_ms)
@@ -285,8 +286,8 @@ class Messages:
         """Bury what has waited longer than its queue's retention."""
         expired = 0
         for queue in self._catalog.queues.values():
-            if expired >= limit:
-                break
+            if expired >= limit or not queue.active:
+                continue
             before = self._session.now_ms - queue.retention_ms
             if self.first_due(queue.id) > before:
                 continue
