@@ -56,6 +56,11 @@ def typed(command: str) -> None:
     print(f"   {DIM}$ {command}{PLAIN}", flush=True)
 
 
+def curl(arguments: str, who: str) -> None:
+    """Show a request as a person would send it."""
+    typed(f'curl {arguments} -H "Authorization: Bearer ${who}"')
+
+
 def shown(text: str) -> None:
     """Show what came of it."""
     print(textwrap.indent(text.rstrip("\n"), "     "), flush=True)
@@ -109,11 +114,12 @@ class Engine:
     def start(self) -> None:
         """Start it and wait until it can work."""
         port = self.url.rpartition(":")[2]
-        command = ["wherry", "run", "demo_app:app", "--port", port, "--data", str(self.data)]
-        typed(" ".join(command))
+        command = ["run", "demo_app:app", "--port", port, "--data", str(self.data)]
+        typed(f"SHOP={self.url} DATA={self.data}; cd {self.code}")
+        typed(f"wherry run demo_app:app --port {port} --data $DATA &")
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                [WHERRY, *command[1:]],
+                [WHERRY, *command],
                 cwd=self.code, stdout=output, stderr=subprocess.STDOUT,
                 start_new_session=True,
             )  # fmt: skip
@@ -140,13 +146,13 @@ class Engine:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
 
-    def cli(self, *arguments: str, shows: bool = True) -> str:
-        """Run a verb of `wherry` and return what it prints."""
-        if shows:
-            typed(" ".join(["wherry", *arguments, "--data", str(self.data)]))
+    def cli(self, *arguments: str, told: str = "wherry {} --data $DATA", given: str = "") -> str:
+        """Run a verb of `wherry` and return what it prints; `told` is what a person would type."""
+        if told:
+            typed(told.format(" ".join(arguments)))
         run = subprocess.run(
             [WHERRY, *arguments, "--data", str(self.data)],
-            cwd=self.code, capture_output=True, text=True, timeout=WAIT_S,
+            cwd=self.code, capture_output=True, text=True, timeout=WAIT_S, input=given,
             env={**os.environ, "NO_COLOR": "1"},
         )  # fmt: skip
         if run.returncode != 0:
@@ -244,9 +250,9 @@ class Story:
 
     def tokens(self) -> None:
         step("Get tokens from the development issuer")
-        self.alice = self.shop.cli("token", "--subject", "alice", "--role", "customer").strip()
-        self.bob = self.shop.cli("token", "--subject", "bob", "--role", "customer").strip()
-        self.staff = self.shop.cli("token", "--subject", "carol", "--role", "staff").strip()
+        self.alice = self.token("alice", "customer")
+        self.bob = self.token("bob", "customer")
+        self.staff = self.token("staff", "staff")
         sure(self.alice.count(".") == 2, f"alice has a token: {self.alice[:24]}...")
         refused = self.shop.http("POST", "/orders", {"lines": []})
         sure(refused.status == 401, "without a token: 401")
@@ -256,9 +262,7 @@ class Story:
         headers = more.pop("headers", {})
         body = {"lines": [{"sku": "oar", "count": count}], **more}
         extra = "".join(f" -H '{name}: {value}'" for name, value in headers.items())
-        typed(
-            f"curl $SHOP/orders -H \"Authorization: Bearer $ALICE\"{extra} -d '{json.dumps(body)}'"
-        )
+        curl(f"$SHOP/orders --json '{json.dumps(body)}'{extra}", "ALICE")
         return self.shop.http("POST", "/orders", body, token=self.alice, headers=headers)
 
     def see(self, order_id: str) -> Any:
@@ -284,7 +288,7 @@ class Story:
         for name, token, status in (
             ("alice", self.alice, 200), ("bob", self.bob, 403), ("staff", self.staff, 200)
         ):  # fmt: skip
-            typed(f'curl $SHOP{path} -H "Authorization: Bearer ${name.upper()}"')
+            curl(f"$SHOP{path}", name.upper())
             got = self.shop.http("GET", path, token=token)
             sure(got.status == status, f"{name}: {status}")
             if status != 200:
@@ -302,10 +306,11 @@ class Story:
         step("Upload a picture by a presigned URL, straight to the bucket")
         picture = b"\x89PNG\r\n\x1a\n" + bytes(1000)
         asked = {"media_type": "image/png", "size_bytes": len(picture)}
-        typed(f"curl $SHOP/assets -H \"Authorization: Bearer $ALICE\" -d '{json.dumps(asked)}'")
+        curl(f"$SHOP/assets --json '{json.dumps(asked)}'", "ALICE")
         ticket = self.shop.http("POST", "/assets", asked, token=self.alice).json()
-        typed(f"curl -T picture.png '{ticket['url'][:60]}...'")
         headers = {k: v for k, v in ticket["headers"].items() if k != "content-length"}
+        signed = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+        typed(f"curl -T picture.png {signed} '{ticket['url'][:60]}...'")
         done = self.shop.http("PUT", ticket["url"], picture, headers=headers)
         sure(done.status == 200, f"{len(picture)} bytes are in the bucket as {ticket['key']}")
         forged = ticket["url"].replace(ticket["key"].rpartition("/")[2], "another")
@@ -333,16 +338,16 @@ class Story:
 
     def failing_job(self) -> None:
         step("A job fails: it is tried again, then it waits in the failure inbox")
-        self.secret("carrier", "closed")
+        self.secret("closed")
         path = f"/orders/{self.order['order_id']}/shipment"
-        typed(f'curl -X POST $SHOP{path} -H "Authorization: Bearer $STAFF"')
+        curl(f"-X POST $SHOP{path}", "STAFF")
         asked = self.shop.http("POST", path, b"", token=self.staff)
         sure(asked.status == 202, "202: the job is on its way")
         failure = self.failure("the carrier does not answer")
         shown(self.shop.cli("failures", "list"))
         sure(failure, "it waits there with its payload, its error and its attempts")
         shown("The carrier opens again:")
-        self.secret("carrier", "open")
+        self.secret("open")
         shown(self.shop.cli("failures", "redrive", failure))
         until("the parcel is on its way", lambda: "on its way" in self.parcel())
         sure(True, "redriven to success: the parcel is on its way")
@@ -352,6 +357,7 @@ class Story:
         step("Kill a handler halfway: nothing of it is left, and the retry completes")
         order_id = self.place(5).json()["order_id"]
         path = f"/orders/{order_id}/parcel"
+        curl(f"-X POST $SHOP{path}", "STAFF")
         asked = self.shop.http("POST", path, b"", token=self.staff)
 
         def halfway() -> int:
@@ -402,17 +408,19 @@ class Story:
         path = f"/orders/{order_id or self.order['order_id']}/parcel"
         return [part["part"] for part in self.shop.http("GET", path, token=self.staff).json()]
 
-    def secret(self, name: str, value: str) -> None:
-        """Write a secret's file as a person would."""
-        file = self.shop.data / "secrets" / name
-        typed(f"install -m 600 /dev/stdin {file} <<< {value}")
-        file.unlink(missing_ok=True)
-        with open(os.open(file, os.O_CREAT | os.O_WRONLY, 0o600), "w") as opened:
-            opened.write(value)
+    def token(self, subject: str, role: str) -> str:
+        """Get a token of the development issuer."""
+        told = subject.upper() + "=$(wherry {} --data $DATA)"
+        return self.shop.cli("token", "--subject", subject, "--role", role, told=told).strip()
+
+    def secret(self, value: str) -> None:
+        """Set the secret that says whether the carrier is open."""
+        told = f"echo {value} | " + "wherry {} --data $DATA"
+        self.shop.cli("secrets", "set", "carrier", told=told, given=value)
 
     def inbox(self) -> list[dict[str, Any]]:
         """What waits in the failure inbox."""
-        found = json.loads(self.shop.cli("failures", "list", "--json", shows=False))
+        found = json.loads(self.shop.cli("failures", "list", "--json", told=""))
         return list(found)
 
     def failure(self, error: str) -> str:
