@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,13 @@ QUEUES = tuple(
 BUCKETS = (BucketSpec(name="assets"),)
 ALL_GRANTS = (
     *(
-        Grant(kind="table", resource=table, action=action)  # type: ignore[arg-type]
+        Grant(kind="table", resource=table, action=action)
         for table in ("orders", "notes", "counters")
         for action in ("read", "write")
     ),
     *(Grant(kind="queue", resource=queue, action="send") for queue in ("jobs", "mail")),
     *(
-        Grant(kind="bucket", resource="assets", action=action)  # type: ignore[arg-type]
+        Grant(kind="bucket", resource="assets", action=action)
         for action in ("read", "write", "delete")
     ),
 )
@@ -96,6 +96,8 @@ FUNCTIONS = (
 
 class Place:
     """A platform with the app configured, and short words for what tests do with it."""
+
+    tables = TABLES
 
     def __init__(self, platform: Platform, move: Any) -> None:
         self.platform = platform
@@ -241,7 +243,7 @@ class Place:
         return self.commit(*effects, acks=acks, function="worker", **options)
 
 
-def _in_memory(tmp_path: Path) -> Iterator[Place]:
+def _memory() -> Place:
     clock = ManualClock()
     moved = [0.0]
 
@@ -249,9 +251,11 @@ def _in_memory(tmp_path: Path) -> Iterator[Place]:
         clock.advance(to - moved[0])
         moved[0] = to
 
-    store = SqlStore(":memory:", clock)
-    yield Place(store, move)
-    store.close()
+    return Place(SqlStore(":memory:", clock), move)
+
+
+def _in_memory(tmp_path: Path) -> Iterator[Place]:
+    yield _memory()
 
 
 def _in_a_process(tmp_path: Path) -> Iterator[Place]:
@@ -275,6 +279,22 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 
 @pytest.fixture
-def memory(tmp_path: Path) -> Iterator[Place]:
+def memory() -> Place:
     """The quickest platform, for long searches."""
-    yield from _in_memory(tmp_path)
+    return _memory()
+
+
+@pytest.fixture
+def new_memory() -> Callable[[], Place]:
+    """Makes one such platform after the other."""
+    return _memory
+
+
+@pytest.fixture
+def make_place() -> Callable[[Platform], Place]:
+    """Puts the app on a platform that the test has made; its clock stands still."""
+
+    def no_move(to: float) -> None:
+        raise AssertionError(f"this platform's clock cannot be moved to {to}")
+
+    return lambda platform: Place(platform, no_move)

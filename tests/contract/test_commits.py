@@ -149,8 +149,8 @@ def test_a_conflict_is_found_before_a_condition_is_looked_at(place: Any) -> None
 
 
 def update(place: Any, **options: Any) -> UpdateItem:
-    parts = {name: json.encode(value) for name, value in options.items() if name != "when"}
-    return UpdateItem("counters", *place.key("k"), **parts, when=options.get("when"))
+    parts: dict[str, Any] = {name: json.encode(value) for name, value in options.items()}
+    return UpdateItem("counters", *place.key("k"), **parts)
 
 
 def test_additions_commute_and_need_no_read(place: Any) -> None:

@@ -29,7 +29,7 @@ class StoreClient:
         self._sock, theirs = socket.socketpair()
         with theirs:
             start = command or [sys.executable, "-m", "wherry.platforms.sql.process"]
-            start = start + ["--fd", str(theirs.fileno()), "--path", path]
+            start = [*start, "--fd", str(theirs.fileno()), "--path", path]
             self.process = subprocess.Popen(
                 start, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL
             )

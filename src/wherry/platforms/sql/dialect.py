@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wherry.errors import Passing, Refused
@@ -20,7 +18,7 @@ CHECKPOINT_PAGES = 2_000
 CACHE_KIB = 65_536
 CHECKED_BYTES = 16 * 1024 * 1024  # a larger file is not checked whole at the start
 
-_FOLDER = Path(__file__).parent
+_FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 class StoreDamaged(Refused):
@@ -32,11 +30,22 @@ class StoreDamaged(Refused):
 def load_statements() -> dict[str, str]:
     """Return the named statements of all `.sql` files: `-- name: claim` begins one."""
     found: dict[str, str] = {}
-    for path in sorted((_FOLDER / "statements").glob("*.sql")):
-        for part in re.split(r"^-- name: ", path.read_text(), flags=re.MULTILINE)[1:]:
-            name, _, text = part.partition("\n")
-            found[name.strip()] = text.strip()
+    for text in _texts("statements"):
+        for part in f"\n{text}".split("\n-- name: ")[1:]:
+            name, _, statement = part.partition("\n")
+            found[name.strip()] = statement.strip()
     return found
+
+
+def _texts(folder: str) -> list[str]:
+    """Return the texts of a folder's `.sql` files, by name."""
+    base = os.path.join(_FOLDER, folder)
+    texts = []
+    for name in sorted(os.listdir(base)):
+        if name.endswith(".sql"):
+            with open(os.path.join(base, name), encoding="utf-8") as file:
+                texts.append(file.read())
+    return texts
 
 
 def open_database(path: str, vfs: str | None = None) -> apsw.Connection:
@@ -70,6 +79,8 @@ def open_database(path: str, vfs: str | None = None) -> apsw.Connection:
         raise StoreDamaged(
             f"The store {path} is damaged ({error}).", advice="Restore it from a backup."
         ) from None
+    except apsw.Error as error:
+        raise passing_fault(error) from error
     return db
 
 
@@ -129,7 +140,7 @@ def _check(db: apsw.Connection, path: str) -> None:
 
 def _migrate(db: apsw.Connection, path: str) -> None:
     """Bring the schema forward, each migration in a transaction of its own."""
-    steps = sorted((_FOLDER / "migrations").glob("[0-9]*.sql"))
+    steps = _texts("migrations")
     at: int = db.execute("PRAGMA user_version").get
     owner: int = db.execute("PRAGMA application_id").get
     empty = at == 0 and not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get
@@ -143,7 +154,7 @@ def _migrate(db: apsw.Connection, path: str) -> None:
     for number, step in enumerate(steps[at:], at + 1):
         db.execute("BEGIN IMMEDIATE")
         try:
-            db.execute(step.read_text())
+            db.execute(step)
             db.execute(f"PRAGMA user_version = {number}")
             db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             db.execute("COMMIT")

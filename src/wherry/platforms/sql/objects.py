@@ -85,7 +85,7 @@ class Objects:
         count = len(self._reported)
         self._reported.clear()
         before = self._session.now_ms - limits.STAGING_S * 1000
-        rows = self._session.rows("garbage_old", before, limit)
+        rows = [row for row in self._session.rows("garbage_old", limit) if row[3] <= before]
         self._reported.update(row[0] for row in rows)
         return count, [(row[1], row[2]) for row in rows]
 

@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -152,12 +153,13 @@ def main(fd: int, path: str, clock: Clock | None = None) -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
-    try:
+    with suppress(ConnectionResetError, BrokenPipeError):  # the engine is gone
         serve(sock, store)
-    except (ConnectionResetError, BrokenPipeError):
-        pass  # the engine is gone
-    finally:
+    try:
         store.close()
+    except Exception as error:  # nothing is lost: what was answered is in the log
+        print(f"wherry store: closing: {error}", file=sys.stderr, flush=True)
+        return 1
     return 0
 
 

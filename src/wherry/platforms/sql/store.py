@@ -24,6 +24,7 @@ from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.ports import (
+    Already,
     Answer,
     Broken,
     Bury,
@@ -95,22 +96,39 @@ class SqlStore:
             requests: Pairs of the asking function ("" is the engine itself, which may do
                 everything; "name@release" names its release) and what it asks for.
         """
-        session = self._session
-        session.tick()
         try:
-            if not self._open:
-                self._reopen()
-            answers = [self._answer(function, request) for function, request in requests]
-            self._records.before_commit()
-            session.commit()
+            answers = self._batch(requests)
         except Exception as error:  # whatever it was: nothing of the batch may stay
             self._undo(error)
             if len(requests) == 1:
-                fault = passing_fault(error)
-                return [Broken(fault.code, str(fault))]
+                return [self._failed(requests[0][1], error)]
             return [self.run([request])[0] for request in requests]
         self._tidy(idle=False)
         return answers
+
+    def _batch(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        self._session.tick()
+        if not self._open:
+            self._reopen()
+        answers = [self._answer(function, request) for function, request in requests]
+        self._records.before_commit()
+        self._session.commit()
+        return answers
+
+    def _failed(self, request: Request, error: Exception) -> Answer:
+        """Say what became of a request that failed. A commit may have arrived all the same: what
+        a failed sync left in the log is written again when the store is opened again."""
+        if self._open and isinstance(request, Commit) and self._is_there(request):
+            return Already(None)
+        fault = passing_fault(error)
+        return Broken(fault.code, str(fault))
+
+    def _is_there(self, commit: Commit) -> bool:
+        try:
+            return self._records.known(commit.record.number)
+        except Exception as error:
+            self._undo(error)
+            return False
 
     def close(self) -> None:
         """Write the log back and close the file."""

@@ -26,10 +26,6 @@ FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
 UPDATE messages SET slot = ?, token = ?, attempts = ?, started_ms = ? WHERE seq = ?
 -- name: next_due
 SELECT due_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
--- name: held
-SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
-    correlation, traceparent, error, body
-FROM messages WHERE slot = ?
 -- name: give_back
 UPDATE messages SET slot = queue, token = 0, due_ms = ?, attempts = ?, error = ? WHERE seq = ?
 -- name: count_slots

@@ -15,7 +15,7 @@ WHERE bucket = ? AND key > ? AND key >= ? AND key < ? ORDER BY key LIMIT ?
 -- name: garbage_add
 INSERT INTO garbage (bucket, blob, since_ms) VALUES (?, ?, ?)
 -- name: garbage_old
-SELECT id, bucket, blob FROM garbage WHERE since_ms <= ? ORDER BY id LIMIT ?
+SELECT id, bucket, blob, since_ms FROM garbage ORDER BY id LIMIT ?
 -- name: garbage_delete
 DELETE FROM garbage WHERE id = ?
 -- name: garbage_used

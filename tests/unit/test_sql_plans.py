@@ -1,0 +1,107 @@
+"""The cost of a request does not grow with what is stored: no scan, no sorting on the side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import wherry.platforms.sql as room
+from wherry.platforms.sql.dialect import load_statements
+from wherry.platforms.sql.session import Session
+from wherry.world import ManualClock
+
+# These read everything on purpose: small tables at the start, counts that are then kept in memory.
+WHOLE = {
+    "count_slots",
+    "count_failures",
+    "indexes_all",
+    "names_all",
+    "owners_all",
+    "release_active",
+    "release_newest",
+    "releases_list",
+    "runs_all",
+    "unfound_all",
+    "unfound_clear",
+}
+# These read one end of a table, in the order of its key.
+FROM_ONE_END = {
+    "audit_oldest",
+    "failures_aged",
+    "failures_oldest",
+    "garbage_old",
+    "record_highest",
+    "records_newest",
+    "records_oldest",
+}
+# These sort a few rows: what is leased, of a new store process.
+SORTED = {"count_leased"}
+
+
+@pytest.fixture(scope="module")
+def session() -> Session:
+    return Session(":memory:", ManualClock())
+
+
+def plan(session: Session, sql: str) -> list[str]:
+    rows = session.run(f"EXPLAIN QUERY PLAN {sql}", (None,) * parameters(sql)).fetchall()
+    return [row[3] for row in rows]
+
+
+def parameters(sql: str) -> int:
+    numbered = {part[0] for part in sql.split("?")[1:] if part[:1].isdigit()}
+    return len(numbered) or sql.count("?")
+
+
+@pytest.mark.parametrize("name", sorted(load_statements()))
+def test_a_statement_finds_its_rows_without_a_scan(session: Session, name: str) -> None:
+    steps = plan(session, session.sql[name])
+    if name in WHOLE:
+        return
+    if name in FROM_ONE_END:
+        assert all(step.startswith(("SCAN", "SEARCH")) for step in steps)
+        assert "ORDER BY" in session.sql[name]
+    else:
+        assert not [step for step in steps if step.startswith("SCAN")], steps
+    if name not in SORTED:
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+def test_a_claim_reads_its_index_in_order_and_stops_at_its_limit(session: Session) -> None:
+    [step] = plan(session, session.sql["claim"])
+    assert step == "SEARCH messages USING INDEX messages_slot (slot=? AND due_ms<?)"
+
+
+def test_every_named_statement_is_used() -> None:
+    folder = Path(room.__file__).parent
+    text = "".join(path.read_text() for path in folder.glob("*.py"))
+    assert [name for name in load_statements() if f'"{name}"' not in text] == []
+
+
+@pytest.mark.parametrize("backlog", [100, 20_000])
+def test_a_claim_costs_the_same_whatever_the_backlog(backlog: int) -> None:
+
+    from wherry.platforms.sql.store import SqlStore
+    from wherry.ports import Claim
+
+    store = SqlStore(":memory:", ManualClock())
+    session = store._session
+    queue = store._catalog.number("queue", "jobs")
+    rows = [
+        (n, f"m{n}", queue, n // 10, queue, 0, 0, 0, 0, 0, 1 << 60, "", "", "", b"{}")
+        for n in range(1, backlog + 1)
+    ]
+    session.many(session.sql["message_insert"], rows)
+    session.commit()
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    session.db.set_progress_handler(count, 10)
+    [claims] = store.run([("", Claim("jobs", 64, "one"))])
+    assert len(claims.messages) == 64  # type: ignore[union-attr]
+    assert steps < 700
