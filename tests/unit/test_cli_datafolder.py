@@ -64,6 +64,14 @@ def test_a_second_owner_is_told_who_holds_it(tmp_path: Path) -> None:
     DataFolder.open(str(tmp_path)).close()
 
 
+def test_who_looks_sees_whether_it_is_owned(tmp_path: Path) -> None:
+    """Somebody who waits for an engine to end can see when it has, and takes nothing away."""
+    with DataFolder.open(str(tmp_path)) as data:
+        assert data.owned()
+    assert not data.owned()
+    DataFolder.open(str(tmp_path)).close()
+
+
 def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     """However an owner ends, a child of it included, the next one is not kept out."""
     code = (

@@ -21,6 +21,7 @@ import msgspec
 from wherry import limits
 from wherry.engine.controlwire import AccountAsked, Fault, TokenAsked, framed, short_path
 from wherry.engine.datafolder import DataFolder, write_private
+from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
 from wherry.ports import Redrive, Reindex, Request
 from wherry.world import Chance
@@ -194,31 +195,6 @@ class Control:
             raise Refused(
                 f"The new version is not taken over: {fault}", advice="The old one goes on."
             )
-
-
-def choose_issuer(issuers: dict[str, DevelopmentIssuer], auth: str) -> DevelopmentIssuer:
-    """Return the development issuer of an auth; with '' the only one there is.
-
-    Raises:
-        Refused: There is none, or more than one to choose from.
-    """
-    if auth in issuers:
-        return issuers[auth]
-    if not issuers:
-        raise Refused(
-            "This app has no development issuer.",
-            advice="Get the token from the issuer that the app names.",
-        )
-    if auth:
-        raise Refused(
-            f"There is no auth {auth!r} with a development issuer.",
-            advice=f"Choose of: {', '.join(sorted(issuers))}.",
-        )
-    if len(issuers) > 1:
-        raise Refused(
-            "The app has several auths.", advice=f"Say --auth, of: {', '.join(sorted(issuers))}."
-        )
-    return next(iter(issuers.values()))
 
 
 def _listen(path: str) -> socket.socket:

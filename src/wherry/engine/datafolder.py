@@ -110,6 +110,15 @@ class DataFolder:
             lock, self._lock = self._lock, -1
             os.close(lock)
 
+    def owned(self) -> bool:
+        """Whether any process owns the folder now."""
+        try:
+            lock = _lock(self.root)
+        except FolderInUse:
+            return True
+        os.close(lock)
+        return False
+
     def __enter__(self) -> Self:
         return self
 

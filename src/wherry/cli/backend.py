@@ -1,0 +1,211 @@
+"""Whom the verbs ask: the running engine over its control socket; with none, the folder itself.
+
+Never a file that another process owns: without an engine the folder's lock is taken first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.engine.controlwire import AccountAsked, EngineSaid, NoEngine, TokenAsked, call
+from wherry.engine.datafolder import DataFolder, FolderInUse
+from wherry.errors import Passing, Refused
+from wherry.ports import (
+    Answer,
+    Broken,
+    Denied,
+    LeaseLost,
+    Rejected,
+    ReleaseRow,
+    ReleaseRows,
+    Releases,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.blueprint import Blueprint
+    from wherry.identity import DevelopmentIssuer
+    from wherry.platforms.sql.store import SqlStore
+    from wherry.world import Clock
+
+START_PATIENCE_S = 5.0  # an engine that begins or ends holds the lock and does not listen
+LOOK_AGAIN_S = 0.05
+
+
+class Backend(Protocol):
+    """State, wherever it is."""
+
+    @property
+    def running(self) -> bool:
+        """Whether an engine answers."""
+        ...
+
+    def ask(self, request: Request) -> Any:
+        """Return the store's answer.
+
+        Raises:
+            Refused, Passing: The store did not do it.
+        """
+        ...
+
+    def token(self, asked: TokenAsked) -> str:
+        """Return an access token."""
+        ...
+
+    def account(self, asked: AccountAsked) -> str:
+        """Make an account; return its subject."""
+        ...
+
+
+class RunningEngine:
+    """An engine, over its control socket."""
+
+    running = True
+
+    def __init__(self, data: DataFolder) -> None:
+        self._data = data
+
+    def ask(self, request: Request) -> Any:
+        """Forward a request to the store."""
+        answer = call(self._data, "ask", to_msgpack(request))
+        return checked(msgspec.msgpack.decode(answer, type=Answer))
+
+    def token(self, asked: TokenAsked) -> str:
+        """Ask the engine's issuer."""
+        return str(call(self._data, "token", asked))
+
+    def account(self, asked: AccountAsked) -> str:
+        """Ask the engine's issuer."""
+        return str(call(self._data, "account", asked))
+
+
+class OwnFolder:
+    """The data folder, while no engine owns it."""
+
+    running = False
+
+    def __init__(self, store: SqlStore, clock: Clock, public_url: str) -> None:
+        self._store = store
+        self._clock = clock
+        self._public_url = public_url
+
+    def ask(self, request: Request) -> Any:
+        """Ask the store in this process."""
+        return checked(self._store.run([("", request)])[0])
+
+    def token(self, asked: TokenAsked) -> str:
+        """Sign with the key in the folder."""
+        return self._issuer(asked.auth).token_for(asked.subject, asked.roles, asked.lifetime_s)
+
+    def account(self, asked: AccountAsked) -> str:
+        """Make the account in the folder."""
+        issuer = self._issuer(asked.auth)
+        return issuer.create_account(asked.username, asked.password, asked.roles)
+
+    def _issuer(self, auth: str) -> DevelopmentIssuer:
+        from wherry.engine.gateway.callers import Callers
+        from wherry.engine.issuers import choose_issuer
+        from wherry.engine.offload import attempt
+        from wherry.world import Chance
+
+        def here(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+            then(attempt(work))
+
+        auths = active_blueprint(self).auths
+        callers = Callers(auths, self._public_url, self.ask, here, self._clock, Chance())
+        return choose_issuer(callers.issuers, auth)
+
+
+@contextmanager
+def connected(path: str, public_url: str = "") -> Iterator[Backend]:
+    """Reach the state in a data folder.
+
+    Args:
+        public_url: What tokens name as their issuer where no engine tells it.
+
+    Raises:
+        Refused: There is no state there.
+        FolderInUse: Somebody who is no engine owns it.
+    """
+    data = DataFolder.at(path)
+    held = _reach(data, path)
+    if held is None:
+        yield RunningEngine(data)
+        return
+    from wherry.platforms.sql.store import SqlStore
+    from wherry.world import SystemClock
+
+    with held:
+        clock = SystemClock()
+        store = SqlStore(held.store, clock)
+        try:
+            yield OwnFolder(store, clock, public_url)
+        finally:
+            store.close()
+
+
+def _reach(data: DataFolder, path: str) -> DataFolder | None:
+    """Return the folder with its lock; None where an engine answers."""
+    from wherry.world import SystemClock, pause
+
+    clock = SystemClock()
+    give_up_s = clock.steady_s() + START_PATIENCE_S
+    while True:
+        try:
+            call(data, "public_url")
+            return None
+        except NoEngine:
+            pass
+        except EngineSaid:  # its token has just been replaced: another engine is starting
+            pass
+        try:
+            return DataFolder.open(path)
+        except FolderInUse:
+            if clock.steady_s() > give_up_s:
+                raise
+        pause(LOOK_AGAIN_S)
+
+
+def checked(answer: Any) -> Any:
+    """Return an answer that is one.
+
+    Raises:
+        Refused, Passing: The store says why it is none.
+    """
+    match answer:
+        case Broken(message=message):
+            raise Passing(message, advice="Nothing was done; try again.")
+        case Rejected(message=message):
+            raise Refused(message)
+        case Denied(resource=resource, action=action):
+            raise Refused(f"The store refuses to {action} {resource}.")
+        case LeaseLost():
+            raise Passing("Somebody else has it now.")
+    return answer
+
+
+def releases(backend: Backend) -> list[ReleaseRow]:
+    """Return the versions that ran, the last activated first."""
+    answer: ReleaseRows = backend.ask(Releases())
+    return answer.rows
+
+
+def active_blueprint(backend: Backend) -> Blueprint:
+    """Return the description of the version that ran last.
+
+    Raises:
+        Refused: None ever ran.
+    """
+    from wherry.blueprint import load
+
+    active = [row for row in releases(backend) if row.activated_ms]
+    if not active:
+        raise Refused("No version of an app ever ran here.", advice="Start it: `wherry run`.")
+    return load(active[0].blueprint)

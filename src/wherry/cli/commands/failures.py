@@ -1,0 +1,252 @@
+"""`wherry failures`: the inbox of work that failed for good, and the ways out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import BinaryIO
+
+import click
+
+from wherry import limits
+from wherry.cli.backend import Backend, connected
+from wherry.cli.options import data_option, json_option
+from wherry.cli.output import near, paint, show, show_json
+from wherry.errors import Refused
+from wherry.ports import (
+    Count,
+    Depths,
+    Discard,
+    FailedWork,
+    Failures,
+    GetTimeline,
+    ListFailures,
+    QueueDepths,
+    Redrive,
+    Request,
+)
+
+AT_ONCE = 100  # redriven or discarded in one step
+BETWEEN_S = 1.0  # steps of a redrive: what failed together must not come back as a flood
+
+
+class ListFirst(click.Group):
+    """A group whose first verb is meant where none is named."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `list` where no verb stands."""
+        if not args or (args[0].startswith("-") and args[0] != "--help"):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=ListFirst, short_help="Look after work that failed.")
+def failures() -> None:
+    """Look after work that failed for good. Without a verb: list it.
+
+    Work stays here for 14 days. The beginning of an ID is enough everywhere.
+    """
+
+
+queue_option = click.option("--queue", default=None, help="Only of this queue.")
+
+
+@failures.command("list")
+@queue_option
+@click.option("--limit", default=50, show_default=True, type=click.IntRange(1, AT_ONCE))
+@click.option("--after", default=None, help="Go on where a page ended.")
+@data_option
+@json_option
+def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: bool) -> None:
+    """List what waits, newest first."""
+    from wherry.observe.failures import failures_text
+    from wherry.world import SystemClock
+
+    with connected(data) as backend:
+        _check_queue(backend, queue)
+        found: Failures = backend.ask(ListFailures(queue, limit, after))
+    if as_json:
+        show_json(found.rows)
+    else:
+        show(failures_text(found, SystemClock().now_ms(), paint()))
+
+
+@failures.command("show")
+@click.argument("id")
+@data_option
+@json_option
+def show_(id: str, data: str, as_json: bool) -> None:
+    """Show one failure: its error, its payload, its timeline."""
+    from wherry.observe.failures import failure_text
+    from wherry.observe.timeline import timeline_text
+    from wherry.world import SystemClock
+
+    with connected(data) as backend:
+        row = _find(backend, id)
+        rows = backend.ask(GetTimeline(row.correlation_id))
+    if as_json:
+        show_json({"failure": row, "records": rows.records})
+        return
+    now_ms = SystemClock().now_ms()
+    show(failure_text(row, now_ms, paint()))
+    show("\n" + timeline_text(rows, row.correlation_id, now_ms, paint()))
+
+
+@failures.command()
+@click.argument("ids", nargs=-1)
+@queue_option
+@click.option(
+    "--payload",
+    type=click.File("rb"),
+    help="Redrive one message with this JSON instead; it gets a new ID. `-`: standard input.",
+)
+@data_option
+@json_option
+def redrive(
+    ids: tuple[str, ...], queue: str | None, payload: BinaryIO | None, data: str, as_json: bool
+) -> None:
+    """Give work back to its queue, after the cause is gone: IDs, or all of a queue.
+
+    A message keeps its identity: what it had already done is not done again.
+    """
+    _one_way(ids, queue)
+    body = None if payload is None else _json(payload.read())
+    if body is not None and len(ids) != 1:
+        raise click.UsageError("--payload edits one message: name its ID.")
+    with connected(data) as backend:
+        if body is not None:
+            from wherry.world import Chance
+
+            new_id = Chance().token(16).hex()
+            id = _find(backend, ids[0]).id
+            count = _count(backend.ask(Redrive([id], None, _actor(), body, new_id)))
+        elif ids:
+            found = [_find(backend, one).id for one in ids]
+            count = _count(backend.ask(Redrive(found, None, _actor())))
+        else:
+            count = _all_of(
+                backend,
+                queue,
+                lambda limit: Redrive([], queue, _actor(), limit=limit),
+                BETWEEN_S,
+            )
+    _told("redriven", count, as_json, new_id if body is not None else "")
+
+
+@failures.command()
+@click.argument("ids", nargs=-1)
+@queue_option
+@click.option("--reason", required=True, help="Why; it is kept.")
+@data_option
+@json_option
+def discard(ids: tuple[str, ...], queue: str | None, reason: str, data: str, as_json: bool) -> None:
+    """Give work up, with a reason: IDs, or all of a queue."""
+    _one_way(ids, queue)
+    if not reason.strip():
+        raise click.BadParameter("say why", param_hint="--reason")
+    with connected(data) as backend:
+        if ids:
+            found = [_find(backend, one).id for one in ids]
+            count = _count(backend.ask(Discard(found, None, reason, _actor())))
+        else:
+            count = _all_of(
+                backend, queue, lambda limit: Discard([], queue, reason, _actor(), limit), 0.0
+            )
+    _told("discarded", count, as_json)
+
+
+# -- helpers ---------------------------------------------------------------------------------------
+
+
+def _one_way(ids: tuple[str, ...], queue: str | None) -> None:
+    if bool(ids) == (queue is not None):
+        raise click.UsageError("Name IDs, or a --queue.")
+
+
+def _find(backend: Backend, wanted: str) -> FailedWork:
+    """Return failed work by its ID or the beginning of it."""
+    exact: Failures = backend.ask(ListFailures(None, 1, None, wanted))
+    if exact.rows:
+        return exact.rows[0]
+    newest: Failures = backend.ask(ListFailures(None, AT_ONCE, None))
+    begun = [row for row in newest.rows if row.id.startswith(wanted)]
+    if len(begun) == 1:
+        return begun[0]
+    known = [row.id for row in newest.rows]
+    if begun:
+        raise Refused(
+            f"{len(begun)} failures begin with {wanted!r}.",
+            advice=", ".join(row.id for row in begun[:5]),
+        )
+    raise Refused(
+        f"There is no failure {wanted!r} in the inbox.{near(wanted, known)}",
+        advice="`wherry failures` lists what is there."
+        if known
+        else "The inbox is empty: it was redriven, discarded, or kept for its 14 days.",
+    )
+
+
+def _check_queue(backend: Backend, queue: str | None) -> int:
+    """Return how much has failed in a queue that there is (in all for None)."""
+    depths: Depths = backend.ask(QueueDepths())
+    failed = {row.queue: row.failed for row in depths.rows}
+    if queue is None:
+        return sum(failed.values())
+    if queue not in failed:
+        names = ", ".join(failed) or "none"
+        raise Refused(
+            f"There is no queue {queue!r}.{near(queue, failed)}", advice=f"There are: {names}."
+        )
+    return failed[queue]
+
+
+def _all_of(
+    backend: Backend, queue: str | None, request: Callable[[int], Request], between_s: float
+) -> int:
+    """Take what is in the inbox now, step by step; what fails meanwhile is left."""
+    from wherry.world import pause
+
+    left = _check_queue(backend, queue)
+    total = 0
+    while left > 0:
+        count = _count(backend.ask(request(min(AT_ONCE, left))))
+        total += count
+        left -= count
+        if count == 0:
+            break
+        if left > 0 and between_s:
+            pause(between_s)
+    return total
+
+
+def _count(answer: Count) -> int:
+    return answer.count
+
+
+def _json(body: bytes) -> bytes:
+    import msgspec
+
+    try:
+        msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
+        raise Refused(f"The payload is no JSON: {error}.") from None
+    if len(body) > limits.MESSAGE_BYTES:
+        raise Refused(f"A message has at most {limits.MESSAGE_BYTES} bytes.")
+    return body.strip()
+
+
+def _actor() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a user without a name, as in some containers
+        import os
+
+        return f"uid {os.getuid()}"
+
+
+def _told(what: str, count: int, as_json: bool, new_id: str = "") -> None:
+    if as_json:
+        show_json({what: count, **({"new_id": new_id} if new_id else {})})
+        return
+    show(f"{count} {what}." + (f" Its new ID is {new_id}." if new_id else ""))

@@ -1,0 +1,174 @@
+"""`wherry run` and `wherry dev`: the same engine, for a server and for somebody who writes code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import click
+
+from wherry.cli.options import data_option, target_argument
+from wherry.cli.output import paint
+from wherry.cli.target import find_target
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def serving(fn: F) -> F:
+    """Add what both verbs take."""
+    for option in (
+        click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen."),
+        click.option(
+            "--port",
+            default=8000,
+            show_default=True,
+            type=click.IntRange(0, 65_535),
+            help="0 takes a free one.",
+        ),
+        click.option(
+            "--public-url", default="", metavar="URL", help="How others reach it, behind a proxy."
+        ),
+        click.option(
+            "--trusted-proxies",
+            default="",
+            metavar="NETWORKS",
+            help="Whose X-Forwarded-For is believed: 10.0.0.0/8,::1",
+        ),
+        click.option("--no-access-log", is_flag=True, help="No line for each request and attempt."),
+        data_option,
+    ):
+        fn = option(fn)
+    return target_argument(fn)
+
+
+@click.command(short_help="Run an app as a server.")
+@serving
+def run(**given: Any) -> None:
+    """Run TARGET (module:app) as a server, until SIGTERM or Ctrl-C.
+
+    Log lines are JSON, readable ones on a terminal. All state is in the data folder. SIGHUP or
+    `wherry reload` loads the code again without a pause.
+    """
+    _serve(dev=False, inline=False, **given)
+
+
+@click.command(short_help="Run an app while you write it.")
+@serving
+@click.option("--inline", is_flag=True, help="Handlers run in one process, for a debugger.")
+def dev(inline: bool, **given: Any) -> None:
+    """Run TARGET (module:app) while you write it.
+
+    An edit is served as soon as it is saved; a version that does not load changes nothing.
+    With --inline breakpoint() works in handlers; they are not isolated then.
+    """
+    _serve(dev=True, inline=inline, **given)
+
+
+def _serve(
+    *,
+    target: str,
+    folder: str,
+    data: str,
+    host: str,
+    port: int,
+    public_url: str,
+    trusted_proxies: str,
+    no_access_log: bool,
+    dev: bool,
+    inline: bool,
+) -> None:
+    proxies = _networks(trusted_proxies)
+    _check_url(public_url)
+    found = find_target(target, folder)
+    from wherry.engine.server import Options, serve
+    from wherry.openapi import pages
+
+    write = _writer(readable=dev or sys.stdout.isatty())
+    options = Options(
+        target=found,
+        folder=folder,
+        data=data,
+        host=host,
+        port=port,
+        public_url=public_url,
+        proxies=proxies,
+        dev=dev,
+        inline=inline,
+        access_log=not no_access_log,
+    )
+    code = serve(options, pages=pages, write=write, say=_teller(write))
+    raise click.exceptions.Exit(code)
+
+
+def _networks(text: str) -> tuple[str, ...]:
+    from ipaddress import ip_network
+
+    found = tuple(filter(None, text.replace(",", " ").split()))
+    for one in found:
+        try:
+            ip_network(one, strict=False)
+        except ValueError:
+            raise click.BadParameter(
+                f"{one!r} is neither an address nor a network.", param_hint="--trusted-proxies"
+            ) from None
+    return found
+
+
+def _check_url(url: str) -> None:
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query):
+        raise click.BadParameter(
+            f"{url!r} is no URL like https://api.example.com.", param_hint="--public-url"
+        )
+
+
+def _writer(readable: bool) -> Callable[[bytes], None]:
+    """Return what writes log lines to standard output.
+
+    Nothing that happens to the terminal may stop the engine: a reader that has gone is no fault.
+    """
+    if not readable:
+
+        def write(lines: bytes) -> None:
+            with suppress(OSError):
+                view = memoryview(lines)
+                while view:
+                    view = view[os.write(1, view) :]
+
+        return write
+    from wherry.observe.loglines import readable as rendered
+
+    colours = paint()
+
+    def render(lines: bytes) -> None:
+        text = "".join(f"{rendered(line, colours)}\n" for line in lines.splitlines())
+        with suppress(OSError, ValueError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    return render
+
+
+def _teller(write: Callable[[bytes], None]) -> Callable[..., None]:
+    """Return what tells the engine's own news: as log lines, so that one stream holds all."""
+    from wherry.engine.journal import stamp
+    from wherry.handles.logs import finish
+    from wherry.world import SystemClock
+
+    clock = SystemClock()
+
+    def say(level: str, message: str) -> None:
+        record = {
+            "level": level.upper(),
+            "timestamp": stamp(clock.now_ms()),
+            "message": message,
+            "service": "wherry",
+        }
+        write(finish(record))
+
+    return say

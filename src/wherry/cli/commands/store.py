@@ -1,0 +1,150 @@
+"""`wherry queues`, `wherry tables`, `wherry releases`: what the store holds."""
+
+from __future__ import annotations
+
+import click
+
+from wherry import limits
+from wherry.cli.backend import active_blueprint, connected
+from wherry.cli.backend import releases as all_releases
+from wherry.cli.commands.check import unready_indexes
+from wherry.cli.options import data_option, json_option
+from wherry.cli.output import near, note, paint, show, show_json
+from wherry.errors import Refused
+from wherry.observe.columns import Cell, columns
+from wherry.observe.durations import show_ago, show_moment, show_ms
+from wherry.ports import Count, Depths, QueueDepths, Reindex
+
+
+@click.command()
+@data_option
+@json_option
+def queues(data: str, as_json: bool) -> None:
+    """Show how much waits, runs and has failed in each queue."""
+    with connected(data) as backend:
+        depths: Depths = backend.ask(QueueDepths())
+    if as_json:
+        show_json(depths.rows)
+        return
+    if not depths.rows:
+        show("There are no queues.")
+        return
+    rows: list[list[Cell]] = [
+        [
+            row.queue,
+            str(row.waiting),
+            str(row.leased),
+            ("bad", str(row.failed)) if row.failed else "0",
+            show_ms(row.oldest_ms) if row.waiting else "-",
+        ]
+        for row in depths.rows
+    ]
+    head = ["queue", "waiting", "running", "failed", "oldest due for"]
+    show(columns(head, rows, paint(), right="waiting running failed"))
+
+
+@click.command()
+@data_option
+@json_option
+def releases(data: str, as_json: bool) -> None:
+    """List the versions that ran here, the newest first."""
+    from wherry.blueprint import load
+    from wherry.world import SystemClock
+
+    with connected(data) as backend:
+        found = all_releases(backend)
+    if as_json:
+        show_json([{"digest": row.digest, "activated_ms": row.activated_ms} for row in found])
+        return
+    if not found:
+        show("No version of an app ever ran here.")
+        return
+    now_ms = SystemClock().now_ms()
+    rows: list[list[Cell]] = []
+    for row in found:
+        when = f"{show_moment(row.activated_ms)}, {show_ago(now_ms, row.activated_ms)}"
+        functions = str(len(load(row.blueprint).functions))
+        rows.append([row.digest, when if row.activated_ms else "never", functions])
+    show(columns(["release", "activated", "functions"], rows, paint()))
+
+
+@click.group()
+def tables() -> None:
+    """List tables, fill new indexes."""
+
+
+@tables.command("list")
+@data_option
+@json_option
+def list_(data: str, as_json: bool) -> None:
+    """List the tables of the version that ran last, with their keys and indexes."""
+    with connected(data) as backend:
+        ran = active_blueprint(backend)
+        unready = set(unready_indexes(backend, ran))
+    if as_json:
+        show_json(
+            [
+                {
+                    "name": table.name,
+                    "item": table.item,
+                    "key": table.key,
+                    "sort": table.sort,
+                    "indexes": [
+                        {**_index(index), "ready": (table.name, index.name) not in unready}
+                        for index in table.indexes
+                    ],
+                }
+                for table in ran.tables
+            ]
+        )
+        return
+    rows: list[list[Cell]] = []
+    for table in ran.tables:
+        rows.append([table.name, "", table.key, table.sort or "", ""])
+        for index in table.indexes:
+            ready = (table.name, index.name) not in unready
+            state: Cell = ("good", "ready") if ready else ("warn", "to be filled")
+            rows.append(["", index.name, index.key, index.sort or "", state])
+    show(
+        columns(["table", "index", "key", "sort", "state"], rows, paint()) if rows else "No table."
+    )
+
+
+@tables.command()
+@click.argument("table")
+@click.argument("index", required=False, default="")
+@data_option
+def reindex(table: str, index: str, data: str) -> None:
+    """Fill INDEX of TABLE (all that are not ready), in small steps, while the app runs."""
+    with connected(data) as backend:
+        ran = active_blueprint(backend)
+        spec = next((one for one in ran.tables if one.name == table), None)
+        if spec is None:
+            names = [one.name for one in ran.tables]
+            raise Refused(
+                f"There is no table {table!r}.{near(table, names)}",
+                advice=f"There are: {', '.join(names) or 'none'}.",
+            )
+        names = [one.name for one in spec.indexes]
+        if index and index not in names:
+            raise Refused(
+                f"Table {table!r} has no index {index!r}.{near(index, names)}",
+                advice=f"It has: {', '.join(names) or 'none'}.",
+            )
+        unready = [name for found, name in unready_indexes(backend, ran) if found == table]
+        chosen = [name for name in unready if index in ("", name)]
+        for name in chosen:
+            filled = 0
+            while True:
+                step: Count = backend.ask(Reindex(table, name, limits.REINDEX_BATCH))
+                if step.count == 0:
+                    break
+                filled += step.count
+                note(f"{table} {name}: {filled} items")
+            show(f"Index {name} of {table} is ready.")
+    if not chosen:
+        show("Nothing is to be filled.")
+
+
+def _index(index: object) -> dict[str, object]:
+    return {name: getattr(index, name) for name in ("name", "key", "sort")}
