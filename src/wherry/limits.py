@@ -56,6 +56,7 @@ DATA_HEADROOM_MB = 256  # RLIMIT_DATA above memory and a quarter: thread stacks 
 MEMORY_SAMPLE_S = 0.2  # how often the memory of environments is looked at
 FORK_TRIAL_S = 2.0  # one fork on trial, to learn whether a library's threads survive it
 GROUP_SWEEP_S = 1.0  # killed processes have this long to leave their control group
+RECEIVE_BYTES = 64 * KIB  # at once from a socket; from 128 KiB on malloc maps and unmaps pages
 FRAME_BYTES = 16 * MIB  # one message between the engine and an environment
 PENDING_INVOCATIONS = 1_000  # waiting for an environment, per function; beyond: 503
 

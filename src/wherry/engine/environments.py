@@ -133,7 +133,7 @@ class ProcessEnvironment:
 
     def _readable(self) -> None:
         try:
-            piece = self._sock.recv(262_144)
+            piece = self._sock.recv(limits.RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:

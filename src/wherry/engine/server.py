@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -176,6 +177,10 @@ class Server:
                 await control.start(self._data)
                 self._data.write_address(self.url)
                 self._say("info", f"{self._options.target} is served at {self.url}")
+                # What is alive now stays: a collection need not look at it again.
+                gc.collect()
+                gc.freeze()
+                gc.set_threshold(20_000, 20, 50)
                 await self._stopped.wait()
         finally:
             await self._shut_down(http, control, offload, memory)

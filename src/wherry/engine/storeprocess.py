@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.store import Then, decode_answer
 from wherry.ports import Request
@@ -133,7 +134,7 @@ class StoreProcess:
 
     def _readable(self) -> None:
         try:
-            piece = self._sock.recv(1 << 20)
+            piece = self._sock.recv(limits.RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:

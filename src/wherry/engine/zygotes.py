@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.environments import Listener, ProcessEnvironment
 from wherry.runtime.process.forking import allowed_environment
@@ -100,7 +101,7 @@ class ZygoteProcess:
 
     def _readable(self) -> None:
         try:
-            piece = self._sock.recv(262_144)
+            piece = self._sock.recv(limits.RECEIVE_BYTES)
         except BlockingIOError:
             return
         except OSError:

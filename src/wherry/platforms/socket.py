@@ -63,7 +63,7 @@ class EngineLink:
                     kind, payload = bytes(buffer[4:5]), bytes(buffer[5:end])
                     del buffer[:end]
                     return kind, payload
-            piece = self._sock.recv(262_144)
+            piece = self._sock.recv(limits.RECEIVE_BYTES)
             if not piece:
                 raise EngineGone(0)
             buffer += piece

@@ -13,6 +13,8 @@ from typing import cast
 
 import httptools
 
+from wherry import limits
+
 from .body import Intake
 from .head import (
     METHODS,
@@ -61,6 +63,8 @@ class Connection(Writing):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        if hasattr(transport, "max_size"):  # asyncio's own: it would map 256 KiB for each read
+            transport.max_size = limits.RECEIVE_BYTES
         hub = self._hub
         peer = transport.get_extra_info("peername")
         self._client = peer[0] if isinstance(peer, tuple) else ""

@@ -26,7 +26,7 @@ from wherry.ports import Broken, Request
 from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
-RECEIVE_BYTES = 1 << 20
+RECEIVE_BYTES = limits.RECEIVE_BYTES
 IDLE_S = 0.05  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
