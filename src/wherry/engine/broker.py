@@ -86,12 +86,20 @@ class Broker:
                 case GetSecret(name=name):
                     if (name, "read") not in grants:
                         return Denied(name, "read")
-                    value = self._secrets.get(name)
-                    return Nothing() if value is None else SecretValue(value)
+                    return self.secret(name)
                 case SignUrl():
                     return self._sign(grants, request)
         except WherryError as error:
             return Broken(error.code, str(error))
+
+    def secret(self, name: str) -> SecretValue | Nothing:
+        """Return a secret; who asks may have it.
+
+        Raises:
+            Refused: Its file can be read by others.
+        """
+        value = self._secrets.get(name)
+        return Nothing() if value is None else SecretValue(value)
 
     def _sign(self, grants: frozenset[tuple[str, str]], request: SignUrl) -> ReadAnswer:
         bucket = request.bucket
@@ -101,11 +109,15 @@ class Broker:
                 return Denied(bucket, "create")
         elif request.method not in ("GET", "HEAD") or (bucket, "read") not in grants:
             return Denied(bucket, "read")
+        return self.signed(request)
+
+    def signed(self, request: SignUrl) -> SignedUrl:
+        """Return a signed URL; who asks may have it."""
         now_ms = self._clock.now_ms()
         url = sign(
             request.method,
             self._public_url(),
-            signing_path(bucket, request.key),
+            signing_path(request.bucket, request.key),
             self._key,
             now_ms,
             request.expires_s,

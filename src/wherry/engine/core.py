@@ -182,7 +182,7 @@ class Core:
         self._every(0.02, self._check_deadlines)
         self._every(limits.LEASE_RENEW_S, self.feeds.renew)
         self._every(limits.POLL_S, self.feeds.poll)
-        self._every(SWEEP_EVERY_S, self._sweep)
+        self._every(SWEEP_EVERY_S, self.sweep)
         self._every(0.1, self._drain_output)
 
     def _every(self, seconds: float, call: Callable[[], None]) -> None:
@@ -206,14 +206,16 @@ class Core:
                 for environment in (*function.pool.busy, *function.pool.idle):
                     environment.drain_output()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Remove what has outlived its retention, a batch at a time."""
+
         def swept(answer: Any) -> None:
             if not isinstance(answer, Swept):
                 return
             for bucket, blob in answer.blobs:
                 self.blobs.delete(bucket, blob)
             if answer.count >= limits.SWEEP_BATCH and not self.stopping:
-                self.loop.call_later(0.05, self._sweep)
+                self.loop.call_later(0.05, self.sweep)
 
         self.store.send("", Sweep(limits.SWEEP_BATCH), swept)
 

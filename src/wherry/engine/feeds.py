@@ -49,6 +49,11 @@ class Feed:
         wanted = min(pool.concurrency, max(2, 2 * (len(pool.idle) + len(pool.busy))))
         return 0 if self.paused else max(0, wanted - len(self.in_hand) - self.offered)
 
+    @property
+    def due_ms(self) -> int | None:
+        """When the next message falls due, as far as is known (epoch ms)."""
+        return None if self._timer is None else self._due_ms
+
     def wake(self, due_ms: int) -> None:
         """A message falls due at `due_ms`: claim then."""
         now_ms = self._feeds.clock.now_ms()
@@ -138,6 +143,12 @@ class Feeds:
                 feed.in_hand, feed.paused = old.in_hand, old.paused
             self.feeds[queue.name] = feed
             feed.backlog = True
+            feed.claim()
+
+    def pause(self, paused: bool) -> None:
+        """Let all messages wait, or go on."""
+        for feed in self.feeds.values():
+            feed.paused = paused
             feed.claim()
 
     def poll(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wherry.engine.core import Core
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.work import Work
+    from wherry.invocation import Outcome
     from wherry.ports import CommitAnswer, ObjectRow, Platform, Read, ReadAnswer
 
 _invocation = msgspec.msgpack.Decoder(Invocation)
@@ -66,29 +67,25 @@ class InlineLink:
 class InlineEnvironment:
     """An `Environment` without a process of its own."""
 
-    def __init__(self, core: Core, platform: Platform, runner: Runner) -> None:
+    def __init__(self, host: InlineHost, runner: Runner) -> None:
         self.function = runner.function
         self.pid = 0
         self.work: Work | None = None
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
-        self._core = core
-        self._platform = platform
-        self._runner = runner
+        self.runner = runner
+        self._host = host
 
     def run(self, payload: bytes) -> None:
         self.runs += 1
-        self._core.loop.call_soon(self._execute, payload)
+        self._host.core.loop.call_soon(self._execute, payload)
 
     def _execute(self, payload: bytes) -> None:
-        work = self.work
-        if work is None:
-            return
-        link = InlineLink(self._core, self._platform, work)
-        invocation = _invocation.decode(payload)
-        outcome = self._runner.run(invocation, link, self._core.clock, cold=work.cold)
-        self._core.dispatcher.outcome(self, to_msgpack(outcome))
+        if self.work is not None:
+            outcome = self._host.run(self, self.work, _invocation.decode(payload))
+            if outcome is not None:
+                self._host.core.dispatcher.outcome(self, to_msgpack(outcome))
 
     def answer(self, payload: bytes) -> None:
         raise NotImplementedError("an inline handler asks the platform itself")
@@ -101,20 +98,25 @@ class InlineEnvironment:
 
 
 class InlineHost:
-    """Starts inline environments for one app."""
+    """Starts inline environments for one app, and runs what they are given."""
 
     def __init__(self, core: Core, platform: Platform, app: App) -> None:
-        self._core = core
-        self._platform = platform
-        self._app = app
+        self.core = core
+        self.platform = platform
         self._runners = {name: Runner.prepare(app, name) for name in app.endpoints}
         self.release: ActiveRelease | None = None
 
     def start(self, function: str, memory_mb: int) -> None:
         """Start an environment; it is ready in the loop's next turn."""
-        environment = InlineEnvironment(self._core, self._platform, self._runners[function])
-        self._core.loop.call_soon(self._ready, environment)
+        self.core.loop.call_soon(self._ready, InlineEnvironment(self, self._runners[function]))
 
     def _ready(self, environment: InlineEnvironment) -> None:
         assert self.release is not None
         self.release.functions[environment.function].pool.ready(environment)
+
+    def run(
+        self, environment: InlineEnvironment, work: Work, invocation: Invocation
+    ) -> Outcome | None:
+        """Run a handler. None: the environment is gone, and its outcome with it."""
+        link = InlineLink(self.core, self.platform, work)
+        return environment.runner.run(invocation, link, self.core.clock, cold=work.cold)

@@ -91,6 +91,11 @@ class Pool:
             return False
         return True
 
+    def warm(self, count: int) -> None:
+        """Have at least `count` environments, as far as the function may."""
+        for _ in range(min(count, self.concurrency) - self.size):
+            self._start_one()
+
     def _start_one(self) -> None:
         self.starting += 1
         self._start(self.function)

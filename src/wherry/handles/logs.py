@@ -29,10 +29,14 @@ _write: Callable[[bytes], Any] = _to_stdout
 lines_written = 0
 
 
-def send_lines_to(write: Callable[[bytes], Any] | None, service: str) -> None:
-    """Say where lines go (None: standard output) and which app they are of."""
+def send_lines_to(
+    write: Callable[[bytes], Any] | None, service: str
+) -> tuple[Callable[[bytes], Any], str]:
+    """Say where lines go (None: standard output) and which app they are of; return the old way."""
     global _write, _service
+    before = _write, _service
     _write, _service = write or _to_stdout, service
+    return before
 
 
 def mask(value: str) -> None:

@@ -49,7 +49,7 @@ class Queue(Generic[T]):
         self.retention_s = retention_s
         self.place = place
         self.send_grant = Grant(kind="queue", resource=name, action="send")
-        self._shape = Shape(payload_type)
+        self.shape = Shape(payload_type)
         self.send = _Sender(self)
 
     def __repr__(self) -> str:
@@ -70,7 +70,7 @@ class _Sender(Generic[T]):
         queue = self._queue
         scope = scope_for(f"The queue {queue.name!r}")
         scope.require(queue.name, "send")
-        body = queue._shape.encode(payload)
+        body = queue.shape.encode(payload)
         if len(body) > limits.MESSAGE_BYTES:
             raise BoundExceeded(
                 f"The message has {len(body)} bytes; {limits.MESSAGE_BYTES} are allowed.",

@@ -72,7 +72,7 @@ class Table(Generic[T]):
         self.place = place
         self.read = Grant(kind="table", resource=name, action="read")
         self.write = Grant(kind="table", resource=name, action="write")
-        self._shape = Shape(item_type)
+        self.shape = Shape(item_type)
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"
@@ -90,7 +90,7 @@ class Table(Generic[T]):
         body = self._current(scope, pk, sk, guard)
         if body is None:
             return None
-        item = self._shape.decode(body)
+        item = self.shape.decode(body)
         scope.authorize(self.name, item)
         return item
 
@@ -137,7 +137,7 @@ class Table(Generic[T]):
         items: list[T] = []
         for row in page.rows:
             scope.saw((self.name, row.pk, row.sk), row.version, guard=False)
-            item = self._shape.decode(row.body)
+            item = self.shape.decode(row.body)
             scope.authorize(self.name, item)
             items.append(item)
         scope.marks.append(f"query {index or self.name} {key} ({len(items)})")
@@ -154,15 +154,15 @@ class Table(Generic[T]):
         from wherry.effects import Absent, AllOf, PutItem
 
         scope = self._scope("write")
-        body = self._shape.encode(item)
+        body = self.shape.encode(item)
         if len(body) > limits.ITEM_BYTES:
             raise BoundExceeded(
                 f"The item has {len(body)} bytes; {limits.ITEM_BYTES} are allowed.",
                 advice="Put the large part into a bucket and keep its key here.",
             )
-        parts = [self._shape.value_of(item, self.key)]
+        parts = [self.shape.value_of(item, self.key)]
         if self.sort is not None:
-            parts.append(self._shape.value_of(item, self.sort))
+            parts.append(self.shape.value_of(item, self.sort))
         pk, sk = self._key_bytes(parts)
         scope.authorize(self.name, item)
         condition: Condition | None = when
@@ -234,7 +234,7 @@ class Table(Generic[T]):
         if self.sort is not None:
             fields[self.sort] = key[1]
         try:
-            return self._shape.encode(self.item_type(**fields))
+            return self.shape.encode(self.item_type(**fields))
         except Exception:
             return None  # the type has fields without a default: nothing to begin from
 
@@ -277,7 +277,7 @@ class Table(Generic[T]):
             return
         body = self._current(scope, pk, sk, guard=True)
         if body is not None:
-            scope.authorize(self.name, self._shape.decode(body))
+            scope.authorize(self.name, self.shape.decode(body))
 
     def _key_bytes(self, key: Sequence[Any]) -> tuple[bytes, bytes]:
         wanted = 1 if self.sort is None else 2

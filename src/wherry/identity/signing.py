@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from wherry.codec import to_json
@@ -52,13 +53,21 @@ class Signer:
         return self._key
 
     def _load(self) -> Any:
-        from joserfc.jwk import RSAKey
-
         stored = self._state.get(_KEY)
         if stored is None:
+            from joserfc.jwk import RSAKey
+
             made = RSAKey.generate_key(2048).as_pem(private=True)
             # Another engine may have been first: its key counts.
             stored = made if self._state.put(_KEY, made, if_absent=True) else self._state.get(_KEY)
-        key = RSAKey.import_key(stored or b"")
-        key.ensure_kid()
-        return key
+        return _imported(stored or b"")
+
+
+@lru_cache(maxsize=4)
+def _imported(pem: bytes) -> Any:
+    """Read a key. Checking it takes 40 ms, so a reload or the next test does not do it again."""
+    from joserfc.jwk import RSAKey
+
+    key = RSAKey.import_key(pem)
+    key.ensure_kid()
+    return key

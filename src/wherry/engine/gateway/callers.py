@@ -66,6 +66,7 @@ class Callers:
         chance: Chance,
     ) -> None:
         self._offload = offload
+        self._clock = clock
         self.issuers: dict[str, DevelopmentIssuer] = {}
         self._verifiers: dict[str, Verifier] = {}
         for auth in auths:
@@ -93,7 +94,15 @@ class Callers:
     def prepare(self) -> None:
         """Make the development issuers' keys in the background."""
         for issuer in self.issuers.values():
-            issuer.prepare()
+            self._offload(issuer.jwks, lambda keys: None)
+
+    def stand_in(self, auth: AuthSpec, issuer: DevelopmentIssuer) -> None:
+        """Let `issuer` sign and answer for an outside issuer, in a test that has no network."""
+        audiences = auth.audiences or (auth.name,)
+        self.issuers[auth.name] = issuer
+        self._verifiers[auth.name] = Verifier(
+            issuer.url, audiences, clock=self._clock, fetch=issuer.fetch
+        )
 
     def known(self, auth: str, authorization: str | None) -> CallerClaims | None:
         """Return the caller if the token was verified before."""

@@ -1,0 +1,110 @@
+"""Environments in the test's process, with faults, and every handler twice where that is asked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry.engine.inline import InlineEnvironment, InlineHost, InlineLink
+from wherry.handles.logs import send_lines_to
+from wherry.ports import Broken, GetSecret, SignUrl
+from wherry.testing.faults import Faults, resources_of
+from wherry.testing.twice import compare
+
+if TYPE_CHECKING:
+    from wherry.app import App
+    from wherry.engine.core import Core
+    from wherry.engine.work import Work
+    from wherry.invocation import Invocation, Outcome
+    from wherry.ports import ObjectRow, Platform, Read, ReadAnswer
+    from wherry.world import ManualClock
+
+RUNS = 10_000  # of handlers in one call of the kit: more is a loop without an end
+SECOND_RUN_S = 0.05  # how much later the second of two compared runs begins
+
+
+class TooManyRuns(AssertionError):
+    """Handlers run and run: they send each other messages without an end, or fail for ever."""
+
+
+class KitLink(InlineLink):
+    """What a handler asks, with the faults that the test has set."""
+
+    def __init__(self, core: Core, platform: Platform, work: Work, faults: Faults) -> None:
+        super().__init__(core, platform, work)
+        self._faults = faults
+
+    def ask(self, request: Read) -> ReadAnswer:
+        if isinstance(request, GetSecret | SignUrl):  # no platform sees these
+            error = self._faults.strike(resources_of(request))
+            if error is not None:
+                return Broken(error.code, error.message)
+        return super().ask(request)
+
+    def stage(self, bucket: str, blob: str) -> Any:
+        self._faults.check("bucket", bucket)
+        return super().stage(bucket, blob)
+
+    def open_blob(self, bucket: str, row: ObjectRow) -> Any:
+        self._faults.check("bucket", bucket)
+        return super().open_blob(bucket, row)
+
+
+class KitHost(InlineHost):
+    """Starts inline environments and runs handlers in them."""
+
+    def __init__(
+        self,
+        core: Core,
+        platform: Platform,
+        app: App,
+        clock: ManualClock,
+        faults: Faults,
+        twice: bool,
+    ) -> None:
+        super().__init__(core, platform, app)
+        self._clock = clock
+        self._faults = faults
+        self._twice = twice
+        self.runs_left = RUNS
+
+    def run(
+        self, environment: InlineEnvironment, work: Work, invocation: Invocation
+    ) -> Outcome | None:
+        """Run a handler; None where it came too late, or its environment is to die."""
+        self.runs_left -= 1
+        if self.runs_left < 0:
+            raise TooManyRuns(
+                f"{RUNS} runs without an end; the last was {work.function.spec.name} "
+                f"for {work.trigger}."
+            )
+        link = KitLink(self.core, self.platform, work, self._faults)
+        outcome = self._run(environment, link, invocation, work.cold)
+        self.core.dispatcher.check_deadlines()  # it may have moved the clock
+        if environment.work is None:
+            return None
+        if self._faults.deaths_before_commit > 0 and outcome.failure is None:
+            self._faults.deaths_before_commit -= 1
+            environment.end = "the test ended it before its commit"
+            work.function.pool.lost(environment, started=True)
+            self.core.dispatcher.ended(environment)
+            return None
+        return outcome
+
+    def _run(
+        self, environment: InlineEnvironment, link: KitLink, invocation: Invocation, cold: bool
+    ) -> Outcome:
+        runner = environment.runner
+        if not self._twice:
+            return runner.run(invocation, link, self._clock, cold=cold)
+        again = msgspec.structs.replace(invocation, number=self.core.dispatcher.numbers.next())
+        before = send_lines_to(lambda line: None, "")
+        try:
+            first = runner.run(again, link, self._clock, cold=cold)
+        finally:
+            send_lines_to(*before)
+        self._clock.advance(SECOND_RUN_S)
+        second = runner.run(invocation, link, self._clock, cold=cold)
+        compare(invocation.function, first, second)
+        return second

@@ -1,0 +1,77 @@
+"""What a handler did, as a test reads it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from wherry.effects import Effect, PutItem, PutObject, SendMessage
+from wherry.testing.twice import show
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wherry.handles import Bucket, Queue, Table
+
+T = TypeVar("T")
+V = TypeVar("V")
+
+
+class Effects(list[Effect]):
+    """The effects of a run, in the order in which they are committed.
+
+    Each is a frozen record (`PutItem`, `SendMessage` ...). `print(effects)` shows them in words.
+    """
+
+    def __init__(self, effects: Iterable[Effect] = ()) -> None:
+        super().__init__(effects)
+
+    def __repr__(self) -> str:
+        return "\n".join(map(show, self)) or "nothing"
+
+    def puts(self, table: Table[T]) -> list[T]:
+        """The items that are put into a table."""
+        return [
+            table.shape.decode(effect.body)
+            for effect in self
+            if isinstance(effect, PutItem) and effect.table == table.name
+        ]
+
+    def sent(self, queue: Queue[T]) -> list[T]:
+        """The messages that are sent to a queue."""
+        return [
+            queue.shape.decode(effect.body)
+            for effect in self
+            if isinstance(effect, SendMessage) and effect.queue == queue.name
+        ]
+
+    def objects(self, bucket: Bucket) -> list[PutObject]:
+        """The objects that are put into a bucket: key, size, type; not their content."""
+        return [
+            effect
+            for effect in self
+            if isinstance(effect, PutObject) and effect.bucket == bucket.name
+        ]
+
+
+class Called(Generic[V]):
+    """What came of calling a handler.
+
+    Attributes:
+        value: What it returned.
+        effects: What it wants to change; nothing of it is committed.
+        marks: What it read and wrote, in words.
+        logs: The lines that it logged.
+    """
+
+    __slots__ = ("effects", "logs", "marks", "value")
+
+    def __init__(
+        self, value: V, effects: Effects, marks: list[str], logs: list[dict[str, Any]]
+    ) -> None:
+        self.value = value
+        self.effects = effects
+        self.marks = marks
+        self.logs = logs
+
+    def __repr__(self) -> str:
+        return f"Called(value={self.value!r})\n{self.effects!r}"

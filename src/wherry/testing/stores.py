@@ -1,0 +1,29 @@
+"""The store of a test: the real one, in memory, with a window to look in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry.platforms.sql.store import SqlStore
+
+
+class KitStore(SqlStore):
+    """The platform on SQLite; what a test looks at, no handler could read so."""
+
+    def bodies(self, table: str) -> list[Any]:
+        """The items of a table in the order of their keys (JSON). Expired ones are not there."""
+        rows = self._session.run(
+            "SELECT body FROM items JOIN names ON names.id = tbl WHERE kind = 'table' AND name = ?"
+            " AND (expires_ms IS NULL OR expires_ms > ?) ORDER BY pk, sk",
+            (table, self._session.clock.now_ms()),
+        )
+        return [row[0] for row in rows.fetchall()]
+
+    def payloads(self, queue: str) -> list[Any]:
+        """The messages of a queue in the order in which they fall due (JSON)."""
+        rows = self._session.run(
+            "SELECT body FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = ? ORDER BY due_ms, seq",
+            (queue,),
+        )
+        return [row[0] for row in rows.fetchall()]
