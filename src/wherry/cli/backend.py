@@ -91,10 +91,13 @@ class OwnFolder:
 
     running = False
 
-    def __init__(self, store: SqlStore, clock: Clock, public_url: str) -> None:
+    def __init__(
+        self, store: SqlStore, clock: Clock, public_url: str, app: Blueprint | None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._public_url = public_url
+        self._app = app
 
     def ask(self, request: Request) -> Any:
         """Ask the store in this process."""
@@ -118,24 +121,32 @@ class OwnFolder:
         def here(work: Callable[[], Any], then: Callable[[Any], None]) -> None:
             then(attempt(work))
 
-        auths = active_blueprint(self).auths
+        auths = (self._app or active_blueprint(self)).auths
         callers = Callers(auths, self._public_url, self.ask, here, self._clock, Chance())
         return choose_issuer(callers.issuers, auth)
 
 
 @contextmanager
-def connected(path: str, public_url: str = "") -> Iterator[Backend]:
+def connected(
+    path: str,
+    public_url: str = "",
+    app: Blueprint | None = None,
+    patience_s: float = START_PATIENCE_S,
+) -> Iterator[Backend]:
     """Reach the state in a data folder.
 
     Args:
         public_url: What tokens name as their issuer where no engine tells it.
+        app: Whose auths count where no engine tells; by default those of the version that ran
+            last. With it the folder is made if there is none.
+        patience_s: How long to wait for somebody who owns the folder and does not answer.
 
     Raises:
         Refused: There is no state there.
         FolderInUse: Somebody who is no engine owns it.
     """
-    data = DataFolder.at(path)
-    held = _reach(data, path)
+    data = DataFolder.at(path, missing_ok=app is not None)
+    held = _reach(data, patience_s)
     if held is None:
         yield RunningEngine(data)
         return
@@ -146,17 +157,17 @@ def connected(path: str, public_url: str = "") -> Iterator[Backend]:
         clock = SystemClock()
         store = SqlStore(held.store, clock)
         try:
-            yield OwnFolder(store, clock, public_url)
+            yield OwnFolder(store, clock, public_url, app)
         finally:
             store.close()
 
 
-def _reach(data: DataFolder, path: str) -> DataFolder | None:
+def _reach(data: DataFolder, patience_s: float) -> DataFolder | None:
     """Return the folder with its lock; None where an engine answers."""
     from wherry.world import SystemClock, pause
 
     clock = SystemClock()
-    give_up_s = clock.steady_s() + START_PATIENCE_S
+    give_up_s = clock.steady_s() + patience_s
     while True:
         try:
             call(data, "public_url")
@@ -166,7 +177,7 @@ def _reach(data: DataFolder, path: str) -> DataFolder | None:
         except EngineSaid:  # its token has just been replaced: another engine is starting
             pass
         try:
-            return DataFolder.open(path)
+            return DataFolder.open(data.root)
         except FolderInUse:
             if clock.steady_s() > give_up_s:
                 raise

@@ -90,14 +90,14 @@ class DataFolder:
         return folder
 
     @classmethod
-    def at(cls, path: str) -> Self:
+    def at(cls, path: str, missing_ok: bool = False) -> Self:
         """Look at a folder without owning it.
 
         Raises:
-            Refused: There is none.
+            Refused: There is none, unless `missing_ok`.
         """
         folder = cls(path, -1, Chance())
-        if not os.path.exists(folder.store):
+        if not missing_ok and not os.path.exists(folder.store):
             raise Refused(
                 f"There is no wherry data in {folder.root}.",
                 advice="Start the app once (`wherry run`), or name its folder with --data.",

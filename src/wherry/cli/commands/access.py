@@ -8,8 +8,9 @@ import click
 
 from wherry import limits
 from wherry.cli.backend import connected
-from wherry.cli.options import data_option, json_option
+from wherry.cli.options import data_option, json_option, target_argument
 from wherry.cli.output import show, show_json
+from wherry.cli.target import load_blueprint
 from wherry.engine.controlwire import AccountAsked, TokenAsked
 
 auth_option = click.option("--auth", default="", help="Of which auth, where there are several.")
@@ -23,6 +24,7 @@ url_option = click.option(
 
 
 @click.command(short_help="Make an access token to try things with.")
+@target_argument
 @click.option("--subject", required=True, help="Whose: what `caller.subject` will be.")
 @click.option("--role", "roles", multiple=True, help="A role; may be given more than once.")
 @click.option(
@@ -36,6 +38,8 @@ url_option = click.option(
 @data_option
 @json_option
 def token(
+    target: str,
+    folder: str,
     subject: str,
     roles: tuple[str, ...],
     lifetime_s: int,
@@ -46,9 +50,14 @@ def token(
 ) -> None:
     """Print an access token of the development issuer.
 
+    \b
     curl -H "Authorization: Bearer $(wherry token --subject alice --role customer)" ...
+
+    The running engine makes it. With none, the key in the data folder does; TARGET (module:app) is
+    wanted then only if the app never ran there.
     """
-    with connected(data, public_url.rstrip("/")) as backend:
+    app = load_blueprint(target, folder) if target else None
+    with connected(data, public_url.rstrip("/"), app) as backend:
         made = backend.token(TokenAsked(auth, subject, list(roles), lifetime_s))
     if as_json:
         show_json({"access_token": made, "token_type": "Bearer", "expires_in": lifetime_s})

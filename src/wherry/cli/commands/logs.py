@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 import click
@@ -47,14 +47,15 @@ def logs(
     """
     from wherry.engine.datafolder import DataFolder
     from wherry.observe.durations import read_since
-    from wherry.world import SystemClock
+    from wherry.world import SystemClock, pause
 
     since_ms = read_since(since, SystemClock().now_ms()) if since else 0
     wanted = Wanted(function, correlation, level.upper(), since_ms)
     colours = paint()
     filtered = wanted != Wanted()
+    wait = (lambda: pause(LOOK_AGAIN_S)) if follow else None
     try:
-        for line in lines_of(DataFolder.at(data).logs, follow):
+        for line in lines_of(DataFolder.at(data).logs, wait):
             if filtered:
                 record = read_line(line)
                 if record is None or not wanted.fits(record):
@@ -71,20 +72,21 @@ def logs(
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def lines_of(folder: str, follow: bool) -> Iterator[bytes]:
-    """Yield whole lines of all files, the oldest first; with `follow` also those that come.
+def lines_of(folder: str, wait: Callable[[], None] | None) -> Iterator[bytes]:
+    """Yield whole lines of all files, the oldest first; with `wait` also those that come.
 
     A file that is rotated is read to its end before the one after it, so that no line is lost.
-    """
-    from wherry.world import pause
 
+    Args:
+        wait: Called when nothing is there to read. None: that is the end.
+    """
     newest = os.path.join(folder, "app.jsonl")
     paths = [newest, *(f"{newest}.{number}" for number in range(1, limits.LOG_FILES))]
     file = _first(paths)
     while file is None:
-        if not follow:
+        if wait is None:
             return
-        pause(LOOK_AGAIN_S)
+        wait()
         file = _first(paths)
     rest = b""
     try:
@@ -97,9 +99,9 @@ def lines_of(folder: str, follow: bool) -> Iterator[bytes]:
                     rest = b""
             after = _first(paths[:place])
             if after is None:
-                if not follow:
+                if wait is None:
                     return
-                pause(LOOK_AGAIN_S)
+                wait()
             elif _place(file, paths) == place:
                 file.close()
                 file = after

@@ -6,13 +6,16 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from wherry.cli.options import data_option, target_argument
 from wherry.cli.output import paint
 from wherry.cli.target import find_target
+
+if TYPE_CHECKING:
+    from wherry.blueprint import Blueprint
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -84,7 +87,6 @@ def _serve(
     _check_url(public_url)
     found = find_target(target, folder)
     from wherry.engine.server import Options, serve
-    from wherry.openapi import pages
 
     write = _writer(readable=dev or sys.stdout.isatty())
     options = Options(
@@ -99,8 +101,15 @@ def _serve(
         inline=inline,
         access_log=not no_access_log,
     )
-    code = serve(options, pages=pages, write=write, say=_teller(write))
+    code = serve(options, pages=_pages, write=write, say=_teller(write))
     raise click.exceptions.Exit(code)
+
+
+def _pages(blueprint: Blueprint) -> dict[str, tuple[str, bytes]]:
+    """Make the API's pages; imported when somebody looks at them, not at the start."""
+    from wherry.openapi import pages
+
+    return pages(blueprint)
 
 
 def _networks(text: str) -> tuple[str, ...]:
@@ -127,19 +136,19 @@ def _check_url(url: str) -> None:
         )
 
 
-def _writer(readable: bool) -> Callable[[bytes], None]:
-    """Return what writes log lines to standard output.
+def _writer(readable: bool, fd: int = 1) -> Callable[[bytes], None]:
+    """Return what writes log lines to standard output, past Python's buffer.
 
     Nothing that happens to the terminal may stop the engine: a reader that has gone is no fault.
     """
+
+    def write(lines: bytes) -> None:
+        with suppress(OSError):
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(fd, view) :]
+
     if not readable:
-
-        def write(lines: bytes) -> None:
-            with suppress(OSError):
-                view = memoryview(lines)
-                while view:
-                    view = view[os.write(1, view) :]
-
         return write
     from wherry.observe.loglines import readable as rendered
 
@@ -147,9 +156,7 @@ def _writer(readable: bool) -> Callable[[bytes], None]:
 
     def render(lines: bytes) -> None:
         text = "".join(f"{rendered(line, colours)}\n" for line in lines.splitlines())
-        with suppress(OSError, ValueError):
-            sys.stdout.write(text)
-            sys.stdout.flush()
+        write(text.encode("utf-8", "replace"))
 
     return render
 

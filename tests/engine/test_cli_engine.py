@@ -1,0 +1,132 @@
+"""The verbs and a running engine: real processes, real HTTP, from `wherry new` to `wherry stop`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
+ENV = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+
+class Running:
+    """`wherry dev` or `wherry run` on an app that `wherry new` wrote."""
+
+    def __init__(self, folder: Path, verb: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [*WHERRY, verb, "--port", "0"],
+            cwd=folder,
+            env=ENV,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        self.said: list[str] = []
+        for line in self.process.stdout:
+            self.said.append(line)
+            if "is served at" in line:
+                break
+        self.url = (Path(folder) / ".wherry" / "address").read_text().strip()
+
+    def verb(self, *arguments: str, code: int = 0) -> str:
+        """Run a verb in the app's folder."""
+        run = subprocess.run(
+            [*WHERRY, *arguments], cwd=self.folder, env=ENV, capture_output=True, text=True
+        )
+        assert run.returncode == code, run.stdout + run.stderr
+        return run.stdout if code == 0 else run.stderr
+
+    def visit(self, token: str) -> tuple[dict[str, object], str]:
+        """Call the app's route; return its answer and its correlation ID."""
+        request = urllib.request.Request(
+            f"{self.url}/visits", method="POST", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.load(reply), str(reply.headers["x-correlation-id"])
+
+    def end(self) -> str:
+        """Wait for its end; return all that it said."""
+        rest, _ = self.process.communicate(timeout=40)
+        return "".join([*self.said, rest])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    run = subprocess.run([*WHERRY, "new", "hello"], cwd=tmp_path, env=ENV, capture_output=True)
+    assert run.returncode == 0
+    return tmp_path / "hello"
+
+
+@pytest.fixture
+def app(folder: Path) -> Iterator[Running]:
+    running = Running(folder, "run")
+    yield running
+    if running.process.poll() is None:
+        running.process.terminate()
+        running.end()
+
+
+def test_the_first_ten_minutes(app: Running) -> None:
+    """Token, request, timeline, logs, status, reload, stop: each verb on a running engine."""
+    token = app.verb("token", "--subject", "alice", "--role", "user").strip()
+    answer, correlation_id = app.visit(token)
+    assert answer == {"text": "Hello, alice!", "visits": 0}
+
+    while "count_visit" not in (page := app.verb("timeline", correlation_id)):
+        assert app.process.poll() is None
+    assert "POST /visits  greet" in page
+    assert correlation_id in app.verb("timeline")
+
+    state = json.loads(app.verb("status", "--json"))
+    assert state["url"] == app.url
+    assert state["pid"] == app.process.pid
+    assert "visits" in app.verb("queues")
+    assert "The failure inbox is empty." in app.verb("failures")
+    assert "subject is" in subprocess.run(
+        [*WHERRY, "accounts", "add", "bob"],
+        cwd=app.folder, env=ENV, input="correct horse battery\n", capture_output=True, text=True,
+    ).stdout  # fmt: skip
+
+    code = app.folder / "app.py"
+    code.write_text(code.read_text().replace("Hello", "Good day"))
+    assert "serves at" in app.verb("reload")
+    assert app.visit(token)[0]["text"] == "Good day, alice!"
+    code.write_text("def broken(:\n")
+    assert "SyntaxError" in app.verb("reload", code=1)
+    assert app.visit(token)[0]["text"] == "Good day, alice!"
+
+    assert app.verb("stop") == "Stopped.\n"
+    said = app.end()
+    assert app.process.returncode == 0
+    assert all(line.startswith("{") for line in said.splitlines())
+    assert "No engine is running" in app.verb("status", code=1)
+    # What was remembered is there without an engine, too.
+    assert "POST /visits  greet" in app.verb("timeline", correlation_id)
+    assert "visit counted" in app.verb("logs", "--correlation", correlation_id)
+
+
+def test_a_second_engine_is_refused(app: Running) -> None:
+    """The first one is named, goes on, and nothing of it is disturbed."""
+    told = app.verb("run", "--port", "0", code=1)
+    assert f"in use by process {app.process.pid}" in told
+    assert app.verb("status")
+
+
+def test_a_developers_log_is_readable(folder: Path) -> None:
+    """`wherry dev` shows lines for people, also where its output is no terminal."""
+    running = Running(folder, "dev")
+    running.verb("stop")
+    said = running.end()
+    assert running.process.returncode == 0
+    assert "INFO" in said
+    assert not any(line.startswith("{") for line in said.splitlines())

@@ -1,0 +1,133 @@
+"""`wherry failures`: what the inbox shows, and the ways out of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.cli_kit import Data, cli, ok, ok_json
+from wherry.cli.backend import connected
+from wherry.engine.datafolder import DataFolder, FolderInUse
+from wherry.ports import Claim
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    data = Data(tmp_path / "data")
+    data.fail("c-1", "aaa-1", "ValueError: no room")
+    data.fail("c-2", "bbb-2")
+    return data
+
+
+def test_the_list_comes_without_a_verb(data: Data) -> None:
+    """`wherry failures` lists, newest first, with or without options."""
+    listed = ok("failures", "--data", data.path)
+    assert listed == ok("failures", "list", "--data", data.path)
+    assert listed.index("bbb-2") < listed.index("aaa-1")
+    assert "ValueError: no room" in listed
+    assert "2 in the inbox" in listed
+
+
+def test_the_list_for_programs_is_a_list(data: Data) -> None:
+    """With --json a list of records, payloads as JSON."""
+    found = ok_json("failures", "--data", data.path)
+    assert [one["id"] for one in found] == ["bbb-2", "aaa-1"]
+    assert found[1]["body"] == {"order_id": "o-1"}
+    assert found[1]["queue"] == "export_jobs"
+
+
+def test_pages_follow_each_other(data: Data) -> None:
+    """A page says how the next one is asked for."""
+    first = ok("failures", "--limit", "1", "--data", data.path)
+    assert "1 of 2 in the inbox" in first
+    after = first.partition("--after ")[2].split(".")[0]
+    second = ok("failures", "--limit", "1", "--after", after, "--data", data.path)
+    assert "aaa-1" in second
+    assert "bbb-2" not in second
+
+
+def test_one_failure_is_shown_with_its_timeline(data: Data) -> None:
+    """Error, payload, and the request that it came from; the beginning of the ID is enough."""
+    shown = ok("failures", "show", "aaa", "--data", data.path)
+    assert '"order_id": "o-1"' in shown
+    assert "POST /orders" in shown
+    assert "wherry failures show aaa-1" in shown
+    assert ok_json("failures", "show", "aaa-1", "--data", data.path)["failure"]["id"] == "aaa-1"
+
+
+@pytest.mark.parametrize("verb", [["show"], ["redrive"], ["discard", "--reason", "x"]])
+def test_an_unknown_failure_is_told_with_its_neighbours(data: Data, verb: list[str]) -> None:
+    """A mistyped ID is answered with the ones that are near; nothing is done."""
+    result = cli("failures", *verb, "aab-1", "--data", data.path)
+    assert result.exit_code == 1
+    assert "There is no failure 'aab-1'" in result.stderr
+    assert "Did you mean aaa-1?" in result.stderr
+    assert len(ok_json("failures", "--data", data.path)) == 2
+
+
+def test_what_is_redriven_is_in_its_queue_again(data: Data) -> None:
+    """A redriven message leaves the inbox with its ID kept."""
+    assert ok("failures", "redrive", "aaa-1", "--data", data.path) == "1 redriven.\n"
+    assert [one["id"] for one in ok_json("failures", "--data", data.path)] == ["bbb-2"]
+    (claims,) = data.ask(Claim("export_jobs", 10, "engine-2"))
+    assert [message.id for message in claims.messages] == ["aaa-1"]
+
+
+def test_a_whole_queue_is_redriven(data: Data) -> None:
+    """--queue takes all of it, and an unknown queue nothing."""
+    wrong = cli("failures", "redrive", "--queue", "export_job", "--data", data.path)
+    assert wrong.exit_code == 1
+    assert "Did you mean export_jobs?" in wrong.stderr
+    assert ok_json("failures", "redrive", "--queue", "export_jobs", "--data", data.path) == {
+        "redriven": 2
+    }
+    assert "The failure inbox is empty." in ok("failures", "--data", data.path)
+
+
+def test_a_message_is_edited_on_its_way(data: Data, tmp_path: Path) -> None:
+    """With --payload it goes with other content and a new ID; what is no JSON goes nowhere."""
+    wrong = cli("failures", "redrive", "aaa-1", "--payload", "-", "--data", data.path, stdin="{")
+    assert wrong.exit_code == 1
+    assert "no JSON" in wrong.stderr
+    edited = tmp_path / "edited.json"
+    edited.write_text('{"order_id": "o-2"}\n')
+    told = ok("failures", "redrive", "aaa-1", "--payload", edited, "--data", data.path)
+    (claims,) = data.ask(Claim("export_jobs", 10, "engine-2"))
+    (message,) = claims.messages
+    assert message.body == b'{"order_id": "o-2"}'
+    assert message.id in told
+
+
+def test_giving_up_wants_a_reason(data: Data) -> None:
+    """Discarding without a word is a misuse; with one the work is gone."""
+    assert cli("failures", "discard", "aaa-1", "--data", data.path).exit_code == 2
+    assert cli("failures", "discard", "aaa-1", "--reason", " ", "--data", data.path).exit_code == 2
+    told = ok("failures", "discard", "aaa-1", "--reason", "test data", "--data", data.path)
+    assert told == "1 discarded.\n"
+    assert "discarded" in ok("timeline", "c-1", "--data", data.path)
+
+
+def test_ids_and_queue_are_a_choice(data: Data) -> None:
+    """Neither, or both, is a misuse."""
+    assert cli("failures", "redrive", "--data", data.path).exit_code == 2
+    both = cli("failures", "redrive", "aaa-1", "--queue", "export_jobs", "--data", data.path)
+    assert both.exit_code == 2
+
+
+def test_without_state_there_is_a_word_what_to_do(tmp_path: Path) -> None:
+    """A folder where nothing ran is told as such, and is not made."""
+    result = cli("failures", "--data", tmp_path / "nowhere")
+    assert result.exit_code == 1
+    assert "Start the app once" in result.stderr
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_folder_that_another_process_owns_is_not_opened(data: Data) -> None:
+    """Where somebody holds the lock and does not answer, the refusal names who it is."""
+    with (
+        DataFolder.open(str(data.path)),
+        pytest.raises(FolderInUse, match="is in use by process"),
+        connected(str(data.path), patience_s=0.0),
+    ):
+        pass

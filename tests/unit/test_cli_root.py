@@ -1,0 +1,88 @@
+"""`wherry` itself: its help, its speed, its errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.unit.cli_kit import cli, ok
+from wherry.cli.root import VERBS, wherry
+
+
+def test_the_six_words_of_a_newcomer_come_first() -> None:
+    """The first group of the help page is what the first day needs, in that order."""
+    first, *rest = VERBS
+    assert list(VERBS[first]) == ["new", "dev", "run", "timeline", "failures", "check"]
+    page = ok("--help")
+    places = [page.index(f"\n  {name} ") for group in VERBS.values() for name in group]
+    assert places == sorted(places)
+    assert all(f"{title}:" in page for title in rest)
+    assert "0 done, 1 failed or something was found, 2 misused" in page
+
+
+@pytest.mark.parametrize("name", [name for group in VERBS.values() for name in group])
+def test_every_verb_has_help(name: str) -> None:
+    """Each verb of the help page is there and explains itself and its options."""
+    command = wherry.get_command(click.Context(wherry), name)
+    assert command is not None
+    assert command.name == name
+    assert ok(name, "--help").startswith(f"Usage: wherry {name}")
+    if isinstance(command, click.Group):
+        for sub in command.commands.values():
+            assert sub.help
+            assert ok(name, str(sub.name), "--help")
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`wherry --help` loads click and itself: no engine, no store, no event loop."""
+    code = (
+        "import sys\n"
+        "from wherry.cli import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, *sorted(sys.modules), file=sys.stderr)\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "-I", "-c", code, "--help"], capture_output=True, text=True, check=True
+    )
+    code_, *modules = run.stderr.split()
+    assert code_ == "0"
+    assert "Begin here:" in run.stdout
+    heavy = {"asyncio", "apsw", "joserfc", "argon2", "wherry.engine", "wherry.app", "wherry.ports"}
+    assert heavy & set(modules) == set()
+
+
+def test_an_unknown_verb_is_a_misuse() -> None:
+    """A mistyped verb exits with 2 and names the ones that are near."""
+    result = cli("timelime")
+    assert result.exit_code == 2
+    assert "There is no verb 'timelime'. Did you mean timeline?" in result.stderr
+    assert cli("--nonsense").exit_code == 2
+
+
+def test_the_version_is_told() -> None:
+    """`wherry --version` is one word and a number."""
+    assert ok("--version").split()[0] == "wherry"
+
+
+def test_refusals_are_told_without_a_trace(tmp_path: Path) -> None:
+    """What is wrong, then what to do, on standard error; exit code 1."""
+    result = cli("status", "--data", tmp_path)
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert result.stderr.splitlines()[0].startswith("wherry: There is no wherry data in")
+    assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("verb", ["status", "reload", "stop"])
+def test_verbs_of_an_engine_say_that_none_is_running(tmp_path: Path, verb: str) -> None:
+    """With state and without an engine the word is that none is running."""
+    (tmp_path / "store.sqlite").touch()
+    result = cli(verb, "--data", tmp_path)
+    assert result.exit_code == 1
+    assert f"No engine is running on {tmp_path}" in result.stderr
