@@ -10,11 +10,16 @@ from pathlib import Path
 import pytest
 from msgspec import Raw, msgpack
 
-from wherry import limits
 from wherry.platforms.sql.client import StoreClient
-from wherry.platforms.sql.process import REFUSED_STATUS, Frames, answer_frames, framed
+from wherry.platforms.sql.process import (
+    REFUSED_STATUS,
+    REQUEST_BYTES,
+    Frames,
+    answer_frames,
+    framed,
+)
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import Answer, Broken, Count, GetState, Nothing, PutState, Request, State
+from wherry.ports import Answer, Broken, Count, GetItem, GetState, Nothing, PutState, Request, State
 from wherry.world import ManualClock
 
 decode = msgpack.Decoder(tuple[int, Answer]).decode
@@ -22,7 +27,7 @@ decode = msgpack.Decoder(tuple[int, Answer]).decode
 
 def answers(store: SqlStore, *frames: bytes) -> list[tuple[int, Answer]]:
     cutter = Frames()
-    cutter.feed(answer_frames(store, list(frames)))
+    cutter.feed(b"".join(answer_frames(store, list(frames))))
     return [decode(frame) for frame in cutter.take(1000)]
 
 
@@ -48,7 +53,7 @@ def test_no_more_frames_are_taken_than_asked_for() -> None:
 
 def test_a_frame_beyond_the_bound_is_refused() -> None:
     cutter = Frames()
-    cutter.feed((limits.FRAME_BYTES + 1).to_bytes(4, "big"))
+    cutter.feed((REQUEST_BYTES + 1).to_bytes(4, "big"))
     with pytest.raises(ValueError, match="a frame of"):
         cutter.take(1)
 
@@ -57,6 +62,13 @@ def test_requests_are_answered_under_their_numbers_in_order() -> None:
     store = SqlStore(":memory:", ManualClock())
     found = answers(store, ask(7, PutState("k", b"1")), ask(300, GetState("k")))
     assert found == [(7, Count(1)), (300, State(b"1"))]
+
+
+def test_reads_are_answered_before_the_writes_that_came_with_them_are_begun() -> None:
+    store = SqlStore(":memory:", ManualClock())
+    get = ask(2, GetItem("orders", b"sx", b""))
+    first, second = answer_frames(store, [ask(1, PutState("k", b"1")), get])
+    assert [decode(frame[4:]) for frame in (first, second)] == [(2, Nothing()), (1, Count(1))]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import msgspec
 
 from wherry import limits
 from wherry.blueprint import Blueprint, canonical
+from wherry.engine.admission import Admission
 from wherry.engine.broker import Broker, Secrets
 from wherry.engine.dispatch import Dispatcher
 from wherry.engine.feeds import Feeds
@@ -84,6 +85,7 @@ class Core:
         self._chance = chance
         self._offload = offload
         self._ask = ask
+        self._admission = Admission()
         self.journal = Journal(loop, clock, store, service, write, settings.access_log)
         secrets = Secrets(settings.secrets_folder, settings.variables)
         self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
@@ -195,6 +197,7 @@ class Core:
 
     def _check_deadlines(self) -> None:
         self.dispatcher.check_deadlines()
+        self._admission.adjust(self.feeds, self.releases)
         for release in self.releases:
             for function in release.functions.values():
                 if function.pool.pending:

@@ -33,7 +33,7 @@ from wherry.ports import (
     StepCommit,
     Unmet,
 )
-from wherry.runtime.problems import problem_reply
+from wherry.runtime.problems import problem_reply, store_trouble
 
 if TYPE_CHECKING:
     from wherry.engine.environments import Environment
@@ -190,7 +190,9 @@ class Dispatcher:
     def step_commit(self, work: Work, step: StepCommit) -> Commit:
         """Return the commit of a named step."""
         work.steps += 1
-        record = self._record(work, "ok", number=self.numbers.next(), marks=step.marks)
+        number = self.numbers.next()
+        name = step.key.rsplit("#", 2)[1]
+        record = self._record(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
         return step_commit_of(work, step, record)
 
     def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
@@ -248,13 +250,7 @@ class Dispatcher:
         return msgspec.msgpack.decode(stored.body, type=Reply)
 
     def _store_failed(self, work: Work, code: str, message: str) -> None:
-        status = errors.Unavailable(
-            "Nothing was applied: the store cannot write now.", headers={"retry-after": "5"}
-        )
-        if code == errors.StoreFull.code:
-            status.status = 507
-            status.code = code
-        self._fail(work, "failed", status, error=message, counted=False)
+        self._fail(work, "failed", store_trouble(code), error=message, counted=False)
 
     def _conflicted(self, work: Work, answer: Conflicted) -> None:
         where = f"{answer.table}/{answer.key}"

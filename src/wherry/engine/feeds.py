@@ -37,6 +37,7 @@ class Feed:
         self.in_hand: dict[str, Work] = {}
         self.backlog = False  # more may be due than we hold
         self.paused = False
+        self.lag_s = 0.0  # how long the message that was claimed last had been due
         self.offered = 0  # places promised to commits that are on their way
         self._feeds = feeds
         self._claiming = False
@@ -46,7 +47,7 @@ class Feed:
     def room(self) -> int:
         """How many more messages this engine wants to hold for the consumer."""
         pool = self.function.pool
-        wanted = min(pool.concurrency, max(2, 2 * (len(pool.idle) + len(pool.busy))))
+        wanted = min(pool.concurrency, max(2, 2 * (len(pool.idle) + len(pool.busy) + 1)))
         return 0 if self.paused else max(0, wanted - len(self.in_hand) - self.offered)
 
     @property
@@ -85,16 +86,27 @@ class Feed:
 
     def _claimed(self, answer: Any, asked: int) -> None:
         self._claiming = False
+        feed = self._feeds.feeds.get(self.queue.name, self)  # a new version may have taken over
         if not isinstance(answer, Claims):  # the store is in trouble: look again soon
             self.wake(self._feeds.clock.now_ms() + 1000)
             return
+        if answer.messages:
+            due_ms = answer.messages[-1].visible_at_ms
+            self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)
         for message in answer.messages:
-            self.take(message)
+            feed.take(message)
         self.backlog = len(answer.messages) == asked
         if self.backlog:
             self.claim()
         elif answer.next_due_ms is not None:
             self.wake(max(answer.next_due_ms, self._feeds.clock.now_ms() + 1))
+
+    def retire(self) -> None:
+        """A new version has taken over: look for nothing more."""
+        self.paused = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def take(self, message: Claimed) -> None:
         """Run a message that is leased to us."""
@@ -140,7 +152,8 @@ class Feeds:
             feed = Feed(self, queue, function, endpoint)
             old = before.get(queue.name)
             if old is not None:
-                feed.in_hand, feed.paused = old.in_hand, old.paused
+                feed.in_hand, feed.paused, feed.offered = old.in_hand, old.paused, old.offered
+                old.retire()
             self.feeds[queue.name] = feed
             feed.backlog = True
             feed.claim()

@@ -26,6 +26,7 @@ class Pool:
         start: Starts an environment; it announces itself through `ready`.
         begin: Starts work on an environment.
         room: Whether the machine has memory for one more.
+        quick: How many environments even quick runs get.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Pool:
         start: Callable[[str], None],
         begin: Callable[[Environment, Work], None],
         room: Callable[[], bool],
+        quick: int,
     ) -> None:
         self.function = function
         self.concurrency = concurrency
@@ -44,15 +46,17 @@ class Pool:
         self.busy: set[Environment] = set()
         self.starting = 0
         self.pending: deque[Work] = deque()
+        self.width = concurrency  # of quick runs, at once (`Admission`)
         self._loop = loop
         self._clock = clock
         self._start = start
         self._begin = begin
         self._room = room
+        self.quick = quick  # environments that even quick runs get
         self._growing: Timer | None = None
         self._failed_starts = 0
         self._retrying: Timer | None = None
-        self._run_s = 0.0  # how long a run takes, on a moving average
+        self.run_s = 0.0  # how long a run takes, on a moving average
 
     @property
     def size(self) -> int:
@@ -68,7 +72,7 @@ class Pool:
 
     def submit(self, work: Work) -> bool:
         """Begin work, or let it wait. False: too much waits already."""
-        if self.idle:
+        if self.idle and self._wide_enough(len(self.busy)):
             environment = self.idle.pop()
             self.busy.add(environment)
             self._begin(environment, work)
@@ -82,6 +86,17 @@ class Pool:
         elif self._growing is None and self.size < self.concurrency:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
         return True
+
+    def narrow(self, width: int) -> None:
+        """Run at most `width` quick runs at once from now on."""
+        self.width = width
+        while self.pending and self.idle and self._wide_enough(len(self.busy)):
+            environment = self.idle.pop()
+            self.busy.add(environment)
+            self._begin(environment, self.pending.popleft())
+
+    def _wide_enough(self, busy: int) -> bool:
+        return busy < self.width or self.run_s >= limits.QUICK_RUN_S
 
     def withdraw(self, work: Work) -> bool:
         """Take back work that still waits."""
@@ -114,14 +129,14 @@ class Pool:
     def _wanted(self) -> int:
         """How many more environments would shorten the wait."""
         now_s = self._clock.steady_s()
-        waiting = len(self.pending) - self.starting
+        waiting = len(self.pending) - self.starting - len(self.idle)
         if waiting <= 0 or now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
         room = self.concurrency - self.size
-        if self.size < limits.QUICK_ENVIRONMENTS:
+        if self.size < self.quick:
             return min(1, room)
         running_s = [now_s - found.work.ran_from_s for found in self.busy if found.work]
-        run_s = max(self._run_s, min(running_s, default=0.0))  # all of them slow, not only one
+        run_s = max(self.run_s, min(running_s, default=0.0))  # all of them slow, not only one
         expected_s = waiting / self.size * run_s
         if expected_s < limits.GROW_EXPECTED_S:
             return 0
@@ -129,7 +144,7 @@ class Pool:
 
     def took(self, run_s: float) -> None:
         """A run took so long."""
-        self._run_s += 0.1 * (run_s - self._run_s)
+        self.run_s += 0.1 * (run_s - self.run_s)
 
     def ready(self, environment: Environment) -> None:
         """An environment has started."""
@@ -140,7 +155,7 @@ class Pool:
 
     def release(self, environment: Environment) -> None:
         """An environment has finished its work: it takes the next, or is idle."""
-        if self.pending:
+        if self.pending and self._wide_enough(len(self.busy) - 1):
             self._begin(environment, self.pending.popleft())
             return
         self.busy.discard(environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from wherry import limits
 from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger, QueueSpec, QueueTrigger
 from wherry.engine.pools import Pool
 
@@ -58,6 +59,7 @@ class ActiveRelease:
                 _starter(start, spec.memory_mb),
                 begin,
                 room,
+                limits.QUICK_ENVIRONMENTS if _serves(spec) else limits.QUICK_CONSUMERS,
             )
             self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)
 
@@ -80,6 +82,10 @@ class ActiveRelease:
         """Whether anything of this release runs or waits."""
         pools = (function.pool for function in self.functions.values())
         return any(pool.busy or pool.pending for pool in pools)
+
+
+def _serves(spec: FunctionSpec) -> bool:
+    return any(isinstance(trigger, HttpTrigger) for trigger in spec.triggers)
 
 
 def _starter(start: Callable[[str, int], None], memory_mb: int) -> Callable[[str], None]:

@@ -23,7 +23,7 @@ from wherry.engine.journal import LogFiles
 from wherry.engine.offload import Threads
 from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
-from wherry.errors import Refused
+from wherry.errors import Passing, Refused
 from wherry.platforms.files.blobs import Blobs
 from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
@@ -200,7 +200,10 @@ class Server:
             loop, self._clock, options, data, memory, self._say, lambda: {self._store.pid}
         )
         versions.begin()
-        return versions, StoreProcess(loop, data.store, self._store_restarted, self._store_gone)
+        store_process = StoreProcess(
+            loop, self._clock, data.store, self._store_restarted, self._store_gone
+        )
+        return versions, store_process
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -246,8 +249,11 @@ class Server:
         from concurrent.futures import Future
 
         future: Future[Any] = Future()
-        self._loop.call_soon_threadsafe(self._store.send, "", request, future.set_result)
-        return future.result(timeout=30)
+        try:
+            self._loop.call_soon_threadsafe(self._store.send, "", request, future.set_result)
+            return future.result(timeout=limits.ASK_TIMEOUT_S)
+        except (RuntimeError, TimeoutError):  # the loop is closed, or the store is silent
+            raise Passing("The store does not answer now.") from None
 
     def _store_restarted(self) -> None:
         self._say("warning", "the store process ended and was started again")

@@ -24,6 +24,7 @@ def record_of(
     status: int | None = None,
     number: int | None = None,
     marks: list[str] | None = None,
+    trigger: str = "",
 ) -> InvocationRecord:
     """Return what is remembered of this attempt."""
     outcome = work.outcome
@@ -38,7 +39,7 @@ def record_of(
         work.number if number is None else number,
         work.correlation_id,
         work.function.spec.name,
-        work.trigger,
+        trigger or work.trigger,
         work.request_id,
         work.traceparent(),
         work.parent,

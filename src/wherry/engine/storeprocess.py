@@ -23,6 +23,8 @@ from wherry.ports import Request
 if TYPE_CHECKING:
     import asyncio
 
+    from wherry.world import Clock
+
 _envelope = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
 _names: dict[str, bytes] = {}
 
@@ -46,11 +48,13 @@ class StoreProcess:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
+        clock: Clock,
         path: str,
         on_restart: Callable[[], None],
         on_gone: Callable[[str], None],
     ) -> None:
         self._loop = loop
+        self._clock = clock
         self._path = path
         self._on_restart = on_restart
         self._on_gone = on_gone
@@ -102,7 +106,7 @@ class StoreProcess:
     def _send(self, function: str, payload: bytes, then: Then, decoded: bool) -> None:
         self._number += 1
         if not self._owed:
-            self._since_s = self._loop.time()
+            self._since_s = self._clock.steady_s()
         body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
         framed = len(body).to_bytes(4, "big") + body
         self._owed[self._number] = (framed, then, decoded)
@@ -143,7 +147,7 @@ class StoreProcess:
             self._died()
             return
         self._deaths = 0
-        self._since_s = self._loop.time()
+        self._since_s = self._clock.steady_s()
         buffer = self._in
         buffer += piece
         start, size = 0, len(buffer)
@@ -182,7 +186,7 @@ class StoreProcess:
 
     def silent_s(self) -> float:
         """Return for how long the store has owed answers and given none."""
-        return self._loop.time() - self._since_s if self._owed else 0.0
+        return self._clock.steady_s() - self._since_s if self._owed else 0.0
 
     def stop(self) -> None:
         """Close the socket, upon which the process ends, and wait for it."""

@@ -118,6 +118,9 @@ def serve(
     link = EngineLink(socket.socket(fileno=sock_fd), Blobs(setup.objects))
     runner = Runner.prepare(app, function)
     send_lines_to(None, app.name)
+    if hasattr(os, "SCHED_BATCH"):
+        # Waking up does not push the engine off its processor: fewer switches, more work done.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     clock = SystemClock()
     cold = True
     output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process

@@ -15,7 +15,7 @@ from wherry.codec import digest, to_msgpack
 from wherry.handles.scope import Link, Scope, enter, leave
 from wherry.invocation import EMPTY, Failure, HttpEvent, Invocation, MessageEvent, Outcome, Reply
 from wherry.runtime import binding
-from wherry.runtime.problems import problem_reply
+from wherry.runtime.problems import problem_reply, store_trouble
 
 if TYPE_CHECKING:
     from wherry.app import App
@@ -192,7 +192,10 @@ def _failed(error: BaseException, code: str, invocation: Invocation, scope: Scop
         code = "memory_limit"
     message = str(error) or type(error).__name__
     failure = Failure(code, type(error).__name__, message[:2000], retry, _trace())
-    return Outcome(None, EMPTY, 0, [], scope.marks, failure)
+    reply = None
+    if isinstance(error, errors.Passing) and isinstance(invocation.event, HttpEvent):
+        reply = problem_reply(store_trouble(code), invocation.correlation_id)
+    return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
 
 
 def _trace() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry.codec import to_json
+from wherry.errors import StoreFull, Unavailable
 from wherry.invocation import Reply
 
 if TYPE_CHECKING:
@@ -28,3 +29,13 @@ def problem_reply(problem: Problem, correlation_id: str) -> Reply:
     document.update(problem.extra)
     headers = [("content-type", MEDIA_TYPE), *problem.headers.items()]
     return Reply(problem.status, headers, to_json(document))
+
+
+def store_trouble(code: str) -> Problem:
+    """Return what a caller is told when the store cannot be used; `code` is that of a `Passing`."""
+    problem = Unavailable(
+        "Nothing was applied: the store cannot be used now.", headers={"retry-after": "5"}
+    )
+    if code == StoreFull.code:
+        problem.status, problem.code = 507, code
+    return problem

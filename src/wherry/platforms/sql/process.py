@@ -2,7 +2,8 @@
 
 Started by the engine as `python -m wherry.platforms.sql.process --fd N --path FILE`. It reads
 frames (4 bytes length, big-endian, then msgpack `[number, function, request]`) from the socket,
-takes all that is there as one batch and answers it with one send of `[number, answer]` frames.
+takes all that is there as one batch and answers it with one send of `[number, answer]` frames
+(and one before it for what is only read).
 One thread, no event loop. It ends when the socket is closed.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import gc
 import os
+import select
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -22,14 +25,24 @@ from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.errors import WherryError
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import Broken, Request
+from wherry.ports import (
+    Broken,
+    GetItem,
+    GetObject,
+    GetReply,
+    ListObjects,
+    QueryItems,
+    Request,
+)
 from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
 RECEIVE_BYTES = limits.RECEIVE_BYTES
-IDLE_S = 0.05  # nothing asked for so long: time to tidy up
+REQUEST_BYTES = 2 * limits.FRAME_BYTES  # an environment's frame, and what the engine adds
+IDLE_MS = 50  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
+READS = (GetItem, QueryItems, GetObject, ListObjects, GetReply)
 _envelope = msgspec.msgpack.Decoder(tuple[int, str, Request])
 _encoder = msgspec.msgpack.Encoder()
 
@@ -48,14 +61,14 @@ class Frames:
         """Return up to `most` whole frames.
 
         Raises:
-            ValueError: A frame is longer than FRAME_BYTES.
+            ValueError: A frame is longer than REQUEST_BYTES.
         """
         buffer, start = self._buffer, 0
         found: list[bytes] = []
         while len(found) < most and len(buffer) - start >= 4:
             size = int.from_bytes(buffer[start : start + 4], "big")
-            if size > limits.FRAME_BYTES:
-                raise ValueError(f"a frame of {size} bytes; at most {limits.FRAME_BYTES} are taken")
+            if size > REQUEST_BYTES:
+                raise ValueError(f"a frame of {size} bytes; at most {REQUEST_BYTES} are taken")
             end = start + 4 + size
             if end > len(buffer):
                 break
@@ -70,26 +83,32 @@ def framed(payload: bytes) -> bytes:
     return len(payload).to_bytes(4, "big") + payload
 
 
-def answer_frames(store: SqlStore, frames: list[bytes]) -> bytes:
-    """Run frames as one batch and return the answers' frames.
+def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
+    """Run frames; yield the answers' frames, those of the reads before the writes are begun.
 
-    What cannot be decoded is answered as broken, where it still has a number.
+    Requests that are here together are concurrent: whoever waits for an answer has sent nothing
+    else. So a read need not wait for the sync of somebody else's write. What cannot be decoded is
+    answered as broken, where it still has a number.
     """
-    numbers: list[int] = []
-    requests: list[tuple[str, Request]] = []
+    reads: list[tuple[int, str, Request]] = []
+    writes: list[tuple[int, str, Request]] = []
     out: list[bytes] = []
     for frame in frames:
         try:
-            number, function, request = _envelope.decode(frame)
+            found = _envelope.decode(frame)
         except msgspec.MsgspecError as error:
             out += _undecodable(frame, error)
             continue
-        numbers.append(number)
-        requests.append((function, request))
-    answers = store.run(requests) if requests else []
-    for number, answer in zip(numbers, answers, strict=True):
-        out.append(_answered(number, answer))
-    return b"".join(out)
+        (reads if isinstance(found[2], READS) else writes).append(found)
+    for batch in (reads, writes):
+        if batch:
+            answers = store.run([(name, request) for _, name, request in batch], tidy=False)
+            pairs = zip(batch, answers, strict=True)
+            out += [_answered(number, answer) for (number, _, _), answer in pairs]
+        if out:
+            yield b"".join(out)
+            out = []
+    store.tidy()
 
 
 def _answered(number: int, answer: Any) -> bytes:
@@ -119,19 +138,17 @@ def _leading_number(frame: bytes) -> int | None:
 def serve(sock: socket.socket, store: SqlStore) -> None:
     """Answer until the other end closes the socket."""
     frames = Frames()
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
     while True:
         batch = frames.take(BATCH)
         if batch:
-            sock.settimeout(None)
-            sock.sendall(answer_frames(store, batch))
+            for answers in answer_frames(store, batch):
+                sock.sendall(answers)
             continue
-        sock.settimeout(IDLE_S)
-        try:
-            data = sock.recv(RECEIVE_BYTES)
-        except TimeoutError:
+        if not poller.poll(IDLE_MS):
             store.idle()
-            sock.settimeout(None)
-            data = sock.recv(RECEIVE_BYTES)
+        data = sock.recv(RECEIVE_BYTES)
         if not data:
             return
         frames.feed(data)

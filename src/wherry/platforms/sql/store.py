@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from wherry.errors import Passing
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -89,12 +91,13 @@ class SqlStore:
         self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox)
         self._open = True
 
-    def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+    def run(self, requests: list[tuple[str, Request]], tidy: bool = True) -> list[Answer]:
         """Answer each request, in order. What an answer says is durable when this returns.
 
         Args:
             requests: Pairs of the asking function ("" is the engine itself, which may do
                 everything; "name@release" names its release) and what it asks for.
+            tidy: Write the log back if it has grown long. Who sends answers may do so after.
         """
         try:
             answers = self._batch(requests)
@@ -103,7 +106,8 @@ class SqlStore:
             if len(requests) == 1:
                 return [self._failed(requests[0][1], error)]
             return [self.run([request])[0] for request in requests]
-        self._tidy(idle=False)
+        if tidy:
+            self._tidy(idle=False)
         return answers
 
     def _batch(self, requests: list[tuple[str, Request]]) -> list[Answer]:
@@ -135,6 +139,10 @@ class SqlStore:
         if self._open:
             self._open = False
             self._session.finish()
+
+    def tidy(self) -> None:
+        """Called after the answers of a batch are sent: write the log back if it is long."""
+        self._tidy(idle=False)
 
     def idle(self) -> None:
         """Called when nothing is asked for: write the log back, so that no commit must wait."""
@@ -221,7 +229,10 @@ class SqlStore:
                 return self._items.get(table, request.pk, request.sk) if table else Nothing()
             case QueryItems():
                 table = self._catalog.tables.get(request.table)
-                return self._queries.page(request, table) if table else Page([], None)
+                try:
+                    return self._queries.page(request, table) if table else Page([], None)
+                except msgspec.MsgspecError:
+                    return Broken("passing", "The cursor is not one of this query.")
             case GetObject():
                 return self._objects.get(request)
             case ListObjects():
