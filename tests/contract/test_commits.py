@@ -330,6 +330,7 @@ def test_two_effects_on_one_key_are_refused(place: Any) -> None:
         SendMessage("jobs", "a", b"{}", -1),
         SendMessage("jobs", "a", b"{}", limits.DELAY_MAX_S * 1000 + 1),
         PutObject("assets", "k" * (limits.OBJECT_KEY_BYTES + 1), "00" * 8, 1, "", "", {}),
+        PutObject("assets", "k", "00" * 8, 2**63, "", "", {}),
         PutItem("nothing", b"sx", b"", b"{}"),
         SendMessage("nothing", "a", b"{}"),
     ],

@@ -96,6 +96,21 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(
         check(make_place, path, acknowledged, COMMITS)
 
 
+def test_a_lease_outlives_the_process_of_the_store(make_place: Any, tmp_path: Path) -> None:
+    path = str(tmp_path / "store.sqlite")
+    with StoreClient(path) as client:
+        place = make_place(client)
+        place.send("a")
+        born = place.send("b", queue="mail", leases={"mail": 1}).leased
+        held = [*place.claim(), *born]
+        client.process.kill()
+    with StoreClient(path) as client:
+        place = make_place(client)
+        assert place.claim() == []
+        for number, message in enumerate(held, 100):
+            assert isinstance(place.acknowledge(message, number=number), Committed)
+
+
 def tracer_works() -> bool:
     if shutil.which("strace") is None:
         return False

@@ -12,6 +12,7 @@ from wherry.blueprint import IndexSpec, TableSpec
 from wherry.codec import key_bytes
 from wherry.effects import Absent, DeleteItem, Guard, Present
 from wherry.ports import (
+    Broken,
     Committed,
     Count,
     Denied,
@@ -147,6 +148,20 @@ def test_moments_sort_by_time_whatever_their_zone(place: Any) -> None:
     for number, day in enumerate(times):
         place.commit(place.put("orders", "c", str(number), n=number, x="x", day=day))
     assert numbers(place, place.query("orders", "x", "d")) == [0, 1, 2]
+
+
+def test_an_index_key_beyond_its_bound_is_rejected(place: Any) -> None:
+    for fields in ({"status": "x" * limits.PARTITION_KEY_BYTES, "at": 1}, {"tag": "x" * 3_000}):
+        table = "notes" if "tag" in fields else "orders"
+        assert isinstance(place.commit(place.put(table, "c", "1", **fields)), Rejected)
+
+
+def test_a_cursor_of_another_query_is_refused_and_harms_no_other_request(place: Any) -> None:
+    query = QueryItems("orders", "by_status", b"sopen", None, None, 10, False, b"\xc1")
+    put = place.request(place.put("orders", "c", "1", n=1))
+    done, broken = place.batch(put, query)
+    assert isinstance(done, Committed)
+    assert isinstance(broken, Broken)
 
 
 # --- grants -------------------------------------------------------------------------------------

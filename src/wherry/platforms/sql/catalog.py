@@ -7,6 +7,7 @@ A release that is not known counts as the activated one.
 
 from __future__ import annotations
 
+from wherry import limits
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import (
     FunctionShape,
@@ -35,7 +36,10 @@ class Queue:
 
 
 class Catalog:
-    """Everything that is read from releases, kept in memory and read anew after a rollback."""
+    """Everything that is read from releases, kept in memory and read anew after a rollback.
+
+    The activated release counts, and those that this engine has configured lately.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -160,7 +164,10 @@ class Catalog:
             for key, old in self._definitions.items():
                 if key not in wanted:
                     session.write("index_drop", old.id)
+        self._known.pop(digest, None)
         self._known[digest] = shape
+        for forgotten in list(self._known)[: -limits.RELEASES_KEPT]:
+            del self._known[forgotten]
         self.reload()
         return self._unready()
 

@@ -11,9 +11,10 @@ import msgspec
 
 from wherry.codec import to_msgpack
 from wherry.errors import Passing
-from wherry.platforms.sql.process import Frames, framed
+from wherry.platforms.sql.process import READS, Frames, framed
 from wherry.ports import Answer, Request
 
+PIECE = 64  # requests sent at once: the process answers before it has read all
 _answer = msgspec.msgpack.Decoder(tuple[int, Answer])
 
 
@@ -53,20 +54,32 @@ class StoreClient:
         Raises:
             Passing: The process died; what was asked may or may not have been done.
         """
+        answers: list[Answer] = []
+        piece: list[tuple[str, Request]] = []
+        wrote = False
+        for function, request in requests:
+            reads = isinstance(request, READS)
+            # The process answers reads first: one that is to see a write is sent after it.
+            if len(piece) == PIECE or (reads and wrote):
+                answers += self._exchange(piece)
+                piece, wrote = [], False
+            piece.append((function, request))
+            wrote = wrote or not reads
+        return answers + self._exchange(piece)
+
+    def _exchange(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        """Send some requests and wait for all of their answers."""
         first = self._number + 1
         self._number += len(requests)
-        payloads = [
+        out = [
             framed(to_msgpack((number, function, request)))
             for number, (function, request) in enumerate(requests, first)
         ]
         answers: dict[int, Answer] = {}
         try:
-            # Sent piece by piece: the process answers before it has read all.
-            for at in range(0, len(payloads), 64):
-                self._sock.sendall(b"".join(payloads[at : at + 64]))
-                last = min(first + at + 63, self._number)
-                while len(answers) < last - first + 1:
-                    self._receive(answers)
+            self._sock.sendall(b"".join(out))
+            while len(answers) < len(requests):
+                self._receive(answers)
         except OSError as error:
             raise Passing(f"The store process has ended ({error}).") from None
         return [answers[number] for number in range(first, self._number + 1)]

@@ -21,7 +21,7 @@ from wherry.effects import (
     UpdateItem,
 )
 from wherry.platforms.sql.catalog import Catalog, Grants
-from wherry.platforms.sql.items import Change, Items, describe_key
+from wherry.platforms.sql.items import Change, Items, Rows, describe_key
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.records import Records
@@ -51,14 +51,15 @@ REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 class Plan:
     """What a commit that has passed its checks will do."""
 
-    __slots__ = ("acknowledged", "changes", "messages", "objects", "replies")
+    __slots__ = ("acknowledged", "changes", "messages", "objects", "replies", "rows")
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.messages: list[SendMessage] = []
         self.objects: list[PutObject | DeleteObject] = []
         self.replies: list[ReplyAck] = []
-        self.acknowledged: list[tuple[str, int, int]] = []  # ID, seq, queue
+        self.acknowledged: list[str] = []
+        self.rows: Rows = {}
 
 
 class Commits:
@@ -98,7 +99,7 @@ class Commits:
         plan = Plan()
         stopped = (
             self._check_acks(commit, plan)
-            or self._check_guards(commit)
+            or self._check_guards(commit, plan)
             or self._check_effects(effects, plan)
         )
         if stopped is not None:
@@ -154,10 +155,9 @@ class Commits:
         for ack in commit.acks:
             match ack:
                 case MessageAck():
-                    leased = self._messages.leased(ack.id, ack.token)
-                    if leased is None:
+                    if self._messages.leased(ack.id, ack.token) is None:
                         return LeaseLost()
-                    plan.acknowledged.append((ack.id, *leased))
+                    plan.acknowledged.append(ack.id)
                 case ReplyAck():
                     stored = self._replies.get(ack.key)
                     if stored is not None:
@@ -167,9 +167,9 @@ class Commits:
                     assert_never(ack)
         return already
 
-    def _check_guards(self, commit: Commit) -> Conflicted | None:
+    def _check_guards(self, commit: Commit, plan: Plan) -> Conflicted | None:
         for guard in commit.guards:
-            lost = self._items.check_guard(guard, self._catalog.tables[guard.table])
+            lost = self._items.check_guard(guard, self._catalog.tables[guard.table], plan.rows)
             if lost is not None:
                 key, number = lost
                 winner = self._records.get(number) if number else None
@@ -181,7 +181,7 @@ class Commits:
         for effect in effects:
             match effect:
                 case PutItem() | UpdateItem() | DeleteItem():
-                    change = self._items.plan(effect, self._catalog.tables[effect.table])
+                    change = self._items.plan(effect, self._catalog.tables[effect.table], plan.rows)
                     if not isinstance(change, Change):
                         return change
                     plan.changes.append(change)
@@ -202,8 +202,8 @@ class Commits:
     def _apply(self, commit: Commit, plan: Plan) -> Committed:
         session, record = self._session, commit.record
         session.begin()
-        for id, seq, queue in plan.acknowledged:
-            self._messages.acknowledge(id, seq, queue)
+        for id in plan.acknowledged:
+            self._messages.acknowledge(id)
         if plan.changes:
             version = session.next()
             for change in plan.changes:
@@ -241,13 +241,13 @@ class Commits:
 
 
 def _out_of_bounds(commit: Commit, effects: list[Effect]) -> Rejected | None:
-    size = len(memoryview(commit.effects))
+    length = len(memoryview(commit.effects))
     if len(effects) > limits.COMMIT_EFFECTS:
         return Rejected(
             f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
         )
-    if size > limits.COMMIT_BYTES:
-        return Rejected(f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {size}.")
+    if length > limits.COMMIT_BYTES:
+        return Rejected(f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {length}.")
     for ack in commit.acks:
         if isinstance(ack, ReplyAck) and len(ack.body) > REPLY_BYTES:
             return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
@@ -255,25 +255,46 @@ def _out_of_bounds(commit: Commit, effects: list[Effect]) -> Rejected | None:
     for effect in effects:
         match effect:
             case PutItem() | UpdateItem() | DeleteItem():
-                key: object = (effect.table, effect.pk, effect.sk)
-                shown = f"{effect.table} {describe_key(effect.pk, effect.sk)}"
+                key: tuple[object, ...] = (effect.table, effect.pk, effect.sk)
             case SendMessage():
-                key, shown = effect.id, f"message {effect.id}"
+                key = (effect.id,)
                 fault = _message_fault(effect)
                 if fault:
-                    return Rejected(f"{shown} to {effect.queue}: {fault}")
+                    return Rejected(f"message {effect.id} to {effect.queue}: {fault}")
             case PutObject() | DeleteObject():
-                key, shown = (effect.bucket, effect.key), f"{effect.bucket} {effect.key}"
+                key = (effect.bucket, effect.key)
                 if not 0 < len(effect.key.encode()) <= limits.OBJECT_KEY_BYTES:
                     return Rejected(
                         f"{effect.bucket}: a key has 1 to {limits.OBJECT_KEY_BYTES} bytes."
                     )
+                size = effect.size_bytes if isinstance(effect, PutObject) else 0
+                if not 0 <= size <= limits.OBJECT_BYTES:
+                    return Rejected(f"{effect.bucket}: an object of {size} bytes.")
             case _:
                 assert_never(effect)
-        if key in keys:
-            return Rejected(f"Two effects of one commit on {shown}.")
         keys.add(key)
+    if len(keys) < len(effects):
+        return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
     return None
+
+
+def _repeated(effects: list[Effect]) -> str:
+    """Name what more than one effect is on."""
+    seen: set[str] = set()
+    for effect in effects:
+        match effect:
+            case PutItem() | UpdateItem() | DeleteItem():
+                shown = f"{effect.table} {describe_key(effect.pk, effect.sk)}"
+            case SendMessage():
+                shown = f"message {effect.id}"
+            case PutObject() | DeleteObject():
+                shown = f"{effect.bucket} {effect.key}"
+            case _:
+                assert_never(effect)
+        if shown in seen:
+            return shown
+        seen.add(shown)
+    return "one key"
 
 
 def _message_fault(effect: SendMessage) -> str:

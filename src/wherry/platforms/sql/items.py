@@ -13,10 +13,12 @@ from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.conditions import holds, is_number
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import Table
-from wherry.ports import Conflicted, Item, Nothing, Rejected, Unmet
+from wherry.ports import Item, Nothing, Rejected, Unmet
 
 ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
 Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
+# What one commit has read already, by table, pk and sk: what is guarded is mostly written too.
+Rows: TypeAlias = dict[tuple[int, bytes, bytes], Stored | None]
 REMEMBERED = 1_024  # deletions whose writer a conflict can still name
 
 
@@ -40,7 +42,7 @@ class Items:
         self._session = session
         self._catalog = catalog
         sql = session.sql
-        self._get, self._version = sql["item_get"], sql["item_version"]
+        self._get = sql["item_get"]
         self._row, self._head = sql["item_row"], sql["item_head"]
         self._insert, self._update = sql["item_insert"], sql["item_update"]
         self._delete = sql["item_delete"]
@@ -55,39 +57,41 @@ class Items:
             return Nothing()
         return Item(row[0], row[1])
 
-    def _stored(self, effect: ItemEffect, table: Table) -> Stored | None:
+    def _stored(self, effect: ItemEffect, table: Table, rows: Rows) -> Stored | None:
         """Read the row as it is stored, expired or not; its body only where it matters."""
+        key = (table.id, effect.pk, effect.sk)
+        if key in rows:
+            return rows[key]
         blind = not table.indexes and (
             not isinstance(effect, UpdateItem)
             and (effect.when is None or isinstance(effect.when, Absent | Present))
         )
         statement = self._head if blind else self._row
-        row: Stored | None = self._session.run(
-            statement, (table.id, effect.pk, effect.sk)
-        ).fetchone()
+        row: Stored | None = self._session.run(statement, key).fetchone()
         return row
 
     # -- checking ----------------------------------------------------------------------------
 
-    def check_guard(self, guard: Guard, table: Table) -> tuple[str, int] | None:
+    def check_guard(self, guard: Guard, table: Table, rows: Rows) -> tuple[str, int] | None:
         """Return None where the guard holds, else the key as text and the winner's record."""
         session = self._session
         key = (table.id, guard.pk, guard.sk)
-        row = session.run(self._version, key).fetchone()
-        if row is None or (row[2] is not None and row[2] <= session.now_ms):
+        row: Stored | None = session.run(self._row, key).fetchone()
+        rows[key] = row
+        if row is None or (row[3] is not None and row[3] <= session.now_ms):
             if guard.version == 0:
                 return None
             return describe_key(guard.pk, guard.sk), self._deleted.get(key, 0)
-        if row[0] == guard.version:
+        if row[1] == guard.version:
             return None
-        return describe_key(guard.pk, guard.sk), row[1]
+        return describe_key(guard.pk, guard.sk), row[2]
 
-    def plan(self, effect: ItemEffect, table: Table) -> Change | Unmet | Rejected:
+    def plan(self, effect: ItemEffect, table: Table, rows: Rows) -> Change | Unmet | Rejected:
         """Work out a change against the present state, without changing anything."""
         fault = _key_fault(effect)
         if fault:
             return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
-        old = self._stored(effect, table)
+        old = self._stored(effect, table, rows)
         change = Change(table, effect, old)
         present = old is not None and (old[3] is None or old[3] > self._session.now_ms)
         try:
@@ -96,7 +100,7 @@ class Items:
             if change.body is not None:
                 change.entries, change.expires_ms = table.derive(change.body)
             if old is not None and table.indexes:
-                change.old_entries = table.derive(old[4])[0]
+                change.old_entries = table.entries(old[4])
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {error}")
         if change.body is not None and len(change.body) > limits.ITEM_BYTES:
@@ -167,7 +171,7 @@ class Items:
         for number, table_id, pk, sk, body in rows:
             table = self._catalog.tables_by_id.get(table_id)
             if table is not None and table.indexes:
-                for entry in table.derive(body)[0]:
+                for entry in table.entries(body):
                     session.write("entry_delete", *entry, pk, sk)
             session.write("item_delete", number)
         return len(rows)
@@ -178,11 +182,7 @@ class Items:
         at = session.row("index_position", index) or (b"", b"")
         rows = session.rows("items_walk", table.id, *at, limit)
         for item, pk, sk, body in rows:
-            try:
-                entries = table.derive(body)[0]
-            except (ValueError, msgspec.MsgspecError):
-                continue  # stored before the index was declared, with what no key can hold
-            for entry in entries:
+            for entry in table.entries(body):
                 if entry[0] == index:
                     session.write("entry_add", *entry, pk, sk, item)
         at = (rows[-1][1], rows[-1][2]) if rows else at
@@ -193,11 +193,6 @@ class Items:
 def describe_key(pk: bytes, sk: bytes) -> str:
     """Show an item's key to a person."""
     return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
-
-
-def conflict(table: str, key: str, function: str, request_id: str) -> Conflicted:
-    """Name who won."""
-    return Conflicted(table, key, function, request_id)
 
 
 def _key_fault(effect: ItemEffect) -> str:

@@ -39,6 +39,16 @@ class Message(NamedTuple):
     body: bytes
 
 
+class Lease(NamedTuple):
+    """Who holds a message, until when on the steady clock, and where it is."""
+
+    until_s: float
+    owner: int
+    seq: int
+    token: int
+    queue: int
+
+
 class Messages:
     """The messages of all queues, and who leases them."""
 
@@ -46,24 +56,23 @@ class Messages:
         self._session = session
         self._catalog = catalog
         self._inbox = inbox
-        self._lease = session.sql["message_lease"]
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._claimed = session.sql["claimed"]
-        self._leases: dict[str, tuple[int, float]] = {}
+        self._leases: dict[str, Lease] = {}
         self.forget()
 
     def forget(self) -> None:
         """Read anew what is kept in memory (after a rollback, or at the start)."""
         session = self._session
         self._owners: dict[str, int] = dict(session.rows("owners_all"))
-        # By message ID: its owner, and when the lease ends on the steady clock. Earliest first.
+        # By message ID, in the order in which they end: all that `leased` must know.
         until = session.steady_s + limits.LEASE_S
         before = self._leases
         leases = [
-            (id, (owner, before[id][1] if id in before else until))
-            for id, owner in session.rows("leases_all")
+            (id, Lease(before[id].until_s if id in before else until, *row))
+            for id, *row in session.rows("leases_all")
         ]
-        self._leases = dict(sorted(leases, key=lambda lease: lease[1][1]))
+        self._leases = dict(sorted(leases, key=lambda lease: lease[1].until_s))
         # A lower bound of when the first waiting message of a queue falls due.
         self._first_due: dict[int, int] = {}
         self._counts: dict[int, list[int]] | None = None  # queue: waiting, leased
@@ -102,7 +111,7 @@ class Messages:
             if due < self.first_due(queue.id):
                 self._first_due[queue.id] = due
             return due
-        self._hold(id, -slot)
+        self._leases[id] = Lease(session.steady_s + limits.LEASE_S, -slot, seq, token, queue.id)
         return Claimed(queue.name, id, token, 1, body, now, now, now, correlation, traceparent)
 
     def put_back(self, row: Message) -> None:
@@ -131,25 +140,22 @@ class Messages:
             number = self._owners[name] = row[0]
         return number
 
-    def _hold(self, id: str, owner: int) -> None:
-        """Note that a lease begins (again) now."""
-        self._leases.pop(id, None)
-        self._leases[id] = (owner, self._session.steady_s + limits.LEASE_S)
-
     def renew(self, request: Renew) -> None:
         """Extend the leases that the owner names and still holds."""
         owner = self._owners.get(request.owner)
+        until = self._session.steady_s + limits.LEASE_S
         for id in request.ids:
             lease = self._leases.get(id)
-            if lease is not None and lease[0] == owner:
-                self._hold(id, lease[0])
+            if lease is not None and lease.owner == owner:
+                del self._leases[id]  # so that it comes last
+                self._leases[id] = lease._replace(until_s=until)
 
     def end_leases(self) -> int:
         """Give back what nobody has renewed in time, the attempt counted; return how many."""
         now = self._session.steady_s
         ended: list[str] = []
-        for id, (_, until) in self._leases.items():
-            if until > now:
+        for id, lease in self._leases.items():
+            if lease.until_s > now:
                 break
             ended.append(id)
         for id in ended:
@@ -159,7 +165,7 @@ class Messages:
     def free_others(self, owner: str) -> None:
         """Give back what everybody else held, the attempt counted."""
         keep = self._owners.get(owner)
-        for id in [id for id, lease in self._leases.items() if lease[0] != keep]:
+        for id in [id for id, lease in self._leases.items() if lease.owner != keep]:
             self._end_lease(id)
         for name, number in list(self._owners.items()):
             if number != keep:
@@ -203,7 +209,8 @@ class Messages:
         attempt = row.attempts + 1
         started = row.started_ms or self._session.now_ms
         self._session.run(self._claimed, (-owner, token, attempt, started, row.seq))
-        self._hold(row.id, owner)
+        until = self._session.steady_s + limits.LEASE_S
+        self._leases[row.id] = Lease(until, owner, row.seq, token, row.queue)
         self._count(row.queue, -1, 1)
         return Claimed(
             queue,
@@ -220,23 +227,20 @@ class Messages:
 
     # -- ending ------------------------------------------------------------------------------
 
-    def leased(self, id: str, token: int) -> tuple[int, int] | None:
-        """Return (seq, queue) of a message that is leased under this token."""
-        row = self._session.run(self._lease, (id,)).fetchone()
-        if row is None or row[1] != token or token == 0:
-            return None
-        return row[0], row[2]
+    def leased(self, id: str, token: int) -> Lease | None:
+        """Return the lease of a message that is held under this token."""
+        lease = self._leases.get(id)
+        return lease if lease is not None and lease.token == token else None
 
-    def acknowledge(self, id: str, seq: int, queue: int) -> None:
+    def acknowledge(self, id: str) -> None:
         """Delete a leased message. The transaction is open."""
-        self._leases.pop(id, None)
-        self._session.run(self._delete, (seq,))
-        self._count(queue, 0, -1)
+        lease = self._leases.pop(id)
+        self._session.run(self._delete, (lease.seq,))
+        self._count(lease.queue, 0, -1)
 
     def take_leased(self, id: str, token: int) -> Message | None:
         """Return a message that is leased under this token."""
-        rows = self._rows("message_row", id)
-        return rows[0] if rows and token and rows[0].token == token else None
+        return self.find(id) if self.leased(id, token) else None
 
     def _remove(self, row: Message) -> None:
         self._leases.pop(row.id, None)

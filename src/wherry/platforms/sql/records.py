@@ -93,7 +93,7 @@ class Records:
         run, rows, _ = self._runs[-1] if self._runs else (1, 0, 0)
         if rows >= RUN_TERMS:
             run, rows = run + 1, 0
-        terms = [(run, term, number) for term, number in sorted(self._aside)]
+        terms = [(run, *row) for row in _packed(sorted(self._aside))]
         session.many(session.sql["finder_add"], terms)
         entry = (run, rows + len(terms), session.now_ms)
         session.write("run_put", *entry)
@@ -143,7 +143,10 @@ class Records:
         found = {number for key, number in self._aside + self._new_terms if key == term}
         enough = False
         for run, _, _ in reversed(self._runs):
-            found.update(row[0] for row in self._session.rows("finder_find", run, term, limit))
+            for number, more in self._session.rows("finder_find", run, term, limit):
+                found.add(number)
+                if more is not None:
+                    found.update(from_msgpack(more))
             if enough:  # neighbouring runs overlap a little: one more is asked
                 break
             enough = len(found) >= limit
@@ -174,6 +177,19 @@ class Records:
                 self._runs.pop(0)
                 count += 1
         return count
+
+
+def _packed(terms: list[Term]) -> list[tuple[int, int, bytes | None]]:
+    """Return rows for the finder: one per correlation ID and record, one for all of a function."""
+    functions: dict[int, list[int]] = {}
+    rows: list[tuple[int, int, bytes | None]] = []
+    for term, number in terms:
+        if term < 0:
+            functions.setdefault(term, []).append(number)
+        else:
+            rows.append((term, number, None))
+    packed = [(term, numbers[0], to_msgpack(numbers[1:])) for term, numbers in functions.items()]
+    return packed + rows
 
 
 def _hash(correlation_id: str) -> int:

@@ -6,7 +6,7 @@ A release may come from another version of wherry, so only these fields are read
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -15,6 +15,7 @@ from wherry import limits
 from wherry.codec import field_key
 
 EXACT_INT = 2**53
+Entry: TypeAlias = tuple[int, bytes, bytes]  # index, key, sort
 
 
 class IndexShape(Struct, frozen=True):
@@ -128,8 +129,8 @@ class Table:
             )
             self._decode = msgspec.json.Decoder(kind).decode
 
-    def derive(self, body: bytes) -> tuple[list[tuple[int, bytes, bytes]], int | None]:
-        """Return the item's index entries (index, key, sort), and when it expires.
+    def derive(self, body: bytes) -> tuple[list[Entry], int | None]:
+        """Return the index entries of an item to be stored, and when it expires.
 
         Raises:
             ValueError: The JSON is no object, or holds a number that no key can hold.
@@ -137,16 +138,45 @@ class Table:
         if self._decode is None:
             return [], None
         values = _values(self._decode(body))
-        entries: list[tuple[int, bytes, bytes]] = []
+        entries: list[Entry] = []
         for number, key_at, key_kind, sort_at, sort_kind in self._plan:
             key = _key(values[key_at], key_kind)
             if key is None:
                 continue
             sort = b"" if sort_at < 0 else _key(values[sort_at], sort_kind)
             if sort is not None:
+                _refuse_long(key, sort)
                 entries.append((number, key, sort))
         expires = None if self._expires_at is None else expiry_ms(values[self._expires_at])
         return entries, expires
+
+    def entries(self, body: bytes) -> list[Entry]:
+        """Return the index entries that a stored item has.
+
+        It may have been stored before an index was declared, with what no key can hold; then it
+        is absent from all that were declared since.
+        """
+        try:
+            return self.derive(body)[0]
+        except (ValueError, OverflowError, msgspec.MsgspecError):
+            return self._tolerant(body)
+
+    def _tolerant(self, body: bytes) -> list[Entry]:
+        try:
+            values = _values(self._decode(body))
+        except (ValueError, msgspec.MsgspecError):
+            return []
+        found: list[Entry] = []
+        for number, key_at, key_kind, sort_at, sort_kind in self._plan:
+            try:
+                key = _key(values[key_at], key_kind)
+                sort = b"" if sort_at < 0 else _key(values[sort_at], sort_kind)
+                if key is not None and sort is not None:
+                    _refuse_long(key, sort)
+                    found.append((number, key, sort))
+            except (ValueError, OverflowError):
+                continue
+        return found
 
 
 _values = msgspec.structs.astuple
@@ -155,9 +185,31 @@ _values = msgspec.structs.astuple
 def _key(value: Any, kind: str | None) -> bytes | None:
     if kind is None:
         kind = "text" if isinstance(value, str) else "number"
-    if kind == "text":  # the common case, without a call
+    if kind == "text":  # the common cases, without a call
         return b"s" + value.encode() if isinstance(value, str) else None
+    if kind == "moment" and isinstance(value, str) and len(value) == 27 and _plain(value):
+        return b"s" + value.encode()
     return field_key(value, kind)
+
+
+def _refuse_long(key: bytes, sort: bytes) -> None:
+    if len(key) > limits.PARTITION_KEY_BYTES or len(sort) > limits.SORT_KEY_BYTES:
+        raise ValueError(
+            f"the key of an index has at most {limits.PARTITION_KEY_BYTES} bytes, its sort key "
+            f"{limits.SORT_KEY_BYTES}; these have {len(key)} and {len(sort)}"
+        )
+
+
+def _plain(text: str) -> bool:
+    """Whether a moment has the form of keys already: 2026-11-21T12:00:00.000000Z."""
+    marks = (text[4], text[7], text[10], text[13], text[16], text[19], text[26])
+    if marks != ("-", "-", "T", ":", ":", ".", "Z"):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return text.isascii()
 
 
 def expiry_ms(value: Any) -> int | None:

@@ -32,9 +32,6 @@ from wherry.ports import (
     Waiting,
 )
 
-VACUUM_PAGES = 64  # given back to the file system at a time, where many are free
-FREE_PAGES = 4_096  # kept for reuse
-
 
 class Upkeep:
     """Everything that no function asks for."""

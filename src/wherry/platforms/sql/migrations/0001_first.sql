@@ -118,11 +118,12 @@ CREATE TABLE records (
 
 -- Finds records by a hash of their correlation ID and by function. A random key in one large
 -- index would touch a page of its own per record; here rows are written sorted, some hundred at
--- a time, into runs of bounded size, and a search asks every run.
+-- a time, into runs of bounded size, and a search asks every run. `more` are further numbers.
 CREATE TABLE finder (
     run INTEGER NOT NULL,
     term INTEGER NOT NULL,
     number INTEGER NOT NULL,
+    more BLOB,
     PRIMARY KEY (run, term, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE runs (run INTEGER PRIMARY KEY, rows INTEGER NOT NULL, newest_ms INTEGER NOT NULL)

@@ -1,7 +1,5 @@
 -- name: item_get
 SELECT body, version, expires_ms FROM items WHERE tbl = ? AND pk = ? AND sk = ?
--- name: item_version
-SELECT version, writer, expires_ms FROM items WHERE tbl = ? AND pk = ? AND sk = ?
 -- name: item_row
 SELECT id, version, writer, expires_ms, body FROM items WHERE tbl = ? AND pk = ? AND sk = ?
 -- name: item_head

@@ -5,13 +5,11 @@ INSERT INTO owners (name) VALUES (?) RETURNING id
 -- name: owner_forget
 DELETE FROM owners WHERE id = ?
 -- name: leases_all
-SELECT id, -slot FROM messages WHERE slot < 0 ORDER BY slot, due_ms, seq
+SELECT id, -slot, seq, token, queue FROM messages WHERE slot < 0 ORDER BY slot, due_ms, seq
 -- name: message_insert
 INSERT INTO messages (seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms,
     expires_ms, correlation, traceparent, error, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
--- name: message_lease
-SELECT seq, token, queue, slot FROM messages WHERE id = ?
 -- name: message_row
 SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
     correlation, traceparent, error, body

@@ -13,9 +13,9 @@ SELECT number, at_ms FROM records ORDER BY number LIMIT ?
 -- name: record_delete
 DELETE FROM records WHERE number = ?
 -- name: finder_add
-INSERT OR IGNORE INTO finder (run, term, number) VALUES (?, ?, ?)
+INSERT OR IGNORE INTO finder (run, term, number, more) VALUES (?, ?, ?, ?)
 -- name: finder_find
-SELECT number FROM finder WHERE run = ? AND term = ? ORDER BY number DESC LIMIT ?
+SELECT number, more FROM finder WHERE run = ? AND term = ? ORDER BY number DESC LIMIT ?
 -- name: runs_all
 SELECT run, rows, newest_ms FROM runs ORDER BY run
 -- name: run_put
