@@ -118,7 +118,7 @@ def test_what_was_not_committed_sent_nothing() -> None:
 def test_steps_belong_to_their_attempt() -> None:
     """A named step's record is no attempt of its own, and what it sent counts at once."""
     final = request("step held", ran_ms=9.0)
-    step = record(2, ran_ms=3.0, marks=["put stock/oar", f"send exports {M1}"])
+    step = record(2, trigger="step held", marks=["put stock/oar", f"send exports {M1}"])
     (root,) = threads(TimelineRows([final, step], [waiting(M1)], []))
     assert len(root.attempts) == 1
     assert root.attempts[0].steps == [step]
@@ -128,7 +128,7 @@ def test_steps_belong_to_their_attempt() -> None:
 def test_a_step_stays_where_its_attempt_failed() -> None:
     """What a step had committed is told although the attempt failed afterwards."""
     final = request(status=500, ending="failed", error="ValueError: no", marks=["step held"])
-    step = record(2, ran_ms=3.0, marks=["put stock/oar"])
+    step = record(2, trigger="step held", marks=["put stock/oar"])
     text = page(final, step)
     assert "put stock/oar" in text
     (root,) = threads(TimelineRows([final, step], [], []))
