@@ -83,6 +83,7 @@ class Failure(Struct, frozen=True, array_like=True):
     """Why a run ended without an outcome to commit.
 
     `retry`: whether another attempt may help. `trace` is for the team and never leaves the system.
+    The code `ANSWERED` is no fault: the handler has answered its caller with a problem.
     """
 
     code: str
@@ -111,3 +112,4 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 
 EMPTY = Raw(b"\x90")  # no effects
+ANSWERED = "answered"

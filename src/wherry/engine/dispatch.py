@@ -18,7 +18,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import commit_of, record_of, step_commit_of
-from wherry.invocation import Failure, Outcome, Reply
+from wherry.invocation import ANSWERED, Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
@@ -110,7 +110,8 @@ class Dispatcher:
             self._stopped(work, now_s)
             environment.drain_output()
             environment.kill(f"over its time of {work.function.spec.timeout_s} s")
-            self._fail(work, "timeout", errors.DeadlineExceeded())
+            # What ran out of time because it lost conflicts had its attempt: it costs no other one.
+            self._fail(work, "timeout", errors.DeadlineExceeded(), counted=work.reruns == 0)
 
     def expire_pending(self, pending: deque[Work]) -> None:
         """Refuse requests that have waited for an environment until their deadline."""
@@ -138,7 +139,7 @@ class Dispatcher:
         else:
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(self._record(work, ending))
-            self._journal.line(work, ending, outcome)
+            self._journal.line(work, ending, outcome.reply)
             self._finish(work, outcome.reply)
         work.function.pool.release(environment)
 
@@ -222,10 +223,12 @@ class Dispatcher:
         match answer:
             case Committed():
                 self._sent(answer)
-                self._journal.line(work, "ok", outcome)
+                self._journal.line(work, "ok", outcome.reply)
                 self._finish(work, outcome.reply)
             case Already(stored=stored):
-                self._finish(work, self._stored_reply(work, outcome, stored))
+                reply = self._stored_reply(work, outcome, stored)
+                self._journal.line(work, "duplicate", reply)
+                self._finish(work, reply)
             case Conflicted():
                 self._conflicted(work, answer)
             case Unmet(table=table, key=key):
@@ -265,6 +268,10 @@ class Dispatcher:
 
     def _again(self, work: Work) -> None:
         """Run work again that lost a conflict: a new attempt under the same key."""
+        if self._clock.steady_s() >= work.deadline_s:  # it has waited for its turn for too long
+            busy = errors.Unavailable(headers={"retry-after": "1"})
+            self._fail(work, "conflict", busy, counted=False, noted=True)
+            return
         work.number = self.numbers.next()
         work.outcome = None
         if not work.function.pool.submit(work):
@@ -280,7 +287,7 @@ class Dispatcher:
     def _failed(self, work: Work, failure: Failure, reply: Reply | None) -> None:
         """A run ended without an outcome to commit."""
         ending: Ending = "failed"
-        if failure.code == "refused":
+        if failure.code == ANSWERED:
             ending = "refused"
         elif failure.code == "environment_died":
             ending = "died"
@@ -332,6 +339,7 @@ class Dispatcher:
             noted |= self.feeds.failed(work, code, error, retry, counted, record)
         if not noted:
             self._journal.note(record)
+        self._journal.line(work, ending, reply)
         self._finish(work, reply)
 
     def _finish(self, work: Work, reply: Reply | None) -> None:
@@ -349,6 +357,8 @@ class Dispatcher:
         """Work that has not begun is taken back; nobody is told."""
         work.finished = True
         self.open -= 1
+        if work.solo:
+            self._reruns.finished(work)
 
     def _record(self, work: Work, ending: Ending, **more: Any) -> Any:
         return record_of(work, ending, **more)

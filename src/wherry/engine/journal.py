@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.handles.logs import finish
+from wherry.invocation import ANSWERED
 from wherry.ports import Note
 
 if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.store import Store
     from wherry.engine.work import Work
-    from wherry.invocation import Failure, Outcome
+    from wherry.invocation import Failure, Reply
     from wherry.telemetry import Ending, InvocationRecord
     from wherry.world import Clock, Loop
 
@@ -68,11 +69,11 @@ class Journal:
 
     # -- lines -----------------------------------------------------------------------------------
 
-    def line(self, work: Work, ending: Ending, outcome: Outcome | None) -> None:
+    def line(self, work: Work, ending: Ending, reply: Reply | None) -> None:
         """Write the line of an attempt."""
         if not self._access:
             return
-        status = outcome.reply.status if outcome and outcome.reply else 0
+        status = reply.status if reply else 0
         level = "INFO" if ending in ("ok", "duplicate", "refused") else "WARNING"
         committed_ms = (self._clock.steady_s() - work.ran_from_s) * 1000 - work.ran_ms
         # Written by hand, because every request has one. A caller's correlation ID is checked at
@@ -90,7 +91,7 @@ class Journal:
 
     def failed(self, work: Work, failure: Failure) -> None:
         """Write what the team needs to know of a failed run; its trace leaves nowhere else."""
-        if failure.code == "refused":
+        if failure.code == ANSWERED:
             return
         fields: dict[str, Any] = {
             "function_name": work.function.spec.name,

@@ -13,7 +13,16 @@ import msgspec
 from wherry import errors
 from wherry.codec import digest, to_msgpack
 from wherry.handles.scope import Link, Scope, enter, leave
-from wherry.invocation import EMPTY, Failure, HttpEvent, Invocation, MessageEvent, Outcome, Reply
+from wherry.invocation import (
+    ANSWERED,
+    EMPTY,
+    Failure,
+    HttpEvent,
+    Invocation,
+    MessageEvent,
+    Outcome,
+    Reply,
+)
 from wherry.runtime import binding
 from wherry.runtime.problems import problem_reply, store_trouble
 
@@ -174,7 +183,7 @@ def _outcome(scope: Scope, reply: Reply | None, fingerprint: str) -> Outcome:
 def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> Outcome:
     """A problem was raised: an answer to a caller, a failure of a message."""
     retry = problem.status >= 500 or problem.status == 429
-    failure = Failure("refused", type(problem).__name__, problem.message, retry)
+    failure = Failure(ANSWERED, type(problem).__name__, problem.message, retry)
     if isinstance(invocation.event, MessageEvent):
         code = problem.code
         failure = Failure(code, type(problem).__name__, problem.message, retry, _trace())

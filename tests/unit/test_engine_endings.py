@@ -1,0 +1,78 @@
+"""Every attempt leaves a line, and what is the app's own mistake is told to the team."""
+
+from __future__ import annotations
+
+from wherry import App, Caller, NotFound, Struct
+from wherry.testing import running
+
+
+class Thing(Struct):
+    """An item."""
+
+    name: str
+    count: int = 0
+
+
+def test_a_mistake_of_the_app_is_logged_and_an_answer_is_not_a_failure() -> None:
+    app = App("endings")
+    things = app.table(Thing, key="name")
+
+    @app.post("/mistake", grants=[things.read, things.write])
+    def mistake() -> None:
+        things.put(Thing("a"))
+        things.query("a")
+
+    @app.post("/answer")
+    def answer() -> None:
+        raise NotFound("thing", "a")
+
+    with running(app) as backend:
+        assert backend.post("/mistake").status == 500
+        assert backend.post("/answer").status == 404
+        assert [record.ending for record in backend.records] == ["failed", "refused"]
+        (error,) = [line for line in backend.logs if line["level"] == "ERROR"]
+        assert "committed=True" in error["message"]
+        assert error["code"] == "refused"
+
+
+def test_every_request_has_one_line_with_its_status_and_correlation_id() -> None:
+    app = App("endings")
+    people = app.auth("people")
+    things = app.table(Thing, key="name")
+
+    @app.post("/{how}", auth=people, grants=[things.write])
+    def go(how: str, caller: Caller) -> None:
+        if how == "raise":
+            raise ValueError(how)
+        if how == "missing":
+            raise NotFound(how)
+        things.put(Thing(how), if_absent=True)
+
+    with running(app) as backend:
+        token = backend.token("alice")
+        replies = [backend.post(f"/{how}", token=token) for how in ("a", "a", "raise", "missing")]
+        lines = [line for line in backend.logs if "ending" in line]
+        assert [(line["ending"], line["status"]) for line in lines] == [
+            ("ok", 204), ("condition", 409), ("failed", 500), ("refused", 404),
+        ]  # fmt: skip
+        assert [line["correlation_id"] for line in lines] == [
+            reply.correlation_id for reply in replies
+        ]
+
+
+def test_who_waits_for_a_turn_past_the_deadline_is_told_to_come_again() -> None:
+    app = App("endings")
+    things = app.table(Thing, key="name")
+
+    @app.post("/count", grants=[things.read, things.write], timeout_s=3)
+    def count() -> None:
+        found = things.get("a") or Thing("a")
+        backend.clock.advance(0.9)
+        things.put(Thing("a", found.count + 1))
+
+    with running(app) as backend:
+        replies = backend.together(*[("POST", "/count")] * 6)
+        done = [reply.status for reply in replies].count(204)
+        assert {reply.status for reply in replies} <= {204, 503, 504}
+        assert [thing.count for thing in backend.items(things)] == ([done] if done else [])
+        assert backend.post("/count").status == 204  # nothing is left that holds the key
