@@ -146,7 +146,10 @@ class Commits:
                 action = "create" if create else "write"
                 return "bucket", effect.bucket, action, effect.bucket in catalog.buckets
             case DeleteObject():
-                return "bucket", effect.bucket, "delete", effect.bucket in catalog.buckets
+                own = ("bucket", effect.bucket, "delete") in (grants or ())
+                replaces = ("bucket", effect.bucket, "write") in (grants or ())
+                action = "write" if replaces and not own else "delete"
+                return "bucket", effect.bucket, action, effect.bucket in catalog.buckets
             case _:
                 assert_never(effect)
 
