@@ -1,0 +1,225 @@
+"""The fine print: one key for each invocation, and a run that repeats itself."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
+from wherry import current, new_id, now, outside
+from wherry.testing import NotRepeatable
+
+pytestmark = on_every_platform
+
+
+class Seen:
+    """What runs have seen of themselves."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[str, str, datetime, int]] = []
+
+    def note(self) -> None:
+        """Look at the present run."""
+        self.runs.append((current().key("charge"), new_id(), now(), current().attempt))
+
+
+def failing_consumer(shelf: Shelf, seen: Seen, times: int) -> None:
+    """Declare a consumer that fails at first."""
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        seen.note()
+        if len(seen.runs) <= times:
+            raise ValueError("not yet")
+
+
+def test_a_message_has_one_key_on_every_attempt(run: Any) -> None:
+    shelf, seen = Shelf(max_attempts=5), Seen()
+    failing_consumer(shelf, seen, 3)
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+    keys, ids, moments, attempts = zip(*seen.runs, strict=True)
+    assert attempts == (1, 2, 3, 4)
+    assert len(set(keys)) == len(set(ids)) == len(set(moments)) == 1
+
+
+def test_now_is_the_start_of_the_first_attempt(run: Any) -> None:
+    shelf, seen = Shelf(), Seen()
+    failing_consumer(shelf, seen, 1)
+    start = datetime(2030, 1, 1, tzinfo=UTC)
+    with run(shelf.app, start=start) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.advance(3600)
+        assert [found[2] for found in seen.runs] == [start, start]
+
+
+def test_a_redriven_message_keeps_its_key(run: Any) -> None:
+    shelf, seen = Shelf(max_attempts=2), Seen()
+    failing_consumer(shelf, seen, 2)
+    with run(shelf.app) as backend:
+        with backend.acting():
+            sent = shelf.jobs.send(Job("a"))
+        backend.drain()
+        (failure,) = backend.failures()
+        assert failure.id == sent
+        backend.advance(3 * 86_400)
+        assert backend.redrive(failure) == 1
+        backend.drain()
+    keys, ids, moments, _ = zip(*seen.runs, strict=True)
+    assert len(keys) == 3
+    assert len(set(keys)) == len(set(ids)) == len(set(moments)) == 1
+
+
+def test_edit_and_redrive_makes_a_new_key(run: Any) -> None:
+    shelf, seen = Shelf(max_attempts=1), Seen()
+    failing_consumer(shelf, seen, 1)
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+        backend.redrive(*backend.failures(), edited=Job("b"))
+        backend.drain()
+        assert backend.failures() == []
+    assert len({key for key, *_ in seen.runs}) == 2
+
+
+def test_two_messages_have_two_keys(run: Any) -> None:
+    shelf, seen = Shelf(), Seen()
+    failing_consumer(shelf, seen, 0)
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send.many([Job("a"), Job("a")])
+        backend.drain()
+    assert len({key for key, *_ in seen.runs}) == 2
+
+
+def test_a_request_without_idempotency_key_has_its_own(run: Any) -> None:
+    shelf, seen = Shelf(), Seen()
+
+    @shelf.app.post("/things")
+    def post() -> None:
+        seen.note()
+
+    with run(shelf.app) as backend:
+        backend.post("/things")
+        backend.post("/things")
+    assert len({key for key, *_ in seen.runs}) == len({id for _, id, *_ in seen.runs}) == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        (("alice", "/one", "k"), ("alice", "/one", "k"), True),
+        (("alice", "/one", "k"), ("alice", "/one", "l"), False),
+        (("alice", "/one", "k"), ("bob", "/one", "k"), False),
+        (("alice", "/one", "k"), ("alice", "/two", "k"), False),
+    ],
+)
+def test_a_request_with_idempotency_key_has_that_of_caller_route_and_key(
+    run: Any, first: tuple[str, str, str], second: tuple[str, str, str], same: bool
+) -> None:
+    shelf, seen = Shelf(), Seen()
+
+    def post() -> None:
+        seen.note()
+        if len(seen.runs) == 1:
+            raise ValueError("nothing is stored of this one")
+
+    bundle = shelf.app.bundle("both", auth=shelf.people)
+    bundle.post("/one")(post)
+
+    @bundle.post("/two")
+    def two() -> None:
+        post()
+
+    with run(shelf.app) as backend:
+        for who, path, key in (first, second):
+            token = backend.token(who)
+            backend.post(path, token=token, headers={"Idempotency-Key": key})
+    assert (seen.runs[0][0] == seen.runs[1][0]) is same
+
+
+def test_new_ids_of_one_run_differ_and_are_in_order_of_time(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/ids")
+    def post() -> list[str]:
+        return [new_id() for _ in range(3)]
+
+    with run(shelf.app) as backend:
+        first = backend.post("/ids").json()
+        backend.advance(1)
+        later = backend.post("/ids").json()
+    assert len({*first, *later}) == 6
+    assert max(first) < min(later)
+
+
+def test_a_rerun_after_a_conflict_sends_the_same_bytes_to_the_outside(run: Any) -> None:
+    shelf, sent = Shelf(), []
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post() -> str:
+        shelf.things.get("a")
+        sent.append((new_id(), now(), current().key("charge")))
+        shelf.things.put(Thing("a"))
+        return outside("charge", lambda key: charged(key))
+
+    calls: list[str] = []
+
+    def charged(key: str) -> str:
+        calls.append(key)
+        return f"receipt {len(calls)}"
+
+    with run(shelf.app) as backend:
+        backend.conflict_next(shelf.things, times=3)
+        reply = backend.post("/things")
+    assert len(sent) == 4
+    assert len(set(sent)) == 1
+    assert calls == [sent[0][2]]  # kept for the re-runs of this attempt
+    assert reply.json() == "receipt 1"
+
+
+def test_an_outside_call_is_made_again_on_the_next_attempt_with_the_same_key(run: Any) -> None:
+    shelf = Shelf()
+    calls: list[str] = []
+
+    @shelf.app.consume(shelf.jobs)
+    def work(job: Job) -> None:
+        outside("charge", calls.append)
+        if len(calls) < 3:
+            raise ValueError("the service took it, then we failed")
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+    assert len(calls) == 3
+    assert len(set(calls)) == 1
+
+
+def test_every_handler_can_be_run_twice_under_one_key_and_compared(run: Any) -> None:
+    shelf = Shelf()
+    shelf.consume_nothing()
+    told = iter(range(100))
+
+    @shelf.app.post("/good", grants=[*shelf.all, shelf.jobs.send])
+    def good() -> Thing:
+        thing = Thing(new_id(), note=now().isoformat())
+        shelf.things.put(thing)
+        shelf.jobs.send(Job(thing.name))
+        return thing
+
+    @shelf.app.post("/bad", grants=shelf.all)
+    def bad() -> None:
+        shelf.things.put(Thing("a", next(told)))
+
+    with run(shelf.app, twice=True) as backend:
+        assert backend.post("/good").status == 200
+        assert len(backend.items(shelf.things)) == 1
+        with pytest.raises(NotRepeatable, match=r'(?s)"count":0.*"count":1.*now\(\)'):
+            backend.post("/bad")

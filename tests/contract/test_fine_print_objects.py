@@ -1,0 +1,205 @@
+"""The fine print: an object is staged at once and becomes visible in the commit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
+from wherry import UploadTicket
+
+pytestmark = on_every_platform
+
+
+class Drawer(Shelf):
+    """A shelf with a bucket."""
+
+    def __init__(self, **queue: Any) -> None:
+        super().__init__(**queue)
+        self.files = self.app.bucket("files", max_bytes=1_000_000)
+        self.may = [*self.all, self.files.read, self.files.write, self.files.delete]
+
+
+def test_a_put_is_visible_in_the_commit_with_all_that_is_written_beside_it(run: Any) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> str:
+        case.files.put("a.txt", b"hello", media_type="text/plain", metadata={"by": "me"})
+        case.things.put(Thing("a"))
+        assert backend.object(case.files, "a.txt") is None
+        found = case.files.get("a.txt")
+        return found.read().decode() if found else "nothing"
+
+    with run(case.app) as backend:
+        assert backend.post("/go").json() == "hello"  # its own put is read back
+        stored = backend.object(case.files, "a.txt")
+        assert (stored.read(), stored.media_type, stored.metadata) == (
+            b"hello", "text/plain", {"by": "me"},
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("how", ["raise", "condition", "died"])
+def test_a_put_of_a_run_that_does_not_commit_is_never_seen(run: Any, how: str) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> None:
+        case.files.put("a.txt", b"hello")
+        case.things.put(Thing("a"), if_absent=True)
+        if how == "raise":
+            raise ValueError("no")
+
+    with run(case.app) as backend:
+        with backend.acting():
+            case.files.put("old.txt", b"old")
+            case.things.put(Thing("a" if how == "condition" else "b"))
+        if how == "died":
+            backend.crash_before_commit()
+        assert backend.post("/go").status >= 400
+        assert backend.object(case.files, "a.txt") is None
+        assert backend.object(case.files, "old.txt").read() == b"old"
+
+
+def test_a_put_replaces_and_a_delete_removes_with_the_commit(run: Any) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> list[bool]:
+        case.files.put("a.txt", b"new")
+        case.files.delete("b.txt")
+        return [case.files.head(name) is not None for name in ("a.txt", "b.txt")]
+
+    with run(case.app) as backend:
+        with backend.acting():
+            case.files.put("a.txt", b"old")
+            case.files.put("b.txt", b"old")
+        assert backend.post("/go").json() == [True, False]
+        assert backend.object(case.files, "a.txt").read() == b"new"
+        assert backend.object(case.files, "b.txt") is None
+
+
+def test_a_rerun_stages_again_and_one_object_is_seen(run: Any) -> None:
+    case, runs = Drawer(), []
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> None:
+        runs.append(1)
+        case.things.get("a")
+        case.files.put("a.txt", f"run {len(runs)}".encode())
+        case.things.put(Thing("a"))
+
+    with run(case.app) as backend:
+        backend.conflict_next(case.things, times=2)
+        assert backend.post("/go").status == 204
+        assert backend.object(case.files, "a.txt").read() == b"run 3"
+
+
+def test_a_bucket_in_trouble_fails_the_attempt_and_the_next_one_succeeds(run: Any) -> None:
+    case = Drawer(max_attempts=3)
+
+    @case.app.consume(case.jobs, grants=case.may)
+    def work(job: Job) -> None:
+        case.files.put(job.name, b"exported")
+
+    with run(case.app) as backend:
+        with backend.acting():
+            case.jobs.send(Job("a.txt"))
+        with backend.fail(case.files, times=2):
+            backend.drain()
+        assert backend.object(case.files, "a.txt").read() == b"exported"
+
+
+def test_objects_are_listed_by_prefix_in_key_order(run: Any) -> None:
+    case = Drawer()
+
+    @case.app.get("/list", grants=[case.files.read])
+    def listed(prefix: str, cursor: str | None = None) -> dict[str, Any]:
+        page = case.files.list(prefix, limit=2, cursor=cursor)
+        return {"keys": [info.key for info in page], "cursor": page.cursor}
+
+    with run(case.app) as backend:
+        with backend.acting():
+            for key in ("in/c", "in/a", "out/x", "in/b"):
+                case.files.put(key, b"x")
+        first = backend.get("/list", query={"prefix": "in/"}).json()
+        again = backend.get("/list", query={"prefix": "in/", "cursor": first["cursor"]}).json()
+        assert (first["keys"], again["keys"], again["cursor"]) == (["in/a", "in/b"], ["in/c"], None)
+        other = backend.get("/list", query={"prefix": "out/", "cursor": first["cursor"]})
+        assert other.status == 400
+
+
+def uploading(create_only: bool) -> Drawer:
+    """Return an app that hands out tickets."""
+    case = Drawer()
+    grant = case.files.create if create_only else case.files.write
+
+    @case.app.post("/tickets", grants=[grant])
+    def ticket(size: int) -> UploadTicket:
+        return case.files.presign_upload(
+            "in/a b\u00e9.txt", size_bytes=size, media_type="text/plain", metadata={"by": "me"},
+            expires_s=60,
+        )  # fmt: skip
+
+    @case.app.get("/url", grants=[case.files.read])
+    def url() -> str:
+        return case.files.presign_download("in/a b\u00e9.txt", expires_s=60, filename="a.txt")
+
+    return case
+
+
+def test_a_presigned_upload_and_download_take_the_content_through_the_gateway(run: Any) -> None:
+    case = uploading(create_only=False)
+    with run(case.app) as backend:
+        ticket = backend.post("/tickets", query={"size": 5}).json()
+        done = backend.put(ticket["url"], b"hello", headers=ticket["headers"])
+        assert done.status == 200
+        assert backend.object(case.files, ticket["key"]).metadata == {"by": "me"}
+        url = backend.get("/url").json()
+        got = backend.get(url)
+        assert (got.status, got.body, got.headers["content-type"]) == (200, b"hello", "text/plain")
+        assert "a.txt" in got.headers["content-disposition"]
+        backend.advance(61)
+        assert backend.get(url).status == 403
+        assert backend.put(ticket["url"], b"hello", headers=ticket["headers"]).status == 403
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"content-type": "text/html"},
+        {"content-length": "4"},
+        {"x-amz-meta-by": "somebody"},
+        {"host": "elsewhere.test"},
+    ],
+)
+def test_what_was_signed_cannot_be_changed(run: Any, change: dict[str, str]) -> None:
+    case = uploading(create_only=False)
+    with run(case.app) as backend:
+        ticket = backend.post("/tickets", query={"size": 5}).json()
+        headers = {**ticket["headers"], **change}
+        assert backend.put(ticket["url"], b"hello", headers=headers).status in (400, 403)
+        assert backend.put(ticket["url"] + "x", b"hello", headers=ticket["headers"]).status == 403
+        assert backend.object(case.files, ticket["key"]) is None
+
+
+@pytest.mark.parametrize("content", [b"hell", b"hello!"])
+def test_an_upload_of_another_size_is_refused(run: Any, content: bytes) -> None:
+    case = uploading(create_only=False)
+    with run(case.app) as backend:
+        ticket = backend.post("/tickets", query={"size": 5}).json()
+        assert backend.put(ticket["url"], content, headers=ticket["headers"]).status in (400, 413)
+        assert backend.object(case.files, ticket["key"]) is None
+
+
+def test_a_ticket_to_create_never_replaces(run: Any) -> None:
+    case = uploading(create_only=True)
+    with run(case.app) as backend:
+        ticket = backend.post("/tickets", query={"size": 5}).json()
+        put = [
+            backend.put(ticket["url"], text, headers=ticket["headers"])
+            for text in (b"first", b"again")
+        ]
+        assert [reply.status for reply in put] == [200, 412]
+        assert backend.object(case.files, ticket["key"]).read() == b"first"

@@ -1,0 +1,185 @@
+"""The fine print: an outcome commits as a whole, with its acknowledgement, or not at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
+from wherry import Conflict, NotFound, Reply
+
+pytestmark = on_every_platform
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no"), NotFound("thing", 1), Conflict(), SystemExit(3)]
+)
+def test_raising_discards_the_effects(run: Any, error: BaseException) -> None:
+    shelf = Shelf()
+    shelf.consume_nothing()
+
+    @shelf.app.post("/things", grants=[*shelf.all, shelf.jobs.send])
+    def put() -> None:
+        shelf.things.put(Thing("a"))
+        shelf.jobs.send(Job("a"))
+        raise error
+
+    with run(shelf.app) as backend:
+        assert backend.post("/things").status == getattr(error, "status", 500)
+        assert backend.items(shelf.things) == []
+        assert backend.messages(shelf.jobs) == []
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 404, 409, 500, 503])
+def test_returning_commits_them_whatever_the_status(run: Any, status: int) -> None:
+    shelf = Shelf()
+    shelf.consume_nothing()
+
+    @shelf.app.post("/things", grants=[*shelf.all, shelf.jobs.send])
+    def put() -> Reply:
+        shelf.things.put(Thing("a"))
+        shelf.jobs.send(Job("a"))
+        return Reply({"said": status}, status=status)
+
+    with run(shelf.app) as backend:
+        assert backend.post("/things").status == status
+        assert backend.items(shelf.things) == [Thing("a")]
+        assert backend.messages(shelf.jobs) == [Job("a")]
+
+
+def test_a_deadline_that_was_answered_never_commits_afterwards(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", grants=shelf.all, timeout_s=5)
+    def put() -> None:
+        shelf.things.put(Thing("a"))
+        backend.clock.advance(5)
+
+    with run(shelf.app) as backend:
+        late = backend.post("/things")
+        assert (late.status, late.json()["code"]) == (504, "deadline_exceeded")
+        backend.advance(60)
+        assert backend.items(shelf.things) == []
+        assert [record.ending for record in backend.records] == ["timeout"]
+
+
+def test_a_request_whose_environment_dies_leaves_nothing_and_is_told(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def put() -> None:
+        shelf.things.put(Thing("a"))
+
+    with run(shelf.app) as backend:
+        backend.crash_before_commit()
+        died = backend.post("/things")
+        assert (died.status, died.json()["code"]) == (502, "environment_died")
+        assert backend.items(shelf.things) == []
+        assert backend.post("/things").status == 204
+
+
+def test_a_message_whose_environment_dies_is_run_again_to_one_effect(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        shelf.things.add(job.name, count=1)
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.crash_before_commit(times=2)
+        backend.drain()
+        assert backend.items(shelf.things) == [Thing("a", 1)]
+        assert [record.ending for record in backend.records][-3:] == ["died", "died", "ok"]
+
+
+def test_a_commit_whose_fate_is_unknown_is_looked_up_before_anything_is_answered(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", status=201, grants=[*shelf.all, shelf.jobs.send])
+    def put() -> Thing:
+        shelf.things.add("a", count=1)
+        shelf.jobs.send(Job("a"))
+        return Thing("a")
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        shelf.things.add("worked", count=1)
+
+    with run(shelf.app) as backend:
+        backend.crash_after_commit()
+        done = backend.post("/things")
+        assert (done.status, done.json()["name"]) == (201, "a")
+        backend.crash_after_commit()
+        backend.drain()
+        assert backend.items(shelf.things) == [Thing("a", 1), Thing("worked", 1)]
+
+
+def test_delivered_twice_is_applied_once(run: Any) -> None:
+    shelf = Shelf()
+    runs = []
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        runs.append(job)
+        shelf.things.add(job.name, count=1)
+
+    with run(shelf.app) as backend:
+        with backend.duplicate(shelf.jobs):
+            with backend.acting():
+                shelf.jobs.send.many([Job("a"), Job("b"), Job("a")])
+            backend.drain()
+        assert len(runs) == 6
+        assert backend.items(shelf.things) == [Thing("a", 2), Thing("b", 1)]
+
+
+def test_saved_the_order_but_lost_the_job_cannot_happen(run: Any) -> None:
+    shelf = Shelf()
+    shelf.consume_nothing()
+
+    @shelf.app.post("/things", grants=[*shelf.all, shelf.jobs.send])
+    def put() -> None:
+        shelf.things.put(Thing("a"))
+        shelf.jobs.send(Job("a"))
+
+    with run(shelf.app) as backend:
+        with backend.fail(shelf.jobs):
+            refused = backend.post("/things")
+        assert (refused.status, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert backend.items(shelf.things) == []
+        assert backend.messages(shelf.jobs) == []
+
+
+def test_a_store_in_trouble_is_no_fault_of_the_request(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.get("/things/{name}", grants=shelf.all)
+    def get(name: str) -> Thing | None:
+        return shelf.things.get(name)
+
+    with run(shelf.app) as backend:
+        with backend.fail(shelf.things):
+            refused = backend.get("/things/a")
+        assert (refused.status, refused.json()["code"]) == (503, "unavailable")
+        assert int(refused.headers["retry-after"]) > 0
+        assert backend.get("/things/a").status == 204
+
+
+def test_a_store_in_trouble_costs_a_finished_run_no_attempt(run: Any) -> None:
+    shelf = Shelf(max_attempts=1)
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        shelf.things.add(job.name, count=1)
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        with backend.fail(shelf.things, times=7) as trouble:
+            backend.drain()
+        assert trouble.hits == 7
+        assert backend.items(shelf.things) == [Thing("a", 1)]
+        assert backend.failures() == []
