@@ -183,3 +183,24 @@ def test_a_store_in_trouble_costs_a_finished_run_no_attempt(run: Any) -> None:
         assert trouble.hits == 7
         assert backend.items(shelf.things) == [Thing("a", 1)]
         assert backend.failures() == []
+
+
+def test_a_message_that_was_leased_in_a_lost_answer_has_spent_no_attempt(run: Any) -> None:
+    shelf, ran = Shelf(max_attempts=1), []
+    more = shelf.app.queue(Thing, name="more", max_attempts=1)
+
+    @shelf.app.consume(shelf.jobs, grants=[more.send])
+    def first(job: Job) -> None:
+        more.send(Thing(job.name))
+
+    @shelf.app.consume(more)
+    def second(thing: Thing) -> None:
+        ran.append(thing)
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.crash_after_commit()
+        backend.drain()
+        assert backend.failures() == []
+    assert ran == [Thing("a")]

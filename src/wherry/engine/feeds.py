@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.invocation import MessageEvent
-from wherry.ports import Bury, Claim, Claims, Done, LeaseLost, Release, Renew
+from wherry.ports import Bury, Claim, Claims, Done, LeaseLost, Recover, Release, Renew
 from wherry.runtime.keys import message_key
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class Feeds:
         self.feeds: dict[str, Feed] = {}
         self._chance = chance
         self._done = done
+        self._leaving: set[str] = set()  # being given back or buried, unanswered yet
 
     def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, str]]) -> None:
         """Feed these consumers from now on; what others hold, they finish."""
@@ -174,6 +175,14 @@ class Feeds:
         ids = [found for feed in self.feeds.values() for found in feed.in_hand]
         if ids:
             self.store.send("", Renew(self.owner, ids), lambda answer: None)
+
+    def recover(self) -> Recover:
+        """Return what a store that started again has to be asked before anything else.
+
+        What it had leased to us in answers that never came, nobody here would begin.
+        """
+        held = [found for feed in self.feeds.values() for found in feed.in_hand]
+        return Recover(self.owner, [*held, *self._leaving])
 
     # -- born leased -----------------------------------------------------------------------------
 
@@ -226,16 +235,19 @@ class Feeds:
         name = work.function.spec.name
         if counted and (not retry or message.attempt >= most):
             bury = Bury(message.id, message.token, name, code, error[:4000], record)
-            self.store.send("", bury, lambda answer: None)
+            self._leaving.add(message.id)
+            self.store.send("", bury, lambda answer: self._leaving.discard(message.id))
             return True
         delay_s = self._delay_s(feed, message.attempt) if counted else 0.2
         give_back = Release(message.id, message.token, int(delay_s * 1000), counted, error[:4000])
         due_ms = self.clock.now_ms() + int(delay_s * 1000)
 
         def given(answer: Any) -> None:
+            self._leaving.discard(message.id)
             if feed is not None and isinstance(answer, Done | LeaseLost):
                 feed.wake(due_ms)
 
+        self._leaving.add(message.id)
         self.store.send("", give_back, given)
         return False
 

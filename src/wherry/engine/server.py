@@ -257,6 +257,8 @@ class Server:
 
     def _store_restarted(self) -> None:
         self._say("warning", "the store process ended and was started again")
+        feeds = self._core.feeds
+        self._store.send("", feeds.recover(), lambda answer: feeds.poll())
         release = self._core.active
         if release is not None:
             request = self._core.configuration(release.blueprint, release.digest)

@@ -31,7 +31,16 @@ from wherry.ports.failures import (
     TimelineRows,
     Waiting,
 )
-from wherry.ports.messages import Bury, Claim, Claimed, Claims, Note, Release, Renew
+from wherry.ports.messages import (
+    Bury,
+    Claim,
+    Claimed,
+    Claims,
+    Note,
+    Recover,
+    Release,
+    Renew,
+)
 from wherry.ports.platform import Answer, CommitAnswer, Platform, ReadAnswer, Request
 from wherry.ports.reads import (
     Denied,
@@ -105,6 +114,7 @@ __all__ = [
     "Claim",
     "Claims",
     "Renew",
+    "Recover",
     "Release",
     "Bury",
     "Note",

@@ -47,6 +47,16 @@ class Renew(Struct, frozen=True, array_like=True, tag="renew"):
     ids: list[str]
 
 
+class Recover(Struct, frozen=True, array_like=True, tag="recover"):
+    """Give back what `owner` holds beyond `ids`, the attempt not counted. Answered by `Done`.
+
+    For answers that got lost with a store's process: what they leased, nobody has begun.
+    """
+
+    owner: str
+    ids: list[str]
+
+
 class Release(Struct, frozen=True, array_like=True, tag="release"):
     """Give a message back, unfinished, to be seen after `delay_ms`. Answered by `Done`/`LeaseLost`.
 

@@ -17,7 +17,7 @@ from wherry.ports.failures import (
     Redrive,
     TimelineRows,
 )
-from wherry.ports.messages import Bury, Claim, Claims, Note, Release, Renew
+from wherry.ports.messages import Bury, Claim, Claims, Note, Recover, Release, Renew
 from wherry.ports.reads import (
     Denied,
     GetItem,
@@ -59,6 +59,7 @@ Request: TypeAlias = (
     | Commit
     | Claim
     | Renew
+    | Recover
     | Release
     | Bury
     | Note

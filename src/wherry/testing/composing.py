@@ -89,6 +89,7 @@ class Composed:
             pages,
             app.name,
         )
+        self.platform.recover = self.core.feeds.recover
         self.host = KitHost(self.core, self.platform, app, self.clock, self.faults, twice)
         self._before = send_lines_to(self.core.journal.line_of_handler, app.name)
         self._activate()

@@ -91,6 +91,9 @@ class FaultyPlatform:
         self._inner = inner
         self._faults = faults
         self._delivered: set[str] = set()
+        self.recover: Callable[[], Request] | None = (
+            None  # what an engine asks a store that is back
+        )
 
     def run(self, requests: list[tuple[str, Request]]) -> list[Any]:
         """Answer each request; what no fault strikes, the real platform answers."""
@@ -141,6 +144,8 @@ class FaultyPlatform:
             applied = self._inner.run([(function, commit)])[0]
             if isinstance(applied, Committed):
                 self._faults.answers_lost -= 1
+                if self.recover is not None:
+                    self._inner.run([("", self.recover())])
 
 
 def resources_of(request: object) -> set[Target]:

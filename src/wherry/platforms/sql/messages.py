@@ -14,7 +14,7 @@ from wherry import limits
 from wherry.platforms.sql.catalog import Catalog, Queue
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.session import Session
-from wherry.ports import Claim, Claimed, Claims, Release, Renew
+from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
 
 FAR_MS = 1 << 60
 
@@ -161,6 +161,14 @@ class Messages:
         for id in ended:
             self._end_lease(id)
         return len(ended)
+
+    def recover(self, request: Recover) -> None:
+        """Give back what the owner holds without knowing it: no attempt has begun."""
+        owner, known = self._owners.get(request.owner), set(request.ids)
+        for id in [id for id, lease in self._leases.items() if lease.owner == owner]:
+            row = None if id in known else self.find(id)
+            if row is not None:
+                self._give_back(row, row.due_ms, "", counted=False)
 
     def free_others(self, owner: str) -> None:
         """Give back what everybody else held, the attempt counted."""

@@ -51,6 +51,7 @@ from wherry.ports import (
     QueryItems,
     QueueDepths,
     RecentRecords,
+    Recover,
     Redrive,
     Reindex,
     Release,
@@ -211,6 +212,9 @@ class SqlStore:
                 return self._bury(request)
             case Renew():
                 self._messages.renew(request)
+                return Done()
+            case Recover():
+                self._messages.recover(request)
                 return Done()
         return self._manage(request)
 
