@@ -184,6 +184,23 @@ def test_a_rerun_after_a_conflict_sends_the_same_bytes_to_the_outside(run: Any) 
     assert reply.json() == "receipt 1"
 
 
+def test_the_result_of_an_outside_call_is_kept_while_others_run(run: Any) -> None:
+    shelf = Shelf()
+    calls: list[str] = []
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post() -> None:
+        found = shelf.things.get("a") or Thing("a")
+        outside("charge", calls.append)
+        shelf.things.put(Thing("a", found.count + 1))
+
+    with run(shelf.app) as backend:
+        replies = backend.together(*[("POST", "/things")] * 8)
+        assert {reply.status for reply in replies} == {204}
+        assert "conflict" in {record.ending for record in backend.records}
+    assert len(calls) == len(set(calls)) == 8
+
+
 def test_an_outside_call_is_made_again_on_the_next_attempt_with_the_same_key(run: Any) -> None:
     shelf = Shelf()
     calls: list[str] = []

@@ -126,13 +126,15 @@ def outside(name: str, call: Callable[[str], T]) -> T:
     return result
 
 
-_kept: tuple[str, int, dict[str, Any]] = ("", 0, {})
+KEPT = 32  # attempts whose results are kept: others run between a lost conflict and its re-run
 
 
 def _kept_for(scope: Scope) -> dict[str, Any]:
-    """Return the results kept for this attempt; those of the attempt before are dropped."""
-    global _kept
+    """Return the results kept for this attempt; those of the oldest attempts are dropped."""
     attempt = (scope.invocation.key, scope.invocation.attempt)
-    if _kept[:2] != attempt:
-        _kept = (*attempt, {})
-    return _kept[2]
+    found = scope.kept.get(attempt)
+    if found is None:
+        if len(scope.kept) >= KEPT:
+            del scope.kept[next(iter(scope.kept))]
+        found = scope.kept[attempt] = {}
+    return found

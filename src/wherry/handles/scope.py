@@ -71,7 +71,11 @@ class Link(Protocol):
 
 
 class Scope:
-    """One run. `grants` are ("orders", "write") pairs; None means that all is allowed."""
+    """One run.
+
+    `grants` are ("orders", "write") pairs; None means that all is allowed. `kept` holds what
+    outside calls gave, by attempt; it outlives the run, for its re-runs.
+    """
 
     __slots__ = (
         "bytes_written",
@@ -84,6 +88,7 @@ class Scope:
         "guarded",
         "inside_step",
         "invocation",
+        "kept",
         "link",
         "marks",
         "objects",
@@ -105,6 +110,7 @@ class Scope:
         policies: Mapping[str, Sequence[Policy]] | None = None,
         guard_all: bool = False,
         cold: bool = False,
+        kept: dict[tuple[str, int], dict[str, Any]] | None = None,
     ) -> None:
         self.invocation = invocation
         self.function = invocation.function
@@ -116,6 +122,7 @@ class Scope:
         self.inside_step = False
         self.guard_all = guard_all
         self.cold = cold
+        self.kept = {} if kept is None else kept
         self.pending: dict[ItemKey, Write] = {}
         self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
         self.sends: list[SendMessage] = []

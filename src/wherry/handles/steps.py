@@ -103,6 +103,7 @@ def _inner_scope(outer: Scope, key: str) -> Scope:
         policies=outer.policies,
         guard_all=outer.guard_all,
         cold=outer.cold,
+        kept=outer.kept,
     )
     inner.caller = outer.caller
     inner.inside_step = True

@@ -50,6 +50,7 @@ class Runner:
         self._endpoints = endpoints
         self._policies = policies
         self._grants = grants
+        self._kept: dict[tuple[str, int], dict[str, Any]] = {}
 
     @classmethod
     def prepare(cls, app: App, function: str) -> Runner:
@@ -73,6 +74,7 @@ class Runner:
             policies=self._policies,
             guard_all=self._spec.reads == "checked",
             cold=cold,
+            kept=self._kept,
         )
         endpoint = self._endpoints[invocation.event.endpoint]
         token = enter(scope)
