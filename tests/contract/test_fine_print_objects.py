@@ -203,3 +203,18 @@ def test_a_ticket_to_create_never_replaces(run: Any) -> None:
         ]
         assert [reply.status for reply in put] == [200, 412]
         assert backend.object(case.files, ticket["key"]).read() == b"first"
+
+
+def test_a_commit_takes_90_objects_and_a_key_counts_once(run: Any) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go(count: int) -> None:
+        for number in range(count):
+            case.files.delete(f"{number}.txt")
+        case.files.put("0.txt", b"again")
+
+    with run(case.app) as backend:
+        assert backend.post("/go", query={"count": 90}).status == 204
+        assert backend.object(case.files, "0.txt").read() == b"again"
+        assert backend.post("/go", query={"count": 91}).status == 500

@@ -103,7 +103,7 @@ class Bucket:
         scope = self._scope("create", "write")
         only_new = if_absent or not self._may(scope, "write")
         self._check(key, media_type, metadata)
-        scope.charge(len(key))
+        scope.charge(len(key), count=0 if (self.name, key) in scope.objects else 1)
         blob = f"{scope.invocation.number:016x}{scope.next_use():04x}"
         with scope.link.stage(self.name, blob) as writer:
             for piece in _pieces(content):
@@ -276,7 +276,7 @@ class _Deleter:
         bucket = self._bucket
         scope = bucket._scope("delete", "write")
         bucket._check(key, "", None)
-        scope.charge(len(key))
+        scope.charge(len(key), count=0 if (bucket.name, key) in scope.objects else 1)
         scope.objects[bucket.name, key] = DeleteObject(bucket.name, key)
         scope.marks.append(f"delete {bucket.name}/{key}")
 
