@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from wherry import App, BadRequest, Caller, RawBody, Reply, current, log, now
+from wherry import App, BadRequest, Caller, RawBody, Reply, current, log, now, outside
 from wherry.errors import AppInvalid, ConditionFailed, Refused
 from wherry.testing import Backend, running
 
@@ -290,3 +290,17 @@ def test_a_thread_of_nothing_is_left_behind(tmp_path: Path) -> None:
         files.put("a.txt", b"text")
     assert set(Path(tempfile.gettempdir()).glob("wherry-test-*")) <= before[0]
     assert threading.active_count() == before[1]
+
+
+def test_one_backend_knows_nothing_of_what_was_outside_of_another() -> None:
+    calls: list[str] = []
+    outgoing = App("outgoing")
+
+    @outgoing.post("/charge")
+    def charge() -> None:
+        outside("charge", calls.append)
+
+    for _ in range(2):
+        with running(outgoing) as backend:
+            assert backend.post("/charge").status == 204
+    assert len(calls) == 2

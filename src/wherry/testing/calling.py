@@ -49,7 +49,7 @@ def call(
         handler: The function, as it was decorated.
         args, kwargs: What it takes. A `Caller` argument is filled from `caller`, the context of a
             plain `handler(event, context)` is made.
-        key: The invocation's key; `new_id()` and `current().key()` derive from it.
+        key: Tells this invocation from others; `new_id()` and `current().key()` derive from it.
         items: What the tables hold: `{orders: [Order(...)]}`.
         secrets: Secrets by name.
 
@@ -84,7 +84,7 @@ def repeats(
     composed = _composed(app, secrets)
     try:
         _set_up(composed, items)
-        once = _Call(composed, handler, args, kwargs, caller, key or "http/test/repeats")
+        once = _Call(composed, handler, args, kwargs, caller, key or "repeats")
         first = once.run()
         composed.clock.advance(1.5)
         second = once.run()
@@ -136,7 +136,8 @@ class _Call:
         self.name = self._endpoint.function
         self._args, self._kwargs, self._caller = args, dict(kwargs), caller
         self._number = composed.core.dispatcher.numbers.next()
-        self._key = key or f"http/{self.name}/{self._number:016x}"
+        kind = "message" if hasattr(self._endpoint.trigger, "queue") else "http"
+        self._key = f"{kind}/{self.name}/{key or f'{self._number:016x}'}"
         self._started_ms = composed.clock.now_ms()
         if caller is not None:
             for argument in self._endpoint.signature.arguments:
