@@ -92,6 +92,12 @@ def test_a_result_is_json_by_its_type(result: Any, body: bytes) -> None:
     assert encode_reply(ANYTHING, result) == Encoded(200, JSON, body)
 
 
+def test_a_handler_that_says_any_may_return_anything() -> None:
+    def handler() -> Any: ...
+
+    assert encode_reply(endpoint(handler), {"a": [1]}).body == b'{"a":[1]}'
+
+
 def test_bytes_are_sent_as_they_are() -> None:
     octets = [("content-type", "application/octet-stream")]
     assert encode_reply(ANYTHING, b"\xff") == Encoded(200, octets, b"\xff")

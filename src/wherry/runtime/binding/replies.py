@@ -166,7 +166,7 @@ def _classes(returns: Any) -> tuple[type, ...] | None:
     for part in members(returns):
         bare = unwrap(part)
         kind = type(None) if bare is None else (get_origin(bare) or bare)
-        if not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
+        if kind is Any or not isinstance(kind, type) or getattr(kind, "_is_protocol", False):
             return None
         if issubclass(kind, dict):
             kind = dict  # a typed dict is a plain one
