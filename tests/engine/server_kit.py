@@ -1,0 +1,362 @@
+"""An engine in processes of its own, and what a test needs to speak with it, to hurt it, to look.
+
+Nothing here waits for a fixed time: `until` looks again and again, up to a deadline.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+
+from wherry.codec import to_msgpack
+from wherry.engine.controlwire import TokenAsked, call
+from wherry.engine.datafolder import DataFolder
+from wherry.errors import Passing
+from wherry.ports import (
+    Answer,
+    Depth,
+    Depths,
+    Failures,
+    GetTimeline,
+    ListFailures,
+    QueueDepths,
+    Request,
+    TimelineRows,
+)
+from wherry.runtime.process.trees import descendants
+
+T = TypeVar("T")
+
+APPS = Path(__file__).parent / "apps"
+WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
+WAIT_S = 15.0
+
+
+def until(look: Callable[[], T], what: str, wait_s: float = WAIT_S) -> T:
+    """Look until there is something true, and return it."""
+    give_up_s = time.monotonic() + wait_s
+    while not (found := look()):
+        assert time.monotonic() < give_up_s, f"not within {wait_s:g} s: {what}"
+        time.sleep(0.004)
+    return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on now."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Reply(NamedTuple):
+    """An HTTP answer."""
+
+    status: int
+    headers: dict[str, str]  # names in lower case
+    body: bytes
+
+    def json(self) -> Any:
+        """The body, read as JSON."""
+        return json.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """The `code` of a problem."""
+        return str(self.json()["code"])
+
+
+class Client:
+    """One connection, kept alive, opened again where the engine closed it."""
+
+    def __init__(self, port: int, timeout_s: float = 30.0) -> None:
+        self._port = port
+        self._timeout_s = timeout_s
+        self._connection: http.client.HTTPConnection | None = None
+
+    def __call__(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        headers: dict[str, str] | None = None,
+        token: str = "",
+    ) -> Reply:
+        """Send a request; `body` is bytes as they are, or what is sent as JSON."""
+        sent = dict(headers or {})
+        if token:
+            sent["authorization"] = f"Bearer {token}"
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        if body is not None and "content-type" not in sent:
+            sent["content-type"] = "application/json"
+        fresh = self._connection is None
+        if self._connection is None:
+            self._connection = http.client.HTTPConnection(
+                "127.0.0.1", self._port, timeout=self._timeout_s
+            )
+        try:
+            self._connection.request(method, path, body, sent)
+            answer = self._connection.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.close()
+            # Closed while idle, before anything of this request was read: it was not taken.
+            closed = isinstance(error, http.client.RemoteDisconnected | BrokenPipeError)
+            if fresh or not closed or method not in ("GET", "HEAD"):
+                raise
+            return self(method, path, body, headers, token)
+        if answer.will_close:
+            self.close()
+        return Reply(
+            answer.status, {name.lower(): value for name, value in answer.getheaders()}, content
+        )
+
+    def close(self) -> None:
+        """Close the connection; the next request opens another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+class Engine:
+    """`wherry run` of an app below `tests/engine/apps` (or of `folder`) on a data folder.
+
+    Args:
+        app: The module, `shop` for `shop:app`.
+        arguments: More of the command line.
+        before: A command that runs it (`strace ...`).
+    """
+
+    def __init__(
+        self,
+        app: str,
+        data: Path,
+        *,
+        folder: Path = APPS,
+        arguments: Iterable[str] = (),
+        variables: dict[str, str] | None = None,
+    ) -> None:
+        self.app = app
+        self.root = data
+        self.output = data.parent / f"{data.name}.log"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
+        self._command += ["--port", str(self.port), "--data", str(data), *arguments]
+        self._variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tokens: dict[tuple[str, ...], str] = {}
+        self.client = Client(self.port)
+
+    # -- its life ----------------------------------------------------------------------------------
+
+    def launch(self) -> subprocess.Popen[bytes]:
+        """Start it and do not wait."""
+        with self.output.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return self._process
+
+    def start(self) -> Engine:
+        """Start it and wait until it is ready."""
+        process = self.launch()
+
+        def ready() -> bool:
+            assert process.poll() is None, f"it ended with {process.returncode}\n{self.said()}"
+            try:
+                return self.client("GET", "/readyz").status == 200
+            except OSError:
+                return False
+
+        until(ready, "ready")
+        return self
+
+    @property
+    def pid(self) -> int:
+        """The process ID of the engine itself."""
+        assert self._process is not None
+        return self._process.pid
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self, wait_s: float = 40.0) -> int:
+        """Wait for its end; return its exit code."""
+        assert self._process is not None
+        code = self._process.wait(wait_s)
+        self.client.close()
+        return code
+
+    def kill(self) -> None:
+        """End the engine as a power switch would, and wait until its processes are gone."""
+        below = descendants(self.pid)
+        os.kill(self.pid, signal.SIGKILL)
+        self.wait()
+        until(lambda: not any(map(running, below)), "the end of its processes")
+
+    def stop(self) -> int:
+        """Stop it as a service manager would; return its exit code."""
+        if not self.alive():
+            return self.wait()
+        os.kill(self.pid, signal.SIGTERM)
+        return self.wait()
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        self.client.close()
+        if self._process is None:
+            return
+        if self.alive():
+            below = descendants(self.pid)
+            with suppress(OSError):
+                os.kill(self.pid, signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            until(lambda: not any(map(running, below)), "the end of its processes")
+
+    # -- speaking with it --------------------------------------------------------------------------
+
+    def http(self) -> Client:
+        """Return a connection of one's own, for a thread."""
+        return Client(self.port)
+
+    def once(self, method: str, path: str, *more: Any, **named: Any) -> Reply:
+        """Send a request on a connection of its own: for threads."""
+        client = self.http()
+        try:
+            return client(method, path, *more, **named)
+        finally:
+            client.close()
+
+    def call(self, verb: str, payload: object = None) -> Any:
+        """Ask over the control socket, as the command line does."""
+        return call(DataFolder.at(str(self.root), missing_ok=True), verb, payload)
+
+    def ask(self, request: Request) -> Any:
+        """Ask the store through the engine."""
+        answer = self.call("ask", to_msgpack(request))
+        return msgspec.msgpack.decode(answer, type=Answer)
+
+    def status(self) -> dict[str, Any]:
+        """What the engine tells of itself."""
+        found: dict[str, Any] = self.call("status")
+        return found
+
+    def token(self, subject: str = "alice", *roles: str, lifetime_s: int = 3600) -> str:
+        """Return an access token of the development issuer; made once."""
+        key = (subject, *roles, str(lifetime_s))
+        if key not in self._tokens:
+            asked = TokenAsked("", subject, list(roles or ("customer",)), lifetime_s)
+            self._tokens[key] = str(self.call("token", asked))
+        return self._tokens[key]
+
+    # -- looking at it -----------------------------------------------------------------------------
+
+    def said(self) -> str:
+        """All that it has printed."""
+        return self.output.read_text("utf-8", "replace")
+
+    def lines(self, **wanted: Any) -> list[dict[str, Any]]:
+        """Its log lines that have these fields."""
+        found = []
+        for text in self.said().splitlines():
+            with suppress(ValueError):
+                line = json.loads(text)
+                if all(line.get(name) == value for name, value in wanted.items()):
+                    found.append(line)
+        return found
+
+    def pools(self) -> dict[str, dict[str, Any]]:
+        """The environments of each function of the active release."""
+        state = self.status()
+        mark = f"@{state['release'][:8]}"
+        found = state["functions"].items()
+        return {name.removesuffix(mark): pool for name, pool in found if name.endswith(mark)}
+
+    def environments(self, function: str) -> list[int]:
+        """The process IDs of a function's environments."""
+        pids: list[int] = self.pools()[function]["pids"]
+        return [pid for pid in pids if pid]
+
+    def store_pid(self) -> int:
+        """The process ID of the store process."""
+        return int(self.status()["store"]["pid"])
+
+    def zygote_pid(self) -> int:
+        """The process ID of the newest zygote."""
+        return int(self.status()["zygotes"][-1])
+
+    def depth(self, queue: str) -> Depth:
+        """How much waits in a queue."""
+        rows: Depths = self.ask(QueueDepths())
+        found = [row for row in rows.rows if row.queue == queue]
+        return found[0] if found else Depth(queue, 0, 0, 0, 0)
+
+    def drained(self, queue: str) -> bool:
+        """Whether nothing waits or runs."""
+        depth = self.depth(queue)
+        return depth.waiting == 0 and depth.leased == 0
+
+    def failures(self, queue: str) -> Failures:
+        """The failure inbox of a queue."""
+        found: Failures = self.ask(ListFailures(queue, 100, None))
+        return found
+
+    def timeline(self, correlation_id: str) -> TimelineRows:
+        """All that is known of a request and what followed."""
+        found: TimelineRows = self.ask(GetTimeline(correlation_id))
+        return found
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b") ")[2].split()[0] not in (b"Z", b"X")
+    except OSError:
+        return False
+
+
+def rss_mb(pid: int) -> float:
+    """Return the resident memory of a process in MiB."""
+    with open(f"/proc/{pid}/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / (1 << 20)
+
+
+@contextmanager
+def serving(app: str, data: Path, **more: Any) -> Iterator[Engine]:
+    """Serve an app for a while; what it printed is shown if the test fails."""
+    engine = Engine(app, data, **more)
+    try:
+        yield engine.start()
+    except BaseException:
+        print(f"--- {app} printed\n{engine.said()[-12_000:]}")
+        raise
+    finally:
+        engine.close()
+
+
+def tries(call: Callable[[], T]) -> T | None:
+    """Return what `call` returns, or None while the engine cannot be asked."""
+    try:
+        return call()
+    except (OSError, Passing, http.client.HTTPException):
+        return None
