@@ -269,3 +269,19 @@ def test_a_plain_handler_gets_the_messages_shape_of_aws_and_its_own_outcome(run:
         assert len(events) == 3
         assert events[0][1] == "handler"
         assert backend.items(shelf.things) == [Thing("seen", 1)]
+
+
+def test_drain_names_the_store_that_never_comes_back(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        shelf.things.add("a", count=1)
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        with backend.fail(shelf.things), pytest.raises(NotDrained, match="things: in trouble"):
+            backend.drain(until_s=60)
+        backend.drain()
+        assert backend.items(shelf.things) == [Thing("a", 1)]

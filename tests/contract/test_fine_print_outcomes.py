@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import Conflict, NotFound, Reply
+from wherry import Conflict, NotFound, Reply, current, now
 
 pytestmark = on_every_platform
 
@@ -204,3 +204,47 @@ def test_a_message_that_was_leased_in_a_lost_answer_has_spent_no_attempt(run: An
         backend.drain()
         assert backend.failures() == []
     assert ran == [Thing("a")]
+
+
+def test_async_handlers_record_and_commit_as_others_do(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", grants=[*shelf.all, shelf.jobs.send])
+    async def put() -> Thing:
+        async def later() -> Thing:
+            return Thing("a", 1)
+
+        thing = await later()
+        shelf.things.put(thing)
+        shelf.jobs.send(Job("a"))
+        return thing
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    async def work(job: Job) -> None:
+        shelf.things.add(job.name, count=1)
+
+    with run(shelf.app) as backend:
+        assert backend.post("/things").json()["count"] == 1
+        backend.drain()
+        assert backend.items(shelf.things) == [Thing("a", 2)]
+
+
+def test_a_run_knows_its_ids_its_deadline_and_how_long_it_has(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", timeout_s=10)
+    def put() -> list[Any]:
+        backend.clock.advance(4)
+        run = current()
+        moment = now()
+        return [
+            run.function,
+            run.correlation_id,
+            run.attempt,
+            (run.deadline - moment).total_seconds(),
+            round(run.remaining_s(), 3),
+        ]
+
+    with run(shelf.app) as backend:
+        reply = backend.post("/things", headers={"X-Correlation-Id": "c-1"})
+        assert reply.json() == ["put", "c-1", 1, 10.0, 6.0]

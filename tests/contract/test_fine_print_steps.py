@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import ConditionFailed, new_id
+from wherry import ConditionFailed, limits, new_id
 
 pytestmark = on_every_platform
 
@@ -187,3 +187,17 @@ def test_a_step_inside_a_step_is_refused(run: Any) -> None:
     with run(shelf.app) as backend:
         assert backend.post("/things").status == 500
         assert any("inside another" in line["message"] for line in backend.logs)
+
+
+def test_the_record_of_a_step_outlives_whatever_may_repeat_it(run: Any) -> None:
+    assert limits.APPLIED_S >= limits.MESSAGE_RETENTION_MAX_S + limits.FAILURES_S
+    case = Reserving(failures=1, max_attempts=1, retention_s=limits.MESSAGE_RETENTION_MAX_S)
+    with run(case.shelf.app) as backend:
+        with backend.acting():
+            case.shelf.jobs.send(Job("a"))
+        backend.drain()
+        backend.advance(limits.FAILURES_S - 3_600)
+        assert backend.redrive() == 1
+        backend.drain()
+        assert (case.attempts, len(case.steps)) == (2, 1)
+        assert backend.items(case.shelf.things) == [Thing("a", 1), Thing("worked", 1)]

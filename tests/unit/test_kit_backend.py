@@ -304,3 +304,16 @@ def test_one_backend_knows_nothing_of_what_was_outside_of_another() -> None:
         with running(outgoing) as backend:
             assert backend.post("/charge").status == 204
     assert len(calls) == 2
+
+
+def test_a_long_backlog_is_drained_and_is_no_endless_loop(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from wherry.testing import composing
+
+    monkeypatch.setattr(composing, "RUNS", 10)
+    for _ in range(3):
+        with backend.acting():
+            jobs.send.many([Job("a")] * 90)
+    backend.drain()
+    assert backend.items(things) == [Thing("a", 270)]

@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from wherry.app import App
     from wherry.ports import Request
 
+RUNS_EACH = 20  # further ones, for each message that waits when a test lets them run
 STEPS = 10_000  # timers until one request is answered
-JUMPS = 2_000  # of the clock in one `drain`
+JUMPS = 1_000  # of the clock in one `drain`
 _signing_keys: list[bytes] = []  # of development issuers: made once in a process, it takes 0.1 s
 
 
@@ -151,7 +152,8 @@ class Composed:
 
     def settle(self, waiting: Any = None) -> None:
         """Run until nothing is under way, or until `waiting` has its answer."""
-        self.host.runs_left = RUNS
+        if waiting is not None:
+            self.host.runs_left = RUNS
         self.loop.run_ready()
         for _ in range(STEPS):
             if self.core.dispatcher.open == 0 and (waiting is None or waiting.response):
@@ -171,21 +173,21 @@ class Composed:
         end_s = None if until_s is None else self.clock.steady_s() + until_s
         with _Running(self):
             for _ in range(JUMPS):
-                depths = self._waiting()
+                depths = self.waiting()
                 if not depths:
                     return
                 due_s = self._next_due_s(depths)
                 if end_s is not None and due_s > end_s:
                     break
                 self._jump(due_s)
-            raise NotDrained(self._still(self._waiting()))
+            raise NotDrained(self._still(self.waiting()))
 
     def advance(self, seconds: float) -> None:
         """Let time pass; messages that fall due meanwhile run at their moment."""
         end_s = self.clock.steady_s() + seconds
         with _Running(self):
             for _ in range(JUMPS):
-                depths = self._waiting()
+                depths = self.waiting()
                 due_s = self._next_due_s(depths) if depths else end_s
                 if due_s >= end_s:
                     break
@@ -199,7 +201,7 @@ class Composed:
         self.core.feeds.poll()
         self.settle()
 
-    def _waiting(self) -> list[Depth]:
+    def waiting(self) -> list[Depth]:
         """Return the queues with a consumer for which messages wait or run."""
         depths = self.ask(QueueDepths())
         assert isinstance(depths, Depths)
@@ -220,10 +222,11 @@ class Composed:
         return min(found)
 
     def _still(self, depths: list[Depth]) -> str:
-        lines = [f"  {row.queue}: {row.waiting} waiting, {row.leased} leased" for row in depths]
-        errors = [line for line in self.log_lines() if line["level"] == "ERROR"]
-        if errors:
-            lines.append(f"  the last error: {errors[-1]['message']}")
+        lines = []
+        for row in depths:
+            error = self.store.last_error(row.queue)
+            why = f" (an error: {error})" if error else ""
+            lines.append(f"  {row.queue}: {row.waiting} waiting, {row.leased} leased{why}")
         return "Messages still wait:\n" + "\n".join(lines)
 
 
@@ -234,7 +237,8 @@ class _Running:
         self._composed = composed
 
     def __enter__(self) -> None:
-        self._composed.host.runs_left = RUNS
+        waiting = sum(row.waiting for row in self._composed.waiting())
+        self._composed.host.runs_left = RUNS + RUNS_EACH * waiting
         self._composed.core.feeds.pause(False)
         self._composed.settle()
 

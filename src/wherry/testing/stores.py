@@ -19,6 +19,16 @@ class KitStore(SqlStore):
         )
         return [row[0] for row in rows.fetchall()]
 
+    def last_error(self, queue: str) -> str:
+        """What went wrong with the message of a queue that waits for longest; '' if nothing did."""
+        rows = self._session.run(
+            "SELECT error FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = ? AND error != '' ORDER BY seq LIMIT 1",
+            (queue,),
+        )
+        row = rows.fetchone()
+        return "" if row is None else str(row[0])
+
     def payloads(self, queue: str) -> list[Any]:
         """The messages of a queue in the order in which they fall due (JSON)."""
         rows = self._session.run(
