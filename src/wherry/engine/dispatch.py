@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry import errors
+from wherry import errors, limits
 from wherry.codec import to_msgpack
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
@@ -135,7 +135,10 @@ class Dispatcher:
             self._failed(work, outcome.failure, outcome.reply)
         elif self._commits(work, outcome):
             commit = commit_of(work, outcome, self._record(work, "ok"), self._leases(work))
-            self._store.send(work.function.spec.name, commit, partial(self._answered, work))
+            patient = self.open >= limits.PATIENT_FROM
+            self._store.send(
+                work.function.spec.name, commit, partial(self._answered, work), patient
+            )
         else:
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(self._record(work, ending))

@@ -20,8 +20,11 @@ _request = msgspec.msgpack.Decoder(Request)
 class Store(Protocol):
     """Where the engine sends requests. `then` is called with the answer, in order of sending."""
 
-    def send(self, function: str, request: Request, then: Then) -> None:
-        """Send a request on behalf of a function ('' is the engine itself)."""
+    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+        """Send a request on behalf of a function ('' is the engine itself).
+
+        A `patient` one may wait a moment for others to share its sync.
+        """
         ...
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
@@ -40,7 +43,7 @@ class DirectStore:
         self._loop = loop
         self._batch: list[tuple[str, Request, Then]] = []
 
-    def send(self, function: str, request: Request, then: Then) -> None:
+    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
         if not self._batch:
             self._loop.call_soon(self._flush)
         self._batch.append((function, request, then))

@@ -61,6 +61,7 @@ class StoreProcess:
         self._owed: dict[int, tuple[bytes, Then, bool]] = {}
         self._number = 0
         self._out: list[bytes] = []
+        self._late: list[bytes] = []  # what waits a moment, so that more share its sync
         self._rest = b""
         self._in = bytearray()
         self._flushing = False
@@ -97,19 +98,33 @@ class StoreProcess:
 
     # -- sending ---------------------------------------------------------------------------------
 
-    def send(self, function: str, request: Request, then: Then) -> None:
-        self._send(function, to_msgpack(request), then, decoded=True)
+    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+        framed = self._framed(function, to_msgpack(request), then, decoded=True)
+        if not patient:
+            self._put(framed)
+        else:
+            if not self._late:
+                self._loop.call_later(limits.COMMIT_WINDOW_S, self._put_late)
+            self._late.append(framed)
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
-        self._send(function, payload, then, decoded=False)
+        self._put(self._framed(function, payload, then, decoded=False))
 
-    def _send(self, function: str, payload: bytes, then: Then, decoded: bool) -> None:
+    def _framed(self, function: str, payload: bytes, then: Then, decoded: bool) -> bytes:
         self._number += 1
         if not self._owed:
             self._since_s = self._clock.steady_s()
         body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
         framed = len(body).to_bytes(4, "big") + body
         self._owed[self._number] = (framed, then, decoded)
+        return framed
+
+    def _put_late(self) -> None:
+        late, self._late = self._late, []
+        if late:
+            self._put(b"".join(late))
+
+    def _put(self, framed: bytes) -> None:
         self._out.append(framed)
         if not self._flushing:
             self._flushing = True
@@ -176,6 +191,7 @@ class StoreProcess:
             return
         owed, self._owed = self._owed, {}
         self._out.clear()
+        self._late.clear()
         self._rest = b""
         self._start()
         self._on_restart()

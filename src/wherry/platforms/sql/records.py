@@ -19,6 +19,7 @@ from wherry.telemetry import InvocationRecord
 
 ASIDE_TERMS = 1_024  # moved into a run when there are so many
 RUN_TERMS = 32_768  # of one run: some hundred pages, which stay in memory while it fills
+OUR_LENGTH = 16  # hexadecimal digits of the correlation IDs that the engine makes
 FOUND_MAX = 1_000  # records of one timeline
 
 Term = tuple[int, int]  # what is searched for, number of the record
@@ -68,7 +69,7 @@ class Records:
         self._pending[number] = (number, record.at_ms, to_msgpack(record), packed)
         self._highest = max(self._highest, number)
         function = self._catalog.number("function", record.function)
-        self._new_terms += ((_hash(record.correlation_id), number), (-function, number))
+        self._new_terms += ((_term(record.correlation_id), number), (-function, number))
 
     def flush(self) -> None:
         """Write what is pending, so that it is read, or committed."""
@@ -78,8 +79,10 @@ class Records:
 
     def before_commit(self) -> None:
         """Write what belongs to the transaction that ends."""
-        self.flush()
         session = self._session
+        if not session.writing:  # a batch of reads: whatever it wrote would be synced row by row
+            return
+        self.flush()
         if len(self._aside) >= ASIDE_TERMS:
             self._move_aside()
         if self._new_terms:
@@ -116,7 +119,7 @@ class Records:
         records: list[InvocationRecord] = []
         sent: list[str] = []
         self.flush()
-        for number in self._find(_hash(correlation_id), FOUND_MAX):
+        for number in self._find(_term(correlation_id), FOUND_MAX):
             row = self._session.row("record_get", number)
             if row is None:
                 continue
@@ -192,5 +195,15 @@ def _packed(terms: list[Term]) -> list[tuple[int, int, bytes | None]]:
     return packed + rows
 
 
-def _hash(correlation_id: str) -> int:
+def _term(correlation_id: str) -> int:
+    """Return what a correlation ID is found by.
+
+    One of ours is a number that grows with time, so that its rows stand together; a caller's is
+    hashed. Two IDs may share a term: who finds a record compares the ID itself.
+    """
+    if len(correlation_id) == OUR_LENGTH:
+        try:
+            return int(correlation_id, 16) & 0x7FFF_FFFF_FFFF_FFFF
+        except ValueError:
+            pass
     return int.from_bytes(hashlib.blake2b(correlation_id.encode(), digest_size=6).digest(), "big")
