@@ -148,6 +148,8 @@ def owned(policy: Any) -> tuple[App, Any]:
                 things.put(Owned(name, "somebody else"))
             case "update":
                 things.update(name, count=1)
+            case "hand over":
+                things.update(name, owner="somebody else")
             case "add":
                 things.add(name, count=1)
             case "delete":
@@ -203,12 +205,14 @@ def test_a_policy_holds_on_every_read_and_write_of_a_caller(
                 assert backend.items(things) == [Owned("alices", "alice")]
 
 
-def test_a_policy_holds_for_what_is_written_too(run: Any) -> None:
+@pytest.mark.parametrize("path", ["/things/new/give", "/things/alices/hand over"])
+def test_a_policy_holds_for_what_is_written_too(run: Any, path: str) -> None:
     app, things = owned(own_things_only)
     with run(app) as backend:
-        reply = backend.post("/things/new/give", token=backend.token("alice"))
-        assert reply.status == 403
-        assert backend.items(things) == []
+        with backend.acting():
+            things.put(Owned("alices", "alice"))
+        assert backend.post(path, token=backend.token("alice")).status == 403
+        assert backend.items(things) == [Owned("alices", "alice")]
 
 
 def test_a_policy_is_for_callers_and_not_for_background_work(run: Any) -> None:

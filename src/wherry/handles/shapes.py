@@ -6,9 +6,11 @@ Pydantic, which is only imported if the team uses it: a model brings its own met
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
+
+from wherry.errors import Refused
 
 T = TypeVar("T")
 
@@ -38,12 +40,13 @@ def dump_model(value: Any) -> bytes:
 class Shape(Generic[T]):
     """Encoder and decoder of one type."""
 
-    __slots__ = ("_decoder", "kind", "pydantic")
+    __slots__ = ("_decoder", "_fields", "kind", "pydantic")
 
     def __init__(self, kind: type[T]) -> None:
         self.kind = kind
         self.pydantic = is_pydantic(kind)
         self._decoder: Any = None
+        self._fields: dict[str, Field] | None = None
 
     def decode(self, data: bytes) -> T:
         """Read a value that wherry has stored. Raises `msgspec.ValidationError` or Pydantic's."""
@@ -67,3 +70,79 @@ class Shape(Generic[T]):
     def value_of(self, value: T, name: str) -> Any:
         """Return a field of a value."""
         return value[name] if isinstance(value, dict) else getattr(value, name)
+
+    def changes(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return new values of fields under the names that they have in JSON.
+
+        Raises:
+            Refused: There is no such field, or it does not take this value: nobody could read the
+                item any more.
+        """
+        return {
+            self._field(name).name: self._checked(name, value) for name, value in values.items()
+        }
+
+    def increments(self, values: dict[str, Any]) -> dict[str, Any]:
+        """Return what is to be added to number fields, as `changes` does; without their bounds."""
+        for name, value in values.items():
+            self._fits(name, value, self._field(name).plain)
+        return {self._field(name).name: value for name, value in values.items()}
+
+    def _field(self, name: str) -> Field:
+        if self._fields is None:
+            self._fields = _fields_of(self.kind)
+        field = self._fields.get(name)
+        if field is None:
+            if not self._fields:  # a type that does not say what it holds
+                return Field(name, Any, Any)
+            every = ", ".join(self._fields)
+            raise Refused(f"{self.kind.__name__} has no field {name!r}; it has: {every}.")
+        return field
+
+    def _checked(self, name: str, value: Any) -> Any:
+        if self.pydantic:
+            return self._assigned(name, value)
+        self._fits(name, value, self._field(name).type)
+        return value
+
+    def _assigned(self, name: str, value: Any) -> Any:
+        """Have Pydantic look at the value of one field."""
+        kind: Any = self.kind
+        blank = kind.model_construct()
+        try:
+            kind.__pydantic_validator__.validate_assignment(blank, name, value)
+        except ValueError as error:
+            raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
+        return blank.model_dump(mode="json", include={name})[name]
+
+    def _fits(self, name: str, value: Any, kind: Any) -> None:
+        try:
+            msgspec.json.decode(_encoder.encode(value), type=kind)
+        except (msgspec.ValidationError, TypeError) as error:
+            where = f"{self.kind.__name__}.{name}"
+            raise Refused(f"{where} does not take {value!r}: {error}") from None
+
+
+class Field(NamedTuple):
+    """A field of an item's type: its name in JSON, its type, and that without any bounds."""
+
+    name: str
+    type: Any
+    plain: Any
+
+
+def _fields_of(kind: Any) -> dict[str, Field]:
+    from typing import get_type_hints
+
+    if is_pydantic(kind):
+        return {name: Field(name, Any, Any) for name in kind.model_fields}
+    try:
+        types, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
+    except (NameError, TypeError):  # a name that only the place of its declaration knows
+        return {}
+    names = getattr(kind, "__struct_fields__", tuple(types))
+    shown = getattr(kind, "__struct_encode_fields__", names)
+    return {
+        name: Field(encoded, types[name], plain[name])
+        for name, encoded in zip(names, shown, strict=True)
+    }

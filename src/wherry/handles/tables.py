@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from wherry.blueprint.records import Place
-    from wherry.effects import Condition
+    from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
 
 T = TypeVar("T")
@@ -215,16 +215,16 @@ class Table(Generic[T]):
         for name in (*assign, *add):
             if name in (self.key, self.sort):
                 raise Refused(f"{name!r} is a key field of {self.name!r} and cannot be changed.")
-        self._authorize_stored(scope, pk, sk)
         effect = UpdateItem(
             self.name,
             pk,
             sk,
-            encode_json(assign),
-            encode_json(add),
+            encode_json(self.shape.changes(assign)),
+            encode_json(self.shape.increments(add)),
             self._initial(key) if add and not assign else None,
             when,
         )
+        self._authorize_stored(scope, pk, sk, effect)
         self._record(scope, effect, len(effect.assign) + len(effect.add))
         names = ", ".join((*assign, *(f"{name}+" for name in add)))
         scope.marks.append(f"update {show_key(self.name, pk, sk)} ({names})")
@@ -271,13 +271,18 @@ class Table(Generic[T]):
         scope.marks.append(f"read {show_key(self.name, pk, sk)}" + ("" if found else " (absent)"))
         return answer.body if found else None
 
-    def _authorize_stored(self, scope: Scope, pk: bytes, sk: bytes) -> None:
-        """Hold the policies against the item that a blind write would replace or change."""
+    def _authorize_stored(
+        self, scope: Scope, pk: bytes, sk: bytes, update: UpdateItem | None = None
+    ) -> None:
+        """Hold the policies against the item that a blind write replaces, and what comes of it."""
         if scope.caller is None or not scope.policies.get(self.name):
             return
         body = self._current(scope, pk, sk, guard=True)
         if body is not None:
             scope.authorize(self.name, self.shape.decode(body))
+        after = apply_update(update, body) if update is not None else None
+        if after is not None:
+            scope.authorize(self.name, self.shape.decode(after))
 
     def _key_bytes(self, key: Sequence[Any]) -> tuple[bytes, bytes]:
         wanted = 1 if self.sort is None else 2

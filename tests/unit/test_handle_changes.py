@@ -1,0 +1,99 @@
+"""Changing fields in place leaves an item that its type can read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pydantic
+import pytest
+from msgspec import Meta, Struct
+
+from wherry import App
+from wherry.errors import Refused
+from wherry.testing import running
+
+
+class Thing(Struct, rename={"shown_as": "shownAs"}):
+    """An item, one of whose fields has another name in JSON."""
+
+    name: str
+    count: Annotated[int, Meta(ge=0)] = 0
+    weight: float = 0
+    shown_as: str | None = None
+
+
+@dataclass
+class Plain:
+    """The same as a dataclass."""
+
+    name: str
+    count: int = 0
+
+
+class Model(pydantic.BaseModel):
+    """The same as a Pydantic model."""
+
+    name: str
+    count: int = pydantic.Field(0, ge=0)
+
+
+WRONG = [
+    (Thing, {"count": "five"}, "int"),
+    (Thing, {"count": -1}, ">= 0"),
+    (Thing, {"count": None}, "null"),
+    (Thing, {"nonsense": 1}, "it has: name, count, weight, shown_as"),
+    (Thing, {"weight": object()}, "object"),
+    (Plain, {"count": "five"}, "int"),
+    (Plain, {"nonsense": 1}, "it has: name, count"),
+    (Model, {"count": "five"}, "integer"),
+    (Model, {"count": -1}, "greater than or equal"),
+    (Model, {"nonsense": 1}, "it has: name, count"),
+]
+
+
+@pytest.mark.parametrize(("kind", "values", "said"), WRONG)
+def test_an_update_that_would_make_an_item_unreadable_is_refused(
+    kind: Any, values: dict[str, Any], said: str
+) -> None:
+    app = App("changes")
+    table = app.table(kind, name="t", key="name")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(kind(name="a"))
+        with pytest.raises(Refused, match=said), backend.acting():
+            table.update("a", **values)
+        assert backend.items(table) == [kind(name="a")]
+
+
+@pytest.mark.parametrize("kind", [Thing, Plain, Model])
+def test_an_update_and_an_add_change_fields_of_any_type_of_item(kind: Any) -> None:
+    app = App("changes")
+    table = app.table(kind, name="t", key="name")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(kind(name="a"))
+        with backend.acting():
+            table.update("a", count=5)
+        with backend.acting():
+            table.add("a", count=-2)
+        assert backend.items(table) == [kind(name="a", count=3)]
+
+
+def test_a_field_with_another_name_in_json_is_changed_by_its_own_name() -> None:
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(Thing("a"))
+        with backend.acting():
+            table.update("a", shown_as="A")
+        assert backend.items(table) == [Thing("a", shown_as="A")]
+
+
+@pytest.mark.parametrize("values", [{"count": 1.5}, {"count": "1"}, {"nonsense": 1}])
+def test_an_add_of_what_the_field_cannot_hold_is_refused(values: dict[str, Any]) -> None:
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    with running(app) as backend, pytest.raises(Refused), backend.acting():
+        table.add("a", **values)
