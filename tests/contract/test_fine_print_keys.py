@@ -240,3 +240,5 @@ def test_every_handler_can_be_run_twice_under_one_key_and_compared(run: Any) -> 
         assert len(backend.items(shelf.things)) == 1
         with pytest.raises(NotRepeatable, match=r'(?s)"count":0.*"count":1.*now\(\)'):
             backend.post("/bad")
+        assert backend.post("/good").status == 200
+        assert len(backend.items(shelf.things)) == 2

@@ -248,3 +248,21 @@ def test_a_run_knows_its_ids_its_deadline_and_how_long_it_has(run: Any) -> None:
     with run(shelf.app) as backend:
         reply = backend.post("/things", headers={"X-Correlation-Id": "c-1"})
         assert reply.json() == ["put", "c-1", 1, 10.0, 6.0]
+
+
+def test_a_message_over_its_time_leaves_nothing_and_is_tried_again(run: Any) -> None:
+    shelf, runs = Shelf(max_attempts=3), []
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all, timeout_s=5)
+    def work(job: Job) -> None:
+        runs.append(1)
+        shelf.things.add("a", count=1)
+        if len(runs) < 3:
+            backend.clock.advance(6)
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+        assert backend.items(shelf.things) == [Thing("a", 1)]
+        assert [record.ending for record in backend.records][-3:] == ["timeout", "timeout", "ok"]

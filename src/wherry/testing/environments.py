@@ -73,24 +73,34 @@ class KitHost(InlineHost):
         self, environment: InlineEnvironment, work: Work, invocation: Invocation
     ) -> Outcome | None:
         """Run a handler; None where it came too late, or its environment is to die."""
+        link = KitLink(self.core, self.platform, work, self._faults)
+        try:
+            self._count(work)
+            outcome = self._run(environment, link, invocation, work.cold)
+        except BaseException as error:  # what the test is to hear of, and no handler can catch
+            self._die(environment, work, f"{type(error).__name__} in the test")
+            raise
+        self.core.dispatcher.check_deadlines()  # it may have moved the clock
+        if environment.work is None:
+            return None
+        if self._faults.deaths_before_commit > 0 and outcome.failure is None:
+            self._faults.deaths_before_commit -= 1
+            self._die(environment, work, "the test ended it before its commit")
+            return None
+        return outcome
+
+    def _count(self, work: Work) -> None:
         self.runs_left -= 1
         if self.runs_left < 0:
             raise TooManyRuns(
                 f"{RUNS} runs without an end; the last was {work.function.spec.name} "
                 f"for {work.trigger}."
             )
-        link = KitLink(self.core, self.platform, work, self._faults)
-        outcome = self._run(environment, link, invocation, work.cold)
-        self.core.dispatcher.check_deadlines()  # it may have moved the clock
-        if environment.work is None:
-            return None
-        if self._faults.deaths_before_commit > 0 and outcome.failure is None:
-            self._faults.deaths_before_commit -= 1
-            environment.end = "the test ended it before its commit"
-            work.function.pool.lost(environment, started=True)
-            self.core.dispatcher.ended(environment)
-            return None
-        return outcome
+
+    def _die(self, environment: InlineEnvironment, work: Work, why: str) -> None:
+        environment.end = why
+        work.function.pool.lost(environment, started=True)
+        self.core.dispatcher.ended(environment)
 
     def _run(
         self, environment: InlineEnvironment, link: KitLink, invocation: Invocation, cold: bool
