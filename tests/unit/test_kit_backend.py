@@ -252,14 +252,19 @@ def test_the_same_seed_makes_the_same_run_and_each_backend_is_alone() -> None:
 
 
 def test_a_data_folder_outlives_its_backend(tmp_path: Path) -> None:
+    for number in range(1, 4):
+        with running(app, data=str(tmp_path / "data")) as backend:
+            began_s = backend.clock.steady_s()
+            backend.drain()
+            assert backend.clock.steady_s() == began_s
+            assert [thing.count for thing in backend.items(things)] == [1] * (number - 1)
+            assert backend.post(f"/jobs/{number}").status == 204
+            with backend.acting():
+                files.put(f"{number}.txt", b"text")
     with running(app, data=str(tmp_path / "data")) as backend:
-        backend.post("/jobs/a")
-        with backend.acting():
-            files.put("a.txt", b"text")
-    with running(app, data=str(tmp_path / "data")) as backend:
-        backend.drain()
-        assert backend.items(things) == [Thing("a", 1)]
-        assert backend.object(files, "a.txt").read() == b"text"  # type: ignore[union-attr]
+        assert backend.object(files, "1.txt").read() == b"text"  # type: ignore[union-attr]
+        assert backend.messages(jobs) == [Job("3")]
+        assert len(backend.records) == 3 + 3 + 2
 
 
 def test_requests_sent_together_are_all_answered_in_their_order(backend: Backend) -> None:

@@ -141,6 +141,7 @@ class Feeds:
         self.dispatcher = dispatcher
         self.owner = owner
         self.stopping = False
+        self.paused = False
         self.feeds: dict[str, Feed] = {}
         self._chance = chance
         self._done = done
@@ -151,6 +152,7 @@ class Feeds:
         before, self.feeds = self.feeds, {}
         for queue, function, endpoint in consumers:
             feed = Feed(self, queue, function, endpoint)
+            feed.paused = self.paused
             old = before.get(queue.name)
             if old is not None:
                 feed.in_hand, feed.paused, feed.offered = old.in_hand, old.paused, old.offered
@@ -161,6 +163,7 @@ class Feeds:
 
     def pause(self, paused: bool) -> None:
         """Let all messages wait, or go on."""
+        self.paused = paused
         for feed in self.feeds.values():
             feed.paused = paused
             feed.claim()

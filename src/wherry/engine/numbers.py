@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.world import Clock
 
-_PER_MS = 20  # bits: a million a millisecond
+NUMBER_BITS = 20  # of the count: a million a millisecond
 
 
 class Numbers:
@@ -18,6 +18,6 @@ class Numbers:
 
     def next(self) -> int:
         """Return the next number. It never goes back, although the wall clock may."""
-        number = self._clock.now_ms() << _PER_MS
+        number = self._clock.now_ms() << NUMBER_BITS
         self._last = number if number > self._last else self._last + 1
         return self._last

@@ -61,7 +61,8 @@ def running(
         start: When the clock starts (default: 2026-01-01, UTC).
         secrets: Secrets by name.
         public_url: What presigned URLs and tokens begin with.
-        data: A folder for the state, which then outlives the backend (default: in memory).
+        data: A folder for the state, which then outlives the backend (default: in memory). The
+            clock of the next one goes on behind what happened before.
         twice: Run every handler twice under one key, compare, and raise `NotRepeatable` from
             `request` or `drain` where the runs differ.
 

@@ -11,6 +11,7 @@ from wherry import limits
 from wherry.blueprint import digest
 from wherry.codec import from_json
 from wherry.engine.core import Core, Settings
+from wherry.engine.numbers import NUMBER_BITS
 from wherry.engine.offload import Inline
 from wherry.engine.store import DirectStore
 from wherry.errors import Refused
@@ -19,7 +20,16 @@ from wherry.identity import DevelopmentIssuer
 from wherry.openapi import pages
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.sigv4 import SigningKey
-from wherry.ports import Depth, Depths, GetState, PutState, QueueDepths, State
+from wherry.ports import (
+    Depth,
+    Depths,
+    GetState,
+    PutState,
+    QueueDepths,
+    RecentRecords,
+    State,
+    TimelineRows,
+)
 from wherry.testing.client import Client
 from wherry.testing.environments import RUNS, KitHost, TooManyRuns
 from wherry.testing.faults import Faults, FaultyPlatform
@@ -69,6 +79,7 @@ class Composed:
         self.faults = Faults()
         path = os.path.join(data, "store.db") if data else ":memory:"
         self.store = KitStore(path, self.clock)
+        self._go_on()
         self.platform = FaultyPlatform(self.store, self.faults)
         self.blobs = Blobs(os.path.join(self.folder, "objects"))
         self.core = Core(
@@ -96,6 +107,13 @@ class Composed:
         self._activate()
         self.client = Client(self.core.gateway, public_url)
 
+    def _go_on(self) -> None:
+        """Let the clock begin behind all that the store remembers: runs are numbered by it."""
+        newest: TimelineRows = self.ask(RecentRecords(None, 1))
+        if newest.records:
+            behind_ms = (newest.records[0].number >> NUMBER_BITS) - self.clock.now_ms()
+            self.clock.advance(max(0.0, behind_ms / 1000 + 1))
+
     def _activate(self) -> None:
         blueprint, core = self.blueprint, self.core
         release = core.prepare(blueprint, digest(blueprint)[:16], self.host.start, lambda: True)
@@ -103,6 +121,7 @@ class Composed:
         if _signing_keys:
             for auth in blueprint.auths:
                 self.ask(PutState(_key_of(auth.name), _signing_keys[0], True))
+        core.feeds.pause(True)
         answers: list[Any] = []
         core.activate(release, answers.append)
         self.loop.run_ready()
@@ -117,7 +136,6 @@ class Composed:
                 made = self.ask(GetState(_key_of(auth.name)))
                 assert isinstance(made, State)
                 _signing_keys.append(made.value)
-        core.feeds.pause(True)
 
     def _outside_issuer(self, auth: Any) -> DevelopmentIssuer:
         """Sign in the place of an issuer that is not here."""
