@@ -2,8 +2,8 @@
 
 On a busy machine requests and messages compete for the same processors, and requests, which never
 end, would win. While messages that are due wait longer than they should, and their handlers are
-quick (so that it is processors they lack, not time), each function with routes is given fewer
-environments at once; when the wait is over it gets them back.
+quick (so that it is processors they lack, not time), a quick request is begun for each message
+that is done: neither starves. Slow requests, which wait for something else, are not held back.
 """
 
 from __future__ import annotations
@@ -11,35 +11,52 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wherry import limits
-from wherry.blueprint import HttpTrigger
 
 if TYPE_CHECKING:
     from wherry.engine.feeds import Feeds
-    from wherry.engine.releases import ActiveRelease
+    from wherry.engine.pools import Pool
+
+_PER_MESSAGE = 0.95  # requests begun for a message done: below 1, so that the background catches up
+_CREDITS = 64.0
 
 
 class Admission:
-    """Sets the width of the pools that serve requests; called many times a second."""
+    """Lets quick requests begin. `adjust` is called many times a second."""
 
     def __init__(self) -> None:
-        self.width = float(limits.CONCURRENCY)
+        self.behind = False
+        self.pools: list[Pool] = []  # those that serve requests
+        self._credits = 0.0
 
-    def adjust(self, feeds: Feeds, releases: list[ActiveRelease]) -> None:
-        """Look at the background's wait and widen or narrow the way of requests."""
-        behind = any(
+    def take(self) -> bool:
+        """Ask to begin a quick request."""
+        if not self.behind:
+            return True
+        if self._credits < 1.0:
+            return False
+        self._credits -= 1.0
+        return True
+
+    def done(self) -> None:
+        """A message is done."""
+        if self.behind:
+            self._credits = min(_CREDITS, self._credits + _PER_MESSAGE)
+            self._go_on()
+
+    def adjust(self, feeds: Feeds) -> None:
+        """Look at the background's wait."""
+        self.behind = any(
             feed.backlog
+            and feed.in_hand
             and feed.lag_s > limits.LAG_S
             and feed.function.pool.run_s < limits.QUICK_RUN_S
             for feed in feeds.feeds.values()
         )
-        before = self.width
-        if behind:
-            self.width = max(1.0, min(self.width, limits.QUICK_ENVIRONMENTS) * 0.9)
-        elif self.width < limits.CONCURRENCY:
-            self.width = min(float(limits.CONCURRENCY), self.width + 0.25)
-        if self.width == before:
-            return
-        for release in releases:
-            for function in release.functions.values():
-                if isinstance(function.spec.triggers[0], HttpTrigger):
-                    function.pool.narrow(int(self.width))
+        # Something is always let in: messages that fail and wait finish nothing.
+        self._credits = min(_CREDITS, self._credits + 1.0)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        for pool in self.pools:
+            if pool.pending and pool.idle:
+                pool.go_on()

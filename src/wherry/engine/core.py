@@ -96,6 +96,7 @@ class Core:
             loop, clock, chance, store, self.dispatcher, settings.owner, _message_done
         )
         self.dispatcher.feeds = self.feeds
+        self.feeds.admission = self._admission
         objects = Objects(
             blobs,
             [key],
@@ -141,6 +142,7 @@ class Core:
             start,
             self.dispatcher.begin,
             room,
+            self._admission,
         )
 
     def activate(self, release: ActiveRelease, then: Callable[[ActiveRelease | str], None]) -> None:
@@ -158,6 +160,7 @@ class Core:
             self.active = release
             self.journal.service = blueprint.app
             self.releases.append(release)
+            self._admission.pools = [found.pool for found, _ in release.routes()]
             callers = Callers(
                 blueprint.auths,
                 self.settings.public_url,
@@ -172,6 +175,14 @@ class Core:
             then(release)
 
         self.store.send("", self.configuration(blueprint, release.digest), configured)
+
+    def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
+        """Give what waits at a release that cannot run any more to another one."""
+        for name, function in lost.functions.items():
+            waiting = list(function.pool.pending)
+            function.pool.pending.clear()
+            for work in waiting:
+                self.dispatcher.move(work, release.functions.get(name))
 
     def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
         """Return what the store has to know of a release."""
@@ -197,7 +208,7 @@ class Core:
 
     def _check_deadlines(self) -> None:
         self.dispatcher.check_deadlines()
-        self._admission.adjust(self.feeds, self.releases)
+        self._admission.adjust(self.feeds)
         for release in self.releases:
             for function in release.functions.values():
                 if function.pool.pending:

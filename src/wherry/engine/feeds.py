@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wherry.blueprint import QueueSpec
+    from wherry.engine.admission import Admission
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.releases import ActiveFunction
     from wherry.engine.store import Store
@@ -44,11 +45,15 @@ class Feed:
         self._timer: Timer | None = None
         self._due_ms = 0
 
-    def room(self) -> int:
-        """How many more messages this engine wants to hold for the consumer."""
+    def wanted(self) -> int:
+        """How many messages this engine wants to hold for the consumer: some more than run."""
         pool = self.function.pool
-        wanted = min(pool.concurrency, max(2, 2 * (len(pool.idle) + len(pool.busy) + 1)))
-        return 0 if self.paused else max(0, wanted - len(self.in_hand) - self.offered)
+        environments = len(pool.idle) + len(pool.busy) + 1
+        return min(pool.concurrency, limits.HELD_PER_ENVIRONMENT * environments)
+
+    def room(self) -> int:
+        """How many more messages this engine wants to hold."""
+        return 0 if self.paused else max(0, self.wanted() - len(self.in_hand) - self.offered)
 
     @property
     def due_ms(self) -> int | None:
@@ -117,8 +122,9 @@ class Feed:
     def finished(self, work: Work) -> None:
         """A message is off our hands."""
         assert work.message is not None
-        self.in_hand.pop(work.message.id, None)
-        if self.backlog and self.room() > 0:
+        if self.in_hand.get(work.message.id) is work:  # else it was leased anew meanwhile
+            del self.in_hand[work.message.id]
+        if self.backlog and 2 * self.room() >= self.wanted():  # half of them at once
             self.claim()
 
 
@@ -141,6 +147,7 @@ class Feeds:
         self.dispatcher = dispatcher
         self.owner = owner
         self.stopping = False
+        self.admission: Admission | None = None
         self.paused = False
         self.feeds: dict[str, Feed] = {}
         self._chance = chance
@@ -266,6 +273,8 @@ class Feeds:
         feed = self.feeds.get(work.message.queue)
         if feed is not None:
             feed.finished(work)
+        if self.admission is not None:
+            self.admission.done()
 
     def give_back_waiting(self) -> None:
         """Stop: messages that have not begun go back to their queue, their attempt uncounted."""

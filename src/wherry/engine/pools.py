@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from wherry import limits
 
 if TYPE_CHECKING:
+    from wherry.engine.admission import Admission
     from wherry.engine.environments import Environment
     from wherry.engine.work import Work
     from wherry.world import Clock, Loop, Timer
@@ -27,6 +28,7 @@ class Pool:
         begin: Starts work on an environment.
         room: Whether the machine has memory for one more.
         quick: How many environments even quick runs get.
+        admission: Asked before a quick run of a request is begun.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Pool:
         begin: Callable[[Environment, Work], None],
         room: Callable[[], bool],
         quick: int,
+        admission: Admission | None = None,
     ) -> None:
         self.function = function
         self.concurrency = concurrency
@@ -46,16 +49,17 @@ class Pool:
         self.busy: set[Environment] = set()
         self.starting = 0
         self.pending: deque[Work] = deque()
-        self.width = concurrency  # of quick runs, at once (`Admission`)
         self._loop = loop
         self._clock = clock
         self._start = start
         self._begin = begin
         self._room = room
-        self.quick = quick  # environments that even quick runs get
+        self._quick = quick
+        self._admission = admission
         self._growing: Timer | None = None
         self._failed_starts = 0
         self._retrying: Timer | None = None
+        self.held = False  # nothing can be started now: all work waits
         self.run_s = 0.0  # how long a run takes, on a moving average
 
     @property
@@ -72,7 +76,7 @@ class Pool:
 
     def submit(self, work: Work) -> bool:
         """Begin work, or let it wait. False: too much waits already."""
-        if self.idle and self._wide_enough(len(self.busy)):
+        if self.idle and self._may_begin():
             environment = self.idle.pop()
             self.busy.add(environment)
             self._begin(environment, work)
@@ -80,6 +84,8 @@ class Pool:
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
             return False
         self.pending.append(work)
+        if self.held:
+            return True
         if self.size == 0:
             if self._retrying is None:
                 self._start_one()
@@ -87,16 +93,16 @@ class Pool:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
         return True
 
-    def narrow(self, width: int) -> None:
-        """Run at most `width` quick runs at once from now on."""
-        self.width = width
-        while self.pending and self.idle and self._wide_enough(len(self.busy)):
+    def go_on(self) -> None:
+        """Begin what may be begun now."""
+        while self.pending and self.idle and self._may_begin():
             environment = self.idle.pop()
             self.busy.add(environment)
             self._begin(environment, self.pending.popleft())
 
-    def _wide_enough(self, busy: int) -> bool:
-        return busy < self.width or self.run_s >= limits.QUICK_RUN_S
+    def _may_begin(self) -> bool:
+        slow = self._admission is None or self.run_s >= limits.QUICK_RUN_S
+        return slow or (self._admission is not None and self._admission.take())
 
     def withdraw(self, work: Work) -> bool:
         """Take back work that still waits."""
@@ -117,7 +123,7 @@ class Pool:
 
     def _grow(self) -> None:
         self._growing = None
-        if not self.pending:
+        if not self.pending or self.held:
             return
         for _ in range(self._wanted()):
             if not self._room():
@@ -133,7 +139,7 @@ class Pool:
         if waiting <= 0 or now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
         room = self.concurrency - self.size
-        if self.size < self.quick:
+        if self.size < self._quick:
             return min(1, room)
         running_s = [now_s - found.work.ran_from_s for found in self.busy if found.work]
         run_s = max(self.run_s, min(running_s, default=0.0))  # all of them slow, not only one
@@ -155,7 +161,7 @@ class Pool:
 
     def release(self, environment: Environment) -> None:
         """An environment has finished its work: it takes the next, or is idle."""
-        if self.pending and self._wide_enough(len(self.busy) - 1):
+        if self.pending and self._may_begin():
             self._begin(environment, self.pending.popleft())
             return
         self.busy.discard(environment)
@@ -185,7 +191,7 @@ class Pool:
 
     def _restart(self) -> None:
         self._retrying = None
-        if self.pending and self.size == 0:
+        if self.pending and self.size == 0 and not self.held:
             self._start_one()
 
     def surplus(self, idle_s: float) -> list[Environment]:

@@ -10,6 +10,7 @@ from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger, QueueSpec, Qu
 from wherry.engine.pools import Pool
 
 if TYPE_CHECKING:
+    from wherry.engine.admission import Admission
     from wherry.engine.environments import Environment
     from wherry.engine.work import Work
     from wherry.world import Clock, Loop
@@ -46,6 +47,7 @@ class ActiveRelease:
         start: Callable[[str, int], None],
         begin: Callable[[Environment, Work], None],
         room: Callable[[], bool],
+        admission: Admission,
     ) -> None:
         self.digest = digest
         self.blueprint = blueprint
@@ -59,7 +61,8 @@ class ActiveRelease:
                 _starter(start, spec.memory_mb),
                 begin,
                 room,
-                limits.QUICK_ENVIRONMENTS if _serves(spec) else limits.QUICK_CONSUMERS,
+                limits.QUICK_ENVIRONMENTS,
+                admission if _serves(spec) else None,
             )
             self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)
 
@@ -77,6 +80,11 @@ class ActiveRelease:
             for trigger in function.spec.triggers:
                 if isinstance(trigger, QueueTrigger):
                     yield queues[trigger.queue], function, trigger.endpoint
+
+    def hold(self) -> None:
+        """Start nothing more: its zygote is gone. Work that comes waits for `Core.take_over`."""
+        for function in self.functions.values():
+            function.pool.held = True
 
     def busy(self) -> bool:
         """Whether anything of this release runs or waits."""

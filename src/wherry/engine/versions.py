@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from wherry.runtime.process.memory import MemoryGuard
     from wherry.world import Clock
 
+RELOAD_AGAIN_S = 1.0  # while no version can be loaded
+
 Then = Callable[[str | None], None]  # gets what is wrong, or None
 
 
@@ -92,6 +94,7 @@ class Versions:
         self._others = others  # the engine's other child processes
         self._core: Core | None = None
         self._alive: list[Version] = []
+        self._lost: list[ActiveRelease] = []  # without their zygote: what they hold waits
         self._loading: Version | None = None
         self._hello: Hello | Invalid | None = None
         self._first: asyncio.Future[str | None] = loop.create_future()
@@ -101,6 +104,8 @@ class Versions:
         self._free_at_s = -1.0
         self._free = True
         self._isolation_told = False
+        self._zygote_gone_s = -limits.ZYGOTE_RETRY_MAX_S
+        self._zygote_deaths = 0
 
     # -- the first one ---------------------------------------------------------------------------
 
@@ -197,13 +202,24 @@ class Versions:
             version.zygote.stop()
         then, self._then = self._then, self._tell
         then(fault)
+        core = self._core
+        if core is not None and core.active is not None and not self._alive:
+            core.troubles["app"] = f"the app cannot be loaded: {fault}"
+            self._loop.call_later(RELOAD_AGAIN_S, self.reload)
 
     def _switched(self, version: Version) -> None:
         """The new version serves; the older ones finish what they have and end."""
+        assert self._core is not None
+        assert version.release is not None
         self._loading = None
+        self._core.troubles.pop("app", None)
         for older in self._alive:
             self._drain(older)
         self._alive.append(version)
+        for release in self._lost:
+            self._core.releases.remove(release)
+            self._core.take_over(release, version.release)
+        self._lost.clear()
         then, self._then = self._then, self._tell
         then(None)
 
@@ -224,17 +240,23 @@ class Versions:
             zygote.stop()
 
     def _zygote_gone(self, zygote: ZygoteProcess) -> None:
-        """A zygote has ended by itself: the same version is loaded again."""
+        """A zygote has ended by itself: the app is loaded again; meanwhile what comes waits."""
         self._say("warning", "the process that forks environments ended; it is started again")
         gone = [found for found in self._alive if found.zygote is zygote]
         for version in gone:
             self._alive.remove(version)
-            if self._core is not None and version.release in self._core.releases:
-                self._core.releases.remove(version.release)
+            if version.release is not None:
+                version.release.hold()
+                self._lost.append(version.release)
         known = {found.zygote.pid for found in self._alive if found.zygote is not None}
         if sys.platform == "linux":
             kill_orphans({*known, *self._others()})
-        self._loop.call_later(0.05, self.reload)
+        now_s = self._clock.steady_s()
+        quick = now_s - self._zygote_gone_s < limits.ZYGOTE_RETRY_MAX_S
+        self._zygote_deaths = self._zygote_deaths + 1 if quick else 0
+        self._zygote_gone_s = now_s
+        delay_s = min(limits.ZYGOTE_RETRY_MAX_S, 0.05 * 2 ** min(self._zygote_deaths, 10))
+        self._loop.call_later(delay_s, self.reload)
 
     def tell_isolation(self, guards: bytes) -> None:
         """Say once which guards hold on this machine and which do not."""
