@@ -113,3 +113,5 @@ class Outcome(Struct, frozen=True, array_like=True):
 
 EMPTY = Raw(b"\x90")  # no effects
 ANSWERED = "answered"
+MEMORY_LIMIT = "memory_limit"
+FILES_LIMIT = "files_limit"

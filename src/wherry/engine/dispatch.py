@@ -18,7 +18,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import commit_of, record_of, step_commit_of
-from wherry.invocation import ANSWERED, Failure, Outcome, Reply
+from wherry.invocation import ANSWERED, FILES_LIMIT, MEMORY_LIMIT, Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.feeds import Feeds
     from wherry.engine.journal import Journal
+    from wherry.engine.releases import ActiveFunction
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.ports import ReadAnswer
@@ -88,6 +89,14 @@ class Dispatcher:
         if not work.function.pool.submit(work):
             self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
 
+    def move(self, work: Work, function: ActiveFunction | None) -> None:
+        """Run work that has not begun as this function, of another release, if there is one."""
+        if function is not None:
+            work.function = function
+        if function is None or not function.pool.submit(work):
+            busy = errors.Unavailable(headers={"retry-after": "1"})
+            self._fail(work, "refused", busy, counted=False)
+
     def begin(self, environment: Environment, work: Work) -> None:
         """Start work on an environment (called by its pool)."""
         now_s = self._clock.steady_s()
@@ -127,12 +136,16 @@ class Dispatcher:
         work = environment.work
         if work is None:
             return  # it was given up meanwhile; its process is being ended
+        outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
         self._stopped(work, self._clock.steady_s())
         work.function.pool.took(work.ran_ms / 1000)
-        outcome = work.outcome = _outcome.decode(payload)
+        work.outcome = outcome
         if outcome.failure is not None:
             self._failed(work, outcome.failure, outcome.reply)
+            if outcome.failure.code in (MEMORY_LIMIT, FILES_LIMIT) and environment.pid:
+                environment.kill("it had used up its memory or its files")
+                return  # the next run begins in a fresh one
         elif self._commits(work, outcome):
             commit = commit_of(work, outcome, self._record(work, "ok"), self._leases(work))
             patient = self.open >= limits.PATIENT_FROM

@@ -10,6 +10,8 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+from msgspec import MsgspecError
+
 from wherry import limits
 from wherry.platforms.socket import (
     ANSWER,
@@ -96,6 +98,7 @@ class ProcessEnvironment:
         self._killer = killer
         self._in = b""
         self._out = b""
+        self._ready = False
         sock.setblocking(False)
         os.set_blocking(output_fd, False)
         loop.add_reader(self._fd, self._readable)
@@ -152,7 +155,11 @@ class ProcessEnvironment:
                 break
             kind, payload = data[4:5], data[5:end]
             data = data[end:]
-            self._told(kind, payload)
+            try:
+                self._told(kind, payload)
+            except MsgspecError as error:
+                self.kill(f"it sent what cannot be read: {error}")
+                return
         self._in = data
 
     def _told(self, kind: bytes, payload: bytes) -> None:
@@ -163,7 +170,8 @@ class ProcessEnvironment:
             self._listener.outcome(self, payload)
         elif kind in (READ, BROKER, STEP):
             self._listener.asked(self, kind, payload)
-        elif kind == READY:
+        elif kind == READY and not self._ready:
+            self._ready = True
             self._listener.ready(self, payload)
         else:
             self.kill("it sent what no environment sends")

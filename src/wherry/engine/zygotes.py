@@ -131,8 +131,8 @@ class ZygoteProcess:
             case Ended(pid=pid, text=text):
                 found = self.environments.pop(pid, None)
                 if found is not None:
-                    if self._memory.oom_killed(pid):
-                        found.end = "over its memory limit"
+                    if self._memory.oom_killed(pid) and not found.end:
+                        found.end = f"over its memory limit of {self._memory.bound_mb(pid)} MiB"
                     self._memory.leave(pid)
                     found.finish(text)
 

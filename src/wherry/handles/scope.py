@@ -92,6 +92,7 @@ class Scope:
         "link",
         "marks",
         "objects",
+        "over",
         "pending",
         "policies",
         "seen",
@@ -120,6 +121,7 @@ class Scope:
         self.policies = policies or {}
         self.caller: Any = None
         self.inside_step = False
+        self.over = False  # the handler has returned: what is recorded now would be lost
         self.guard_all = guard_all
         self.cold = cold
         self.kept = {} if kept is None else kept
@@ -237,6 +239,11 @@ def scope_for(what: str) -> Scope:
         raise Refused(
             f"{what} was used outside of a handler.",
             advice="In a test, use wherry.testing: `with running(app) as backend: ...`.",
+        )
+    if scope.over:
+        raise Refused(
+            f"{what} was used by a thread or task after its handler had returned.",
+            advice="Wait for it in the handler, or send a message and do it in a consumer.",
         )
     return scope
 

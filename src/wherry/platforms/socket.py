@@ -12,6 +12,7 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
+from wherry.errors import Refused
 
 if TYPE_CHECKING:
     import socket
@@ -51,6 +52,7 @@ class EngineLink:
         self._blobs = blobs
         self._buffer = bytearray()
         self._lock = allocate_lock()
+        self._running = False
         self._decoder: Any = None
 
     def receive(self) -> tuple[bytes, bytes]:
@@ -77,8 +79,22 @@ class EngineLink:
         except (BrokenPipeError, ConnectionResetError):
             raise EngineGone(0) from None
 
+    def begin(self) -> tuple[bytes, bytes]:
+        """Wait for the next run; return the frame's kind and payload."""
+        found = self.receive()
+        self._running = True
+        return found
+
+    def finish(self, kind: bytes, payload: bytes) -> None:
+        """Send a run's outcome. What its threads asked is answered before; they ask no more."""
+        with self._lock:
+            self.send(kind, payload)
+            self._running = False
+
     def _round_trip(self, kind: bytes, payload: bytes) -> bytes:
         with self._lock:
+            if not self._running:  # its answer would be taken for the next run, or the reverse
+                raise Refused("The handler has returned: its threads can ask for nothing more.")
             self.send(kind, payload)
             answered, data = self.receive()
         if answered != ANSWER:

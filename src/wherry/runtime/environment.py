@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 from functools import cache
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
@@ -128,17 +129,18 @@ def serve(
     sys.stdout = sys.stderr = prints
     link.send(READY, to_msgpack(guards))
     while True:
-        kind, payload = link.receive()
+        kind, payload = link.begin()
         if kind != INVOKE:
             raise SystemExit(3)
         invocation = _invocation.decode(payload)
         lines, prints.count = logs.lines_written, 0
         outcome = runner.run(invocation, link, clock, cold=cold)
         cold = False
-        prints.flush()
+        with suppress(OSError, ValueError):  # a handler may have closed it: nobody else suffers
+            prints.flush()
         said = prints.count or logs.lines_written != lines
         try:
-            link.send(PRINTED if said else OUTCOME, to_msgpack(outcome))
+            link.finish(PRINTED if said else OUTCOME, to_msgpack(outcome))
         except ValueError as error:
             failure = Failure("too_large", "TooLarge", str(error), retry=False)
-            link.send(OUTCOME, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))
+            link.finish(OUTCOME, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))

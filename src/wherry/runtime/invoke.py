@@ -5,6 +5,7 @@ Raising discards the effects; returning commits them, whatever the status.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from wherry.handles.scope import Link, Scope, enter, leave
 from wherry.invocation import (
     ANSWERED,
     EMPTY,
+    FILES_LIMIT,
+    MEMORY_LIMIT,
     Failure,
     HttpEvent,
     Invocation,
@@ -86,11 +89,15 @@ class Runner:
             return _refused(problem, invocation, scope)
         except errors.WherryError as error:
             return _failed(error, error.code, invocation, scope)
-        except Exception as error:
-            return _failed(error, "handler_failed", invocation, scope)
+        except MemoryError as error:
+            said = f"over its memory limit of {self._spec.memory_mb} MiB: an allocation failed"
+            return _failed(error, MEMORY_LIMIT, invocation, scope, said)
         except SystemExit as error:
             return _failed(error, "handler_exited", invocation, scope)
+        except BaseException as error:  # also asyncio.CancelledError: the next run goes on
+            return _failed(error, "handler_failed", invocation, scope)
         finally:
+            scope.over = True  # for threads that the handler has left behind
             leave(token)
 
     # -- requests --------------------------------------------------------------------------------
@@ -196,12 +203,14 @@ def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> O
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
 
 
-def _failed(error: BaseException, code: str, invocation: Invocation, scope: Scope) -> Outcome:
+def _failed(
+    error: BaseException, code: str, invocation: Invocation, scope: Scope, said: str = ""
+) -> Outcome:
     """The handler raised, or asked for what it may not have."""
     retry = not isinstance(error, errors.DoNotRetry | errors.Refused)
-    if isinstance(error, MemoryError):
-        code = "memory_limit"
-    message = str(error) or type(error).__name__
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        code = FILES_LIMIT
+    message = _encodable(said or _text(error))
     failure = Failure(code, type(error).__name__, message[:2000], retry, _trace())
     reply = None
     if isinstance(error, errors.Passing) and isinstance(invocation.event, HttpEvent):
@@ -209,8 +218,19 @@ def _failed(error: BaseException, code: str, invocation: Invocation, scope: Scop
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
 
 
+def _text(error: BaseException) -> str:
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # the team's own exception class is at fault
+        return type(error).__name__
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _trace() -> str:
     """The present exception's trace, without wherry's own frames above the handler."""
     import traceback
 
-    return traceback.format_exc(limit=-12)[-16_000:]
+    return _encodable(traceback.format_exc(limit=-12)[-16_000:])

@@ -99,6 +99,11 @@ class MemoryGuard:
             return True
         return self._groups is not None and self._groups.oom_kills(pid) > 0
 
+    def bound_mb(self, pid: int) -> int:
+        """Return the memory limit of an environment in MiB. Ask before `leave`."""
+        bound = self._bounds.get(pid)
+        return 0 if bound is None else bound.memory_mb
+
     def leave(self, pid: int) -> None:
         """Forget an environment that has ended; what is left in its group is killed."""
         self._bounds.pop(pid, None)
