@@ -238,9 +238,9 @@ class Dispatcher:
             self.feeds.take_back(work)
         match answer:
             case Committed():
-                self._sent(answer)
+                self._finish(work, outcome.reply)  # first of all: somebody waits for it
                 self._journal.line(work, "ok", outcome.reply)
-                self._finish(work, outcome.reply)
+                self._sent(answer)
             case Already(stored=stored):
                 reply = self._stored_reply(work, outcome, stored)
                 self._journal.line(work, "duplicate", reply)
