@@ -23,7 +23,7 @@ from wherry.engine.gateway.gateway import Gateway, Pages
 from wherry.engine.gateway.objects import Objects
 from wherry.engine.journal import Journal
 from wherry.engine.releases import ActiveRelease
-from wherry.ports import Configure, Configured, Sweep, Swept
+from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
     from wherry.engine.offload import Offload
@@ -174,7 +174,17 @@ class Core:
             self.feeds.follow(release.consumers())
             then(release)
 
+        if self.active is None:
+            self.store.send("", RecentRecords(None, 1), self._go_on)
         self.store.send("", self.configuration(blueprint, release.digest), configured)
+
+    def _go_on(self, newest: Any) -> None:
+        """Number runs behind all that the store remembers, also where the clock was set back.
+
+        A number that is there already would be taken for a commit that is asked for again.
+        """
+        if isinstance(newest, TimelineRows) and newest.records:
+            self.dispatcher.numbers.go_on_after(newest.records[0].number)
 
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
         """Give what waits at a release that cannot run any more to another one."""

@@ -16,6 +16,10 @@ class Numbers:
         self._clock = clock
         self._last = 0
 
+    def go_on_after(self, number: int) -> None:
+        """Return only greater numbers: this one was given away before the engine was started."""
+        self._last = max(self._last, number)
+
     def next(self) -> int:
         """Return the next number. It never goes back, although the wall clock may."""
         number = self._clock.now_ms() << NUMBER_BITS
