@@ -183,7 +183,7 @@ class Pool:
 
     def hopeless(self) -> list[Work]:
         """Return, and forget, what waits for environments that do not start."""
-        if self._failed_starts < limits.FAILED_STARTS or self.size:
+        if self._failed_starts < limits.FAILED_STARTS or self.size or self.held:
             return []
         waiting = list(self.pending)
         self.pending.clear()

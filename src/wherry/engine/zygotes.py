@@ -145,13 +145,13 @@ class ZygoteProcess:
             self._memory.leave(pid)
         self.environments.clear()
         self._starting.clear()
+        if self._loaded and not self._stopping:
+            self._on_gone(self)  # first, so that what waits goes on waiting: for the next zygote
         for environment in lost:
             environment.finish("its zygote ended")
         if not self._loaded:
             self._loaded = True
             self._on_loaded(Invalid("The process that imports the app ended.", []))
-        elif not self._stopping:
-            self._on_gone(self)
 
     # -- ending ----------------------------------------------------------------------------------
 
