@@ -136,7 +136,8 @@ class Engine:
     Args:
         app: The module, `shop` for `shop:app`.
         arguments: More of the command line.
-        before: A command that runs it (`strace ...`).
+        limits: Bounds of `wherry.limits` that are other ones in all of its processes.
+        stopped_clock: The wall's clock stands still at one moment of 2026.
     """
 
     def __init__(
@@ -146,7 +147,8 @@ class Engine:
         *,
         folder: Path = APPS,
         arguments: Iterable[str] = (),
-        variables: dict[str, str] | None = None,
+        limits: dict[str, float] | None = None,
+        stopped_clock: bool = False,
     ) -> None:
         self.app = app
         self.root = data
@@ -155,10 +157,25 @@ class Engine:
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
-        self._variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
+        self._variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        if limits or stopped_clock:
+            self._prepare(limits or {}, stopped_clock)
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[tuple[str, ...], str] = {}
         self.client = Client(self.port)
+
+    def _prepare(self, limits: dict[str, float], stopped_clock: bool) -> None:
+        """Have every Python process of this engine begin with other bounds, or another clock."""
+        folder = self.root.parent / f"{self.root.name}-site"
+        folder.mkdir(exist_ok=True)
+        lines = ["from wherry import limits"]
+        lines += [f"limits.{name} = {value!r}" for name, value in limits.items()]
+        if stopped_clock:
+            lines.append("import time\ntime.time_ns = lambda: 1_790_000_000_000_000_000")
+        (folder / "sitecustomize.py").write_text("\n".join([*lines, ""]))
+        others = os.environ.get("PYTHONPATH")
+        path = [str(folder), *([others] if others else [])]
+        self._variables["PYTHONPATH"] = os.pathsep.join(path)
 
     # -- its life ----------------------------------------------------------------------------------
 
