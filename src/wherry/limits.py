@@ -3,6 +3,8 @@
 AWS: the value is that of the service the resource becomes there, so that what runs here runs there.
 """
 
+import os
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -151,10 +153,19 @@ RSA_MAX_BITS = 8_192  # a larger key costs milliseconds per token
 SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
 # --- What is kept, and for how long -----------------------------------------------------------
-IDEMPOTENCY_S = 86_400
+
+
+def _kept(name: str, default_s: int) -> int:
+    """An operator may keep things for another time: `WHERRY_RECORDS_S=86400`, seconds."""
+    return int(os.environ.get(f"WHERRY_{name}", default_s))
+
+
+IDEMPOTENCY_S = _kept("IDEMPOTENCY_S", 86_400)
 APPLIED_S = 30 * 86_400  # keys of messages and steps: outlives message retention plus the inbox
-RECORDS_S = 7 * 86_400
-FAILURES_S = 14 * 86_400  # AWS SQS: the longest retention of a dead-letter queue
+RECORDS_S = _kept("RECORDS_S", 7 * 86_400)
+FAILURES_S = _kept(
+    "FAILURES_S", 14 * 86_400
+)  # AWS SQS: the longest retention of a dead-letter queue
 AUDIT_S = 400 * 86_400  # who redrove, edited or discarded what
 RELEASES_KEPT = 10
 SWEEP_BATCH = 500
