@@ -299,13 +299,23 @@ class Gateway:
             else:
                 responder.send(_json(200, b'{"status":"ready"}'))
         else:
-            page = self._pages().get(path)
-            if page is None:
-                self._refuse(errors.NotFound("route", path), request, responder)
-                return
-            media_type, content = page
-            headers = [("content-type", media_type), ("x-content-type-options", "nosniff")]
-            responder.send(Response(200, headers, content))
+            self._offload(self._pages, partial(self._page, request, responder))
+
+    def _page(self, request: Request, responder: Responder, pages: Pages | Exception) -> None:
+        """Send a page; they are made once for a release, away from the loop."""
+        if isinstance(pages, Exception):
+            self._refuse(errors.HandlerFailed("The page cannot be made."), request, responder)
+            return
+        page = pages.get(request.path)
+        if page is None:
+            self._refuse(errors.NotFound("route", request.path), request, responder)
+            return
+        headers = [
+            ("content-type", page[0]),
+            ("x-content-type-options", "nosniff"),
+            ("content-security-policy", "frame-ancestors 'none'"),
+        ]
+        responder.send(Response(200, headers, page[1]))
 
     def _issuer(self, request: Request, responder: Responder) -> None:
         name = request.segments[1] if len(request.segments) > 1 else ""
