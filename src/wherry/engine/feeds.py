@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from wherry.telemetry import InvocationRecord
     from wherry.world import Chance, Clock, Loop, Timer
 
+INSIST_S = 1.0  # between two tries to tell a store that cannot write
+
 
 class Feed:
     """One queue and its consumer."""
@@ -245,21 +247,29 @@ class Feeds:
         name = work.function.spec.name
         if counted and (not retry or message.attempt >= most):
             bury = Bury(message.id, message.token, name, code, error[:4000], record)
-            self._leaving.add(message.id)
-            self.store.send("", bury, lambda answer: self._leaving.discard(message.id))
+            self._insist(bury, lambda: None)
             return True
         delay_s = self._delay_s(feed, message.attempt) if counted else 0.2
         give_back = Release(message.id, message.token, int(delay_s * 1000), counted, error[:4000])
         due_ms = self.clock.now_ms() + int(delay_s * 1000)
-
-        def given(answer: Any) -> None:
-            self._leaving.discard(message.id)
-            if feed is not None and isinstance(answer, Done | LeaseLost):
-                feed.wake(due_ms)
-
-        self._leaving.add(message.id)
-        self.store.send("", give_back, given)
+        self._insist(give_back, lambda: feed.wake(due_ms) if feed is not None else None)
         return False
+
+    def _insist(self, request: Release | Bury, then: Callable[[], None]) -> None:
+        """Tell the store how an attempt ended; again while it cannot write (a full disk).
+
+        Else the message would come back only when its lease has run out. The token fences it.
+        """
+        self._leaving.add(request.id)
+
+        def answered(answer: Any) -> None:
+            if isinstance(answer, Done | LeaseLost):
+                self._leaving.discard(request.id)
+                then()
+            elif not self.stopping:
+                self.loop.call_later(INSIST_S, self._insist, request, then)
+
+        self.store.send("", request, answered)
 
     def _delay_s(self, feed: Feed | None, attempt: int) -> float:
         base_s = feed.queue.retry_base_s if feed else limits.RETRY_BASE_S
