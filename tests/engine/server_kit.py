@@ -44,7 +44,7 @@ WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
 WAIT_S = 15.0
 
 
-def until(look: Callable[[], T], what: str, wait_s: float = WAIT_S) -> T:
+def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
     """Look until there is something true, and return it."""
     give_up_s = time.monotonic() + wait_s
     while not (found := look()):
@@ -137,6 +137,7 @@ class Engine:
         app: The module, `shop` for `shop:app`.
         arguments: More of the command line.
         limits: Bounds of `wherry.limits` that are other ones in all of its processes.
+        output: Where it prints to (default: beside its data).
         stopped_clock: The wall's clock stands still at one moment of 2026.
     """
 
@@ -149,10 +150,11 @@ class Engine:
         arguments: Iterable[str] = (),
         limits: dict[str, float] | None = None,
         stopped_clock: bool = False,
+        output: Path | None = None,
     ) -> None:
         self.app = app
         self.root = data
-        self.output = data.parent / f"{data.name}.log"
+        self.output = output or data.parent / f"{data.name}.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]

@@ -1,0 +1,170 @@
+"""Disks that are full, folders and ports that are taken, and the plug pulled."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from .server_kit import Engine, Reply, serving, until
+
+ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+EXT4_IOC_SHUTDOWN = 0x8004587D  # Linux, fs/ext4/ext4.h
+NO_LOG_FLUSH = 2
+
+
+def run(*command: str) -> bool:
+    """Run a command; False where this machine does not let us."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
+    except OSError:
+        return False
+
+
+@contextmanager
+def mounted(folder: Path, *command: str) -> Iterator[Path]:
+    """Mount something on `folder`, or skip."""
+    folder.mkdir()
+    if not ROOT or sys.platform != "linux" or not run(*command, str(folder)):
+        pytest.skip("mounting needs root on Linux")
+    try:
+        yield folder
+    finally:
+        until(lambda: run("umount", str(folder)), "the unmounting")
+
+
+def place(engine: Engine, order_id: str) -> Reply:
+    return engine.client("POST", "/orders", {"order_id": order_id})
+
+
+def fill(path: Path) -> None:
+    """Write until there is no room."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
+    with suppress(OSError):
+        while True:
+            os.write(fd, b"x" * 4096)
+    os.close(fd)
+
+
+def test_a_full_disk_refuses_writes_serves_reads_and_is_forgotten(tmp_path: Path) -> None:
+    """507 while there is no room, nothing half-done; it goes on by itself when there is."""
+    with (
+        mounted(tmp_path / "disk", "mount", "-t", "tmpfs", "-o", "size=6m", "tmpfs") as disk,
+        serving("ledger", disk / "data", output=tmp_path / "log") as engine,
+    ):
+        assert place(engine, "before").status == 201
+        until(lambda: engine.drained("jobs"), "an empty queue")
+        fill(disk / "filler")
+        statuses = set()
+        accepted = []
+        for number in range(400):  # what the log has room for is still taken
+            reply = place(engine, f"full-{number}")
+            statuses.add(reply.status)
+            if reply.status == 201:
+                accepted.append(number)
+            elif number > 20:
+                assert reply.code == "store_full"
+                assert int(reply.headers["retry-after"]) > 0
+                break
+        assert statuses <= {201, 507, 503}
+        assert 507 in statuses
+        assert engine.client("GET", "/orders/before").json() == 1
+        assert engine.client("GET", "/healthz").status == 200
+        (disk / "filler").unlink()
+        until(lambda: place(engine, "after").status in (201, 409), "room again")
+        until(lambda: engine.drained("jobs"), "an empty queue")
+        for number in accepted:
+            assert engine.client("GET", f"/orders/full-{number}").json() == 1
+        total = engine.client("GET", "/total").json()
+        assert total["placed"] == total["done"] == len(accepted) + 2
+        assert engine.stop() == 0
+
+
+def test_a_second_engine_on_the_same_folder_is_refused(tmp_path: Path) -> None:
+    """It names the process that owns the folder, which is not disturbed."""
+    with serving("ledger", tmp_path / "data") as first:
+        second = Engine("ledger", tmp_path / "data", output=tmp_path / "second.log")
+        second.launch()
+        try:
+            assert second.wait() == 1
+        finally:
+            second.close()
+        assert f"in use by process {first.pid}" in second.said()
+        assert place(first, "one").status == 201
+
+
+def test_a_stopped_owner_still_owns_its_folder(tmp_path: Path) -> None:
+    """An engine that is paused has not gone: nobody takes its folder."""
+    with serving("ledger", tmp_path / "data") as first:
+        os.kill(first.pid, signal.SIGSTOP)
+        second = Engine("ledger", tmp_path / "data", output=tmp_path / "second.log")
+        second.launch()
+        try:
+            assert second.wait() == 1
+        finally:
+            second.close()
+            os.kill(first.pid, signal.SIGCONT)
+        assert place(first, "one").status == 201
+
+
+def test_a_busy_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    """The engine ends with 1 and says which address is taken and what to do."""
+    engine = Engine("ledger", tmp_path / "data")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", engine.port))
+        taken.listen()
+        engine.launch()
+        try:
+            assert engine.wait() == 1
+        finally:
+            engine.close()
+    assert f"127.0.0.1:{engine.port} cannot be listened on" in engine.said()
+    assert "--port" in engine.said()
+
+
+def test_a_power_cut_loses_no_accepted_order(tmp_path: Path) -> None:
+    """What was acknowledged before the plug is pulled is there afterwards, each once."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    if shutil.which("mkfs.ext4") is None or not run("mkfs.ext4", "-q", "-F", str(image)):
+        pytest.skip("mkfs.ext4 is not installed")
+    accepted: list[str] = []
+    for life in range(3):
+        folder = tmp_path / f"life-{life}"
+        with mounted(folder, "mount", "-o", "loop", str(image)):
+            engine = Engine("ledger", folder / "data", output=tmp_path / "log")
+            try:
+                engine.start()
+                until(lambda: engine.drained("jobs"), "an empty queue")  # noqa: B023
+                for order_id in accepted:
+                    assert engine.client("GET", f"/orders/{order_id}").json() == 1
+                total = engine.client("GET", "/total").json()
+                assert total["placed"] == total["done"] == len(accepted)
+                if life == 2:
+                    assert engine.stop() == 0
+                    return
+                for number in range(60):
+                    order_id = f"p-{life}-{number}"
+                    assert place(engine, order_id).status == 201
+                    accepted.append(order_id)
+                disk = os.open(folder, os.O_RDONLY)
+                try:
+                    fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
+                except OSError as error:
+                    pytest.skip(f"this file system cannot be shut down: {error}")
+                finally:
+                    os.close(disk)
+                assert place(engine, "too-late").status in (500, 503, 507)
+            finally:
+                engine.close()

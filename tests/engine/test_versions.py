@@ -1,0 +1,196 @@
+"""Versions, scale and ends: reload under load, many at once, none when idle, a graceful stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from wherry.engine.controlwire import EngineSaid
+
+from .server_kit import Engine, Reply, running, serving, until
+
+APP = """
+import time
+from wherry import App, Struct
+
+app = App("steps")
+
+class Job(Struct):
+    number: int
+
+class Done(Struct):
+    number: int
+    version: int
+
+jobs = app.queue(Job)
+dones = app.table(Done, key="number")
+
+@app.get("/")
+def version() -> int:
+    return VERSION
+
+@app.get("/slow")
+def slow() -> int:
+    time.sleep(0.6)
+    return VERSION
+
+@app.post("/jobs/{number}", grants=[jobs.send])
+def send(number: int) -> None:
+    jobs.send(Job(number))
+
+@app.consume(jobs, concurrency=2, grants=[dones.write])
+def work(job: Job) -> None:
+    time.sleep(0.15)
+    dones.put(Done(job.number, VERSION), if_absent=True)
+
+@app.get("/jobs/{number}", grants=[dones.read])
+def look(number: int) -> int:
+    done = dones.get(number)
+    return done.version if done else 0
+"""
+
+
+def write(folder: Path, version: int, text: str = APP) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "steps.py").write_text(text.replace("VERSION", str(version)))
+
+
+@pytest.fixture
+def steps(tmp_path: Path) -> Iterator[Engine]:
+    write(tmp_path / "code", 1)
+    with serving("steps", tmp_path / "data", folder=tmp_path / "code") as engine:
+        yield engine
+
+
+@contextmanager
+def asking(engine: Engine, clients: int = 4) -> Iterator[list[Reply]]:
+    """Clients that ask for `/` all the while; the list gets every answer."""
+    found: list[Reply] = []
+    stop = threading.Event()
+
+    def ask() -> None:
+        client = engine.http()
+        while not stop.is_set():
+            found.append(client("GET", "/"))
+        client.close()
+
+    with ThreadPoolExecutor(clients) as threads:
+        asked = [threads.submit(ask) for _ in range(clients)]
+        try:
+            yield found
+        finally:
+            stop.set()
+    for one in asked:
+        one.result()
+
+
+def test_a_new_version_is_taken_over_under_load_without_a_failed_request(steps: Engine) -> None:
+    """First only the old answers, then only the new; no request is refused or lost."""
+    code = steps.root.parent / "code"
+    with asking(steps) as found:
+        for version in (2, 3):
+            write(code, version)
+            steps.call("reload")
+            mark = len(found)
+            until(lambda: len(found) > mark + 40, "answers")  # noqa: B023
+            assert {reply.body for reply in found[mark + 8 :]} == {str(version).encode()}
+    assert {reply.status for reply in found} == {200}
+    until(lambda: len(steps.status()["zygotes"]) == 1, "the end of the old versions")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("def broken(:\n", "SyntaxError"),
+        ("raise RuntimeError('no')\n", "RuntimeError: no"),
+        (APP + "\n@app.get('/')\ndef twice() -> int:\n    return 1\n", "twice"),
+        ("import os\nos._exit(1)\n", "ended"),
+    ],
+    ids=["syntax", "raises", "findings", "exits"],
+)
+def test_a_broken_version_is_refused_and_the_old_one_goes_on(
+    steps: Engine, text: str, says: str
+) -> None:
+    """Who asked for the reload is told why; nobody else notices."""
+    write(steps.root.parent / "code", 2, text)
+    with asking(steps) as found:
+        with pytest.raises(EngineSaid, match=says):
+            steps.call("reload")
+        mark = len(found)
+        until(lambda: len(found) > mark + 10, "answers")
+    assert {(reply.status, reply.body) for reply in found} == {(200, b"1")}
+    assert steps.client("GET", "/readyz").status == 200
+
+
+def test_work_that_runs_finishes_on_its_own_version(steps: Engine) -> None:
+    """A request that began before the switch is answered by the version that began it."""
+    with ThreadPoolExecutor(2) as threads:
+        old = threads.submit(steps.once, "GET", "/slow")
+        until(lambda: steps.pools()["slow"]["busy"], "its beginning")
+        write(steps.root.parent / "code", 2)
+        steps.call("reload")
+        assert steps.client("GET", "/").json() == 2
+        assert not old.done()
+        assert old.result().json() == 1
+
+
+def test_messages_that_wait_are_run_by_the_new_version(steps: Engine) -> None:
+    """Each is done once, by one version or the other."""
+    for number in range(1, 9):
+        assert steps.client("POST", f"/jobs/{number}", b"").status == 204
+    write(steps.root.parent / "code", 2)
+    steps.call("reload")
+    until(lambda: steps.drained("jobs"), "an empty queue")
+    done = [steps.client("GET", f"/jobs/{number}").json() for number in range(1, 9)]
+    assert set(done) <= {1, 2}
+    assert done[-1] == 2
+    assert not steps.failures("jobs").rows
+
+
+def test_a_stop_finishes_what_runs_and_gives_back_what_waits(steps: Engine) -> None:
+    """The running request is answered, running jobs commit, waiting ones are there afterwards."""
+    for number in range(1, 9):
+        assert steps.client("POST", f"/jobs/{number}", b"").status == 204
+    with ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(steps.once, "GET", "/slow")
+        until(lambda: steps.pools()["slow"]["busy"], "its beginning")
+        assert steps.stop() == 0
+        assert slow.result().json() == 1
+    assert "Traceback" not in steps.said()
+    steps.start()
+    until(lambda: steps.drained("jobs"), "an empty queue")
+    done = [steps.client("GET", f"/jobs/{number}").json() for number in range(1, 9)]
+    assert done == [1] * 8
+    assert not steps.failures("jobs").rows
+
+
+def test_many_waiting_handlers_scale_out_to_the_cap_and_end_when_idle(tmp_path: Path) -> None:
+    """64 requests that wait for an outside service run in 32 processes; then there are none."""
+    limits = {"IDLE_ENVIRONMENT_S": 0.4}
+    with serving("ledger", tmp_path / "data", limits=limits) as engine:
+        order = {"order_id": "x", "work_s": 0.25}
+        with ThreadPoolExecutor(64) as threads:
+            for _ in range(2):
+                replies = list(
+                    threads.map(lambda _: engine.once("POST", "/waits", order), range(64))
+                )
+                assert {reply.status for reply in replies} == {201}
+        pids = {int(reply.body) for reply in replies}
+        assert 16 < len(pids) <= 32
+        until(lambda: not engine.environments("waits"), "none when idle", 5.0)
+        until(lambda: not any(map(running, pids)), "their end")
+        assert engine.client("POST", "/waits", {"order_id": "y"}).status == 201
+
+
+def test_a_hangup_reloads(steps: Engine) -> None:
+    """SIGHUP is the reload of who has only a process ID."""
+    write(steps.root.parent / "code", 2)
+    os.kill(steps.pid, signal.SIGHUP)
+    until(lambda: steps.client("GET", "/").json() == 2, "the new version")
