@@ -183,11 +183,12 @@ def test_any_output_becomes_whole_log_lines(rough: Engine, name: str) -> None:
     assert all(text.startswith("{") and text.endswith("}") for text in told if "prints" in text)
 
 
-def test_a_flood_of_output_costs_the_engine_nothing(rough: Engine) -> None:
+@pytest.mark.parametrize("name", ["long", "short"])
+def test_a_flood_of_output_costs_the_engine_nothing(rough: Engine, name: str) -> None:
     """A hundred megabytes wait in the pipe of who prints them; memory stays, others are served."""
     before_mb = rss_mb(rough.pid)
     with others_are_served(rough):
-        reply = post(rough, "/floods")
+        reply = post(rough, "/floods", name)
     assert reply.status == 504  # it was as slow as its output is taken
     assert rss_mb(rough.pid) < before_mb + 30
 

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from wherry.engine.work import Work
 
+OUTPUT_BYTES = 65_536  # taken at once: as much as a pipe holds
+OUTPUT_AGAIN_S = 0.01  # until more is taken of who fills its pipe: at most 6 MB/s of each
+
 
 class Listener(Protocol):
     """Who is told what an environment says."""
@@ -99,6 +102,7 @@ class ProcessEnvironment:
         self._in = b""
         self._out = b""
         self._ready = False
+        self._draining = False
         sock.setblocking(False)
         os.set_blocking(output_fd, False)
         loop.add_reader(self._fd, self._readable)
@@ -178,11 +182,20 @@ class ProcessEnvironment:
 
     def drain_output(self) -> None:
         try:
-            text = os.read(self._output_fd, 65_536)
+            text = os.read(self._output_fd, OUTPUT_BYTES)
         except (BlockingIOError, OSError):
             return
         if text:
             self._listener.output(self, text)
+        # A pipe is full before it holds all that: what is written is not split between its pages.
+        if len(text) > OUTPUT_BYTES // 2 and not self._draining:
+            self._draining = True
+            self._loop.call_later(OUTPUT_AGAIN_S, self._drain_again)
+
+    def _drain_again(self) -> None:
+        self._draining = False
+        if self._output_fd >= 0:
+            self.drain_output()
 
     # -- the end ---------------------------------------------------------------------------------
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 FLUSH_S = 0.05
 NOTES_AT_ONCE = 256
+PRINTED_LINES = 200  # of one piece of output that become a record each
+SHOWN = limits.LOG_LINE_BYTES // 2  # of a printed line, in bytes
 
 
 class Journal:
@@ -123,18 +125,24 @@ class Journal:
 
     def printed(self, environment: Environment, text: bytes) -> None:
         """An environment has printed: its log lines as they are, anything else wrapped."""
-        work = environment.work
+        plain: list[bytes] = []
         for line in text.splitlines():
             if line.startswith(b'{"level":') and line.endswith(b"}"):
                 self._lines.append(line + b"\n")
             elif line.strip():
-                fields: dict[str, Any] = {"function_name": environment.function}
-                if work is not None:
-                    fields["correlation_id"] = work.correlation_id
-                    fields["function_request_id"] = work.request_id
-                shown = line[: limits.LOG_LINE_BYTES // 2].decode("utf-8", "replace")
-                self.say("INFO", shown, printed=True, **fields)
+                plain.append(line)
+        if len(plain) > PRINTED_LINES:  # a flood: few long records cost less than many short ones
+            plain = [b"\n".join(plain)[start:][:SHOWN] for start in range(0, len(text), SHOWN)]
+        for line in filter(None, plain):
+            self._printed(environment, line)
         self._schedule()
+
+    def _printed(self, environment: Environment, line: bytes) -> None:
+        fields: dict[str, Any] = {"function_name": environment.function}
+        if environment.work is not None:
+            fields["correlation_id"] = environment.work.correlation_id
+            fields["function_request_id"] = environment.work.request_id
+        self.say("INFO", line[:SHOWN].decode("utf-8", "replace"), printed=True, **fields)
 
     # -- flushing --------------------------------------------------------------------------------
 

@@ -182,10 +182,10 @@ def prints(told: Told) -> str:
 
 
 @app.post("/floods", timeout_s=2)
-def floods() -> str:
-    line = b"z" * 1023 + b"\n"
+def floods(told: Told) -> str:
+    text = b"z" * 1023 + b"\n" if told.name == "long" else b"z\n" * 512
     for _ in range(100 * 1024):
-        os.write(1, line)
+        os.write(1, text)
     return "flooded"
 
 
@@ -269,7 +269,7 @@ def other_bucket() -> None:
 # -- its own socket --------------------------------------------------------------------------------
 
 
-@app.post("/speaks", timeout_s=2)
+@app.post("/speaks", timeout_s=1)
 def speaks(told: Told) -> str:
     """Writes into the socket to the engine itself."""
     fd = next(fd for fd in range(3, 64) if _is_socket(fd))
