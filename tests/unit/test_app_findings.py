@@ -679,3 +679,18 @@ def test_warnings_do_not_stop_the_app() -> None:
     assert [(found.code, found.severity) for found in app.warnings] == [
         ("queue_without_consumer", "warning")
     ]
+
+
+def test_a_finding_about_a_strange_type_is_a_whole_sentence() -> None:
+    """What the type library says over several lines is not cut off after its lead-in."""
+    app = App("strange")
+
+    @app.post("/a")
+    def a(x: object) -> None: ...
+
+    with pytest.raises(AppInvalid) as caught:
+        app.freeze()
+    (finding,) = [one for one in caught.value.findings if one.code == "argument_unsupported"]
+    assert finding.message.endswith(
+        "object has no JSON form: it is a type that wherry does not know"
+    )

@@ -59,4 +59,7 @@ def _pydantic_schema(kind: Any) -> dict[str, Any]:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    lines = str(error).splitlines() or [type(error).__name__]
+    if lines[0].endswith(":"):  # a lead-in to a list about msgspec's hooks, which are not ours
+        return "it is a type that wherry does not know"
+    return lines[0]
