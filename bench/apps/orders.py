@@ -70,7 +70,7 @@ def create_order(new: NewOrder, caller: Caller) -> Order:
         order_id=new_id(),
         lines=new.lines,
         status="open",
-        created_at=now(),
+        created_at=int(now().timestamp() * 1000),
     )
     orders.put(order, if_absent=True)
     jobs.send(Job(customer_id=order.customer_id, order_id=order.order_id))

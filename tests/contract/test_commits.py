@@ -140,7 +140,7 @@ def test_a_blind_put_replaces(place: Any) -> None:
 
 
 def test_a_conflict_is_found_before_a_condition_is_looked_at(place: Any) -> None:
-    stale = Guard("orders", *place.key("c", "1"), 99)
+    stale = Guard("orders", *place.key("c", "1"), 99)  # type: ignore[call-arg]
     answer = place.commit(place.put("notes", "x", when=Present()), guards=[stale])
     assert isinstance(answer, Conflicted)
 
@@ -282,7 +282,7 @@ def test_creating_an_object_is_less_than_replacing_one(place: Any) -> None:
 
 
 def test_a_guard_needs_the_grant_to_read(place: Any) -> None:
-    guard = Guard("orders", *place.key("c", "1"), 0)
+    guard = Guard("orders", *place.key("c", "1"), 0)  # type: ignore[call-arg]
     assert place.commit(guards=[guard], function="writer") == Denied("orders", "read")
 
 

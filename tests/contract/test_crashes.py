@@ -34,7 +34,7 @@ def order(place: Any, number: int) -> Commit:
     commit: Commit = place.request(
         place.put("orders", "c", str(number), n=number, status="open", at=number),
         SendMessage("jobs", f"m{number}", b"{}"),
-        UpdateItem("counters", *place.key("k"), add=b'{"n":1}', initial=b"{}"),
+        UpdateItem("counters", *place.key("k"), add=b'{"n":1}', initial=b"{}"),  # type: ignore[misc]
         number=number,
     )
     return commit
@@ -47,10 +47,10 @@ def check(make_place: Any, path: Path, acknowledged: set[int], asked: int) -> in
     run = store._session.run
     assert run("PRAGMA integrity_check").get == "ok"
     records = {row[0] for row in run("SELECT number FROM records").fetchall()}
-    messages = {int(row[0][1:]) for row in run("SELECT id FROM messages").fetchall()}
+    messages = {int(row[0][1:]) for row in run("SELECT id FROM messages").fetchall()}  # type: ignore[index]
     items = run("SELECT body FROM items WHERE sk <> x''").fetchall()
     entries = run("SELECT count(*) FROM entries").get
-    assert records == messages == {json.decode(body)["n"] for (body,) in items}
+    assert records == messages == {json.decode(body)["n"] for (body,) in items}  # type: ignore[arg-type]
     assert entries == len(items)
     assert (place.get("counters", "k") or {"n": 0})["n"] == len(records)
     assert acknowledged <= records <= set(range(1, asked + 1))

@@ -69,7 +69,7 @@ def order(place: Any, number: int) -> Any:
     return place.request(
         place.put("orders", "c", str(number), n=number, status="open", at=number),
         SendMessage("jobs", f"m{number}", b"{}"),
-        UpdateItem("counters", *place.key("k"), add=b'{"n":1}', initial=b"{}"),
+        UpdateItem("counters", *place.key("k"), add=b'{"n":1}', initial=b"{}"),  # type: ignore[misc]
         number=number,
         at_ms=0,
     )
@@ -79,11 +79,11 @@ def present(store: SqlStore) -> set[int]:
     """Return the commits that are there; each must be there whole."""
     run = store._session.run
     records = {row[0] for row in run("SELECT number FROM records").fetchall()}
-    messages = {int(row[0][1:]) for row in run("SELECT id FROM messages").fetchall()}
+    messages = {int(row[0][1:]) for row in run("SELECT id FROM messages").fetchall()}  # type: ignore[index]
     items = run("SELECT body FROM items WHERE sk <> x''").fetchall()
-    assert records == messages == {json.decode(body)["n"] for (body,) in items}
+    assert records == messages == {json.decode(body)["n"] for (body,) in items}  # type: ignore[arg-type]
     counters = run("SELECT body FROM items WHERE sk = x''").fetchall()
-    assert sum(json.decode(body)["n"] for (body,) in counters) == len(records)
+    assert sum(json.decode(body)["n"] for (body,) in counters) == len(records)  # type: ignore[arg-type]
     return records
 
 

@@ -49,7 +49,7 @@ class Tables(RuleBasedStateMachine):
 
     def guard_of(self, key: tuple[str, str]) -> Guard:
         version = self.orders[key][1] if key in self.orders else 0
-        return Guard("orders", *self.place.key(*key), version)
+        return Guard("orders", *self.place.key(*key), version)  # type: ignore[call-arg]
 
     def applied(self, key: tuple[str, str], item: dict[str, Any] | None) -> None:
         if key in self.orders:
@@ -77,7 +77,7 @@ class Tables(RuleBasedStateMachine):
 
     @rule(key=KEYS, when=CONDITIONS)
     def delete(self, key: Any, when: Any) -> None:
-        answer = self.place.commit(DeleteItem("orders", *self.place.key(*key), when))
+        answer = self.place.commit(DeleteItem("orders", *self.place.key(*key), when))  # type: ignore[call-arg]
         assert isinstance(answer, Committed) is self.met(when, self.orders.get(key, (None, 0))[0])
         if isinstance(answer, Committed):
             self.applied(key, None)
@@ -85,7 +85,7 @@ class Tables(RuleBasedStateMachine):
     @rule(key=KEYS, n=st.integers(-3, 3), status=STATUSES, initial=st.booleans(), when=CONDITIONS)
     def update(self, key: Any, n: int, status: Any, initial: bool, when: Any) -> None:
         begin = {"n": 0, "status": "open", "at": 0} if initial else None
-        effect = UpdateItem(
+        effect = UpdateItem(  # type: ignore[call-arg]
             "orders",
             *self.place.key(*key),
             json.encode({"status": status}),
@@ -98,7 +98,7 @@ class Tables(RuleBasedStateMachine):
         base = old or begin
         if base is not None and self.met(when, old):
             assert isinstance(answer, Committed)
-            self.applied(key, base | {"status": status, "n": base["n"] + n})
+            self.applied(key, base | {"status": status, "n": base["n"] + n})  # type: ignore[operator]
         else:
             assert answer == Unmet("orders", "/".join(key))
 
@@ -117,7 +117,7 @@ class Tables(RuleBasedStateMachine):
             return
         effects = [
             self.place.put("orders", *first, n=7, status="open", at=7),
-            DeleteItem("orders", *self.place.key(*second), Present()),
+            DeleteItem("orders", *self.place.key(*second), Present()),  # type: ignore[call-arg]
         ]
         answer = self.place.commit(*effects)
         assert isinstance(answer, Committed) is (second in self.orders)

@@ -27,15 +27,16 @@ def test_a_memory_eater_dies_alone_and_is_told_as_such(tmp_path: Path) -> None:
         guard = memory.MemoryGuard(None, "not in this test")
 
         def eat() -> None:
-            eaten = b"x" * (150 * limits.MIB)
+            eaten = b"x" * (640 * limits.MIB)
             os.write(into, b"full")
             signal.pause()
             del eaten
 
-        eater, _ = start(tmp_path, eat, keep=(into,), memory_mb=128)
-        sibling, _ = start(tmp_path, signal.pause, name="b", memory_mb=128)
-        guard.enter(eater, 128)
-        guard.enter(sibling, 128)
+        # Pages shared with this test's process, which may have grown, count as well.
+        eater, _ = start(tmp_path, eat, keep=(into,), memory_mb=600)
+        sibling, _ = start(tmp_path, signal.pause, name="b", memory_mb=600)
+        guard.enter(eater, 600)
+        guard.enter(sibling, 600)
         read(out)
         over = {sample.pid: sample.over for sample in guard.sample()}
         guard.kill(eater, os.getpid())
@@ -43,7 +44,7 @@ def test_a_memory_eater_dies_alone_and_is_told_as_such(tmp_path: Path) -> None:
         ended = [forking.describe_end(one.status, over[one.pid]) for one in forking.reap()]
         return [ended, over[sibling], guard.oom_killed(eater), guard.oom_killed(sibling)]
 
-    text = "killed by signal 9 (SIGKILL): over its memory limit of 128 MiB"
+    text = "killed by signal 9 (SIGKILL): over its memory limit of 600 MiB"
     assert in_zygote(zygote) == [[text], "", True, False]
 
 

@@ -46,7 +46,7 @@ def session() -> Session:
 
 def plan(session: Session, sql: str) -> list[str]:
     rows = session.run(f"EXPLAIN QUERY PLAN {sql}", (None,) * parameters(sql)).fetchall()
-    return [row[3] for row in rows]
+    return [row[3] for row in rows]  # type: ignore[misc]
 
 
 def parameters(sql: str) -> int:
@@ -101,7 +101,7 @@ def test_a_claim_costs_the_same_whatever_the_backlog(backlog: int) -> None:
         steps += 1
         return 0
 
-    session.db.set_progress_handler(count, 10)
+    session.db.set_progress_handler(count, 10)  # type: ignore[arg-type]
     [claims] = store.run([("", Claim("jobs", 64, "one"))])
     assert len(claims.messages) == 64  # type: ignore[union-attr]
     assert steps < 700
