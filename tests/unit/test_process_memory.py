@@ -93,6 +93,7 @@ def test_a_fork_bomb_of_an_ordinary_user_meets_its_limit() -> None:
     os.chown(home, 54_321, 54_321)
 
     def zygote() -> Any:
+        confine.prepare()  # its imports, while Python's own folder can be read
         os.setgroups([])
         os.setresgid(54_321, 54_321, 54_321)
         os.setresuid(54_321, 54_321, 54_321)
