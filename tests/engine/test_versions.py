@@ -194,3 +194,16 @@ def test_a_hangup_reloads(steps: Engine) -> None:
     write(steps.root.parent / "code", 2)
     os.kill(steps.pid, signal.SIGHUP)
     until(lambda: steps.client("GET", "/").json() == 2, "the new version")
+
+
+def test_an_engine_that_is_stopped_at_once_ends_at_once(tmp_path: Path) -> None:
+    """Also while a thread of it still makes the issuer's key and wants to keep it."""
+    for number in range(3):
+        engine = Engine("desk", tmp_path / f"data-{number}")
+        engine.launch()
+        try:
+            until(lambda: "is served at" in engine.said(), "its start")  # noqa: B023
+            os.kill(engine.pid, signal.SIGTERM)
+            assert engine.wait(8) == 0
+        finally:
+            engine.close()

@@ -30,6 +30,8 @@ from wherry.runtime.process.memory import MemoryGuard
 from wherry.world import Chance, SystemClock
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from wherry.engine.gateway.gateway import Pages
     from wherry.engine.inlineserver import InlineStore, InlineVersions
     from wherry.ports import Request
@@ -121,6 +123,8 @@ class Server:
         shown = f"[{host}]" if ":" in host else host
         self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
         self._code = 0
+        self._ended = False
+        self._asking: set[Future[Any]] = set()  # threads that wait for the store
 
     async def run(self) -> int:
         """Serve until stopped."""
@@ -239,6 +243,9 @@ class Server:
         while self._store.owed and self._clock.steady_s() < give_up_s:
             await asyncio.sleep(0.005)
         self._store.stop()
+        self._ended = True
+        for future in list(self._asking):  # else the process would wait for its threads
+            future.cancel()
         core.journal.flush()
         offload.stop()
         memory.close()
@@ -249,14 +256,19 @@ class Server:
 
     def _ask(self, request: Request) -> Any:
         """Ask the store from another thread, and wait."""
-        from concurrent.futures import Future
+        from concurrent.futures import CancelledError, Future
 
         future: Future[Any] = Future()
+        self._asking.add(future)
         try:
+            if self._ended:
+                raise CancelledError
             self._loop.call_soon_threadsafe(self._store.send, "", request, future.set_result)
             return future.result(timeout=limits.ASK_TIMEOUT_S)
-        except (RuntimeError, TimeoutError):  # the loop is closed, or the store is silent
+        except (RuntimeError, TimeoutError, CancelledError):  # stopped, or the store is silent
             raise Passing("The store does not answer now.") from None
+        finally:
+            self._asking.discard(future)
 
     def _store_restarted(self) -> None:
         self._say("warning", "the store process ended and was started again")
