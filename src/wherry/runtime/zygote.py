@@ -91,7 +91,10 @@ def main(fd: int, setup: Setup) -> None:
 
 def _say(engine: socket.socket, message: Said) -> None:
     payload = to_msgpack(message)
-    engine.sendall(len(payload).to_bytes(4, "big") + payload)
+    try:
+        engine.sendall(len(payload).to_bytes(4, "big") + payload)
+    except (BrokenPipeError, ConnectionResetError):
+        _leave(0, None)  # the engine is gone
 
 
 def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
