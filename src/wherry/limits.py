@@ -171,6 +171,7 @@ RELEASES_KEPT = 10
 SWEEP_BATCH = 500
 LOG_FILE_BYTES = 64 * MIB
 LOG_FILES = 8
+TERMINAL_BYTES = 4 * MIB  # of log lines that wait for who reads standard output; beyond: dropped
 LOG_LINE_BYTES = 64 * KIB
 CORRELATION_ID_LENGTH = 128
 IDEMPOTENCY_KEY_LENGTH = 255

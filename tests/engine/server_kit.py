@@ -181,14 +181,14 @@ class Engine:
 
     # -- its life ----------------------------------------------------------------------------------
 
-    def launch(self) -> subprocess.Popen[bytes]:
-        """Start it and do not wait."""
+    def launch(self, output_fd: int | None = None) -> subprocess.Popen[bytes]:
+        """Start it and do not wait; it prints into its file, or to this file descriptor."""
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 self._command,
                 env=self._variables,
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if output_fd is None else output_fd,
                 stderr=subprocess.STDOUT,
             )
         return self._process

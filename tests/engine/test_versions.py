@@ -14,7 +14,7 @@ import pytest
 
 from wherry.engine.controlwire import EngineSaid
 
-from .server_kit import Engine, Reply, running, serving, until
+from .server_kit import Engine, Reply, running, serving, tries, until
 
 APP = """
 import time
@@ -207,3 +207,26 @@ def test_an_engine_that_is_stopped_at_once_ends_at_once(tmp_path: Path) -> None:
             assert engine.wait(8) == 0
         finally:
             engine.close()
+
+
+def test_an_engine_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
+    """A reader that stalls loses lines, which are in the log files all the same; nobody waits."""
+    engine = Engine("desk", tmp_path / "data", limits={"TERMINAL_BYTES": 20_000})
+    read, write = os.pipe()
+    try:
+        engine.launch(write)
+        os.close(write)
+        until(lambda: tries(lambda: engine.client("GET", "/readyz").status == 200), "ready")
+        for number in range(600):
+            assert engine.client("POST", "/echo", number).status == 200
+        shown = os.read(read, 1 << 20)
+        while b"were not shown: nobody read them" not in shown:
+            shown += os.read(read, 1 << 20)
+        logs = engine.root / "logs" / "app.jsonl"
+        line = b'"message":"POST /echo"'
+        until(lambda: logs.read_bytes().count(line) == 600, "all lines in the file")
+        assert 0 < shown.count(line) < 600
+        assert engine.stop() == 0
+    finally:
+        engine.close()
+        os.close(read)

@@ -22,6 +22,7 @@ from wherry.engine.http.server import Server as HttpServer
 from wherry.engine.journal import LogFiles
 from wherry.engine.offload import Threads
 from wherry.engine.storeprocess import StoreProcess
+from wherry.engine.terminal import Terminal
 from wherry.engine.versions import Versions
 from wherry.errors import Passing, Refused
 from wherry.platforms.files.blobs import Blobs
@@ -116,9 +117,10 @@ class Server:
         self._data = data
         self._listener = listener
         self._pages = pages
-        self._say = say
+        self._terminal = Terminal(write, say)
+        self._say = self._terminal.say
         self._clock = SystemClock()
-        self._logs = LogFiles(data.logs, write)
+        self._logs = LogFiles(data.logs, self._terminal.write)
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
@@ -251,6 +253,7 @@ class Server:
         memory.close()
         self._logs.close()
         self._data.forget_address()
+        self._terminal.close()
 
     # -- the store -------------------------------------------------------------------------------
 
