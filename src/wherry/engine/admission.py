@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from wherry.engine.feeds import Feeds
     from wherry.engine.pools import Pool
 
-_PER_MESSAGE = 0.95  # requests begun for a message done: below 1, so that the background catches up
+_PER_MESSAGE = 0.9  # requests begun for a message done: below 1, so that the background catches up
 _CREDITS = 64.0
 
 
@@ -27,6 +27,7 @@ class Admission:
         self.behind = False
         self.pools: list[Pool] = []  # those that serve requests
         self._credits = 0.0
+        self._done = 0  # messages since the last look
 
     def take(self) -> bool:
         """Ask to begin a quick request."""
@@ -39,6 +40,7 @@ class Admission:
 
     def done(self) -> None:
         """A message is done."""
+        self._done += 1
         if self.behind:
             self._credits = min(_CREDITS, self._credits + _PER_MESSAGE)
             self._go_on()
@@ -52,8 +54,9 @@ class Admission:
             and feed.function.pool.run_s < limits.QUICK_RUN_S
             for feed in feeds.feeds.values()
         )
-        # Something is always let in: messages that fail and wait finish nothing.
-        self._credits = min(_CREDITS, self._credits + 1.0)
+        if self._done == 0:  # something is let in all the same
+            self._credits = min(_CREDITS, self._credits + 1.0)
+        self._done = 0
         self._go_on()
 
     def _go_on(self) -> None:
