@@ -103,6 +103,9 @@ def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
     from wherry.runtime.loading import code_digest, code_files, load_app
     from wherry.runtime.process.forking import why_unsafe
 
+    # Python tells compiled files from their source by its second and size: an edit within a second
+    # would run the old code. What is not written cannot be stale.
+    sys.dont_write_bytecode = True
     try:
         app = load_app(setup.target, setup.folder)
         blueprint = app.freeze()
