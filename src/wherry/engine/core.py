@@ -160,7 +160,7 @@ class Core:
             self.active = release
             self.journal.service = blueprint.app
             self.releases.append(release)
-            self._admission.pools = [found.pool for found, _ in release.routes()]
+            self._admission.pools = list(dict.fromkeys(found.pool for found, _ in release.routes()))
             callers = Callers(
                 blueprint.auths,
                 self.settings.public_url,

@@ -101,8 +101,9 @@ class Pool:
             self._begin(environment, self.pending.popleft())
 
     def _may_begin(self) -> bool:
-        slow = self._admission is None or self.run_s >= limits.QUICK_RUN_S
-        return slow or (self._admission is not None and self._admission.take())
+        if self._admission is None or self.run_s >= limits.QUICK_RUN_S:
+            return True
+        return self._admission.take()
 
     def withdraw(self, work: Work) -> bool:
         """Take back work that still waits."""
