@@ -35,12 +35,13 @@ class Terminal:
         self._thread.start()
 
     def write(self, lines: bytes) -> None:
-        """Show lines, unless too much waits already."""
+        """Show lines, unless others wait and these are too much beside them."""
         with self._lock:
-            if self._waiting_bytes + len(lines) > limits.TERMINAL_BYTES:
+            waits = self._waiting_bytes
+            if waits and waits + len(lines) > limits.TERMINAL_BYTES:
                 self._lost_bytes += len(lines)
-                return
-            self._waiting_bytes += len(lines)
+                return  # told as soon as what waits is shown
+            self._waiting_bytes = waits + len(lines)
         self._queue.put(lines)
 
     def say(self, level: str, message: str) -> None:
