@@ -88,9 +88,14 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """The path exists, the method does not."""
+    """The path exists, the method does not: `MethodNotAllowed(["GET", "HEAD"])`."""
 
     code, status = "method_not_allowed", 405
+
+    def __init__(self, allowed: Sequence[str] = (), **more: Any) -> None:
+        headers = {"allow": ", ".join(allowed)} if allowed else {}
+        message = f"This path takes {headers['allow']}." if allowed else ""
+        super().__init__(message, headers=headers, **more)
 
 
 class Conflict(Problem):

@@ -7,7 +7,7 @@ Each case declares one fault on an app and names the code of the finding that it
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -305,6 +305,13 @@ def generator(app: App) -> None:
     @app.get("/a")
     def a() -> Iterator[str]:
         yield "x"
+
+
+@case("handler_generator")
+def generator_of_items(app: App) -> None:
+    @app.get("/a", status=204)
+    async def a() -> AsyncIterator[Item]:
+        yield Item("x")
 
 
 @case("body_on_get")
@@ -613,6 +620,12 @@ def test_a_finding_says_where_and_what_to_do(name: str) -> None:
             assert finding.place is not None
             assert os.path.samefile(finding.place.file, __file__)
     assert code
+
+
+@pytest.mark.parametrize("case", [generator, generator_of_items])
+def test_a_generator_is_one_fault(case: Case) -> None:
+    """What it says it returns is not looked at: nobody would mend that."""
+    assert [finding.code for finding in findings(case)] == ["handler_generator"]
 
 
 @pytest.mark.parametrize("key", ["price", "flag", "odd", "tags", "maybe"])

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, TypedDict
 from uuid import UUID
 
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -292,3 +293,56 @@ def test_no_reply_writes_a_header_of_its_own(name: str, value: str, url: str, st
         for key, text in reply.headers:
             assert not set("\r\n\0") & set(key + text)
             text.encode("latin-1")
+
+
+# --- numbers that JSON cannot say ---------------------------------------------------------------
+
+
+class Line(Struct):
+    price: float | None
+    note: str | None = None
+
+
+class Basket(Struct):
+    lines: list[Line]
+
+
+class Measured(pydantic.BaseModel):
+    value: float
+
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("result", "where"),
+    [
+        (NAN, "$ is nan"),
+        (-INFINITY, "$ is -inf"),
+        (Basket([Line(1.5), Line(INFINITY)]), "$.lines[1].price is inf"),
+        ({"a": None, "b": {"c": (1, NAN)}}, "$.b.c[1] is nan"),
+        (Data(NAN), "$.id is nan"),  # type: ignore[arg-type]
+        (Reply([2**63, NAN]), "$[1] is nan"),
+        (Reply({"big": 2**64 - 1, "bad": NAN}), "$.bad is nan"),
+        (Measured(value=NAN), "$.value is nan"),
+        ([Measured(value=NAN)], "$[0].value is nan"),
+    ],
+)
+def test_a_number_that_json_lacks_is_the_teams_fault_and_named(result: Any, where: str) -> None:
+    """NaN and Infinity would silently be null; the message says where they are."""
+    assert why(result) == f"{where}, which JSON cannot say. Return a number or None."
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Basket([Line(1.5), Line(None, "null")]),
+        [None, 1.7976931348623157e308, -0.0],
+        {"when": datetime(2026, 1, 1, tzinfo=UTC), "none": None, "raw": b"\xcb\x7f\xf8"},
+        {"large": 2**64 - 1, "deep": [[[[None]]]]},
+        Reply(body={"none": None, "nan": "nan"}),
+    ],
+)
+def test_none_is_null_and_every_other_number_goes_out(result: Any) -> None:
+    """What looks alike is no fault: None, the word null, bytes like those of a NaN."""
+    assert b"null" in encode_reply(ANYTHING, result).body

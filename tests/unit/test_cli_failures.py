@@ -100,9 +100,13 @@ def test_a_message_is_edited_on_its_way(data: Data, tmp_path: Path) -> None:
 
 
 def test_giving_up_wants_a_reason(data: Data) -> None:
-    """Discarding without a word is a misuse; with one the work is gone."""
+    """Discarding without a word is a misuse, told when it is clear what is meant."""
     assert cli("failures", "discard", "aaa-1", "--data", data.path).exit_code == 2
     assert cli("failures", "discard", "aaa-1", "--reason", " ", "--data", data.path).exit_code == 2
+    unknown = cli("failures", "discard", "no-such", "--data", data.path)
+    assert (unknown.exit_code, "There is no failure 'no-such'" in unknown.stderr) == (1, True)
+    unknown = cli("failures", "discard", "--queue", "no-such", "--data", data.path)
+    assert (unknown.exit_code, "There is no queue 'no-such'" in unknown.stderr) == (1, True)
     told = ok("failures", "discard", "aaa-1", "--reason", "test data", "--data", data.path)
     assert told == "1 discarded.\n"
     assert "discarded" in ok("timeline", "c-1", "--data", data.path)

@@ -138,7 +138,9 @@ def test_head_and_options_and_what_the_engine_serves_itself(backend: Backend) ->
     assert backend.request("OPTIONS", "/moment").headers["allow"]
     assert backend.get("/healthz").status == backend.get("/readyz").status == 200
     assert backend.get("/openapi.json").json()["openapi"].startswith("3.1")
-    assert backend.delete("/moment").status == 405
+    refused = backend.delete("/moment")
+    assert (refused.status, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
+    assert refused.json()["detail"] == "This path takes GET, HEAD, OPTIONS."
     assert backend.get("/nowhere").status == 404
 
 

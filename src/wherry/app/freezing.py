@@ -163,6 +163,7 @@ def _grants(function: Function, frozen: Frozen) -> tuple[Grant, ...]:
 def _endpoint(function: Function, declared: Route | Consumer, frozen: Frozen) -> Endpoint:
     where = declared.site
     reading = Reading(declared.fn, where.place, where.names)
+    reading.generator()
     trigger: Trigger
     if isinstance(declared, Route):
         signature = reading.routed(declared.path)
@@ -172,7 +173,6 @@ def _endpoint(function: Function, declared: Route | Consumer, frozen: Frozen) ->
         name = getattr(queue, "name", str(queue))
         signature = reading.consumer(name, getattr(queue, "payload_type", None))
         trigger = QueueTrigger(endpoint=declared.fn.__name__, queue=name, place=where.place)
-    reading.generator()
     frozen.findings.extend(reading.findings)
     return Endpoint(
         name=declared.fn.__name__,
@@ -232,7 +232,7 @@ def _parameter(argument: Argument, reading: Reading) -> Parameter:
 
 
 def _reply(signature: Signature, reading: Reading) -> dict[str, Any] | None:
-    if signature.returns is UNSET or reading.plain:
+    if signature.returns is UNSET or reading.plain or reading.yields:
         return None
     try:
         return reply_schema(signature.returns)

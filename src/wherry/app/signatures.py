@@ -34,6 +34,7 @@ class Reading:
         self.findings: list[Finding] = []
         self.parameters = list(inspect.signature(fn).parameters.values())
         self.plain = [one.name for one in self.parameters] == PLAIN
+        self.yields = inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
         self.hints = {} if self.plain else self._hints(names)
 
     def find(self, code: str, message: str, fix: str) -> None:
@@ -210,16 +211,14 @@ class Reading:
 
     # -- either ------------------------------------------------------------------------------------
 
-    def generator(self) -> bool:
-        """Note a handler that yields, and say whether it does."""
-        yields = inspect.isgeneratorfunction(self.fn) or inspect.isasyncgenfunction(self.fn)
-        if yields:
+    def generator(self) -> None:
+        """Note a handler that yields."""
+        if self.yields:
             self.find(
                 "handler_generator",
                 f"{self.name!r} is a generator; replies are whole.",
                 "Write the content into a bucket and return a presigned download.",
             )
-        return yields
 
     def is_async(self) -> bool:
         """Whether the handler is `async def`."""

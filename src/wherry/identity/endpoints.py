@@ -81,7 +81,7 @@ def _answer(
         raise NotFound("endpoint", path)
     allowed = "GET" if place in documents else "POST"
     if method != allowed:
-        raise MethodNotAllowed(headers={"Allow": allowed})
+        raise MethodNotAllowed([allowed])
     if place in documents:
         return _json(200, documents[place](), "public, max-age=300")
     fields = _read(headers.get("content-type", ""), body, _FIELDS[place])

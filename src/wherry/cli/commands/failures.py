@@ -135,17 +135,19 @@ def redrive(
 @failures.command()
 @click.argument("ids", nargs=-1)
 @queue_option
-@click.option("--reason", required=True, help="Why; it is kept.")
+@click.option("--reason", default="", help="Why; it is needed, and kept.")
 @data_option
 @json_option
 def discard(ids: tuple[str, ...], queue: str | None, reason: str, data: str, as_json: bool) -> None:
     """Give work up, with a reason: IDs, or all of a queue."""
     _one_way(ids, queue)
-    if not reason.strip():
-        raise click.BadParameter("say why", param_hint="--reason")
     with connected(data) as backend:
+        found = [_find(backend, one).id for one in ids]
+        if queue is not None:
+            _check_queue(backend, queue)
+        if not reason.strip():  # asked for last: first it must be known what is meant
+            raise click.UsageError('Say why: --reason "...". It is kept.')
         if ids:
-            found = [_find(backend, one).id for one in ids]
             count = _count(backend.ask(Discard(found, None, reason, _actor())))
         else:
             count = _all_of(

@@ -130,8 +130,7 @@ class Gateway:
         elif request.method == "OPTIONS":
             responder.send(Response(204, [("allow", ", ".join(found))]))
         else:
-            problem = errors.MethodNotAllowed(headers={"allow": ", ".join(found)})
-            self._refuse(problem, request, responder)
+            self._refuse(errors.MethodNotAllowed(found), request, responder)
 
     # -- routes ----------------------------------------------------------------------------------
 
@@ -285,8 +284,7 @@ class Gateway:
         elif path.startswith(ISSUER_PREFIX + "/"):
             self._issuer(request, responder)
         elif request.method not in ("GET", "HEAD"):
-            problem = errors.MethodNotAllowed(headers={"allow": "GET, HEAD"})
-            self._refuse(problem, request, responder)
+            self._refuse(errors.MethodNotAllowed(["GET", "HEAD"]), request, responder)
         elif path == "/healthz":
             responder.send(_json(200, b'{"status":"ok"}'))
         elif path == "/readyz":

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from math import isfinite
 from typing import Any, get_origin
 
 import msgspec
@@ -126,12 +128,16 @@ def encode_json(value: Any) -> bytes:
     try:
         if hasattr(type(value), "__pydantic_validator__"):
             text: str = value.model_dump_json(by_alias=True)
-            return text.encode()
-        return _encoder.encode(value)
+            body = text.encode()
+        else:
+            body = _encoder.encode(value)
     except RecursionError as error:
         raise CannotReply(f"A {type(value).__name__} that contains itself has no end.") from error
     except Exception as error:  # also what the team's own properties raise
         raise CannotReply(f"A {type(value).__name__} cannot be encoded: {error}.") from error
+    if b"null" in body:
+        _refuse_lost_numbers(value)
+    return body
 
 
 def _model(value: Any) -> Any:
@@ -141,6 +147,36 @@ def _model(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_model)
+_packer = msgspec.msgpack.Encoder(enc_hook=_model)
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # how a float64 of MessagePack begins
+
+
+def _refuse_lost_numbers(value: Any) -> None:
+    """Refuse NaN and Infinity: JSON has neither, and encoders write null without a word.
+
+    MessagePack keeps them, and is cheap to look through; what it shows is then looked for.
+    """
+    with suppress(Exception):  # what has no such form is looked through
+        if not _NOT_FINITE.search(_packer.encode(value)):
+            return
+    found = _not_finite(msgspec.to_builtins(value, enc_hook=_model))
+    if found:
+        raise CannotReply(f"{found}, which JSON cannot say. Return a number or None.")
+
+
+def _not_finite(value: Any) -> str:
+    """Return where the first such number is and what it is; '' where there is none."""
+    nodes = [("$", value)]
+    while nodes:
+        at, node = nodes.pop()
+        if isinstance(node, float) and not isfinite(node):
+            return f"{at} is {node}"
+        if isinstance(node, dict):
+            nodes += [(f"{at}.{key}", one) for key, one in node.items()][::-1]
+        elif isinstance(node, list | tuple):
+            nodes += [(f"{at}[{number}]", one) for number, one in enumerate(node)][::-1]
+    return ""
+
 
 # --- the declared type --------------------------------------------------------------------------
 
