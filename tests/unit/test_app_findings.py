@@ -162,6 +162,12 @@ def odd_status(app: App) -> None:
 
 
 @case("status_without_body")
+def bytes_without_body(app: App) -> None:
+    @app.get("/a", status=204)
+    def a() -> bytes: ...
+
+
+@case("status_without_body")
 def body_with_204(app: App) -> None:
     @app.get("/a", status=204)
     def a() -> Item: ...

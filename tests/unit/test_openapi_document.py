@@ -1,5 +1,6 @@
 """The OpenAPI document says what the gateway and the binding do, and holds together."""
 
+# mypy: disable-error-code="empty-body"
 from __future__ import annotations
 
 import re
@@ -11,6 +12,7 @@ import pytest
 from shop import app as shop
 
 from tests.unit.openapi_apps import Zoo, blueprint, body, hostile, market, route
+from wherry.app import App, Redirect, Reply
 from wherry.blueprint import AuthSpec, FunctionSpec, Grant, Parameter, Throttle
 from wherry.blueprint.form import canonical, load
 from wherry.codec import to_json
@@ -136,9 +138,61 @@ def test_replies_have_the_routes_status_and_schema(api: dict[str, Any]) -> None:
     assert "content" not in operations(api)["admin.delete_product"]["responses"]["204"]
 
 
-def test_a_handler_that_says_nothing_may_answer_nothing(api: dict[str, Any]) -> None:
-    assert {"200", "204"} <= statuses(api, "raw")
-    assert "204" not in statuses(api, "catalog.get_product")
+def untyped():  # type: ignore[no-untyped-def]
+    ...
+
+
+def item_or_none() -> Zoo | None: ...
+def nothing() -> None: ...
+def raw_bytes() -> bytes: ...
+def bytes_or_item() -> memoryview | Zoo | None: ...
+def own_reply() -> Reply: ...
+def item_or_reply() -> Zoo | Reply: ...
+def elsewhere() -> Redirect: ...
+def item_or_elsewhere() -> Zoo | Redirect: ...
+def whatever() -> Zoo | Any: ...
+def plain_one(event: Any, context: Any) -> Any: ...
+
+
+ITEM, RAW, ANYTHING = ["application/json"], ["application/octet-stream"], ["*/*"]
+
+
+@pytest.mark.parametrize(
+    ("handler", "status", "replies"),
+    [
+        (item_or_none, 200, {"200": ITEM, "204": []}),
+        (item_or_none, 201, {"201": ITEM}),
+        (nothing, 200, {"204": []}),
+        (nothing, 202, {"202": []}),
+        (nothing, 204, {"204": []}),
+        (raw_bytes, 200, {"200": RAW}),
+        (bytes_or_item, 200, {"200": ITEM + RAW, "204": []}),
+        (own_reply, 202, {"202": ANYTHING, "default": ANYTHING}),
+        (item_or_reply, 200, {"200": ITEM, "default": ANYTHING}),
+        (elsewhere, 200, {"3XX": []}),
+        (item_or_elsewhere, 200, {"200": ITEM, "3XX": []}),
+        (untyped, 200, {"200": ANYTHING, "204": []}),
+        (whatever, 200, {"200": ANYTHING, "204": []}),
+        (plain_one, 200, {"200": ANYTHING, "default": ANYTHING}),
+    ],
+)
+def test_a_route_answers_with_what_its_handler_returns(
+    handler: Any, status: int, replies: dict[str, list[str]]
+) -> None:
+    """None is 204 where the status is 200; bytes, Reply and Redirect are what they are."""
+    app = App("one")
+    app.get("/one", status=status)(handler)
+    found = operations(document(app.freeze()))[handler.__name__]["responses"]
+    told = {code: list(one.get("content", {})) for code, one in found.items() if "$ref" not in one}
+    assert told == replies
+    assert "Location" in found.get("3XX", {"headers": {"Location": {}}})["headers"]
+
+
+def test_a_status_whose_body_may_be_missing_says_so() -> None:
+    app = App("one")
+    app.get("/one", status=201)(item_or_none)
+    found = operations(document(app.freeze()))["item_or_none"]["responses"]["201"]
+    assert found["description"] == "It is made. There may be no body."
 
 
 def test_headers_of_the_engine_are_documented_where_they_count(api: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from wherry.app.declared import Consumer, Function, Route
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.including import with_included
 from wherry.app.policies import Policy, compile_policies
-from wherry.app.schemas import reply_schema, schema_of
+from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
 from wherry.app.specs import bucket_spec, queue_spec, secret_spec, table_spec
 from wherry.blueprint.checks import check, in_order
@@ -25,6 +25,7 @@ from wherry.blueprint.records import (
     Parameter,
     Place,
     QueueTrigger,
+    ReplyKind,
     Trigger,
 )
 from wherry.errors import AppInvalid
@@ -203,6 +204,7 @@ def _http_trigger(route: Route, signature: Signature, reading: Reading) -> HttpT
         status=route.status,
         parameters=tuple(_parameter(argument, reading) for argument in signature.arguments),
         reply=_reply(signature, reading),
+        replies=_replies(signature, reading),
         throttle=route.throttle,
         summary=summary.strip(),
         description=description.strip(),
@@ -243,3 +245,9 @@ def _reply(signature: Signature, reading: Reading) -> dict[str, Any] | None:
             "Return a Struct, a dataclass, a Pydantic model, JSON types, bytes or a Reply.",
         )
         return None
+
+
+def _replies(signature: Signature, reading: Reading) -> tuple[ReplyKind, ...]:
+    if reading.plain:  # handler(event, context) chooses its status as a Reply does
+        return ("reply",)
+    return () if signature.returns is UNSET else reply_kinds(signature.returns)

@@ -6,6 +6,7 @@ from typing import Any, get_args
 
 from wherry.app.http import Redirect, Reply
 from wherry.app.kinds import has_pydantic, members, shown, unwrap
+from wherry.blueprint.records import ReplyKind
 
 
 def schema_of(kind: Any) -> dict[str, Any]:
@@ -26,14 +27,24 @@ def schema_of(kind: Any) -> dict[str, Any]:
     return found
 
 
+_KINDS: dict[Any, ReplyKind] = {
+    Reply: "reply", Redirect: "redirect", None: "none", type(None): "none",
+    bytes: "bytes", bytearray: "bytes", memoryview: "bytes",
+}  # fmt: skip
+
+
+def reply_kinds(returns: Any) -> tuple[ReplyKind, ...]:
+    """Return the kinds of what a handler returns; none where it may be anything."""
+    parts = [unwrap(part) for part in members(returns)]
+    if any(part in (Any, object) for part in parts):
+        return ()
+    return tuple(dict.fromkeys(_KINDS.get(part, "json") for part in parts))
+
+
 def reply_schema(returns: Any) -> dict[str, Any] | None:
     """Return the schema of what a handler returns; None where it says nothing about JSON."""
-    parts = [
-        part
-        for part in members(returns)
-        if unwrap(part) not in (Reply, Redirect, bytes, None, type(None))
-    ]
-    if not parts or any(unwrap(part) in (Any, object) for part in parts):
+    parts = [part for part in members(returns) if unwrap(part) not in _KINDS]
+    if not parts or not reply_kinds(returns):
         return None
     return schema_of(parts[0] if len(parts) == 1 else _union(parts))
 

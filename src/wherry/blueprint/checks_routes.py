@@ -126,7 +126,7 @@ def _status(route: HttpTrigger) -> Iterator[Finding]:
             "for others.",
             place=route.place,
         )
-    elif route.status in (204, 205) and route.reply is not None:
+    elif route.status in (204, 205) and (route.reply is not None or "bytes" in route.replies):
         yield Finding(
             code="status_without_body",
             message=f"{route.endpoint!r} returns a body with status {route.status}, which has "

@@ -138,8 +138,15 @@ class Parameter(Record, frozen=True):
     required: bool = True
 
 
+ReplyKind: TypeAlias = Literal["json", "bytes", "none", "reply", "redirect"]
+
+
 class HttpTrigger(Record, frozen=True, tag="http"):
-    """A route. `endpoint` is the handler's name inside its function."""
+    """A route. `endpoint` is the handler's name inside its function.
+
+    `reply` is the schema of what it returns as JSON; `replies` are all kinds of what it returns,
+    none where it does not say. A "reply" chooses its status, headers and body itself.
+    """
 
     endpoint: str
     method: str
@@ -149,6 +156,7 @@ class HttpTrigger(Record, frozen=True, tag="http"):
     status: int = 200
     parameters: tuple[Parameter, ...] = ()
     reply: dict[str, Any] | None = None
+    replies: tuple[ReplyKind, ...] = ()
     throttle: Throttle | None = None
     body_max_bytes: int = limits.REQUEST_BODY_BYTES
     summary: str = ""

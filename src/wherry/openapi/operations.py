@@ -14,6 +14,9 @@ from wherry.openapi.examples import NoExample, example_of
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"
 ANY = "*/*"
+BYTES = "application/octet-stream"
+BODILESS = (204, 205)
+_ADDRESS: Schema = {"type": "string", "format": "uri-reference"}
 _OURS = {"idempotency-key": "IdempotencyKey", "x-correlation-id": "CorrelationId"}
 _REASONS = {
     200: "Done.",
@@ -134,14 +137,41 @@ def _responses(
     headers: Schema = {"X-Correlation-Id": {"$ref": "#/components/headers/CorrelationId"}}
     if _keyed(route):
         headers["Idempotency-Replayed"] = {"$ref": "#/components/headers/IdempotencyReplayed"}
-    success: Schema = {"description": _REASONS.get(route.status, "Done."), "headers": headers}
-    found: Schema = {str(route.status): success}
-    if route.reply is not None:
-        success["content"] = {JSON: {"schema": components.add(route.reply)}}
-    elif route.status == 200:  # None is 204; what else there may be, the handler does not say
-        found["204"] = {"description": _REASONS[204], "headers": headers}
+    found = _successes(route, headers, components)
     for status in refusals.statuses(blueprint, function, route):
         found[str(status)] = refusals.reference(status)
+    if "reply" in route.replies:
+        told = "The function chooses status, headers and body of its answer."
+        found["default"] = {"description": told, "headers": headers, "content": {ANY: {}}}
+    return found
+
+
+def _successes(route: HttpTrigger, headers: Schema, components: Components) -> Schema:
+    """Return what comes of each kind that the handler returns; where it does not say, of any."""
+    kinds = set(route.replies)
+    content: Schema = {}
+    if route.reply is not None:
+        content[JSON] = {"schema": components.add(route.reply)}
+    if "bytes" in kinds:
+        content[BYTES] = {}
+    untold = not kinds and route.reply is None
+    if untold or kinds == {"reply"}:
+        content[ANY] = {}
+    told = _REASONS.get(route.status, "Done.")
+    found: Schema = {}
+    nothing = "none" in kinds or untold
+    if content or (nothing and route.status != 200):
+        found[str(route.status)] = {"description": told, "headers": headers}
+        if content and route.status not in BODILESS:
+            found[str(route.status)]["content"] = content
+            if nothing and route.status != 200:
+                found[str(route.status)]["description"] = f"{told} There may be no body."
+    if nothing and route.status == 200:
+        found["204"] = {"description": _REASONS[204], "headers": headers}
+    if "redirect" in kinds:
+        location = {"description": "Where to go on.", "required": True, "schema": _ADDRESS}
+        more = {**headers, "Location": location}
+        found["3XX"] = {"description": "It goes on elsewhere.", "headers": more}
     return found
 
 

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from wherry.openapi.components import Schema
 from wherry.openapi.html import Html, Node, el
-from wherry.openapi.operations import JSON
+from wherry.openapi.operations import ANY
 from wherry.openapi.reading import notes_of, prose, table, type_of
 from wherry.openapi.trying import try_form
 
@@ -133,12 +133,14 @@ class Routes:
                 problems += [", "] if problems else []
                 problems.append(el("a", status, href=link_to("problem", status)))
                 continue
-            media = reply.get("content", {}).get(JSON, {})
-            example = media.get("example", example)
-            kind = type_of(media["schema"]) if media else "not described"
-            if status in ("204", "205"):
-                kind = "no body"
-            rows.append([el("code", status), kind, reply["description"]])
+            for media_type, media in reply.get("content", {"": {}}).items():
+                example = media.get("example", example)
+                kind: Node = el("code", media_type) if media_type != ANY else "not described"
+                if "schema" in media:
+                    kind = type_of(media["schema"])
+                rows.append(
+                    [el("code", status), kind if media_type else "no body", reply["description"]]
+                )
         return [
             table("Replies", ["Status", "Type", "Meaning"], rows),
             el("p", "Problems: ", problems, ".", class_="who") if problems else None,
