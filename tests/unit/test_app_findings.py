@@ -628,10 +628,24 @@ def test_a_finding_says_where_and_what_to_do(name: str) -> None:
     assert code
 
 
-@pytest.mark.parametrize("case", [generator, generator_of_items])
-def test_a_generator_is_one_fault(case: Case) -> None:
-    """What it says it returns is not looked at: nobody would mend that."""
-    assert [finding.code for finding in findings(case)] == ["handler_generator"]
+def auth_by_name_and_a_caller(app: App) -> None:
+    app.auth("people", roles=["admin"])
+
+    @app.get("/a", auth="people", roles=["admin"])  # type: ignore[arg-type]
+    def a(caller: Caller) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("case", "code"),
+    [
+        (generator, "handler_generator"),
+        (generator_of_items, "handler_generator"),
+        (auth_by_name_and_a_caller, "auth_kind"),
+    ],
+)
+def test_one_fault_is_one_finding(case: Case, code: str) -> None:
+    """What follows from a fault is not told beside it: nobody would mend that."""
+    assert [finding.code for finding in findings(case)] == [code]
 
 
 @pytest.mark.parametrize("key", ["price", "flag", "odd", "tags", "maybe"])

@@ -100,3 +100,13 @@ def test_the_engines_news_is_a_log_line() -> None:
     record = msgspec.json.decode(found[0])
     assert record["level"] == "WARNING"
     assert record["message"] == "a guard does not hold"
+
+
+def test_news_of_several_lines_is_a_log_line_for_each() -> None:
+    """What is wrong with a version that is not taken over can be read one fault at a time."""
+    found: list[bytes] = []
+    _teller(found.append)("error", "not taken over: two faults.\napp.py:3: one.\n\napp.py:9: two.")
+    records = [msgspec.json.decode(line) for line in b"".join(found).splitlines()]
+    told = ["not taken over: two faults.", "app.py:3: one.", "app.py:9: two."]
+    assert [record["message"] for record in records] == told
+    assert {record["level"] for record in records} == {"ERROR"}

@@ -42,6 +42,7 @@ class Frozen:
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.policies: dict[str, list[Policy]] = {}
         self.findings: list[Finding] = []
+        self.sent: dict[str, tuple[Argument, ...]] = {}  # by queue of what runs after a commit
         self.warnings: list[Finding] = []
 
     def find(self, code: str, message: str, fix: str, place: Place | None) -> None:
@@ -60,13 +61,16 @@ def freeze(app: App) -> Frozen:
     frozen.findings = [finding for one in apps for finding in one._early]
     declared = [table for one in apps for table in one._tables]
     tables = [table_spec(table) for table in declared]
-    queues = [queue_spec(queue) for one in apps for queue in one._queues]
+    functions = [function for one in apps for function in one._functions]
+    function_specs = tuple(_function(function, frozen) for function in functions)
+    queues = [
+        queue_spec(queue, frozen.sent.get(queue.name)) for one in apps for queue in one._queues
+    ]
     for _, faults in (*tables, *queues):
         frozen.findings.extend(faults)
-    functions = [function for one in apps for function in one._functions]
     frozen.blueprint = Blueprint(
         app=app.name,
-        functions=tuple(_function(function, frozen) for function in functions),
+        functions=function_specs,
         tables=tuple(spec for spec, _ in tables),
         queues=tuple(spec for spec, _ in queues),
         buckets=tuple(bucket_spec(bucket) for one in apps for bucket in one._buckets),
@@ -172,7 +176,13 @@ def _endpoint(function: Function, declared: Route | Consumer, frozen: Frozen) ->
     else:
         queue = declared.queue
         name = getattr(queue, "name", str(queue))
-        signature = reading.consumer(name, getattr(queue, "payload_type", None))
+        if declared.after is None:
+            signature = reading.consumer(name, getattr(queue, "payload_type", None))
+        else:
+            signature = reading.after_commit()
+            frozen.sent[name] = sent = signature.arguments
+            required = [one.name for one in sent if one.required]
+            declared.after.accept({one.name: one.type for one in sent}, required)
         trigger = QueueTrigger(endpoint=declared.fn.__name__, queue=name, place=where.place)
     frozen.findings.extend(reading.findings)
     return Endpoint(
@@ -199,7 +209,7 @@ def _http_trigger(route: Route, signature: Signature, reading: Reading) -> HttpT
         endpoint=route.fn.__name__,
         method=route.method,
         path=route.path,
-        auth=auth.name if isinstance(auth, AuthSpec) else None,
+        auth=auth if isinstance(auth, str) else getattr(auth, "name", None),
         roles=route.roles,
         status=route.status,
         parameters=tuple(_parameter(argument, reading) for argument in signature.arguments),

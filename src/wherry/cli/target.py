@@ -59,7 +59,7 @@ def load_target(target: str, folder: str) -> App:
         Refused: There is no such app, or its code raises when it is imported.
     """
     from wherry.errors import WherryError
-    from wherry.runtime.loading import load_app
+    from wherry.runtime.loading import load_app, team_trace
 
     name = find_target(target, folder)
     with contextlib.redirect_stdout(sys.stderr):
@@ -69,7 +69,7 @@ def load_target(target: str, folder: str) -> App:
             raise
         except Exception as error:
             raise Refused(
-                f"{name} cannot be imported:\n{_their_trace(error)}", advice="Mend that first."
+                f"{name} cannot be imported:\n{team_trace(error)}", advice="Mend that first."
             ) from error
 
 
@@ -113,18 +113,3 @@ def _declared(folder: str) -> list[str]:
             text = file.read(_CODE_BYTES)
             found += [f"{name[:-3]}:{one.decode()}" for one in _DECLARES.findall(text)]
     return found
-
-
-def _their_trace(error: Exception) -> str:
-    """The trace from the team's first line on: how Python got there says nothing."""
-    import traceback
-
-    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith((ours, "<frozen importlib"))
-        and f"{os.sep}importlib{os.sep}" not in frame.filename
-    ]
-    lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
-    return "".join(lines).rstrip("\n")

@@ -46,6 +46,21 @@ def load_app(target: str, folder: str) -> App:
     return found
 
 
+def team_trace(error: BaseException) -> str:
+    """Return the trace from the team's first line on: how Python got there says nothing."""
+    import traceback
+
+    ours = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith((ours, "<frozen importlib"))
+        and f"{os.sep}importlib{os.sep}" not in frame.filename
+    ]
+    lines = [*traceback.format_list(frames), *traceback.format_exception_only(error)]
+    return "".join(lines).rstrip("\n")
+
+
 def code_files(folder: str) -> list[str]:
     """Return the source files below `folder` that are imported now, sorted."""
     root = os.path.join(os.path.realpath(folder), "")

@@ -100,7 +100,7 @@ def _say(engine: socket.socket, message: Said) -> None:
 def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
     from wherry.blueprint import canonical
     from wherry.errors import AppInvalid, WherryError
-    from wherry.runtime.loading import code_digest, code_files, load_app
+    from wherry.runtime.loading import code_digest, code_files, load_app, team_trace
     from wherry.runtime.process.forking import why_unsafe
 
     # Python tells compiled files from their source by its second and size: an edit within a second
@@ -113,10 +113,8 @@ def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
         return Invalid(f"{setup.target} has faults.", [str(finding) for finding in error.findings])
     except WherryError as error:
         return Invalid(str(error), [])
-    except BaseException:
-        import traceback
-
-        return Invalid(f"{setup.target} cannot be imported.", [traceback.format_exc()])
+    except BaseException as error:
+        return Invalid(f"{setup.target} cannot be imported:", [team_trace(error)])
     warnings = [str(finding) for finding in app.warnings]
     digest, files = code_digest(setup.folder), code_files(setup.folder)
     return app, Hello(canonical(blueprint), digest, warnings, files, why_unsafe())

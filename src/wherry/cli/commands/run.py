@@ -162,7 +162,11 @@ def _writer(readable: bool, fd: int = 1) -> Callable[[bytes], None]:
 
 
 def _teller(write: Callable[[bytes], None]) -> Callable[..., None]:
-    """Return what tells the engine's own news: as log lines, so that one stream holds all."""
+    """Return what tells the engine's own news: as log lines, so that one stream holds all.
+
+    News of several lines, such as the findings of a version that is not taken over, is a log line
+    for each of them: nobody finds the third fault in one long line.
+    """
     from wherry.engine.journal import stamp
     from wherry.handles.logs import finish
     from wherry.world import SystemClock
@@ -170,12 +174,9 @@ def _teller(write: Callable[[bytes], None]) -> Callable[..., None]:
     clock = SystemClock()
 
     def say(level: str, message: str) -> None:
-        record = {
-            "level": level.upper(),
-            "timestamp": stamp(clock.now_ms()),
-            "message": message,
-            "service": "wherry",
-        }
-        write(finish(record))
+        now = stamp(clock.now_ms())
+        head = {"level": level.upper(), "timestamp": now}
+        lines = filter(str.strip, message.splitlines())
+        write(b"".join(finish({**head, "message": one, "service": "wherry"}) for one in lines))
 
     return say
