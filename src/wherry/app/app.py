@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from wherry import limits
+from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
 from wherry.app.declared import Consumer, F, Function, Route, ThrottleLike, as_names
 from wherry.app.naming import default_name
@@ -132,6 +133,7 @@ class App:
         self.put = AppRoute(self, "PUT")
         self.patch = AppRoute(self, "PATCH")
         self.delete = AppRoute(self, "DELETE")
+        self.after_commit = AppAfterCommit(self)
 
     def __repr__(self) -> str:
         return f"App({self.name!r})"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from wherry.app.places import Site
 from wherry.blueprint.records import AuthSpec, Throttle
+
+if TYPE_CHECKING:
+    from wherry.handles.aftercommit import AfterCommit
 
 F = TypeVar("F", bound=Callable[..., Any])
 ThrottleLike = Throttle | tuple[float, int]
@@ -40,14 +43,21 @@ class Route:
 
 
 class Consumer:
-    """A handler for the messages of a queue."""
+    """A handler for the messages of a queue. `after`: each is a call of it, after a commit."""
 
-    __slots__ = ("fn", "queue", "site")
+    __slots__ = ("after", "fn", "queue", "site")
 
-    def __init__(self, fn: Callable[..., Any], queue: Any, site: Site) -> None:
+    def __init__(
+        self,
+        fn: Callable[..., Any],
+        queue: Any,
+        site: Site,
+        after: AfterCommit[..., Any] | None = None,
+    ) -> None:
         self.fn = fn
         self.queue = queue
         self.site = site
+        self.after = after
 
 
 class Function:

@@ -9,7 +9,10 @@ from msgspec import Struct
 
 from wherry.blueprint.records import Trigger
 
-Source: TypeAlias = Literal["path", "query", "header", "body", "caller", "form", "raw", "message"]
+# "message" is the payload of a message whole, "sent" one field of it.
+Source: TypeAlias = Literal[
+    "path", "query", "header", "body", "caller", "form", "raw", "message", "sent"
+]
 
 
 class Unset:

@@ -10,6 +10,7 @@ from wherry.app.endpoints import UNSET, Argument, Signature
 from wherry.app.fields import fields_of
 from wherry.app.http import Caller, FormMarker, Header, RawBody
 from wherry.app.kinds import (
+    has_pydantic,
     list_item,
     marker,
     members,
@@ -20,6 +21,7 @@ from wherry.app.kinds import (
 )
 from wherry.blueprint.paths import path_parameters
 from wherry.blueprint.records import Finding, Place
+from wherry.handles.shapes import is_pydantic
 
 PLAIN = ["event", "context"]
 
@@ -208,6 +210,31 @@ class Reading:
             )
         argument = Argument(usable[0].name, "message", usable[0].name, kind)
         return Signature(arguments=(argument,), returns=self.hints.get("return", UNSET))
+
+    def after_commit(self) -> Signature:
+        """Return the signature of a function that runs after a commit."""
+        if self.plain:
+            self.find(
+                "after_commit_plain",
+                f"{self.name!r} takes an AWS event; after a commit it is called with what it was "
+                "sent.",
+                "Name its arguments for what they are, or consume a queue.",
+            )
+            return Signature()
+        arguments = tuple(
+            Argument(
+                one.name,
+                "sent",
+                one.name,
+                self.hints[one.name],
+                required=one.default is one.empty,
+            )
+            for one in self._usable()
+        )
+        for one in arguments:
+            if has_pydantic(one.type) and not is_pydantic(one.type):
+                self._unsupported(one.name, one.type, "Make it a field of a model.")
+        return Signature(arguments=arguments, returns=self.hints.get("return", UNSET))
 
     # -- either ------------------------------------------------------------------------------------
 

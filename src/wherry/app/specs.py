@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias, get_args
 from uuid import UUID
 
+from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of
 from wherry.app.kinds import scalar, shown, unwrap, without_none
 from wherry.app.schemas import schema_of
@@ -53,14 +54,22 @@ def table_spec(table: Table[Any]) -> tuple[TableSpec, list[Finding]]:
     return spec, findings
 
 
-def queue_spec(queue: Queue[Any]) -> tuple[QueueSpec, list[Finding]]:
-    """Return a queue's record."""
+def queue_spec(
+    queue: Queue[Any], sent: tuple[Argument, ...] | None = None
+) -> tuple[QueueSpec, list[Finding]]:
+    """Return a queue's record. `sent`: it carries these arguments, not a payload of one type."""
     findings: list[Finding] = []
-    whose = f"The payload type of queue {queue.name!r}"
+    if sent is None:
+        payload = shown(queue.payload_type)
+        whose = f"The payload type of queue {queue.name!r}"
+        schema = _schema(queue.payload_type, whose, queue.place, findings)
+    else:
+        payload = ", ".join(f"{one.name}: {shown(one.type)}" for one in sent)
+        schema = _arguments_schema(queue, sent, findings)
     spec = QueueSpec(
         name=queue.name,
-        payload=shown(queue.payload_type),
-        schema=_schema(queue.payload_type, whose, queue.place, findings),
+        payload=f"({payload})" if sent is not None else payload,
+        schema=schema,
         max_attempts=queue.max_attempts,
         retry_base_s=queue.retry_base_s,
         retry_max_s=queue.retry_max_s,
@@ -68,6 +77,22 @@ def queue_spec(queue: Queue[Any]) -> tuple[QueueSpec, list[Finding]]:
         place=queue.place,
     )
     return spec, findings
+
+
+def _arguments_schema(
+    queue: Queue[Any], sent: tuple[Argument, ...], findings: list[Finding]
+) -> dict[str, Any]:
+    """Return the schema of an object of arguments; what its parts refer to is below `$defs`."""
+    properties: dict[str, Any] = {}
+    defs: dict[str, Any] = {}
+    for one in sent:
+        whose = f"The argument {one.name!r} of {queue.name!r}"
+        schema = _schema(one.type, whose, queue.place, findings)
+        defs.update(schema.pop("$defs", {}))
+        properties[one.name] = schema
+    required = [one.name for one in sent if one.required]
+    found = {"type": "object", "properties": properties, "required": required}
+    return found | ({"$defs": defs} if defs else {})
 
 
 def bucket_spec(bucket: Bucket) -> BucketSpec:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry.app.endpoints import Endpoint
 from wherry.errors import Forbidden, Refused
+from wherry.handles.aftercommit import AfterCommit
 from wherry.handles.scope import Scope, enter, leave
 from wherry.handles.shapes import to_json
 from wherry.invocation import HttpEvent, MessageEvent
@@ -206,6 +207,7 @@ def find_endpoint(app: App, handler: Callable[..., Any]) -> Endpoint:
         Refused: It is none of this app.
     """
     app.freeze()
+    handler = handler.fn if isinstance(handler, AfterCommit) else handler
     for endpoints in app.endpoints.values():
         for endpoint in endpoints.values():
             if endpoint.fn is handler:

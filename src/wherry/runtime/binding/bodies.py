@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from wherry import limits
+from wherry.app.endpoints import Argument
 from wherry.app.fields import fields_of
 from wherry.app.kinds import has_pydantic, list_item, without_none
 from wherry.codec import refuse_duplicate_keys
@@ -260,3 +261,28 @@ def message_reader(kind: Any) -> Reader:
         read: Reader = adapter.validate_json
         return read
     return msgspec.json.Decoder(kind).decode
+
+
+def arguments_reader(arguments: tuple[Argument, ...]) -> Callable[[bytes], dict[str, Any]]:
+    """Return a function from a message's bytes to its consumer's arguments, by name.
+
+    A consumer's one argument is the payload; what runs after a commit gets its fields. The
+    function raises `ValueError`.
+    """
+    if len(arguments) == 1 and arguments[0].source == "message":
+        name, read_payload = arguments[0].name, message_reader(arguments[0].type)
+        return lambda body: {name: read_payload(body)}
+    readers = {one.name: message_reader(one.type) for one in arguments}
+    required = [one.name for one in arguments if one.required]
+    fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+    def read(body: bytes) -> dict[str, Any]:
+        given = fields(body)
+        missing = [name for name in required if name not in given]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return {
+            name: reader(bytes(given[name])) for name, reader in readers.items() if name in given
+        }
+
+    return read

@@ -8,9 +8,10 @@ from typing import Any, TypeAlias
 from wherry import limits
 from wherry.app.endpoints import Argument, Endpoint
 from wherry.app.http import Caller, RawBody
+from wherry.blueprint.records import QueueTrigger
 from wherry.errors import BadRequest, DoNotRetry, Invalid, Unauthenticated, UnsupportedMediaType
 from wherry.invocation import CallerClaims, HttpEvent, MessageEvent
-from wherry.runtime.binding.bodies import Reader, form_reader, json_reader, message_reader
+from wherry.runtime.binding.bodies import Reader, arguments_reader, form_reader, json_reader
 from wherry.runtime.binding.texts import BadText, text_reader
 from wherry.runtime.binding.urlencoded import parse
 
@@ -95,18 +96,18 @@ def bind(endpoint: Endpoint, event: HttpEvent, caller: Caller | None = None) -> 
 
 
 def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
-    """Return the argument for a consumer.
+    """Return the arguments for a consumer, and for what runs after a commit.
 
     Unknown fields are passed over, because the sender may be a newer release.
 
     Raises:
         DoNotRetry: The message is not of the payload's type; it will not be on a later attempt.
     """
-    arguments = endpoint.signature.arguments
     if endpoint.bound is None:
-        endpoint.bound = message_reader(arguments[0].type)
+        compile_endpoint(endpoint)
     try:
-        return {arguments[0].name: endpoint.bound(event.body)}
+        found: dict[str, Any] = endpoint.bound(event.body)
+        return found
     except (ValueError, RecursionError) as error:
         raise DoNotRetry(
             f"The message {event.id} in {event.queue!r} is not what {endpoint.name!r} takes: "
@@ -118,9 +119,8 @@ def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
 def compile_endpoint(endpoint: Endpoint) -> None:
     """Make, before the first call, what every call needs of a handler's signature."""
     if endpoint.bound is None and not endpoint.plain:
-        arguments = endpoint.signature.arguments
-        if any(argument.source == "message" for argument in arguments):
-            endpoint.bound = message_reader(arguments[0].type)
+        if isinstance(endpoint.trigger, QueueTrigger):
+            endpoint.bound = arguments_reader(endpoint.signature.arguments)
         else:
             _compile(endpoint)
 
