@@ -104,6 +104,13 @@ class SendMessage(Struct, frozen=True, array_like=True, tag="send"):
     delay_ms: int = 0
 
 
+class CancelMessage(Struct, frozen=True, array_like=True, tag="cancel"):
+    """Remove a message that waits. One that is running, done or in the inbox stays as it is."""
+
+    queue: str
+    id: str
+
+
 class PutObject(Struct, frozen=True, array_like=True, tag="object"):
     """Make a staged blob visible under a key."""
 
@@ -124,7 +131,9 @@ class DeleteObject(Struct, frozen=True, array_like=True, tag="unobject"):
     key: str
 
 
-Effect: TypeAlias = PutItem | UpdateItem | DeleteItem | SendMessage | PutObject | DeleteObject
+Effect: TypeAlias = (
+    PutItem | UpdateItem | DeleteItem | SendMessage | CancelMessage | PutObject | DeleteObject
+)
 
 
 class Guard(Struct, frozen=True, array_like=True):

@@ -88,6 +88,7 @@ QUERY_BYTES = 1_000_000  # AWS DynamoDB: 1 MB a page
 REINDEX_BATCH = 500  # items per step of a migration
 
 # --- Queues -----------------------------------------------------------------------------------
+MESSAGE_ID_LENGTH = 255
 MESSAGE_BYTES = 350_000  # below AWS SQS's 1 MiB and DynamoDB's 400 KB outbox item
 MAX_ATTEMPTS = 3
 MAX_ATTEMPTS_MAX = 1_000  # AWS SQS

@@ -7,18 +7,20 @@ from typing import Any
 import pytest
 
 from wherry import limits
-from wherry.effects import SendMessage
+from wherry.effects import CancelMessage, SendMessage
 from wherry.ports import (
     Bury,
     Claim,
     Claims,
     Committed,
+    Denied,
     Depth,
     Done,
     GetTimeline,
     LeaseLost,
     ListFailures,
     QueueDepths,
+    Rejected,
     Release,
     Renew,
     Sweep,
@@ -237,6 +239,43 @@ def test_a_repeated_effect_id_is_no_second_message(place: Any) -> None:
     assert place.send("a", leases={"jobs": 5}) == Committed([], {})
     assert place.claim() == []
     assert depth(place) == Depth("jobs", 0, 0, 1, 0)
+
+
+# --- cancelling ---------------------------------------------------------------------------------
+
+
+def test_a_waiting_message_is_cancelled_and_a_leased_one_is_not(place: Any) -> None:
+    for id in ("a", "b", "c"):
+        place.send(id, delay_ms=1_000 if id == "c" else 0)
+    [message] = place.claim(1)
+    effects = [CancelMessage("jobs", id) for id in ("a", "b", "c", "none")]
+    assert place.commit(*effects) == Committed([], {})
+    assert depth(place) == Depth("jobs", 0, 1, 0, 0)
+    assert release(place, message) == Done()
+    assert [again.id for again in place.claim()] == ["a"]
+    place.advance(2)
+    assert place.claim() == []
+
+
+def test_a_cancelled_message_may_be_the_one_that_was_to_fall_due_first(place: Any) -> None:
+    place.send("first", delay_ms=1_000)
+    place.send("second", delay_ms=5_000)
+    place.commit(CancelMessage("jobs", "first"))
+    place.advance(2)
+    answer = place.ask(Claim("jobs", 10, "engine-1"))
+    assert (answer.messages, answer.next_due_ms) == ([], place.now_ms + 3_000)
+    assert depth(place) == Depth("jobs", 1, 0, 0, 0)
+
+
+def test_a_message_is_cancelled_by_the_queue_it_waits_in_with_the_grant_to_send(place: Any) -> None:
+    place.send("a")
+    assert place.commit(CancelMessage("mail", "a")) == Committed([], {})
+    denied = place.request(CancelMessage("jobs", "a"), function="reader")
+    assert place.ask(denied, "reader") == Denied("jobs", "send")
+    assert isinstance(place.commit(CancelMessage("nothing", "a")), Denied | Rejected)
+    twice = [CancelMessage("jobs", "a"), SendMessage("jobs", "a", b"{}")]
+    assert isinstance(place.commit(*twice), Rejected)
+    assert depth(place).waiting == 1
 
 
 # --- retention and depths -----------------------------------------------------------------------

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from wherry import limits
-from wherry.effects import SendMessage
+from wherry.effects import CancelMessage, SendMessage
 from wherry.ports import (
     Already,
     Bury,
@@ -82,6 +82,17 @@ class Queue(RuleBasedStateMachine):
             again = SendMessage("jobs", data.draw(st.sampled_from(known)), b"{}")
             answer = self.place.commit(again, leases={"jobs": 1}, owner="one")
             assert answer == Committed([], {})
+
+    @rule(data=st.data())
+    def cancel(self, data: Any) -> None:
+        if not self.sent:
+            return
+        id = f"m{data.draw(st.integers(0, self.sent - 1))}"
+        row = self.place.platform._messages.find(id)
+        assert self.place.commit(CancelMessage("jobs", id)) == Committed([], {})
+        if row is not None and row.token == 0:
+            self.held.pop(id, None)  # its lease has ended, unseen
+            self.discarded.add(id)
 
     @rule(limit=st.integers(1, 4), owner=st.sampled_from(["one", "two"]))
     def claim(self, limit: int, owner: str) -> None:

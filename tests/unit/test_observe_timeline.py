@@ -187,7 +187,7 @@ def test_the_page_tells_the_whole_story() -> None:
             {"failures": [failed()]},
             f"failed for good 58.0 s ago after 3 attempts: wherry failures show {M1}",
         ),
-        ({}, "it was discarded, edited, or its retention ended"),
+        ({}, "it was cancelled, discarded, edited, or its retention ended"),
     ],
 )
 def test_the_page_tells_what_has_become_of_a_message(rest: dict[str, Any], told: str) -> None:

@@ -73,6 +73,11 @@ def test_a_claim_reads_its_index_in_order_and_stops_at_its_limit(session: Sessio
     assert step == "SEARCH messages USING INDEX messages_slot (slot=? AND due_ms<?)"
 
 
+def test_cancelling_looks_up_one_message_however_many_wait(session: Session) -> None:
+    [step] = plan(session, session.sql["message_cancel"])
+    assert step == "SEARCH messages USING INDEX sqlite_autoindex_messages_1 (id=?)"
+
+
 def test_every_named_statement_is_used() -> None:
     folder = Path(room.__file__).parent
     text = "".join(path.read_text() for path in folder.glob("*.py"))

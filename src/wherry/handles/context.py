@@ -91,7 +91,7 @@ class Current:
     def room(self) -> Room:
         """Return what this run's commit still takes."""
         scope = self._scope
-        used = len(scope.pending) + len(scope.objects) + len(scope.sends)
+        used = len(scope.pending) + len(scope.objects) + len(scope.messages)
         return Room(limits.COMMIT_EFFECTS - used, limits.COMMIT_BYTES - scope.bytes_written)
 
 

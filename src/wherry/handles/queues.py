@@ -55,6 +55,29 @@ class Queue(Generic[T]):
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
 
+    def cancel(self, message_id: str) -> None:
+        """Remove a message that waits, with the commit: a delayed one, one between two attempts.
+
+        One that its consumer has already, that is done, waits in the failure inbox or never was,
+        stays as it is; that is no error, and nobody is told. The grant is that to send.
+        """
+        from wherry.effects import CancelMessage, SendMessage
+
+        scope = scope_for(f"The queue {self.name!r}")
+        scope.require(self.name, "send")
+        if not 0 < len(message_id) <= limits.MESSAGE_ID_LENGTH:
+            raise Refused(f"{message_id[:80]!r} is not what {self.name}.send(...) returned.")
+        match scope.messages.get(message_id):
+            case SendMessage(queue=queue):  # sent by this very run: then it is not sent at all
+                if queue == self.name:
+                    del scope.messages[message_id]
+            case CancelMessage():
+                return
+            case None:
+                scope.charge(len(message_id))
+                scope.messages[message_id] = CancelMessage(self.name, message_id)
+        scope.marks.append(f"cancel {self.name} {message_id}")
+
 
 class _Sender(Generic[T]):
     """`exports.send`: called, it sends; among `grants=[...]`, it is the grant to send."""
@@ -82,7 +105,8 @@ class _Sender(Generic[T]):
         invocation = scope.invocation
         purpose = f"message {queue.name} {scope.next_use()}"
         message_id = derived_id(invocation.key, purpose, invocation.started_ms)
-        scope.sends.append(SendMessage(queue.name, message_id, body, int(delay_s * 1000)))
+        delay_ms = int(delay_s * 1000)
+        scope.messages[message_id] = SendMessage(queue.name, message_id, body, delay_ms)
         scope.marks.append(f"send {queue.name} {message_id}")
         return message_id
 

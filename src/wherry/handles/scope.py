@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from wherry.effects import (
+        CancelMessage,
         DeleteItem,
         DeleteObject,
         Effect,
@@ -91,12 +92,12 @@ class Scope:
         "kept",
         "link",
         "marks",
+        "messages",
         "objects",
         "over",
         "pending",
         "policies",
         "seen",
-        "sends",
         "step_uses",
         "uses",
     )
@@ -127,7 +128,7 @@ class Scope:
         self.kept = {} if kept is None else kept
         self.pending: dict[ItemKey, Write] = {}
         self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
-        self.sends: list[SendMessage] = []
+        self.messages: dict[str, SendMessage | CancelMessage] = {}  # by message ID
         self.seen: dict[ItemKey, int] = {}
         self.guarded: set[ItemKey] = set()
         self.marks: list[str] = []
@@ -175,7 +176,7 @@ class Scope:
             BoundExceeded: Where the commit would pass `limits.COMMIT_EFFECTS` or `COMMIT_BYTES`.
         """
         self.bytes_written += size_bytes
-        total = len(self.pending) + len(self.objects) + len(self.sends) + count
+        total = len(self.pending) + len(self.objects) + len(self.messages) + count
         if total > limits.COMMIT_EFFECTS or self.bytes_written > limits.COMMIT_BYTES:
             raise BoundExceeded(
                 f"One commit takes {limits.COMMIT_EFFECTS} effects on distinct keys and "
@@ -201,7 +202,7 @@ class Scope:
 
     def effects(self) -> list[Effect]:
         """Return everything recorded, in one list."""
-        return [*self.pending.values(), *self.objects.values(), *self.sends]
+        return [*self.pending.values(), *self.objects.values(), *self.messages.values()]
 
     def guards(self) -> list[Guard]:
         """Return the versions to check: of keys that were read and are written, or guarded."""

@@ -143,7 +143,7 @@ def _marks(attempt: Attempt) -> Iterator[str]:
 
 
 def _changes(mark: str) -> bool:
-    return mark.partition(" ")[0] in ("put", "update", "delete", "send")
+    return mark.partition(" ")[0] in ("put", "update", "delete", "send", "cancel")
 
 
 def _rest(thread: Thread, indent: str, now_ms: int) -> Iterator[_Line]:
@@ -161,7 +161,9 @@ def _rest(thread: Thread, indent: str, now_ms: int) -> Iterator[_Line]:
         yield _Line(None, f"{indent}{told}wherry failures show {failure.id}", "bad")
     gone = waiting is None and failure is None
     if gone and thread.is_message and not any(_ended_well(one.record) for one in thread.attempts):
-        yield _Line(None, f"{indent}it was discarded, edited, or its retention ended", "warn")
+        yield _Line(
+            None, f"{indent}it was cancelled, discarded, edited, or its retention ended", "warn"
+        )
 
 
 def _ended_well(record: InvocationRecord) -> bool:

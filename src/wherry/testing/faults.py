@@ -9,6 +9,7 @@ import msgspec
 
 from wherry.codec import key_text
 from wherry.effects import (
+    CancelMessage,
     DeleteItem,
     DeleteObject,
     Effect,
@@ -168,7 +169,7 @@ def _resource_of(effect: Effect) -> Target:
     match effect:
         case PutItem() | UpdateItem() | DeleteItem():
             return "table", effect.table
-        case SendMessage():
+        case SendMessage() | CancelMessage():
             return "queue", effect.queue
         case PutObject() | DeleteObject():
             return "bucket", effect.bucket

@@ -8,6 +8,7 @@ import msgspec
 
 from wherry.codec import key_text
 from wherry.effects import (
+    CancelMessage,
     DeleteItem,
     DeleteObject,
     Effect,
@@ -76,6 +77,8 @@ def show(effect: Effect) -> str:
         case SendMessage():
             delay = f" in {effect.delay_ms} ms" if effect.delay_ms else ""
             return f"send {effect.queue} {effect.id} {effect.body.decode()}{delay}"
+        case CancelMessage():
+            return f"cancel {effect.queue} {effect.id}"
         case PutObject():
             more = "".join(f" {name}={value}" for name, value in effect.metadata.items())
             content = f"{effect.size_bytes} bytes, sha256 {effect.sha256[:12]}"

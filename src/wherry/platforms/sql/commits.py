@@ -12,6 +12,7 @@ import msgspec
 
 from wherry import limits
 from wherry.effects import (
+    CancelMessage,
     DeleteItem,
     DeleteObject,
     Effect,
@@ -44,18 +45,18 @@ from wherry.ports import (
 )
 
 _effects = msgspec.msgpack.Decoder(list[Effect])
-ID_LENGTH = 255
 REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 
 
 class Plan:
     """What a commit that has passed its checks will do."""
 
-    __slots__ = ("acknowledged", "changes", "messages", "objects", "replies", "rows")
+    __slots__ = ("acknowledged", "cancelled", "changes", "messages", "objects", "replies", "rows")
 
     def __init__(self) -> None:
         self.changes: list[Change] = []
         self.messages: list[SendMessage] = []
+        self.cancelled: list[CancelMessage] = []
         self.objects: list[PutObject | DeleteObject] = []
         self.replies: list[ReplyAck] = []
         self.acknowledged: list[str] = []
@@ -139,7 +140,7 @@ class Commits:
         match effect:
             case PutItem() | UpdateItem() | DeleteItem():
                 return "table", effect.table, "write", effect.table in catalog.tables
-            case SendMessage():
+            case SendMessage() | CancelMessage():
                 return "queue", effect.queue, "send", effect.queue in catalog.queues
             case PutObject():
                 create = effect.if_absent and ("bucket", effect.bucket, "create") in (grants or ())
@@ -190,6 +191,8 @@ class Commits:
                     plan.changes.append(change)
                 case SendMessage():
                     plan.messages.append(effect)
+                case CancelMessage():
+                    plan.cancelled.append(effect)
                 case PutObject():
                     if effect.if_absent and self._objects.is_there(effect.bucket, effect.key):
                         return Unmet(effect.bucket, effect.key)
@@ -211,6 +214,8 @@ class Commits:
             version = session.next()
             for change in plan.changes:
                 self._items.apply(change, version, record.number)
+        for cancelled in plan.cancelled:
+            self._messages.cancel(self._catalog.queues[cancelled.queue].id, cancelled.id)
         for effect in plan.objects:
             self._objects.apply(effect)
         for reply in plan.replies:
@@ -264,6 +269,8 @@ def _out_of_bounds(commit: Commit, effects: list[Effect]) -> Rejected | None:
                 fault = _message_fault(effect)
                 if fault:
                     return Rejected(f"message {effect.id} to {effect.queue}: {fault}")
+            case CancelMessage():
+                key = (effect.id,)
             case PutObject() | DeleteObject():
                 key = (effect.bucket, effect.key)
                 if not 0 < len(effect.key.encode()) <= limits.OBJECT_KEY_BYTES:
@@ -288,7 +295,7 @@ def _repeated(effects: list[Effect]) -> str:
         match effect:
             case PutItem() | UpdateItem() | DeleteItem():
                 shown = f"{effect.table} {describe_key(effect.pk, effect.sk)}"
-            case SendMessage():
+            case SendMessage() | CancelMessage():
                 shown = f"message {effect.id}"
             case PutObject() | DeleteObject():
                 shown = f"{effect.bucket} {effect.key}"
@@ -303,8 +310,8 @@ def _repeated(effects: list[Effect]) -> str:
 def _message_fault(effect: SendMessage) -> str:
     if len(effect.body) > limits.MESSAGE_BYTES:
         return f"a message has at most {limits.MESSAGE_BYTES} bytes, this one {len(effect.body)}."
-    if not 0 < len(effect.id) <= ID_LENGTH:
-        return f"an ID has 1 to {ID_LENGTH} characters."
+    if not 0 < len(effect.id) <= limits.MESSAGE_ID_LENGTH:
+        return f"an ID has 1 to {limits.MESSAGE_ID_LENGTH} characters."
     if not 0 <= effect.delay_ms <= limits.DELAY_MAX_S * 1000:
         return f"a delay has 0 to {limits.DELAY_MAX_S} seconds."
     return ""

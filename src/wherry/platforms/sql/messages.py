@@ -57,6 +57,7 @@ class Messages:
         self._catalog = catalog
         self._inbox = inbox
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
+        self._cancel = session.sql["message_cancel"]
         self._claimed = session.sql["claimed"]
         self._leases: dict[str, Lease] = {}
         self.forget()
@@ -113,6 +114,12 @@ class Messages:
             return due
         self._leases[id] = Lease(session.steady_s + limits.LEASE_S, -slot, seq, token, queue.id)
         return Claimed(queue.name, id, token, 1, body, now, now, now, correlation, traceparent)
+
+    def cancel(self, queue: int, id: str) -> None:
+        """Remove a message if it waits in this queue. The transaction is open."""
+        self._session.run(self._cancel, (id, queue))
+        if self._session.changes():
+            self._count(queue, -1, 0)
 
     def put_back(self, row: Message) -> None:
         """Put a message into its queue as it stands (a redrive)."""

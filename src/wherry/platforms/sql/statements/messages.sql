@@ -16,6 +16,8 @@ SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started
 FROM messages WHERE id = ?
 -- name: message_delete
 DELETE FROM messages WHERE seq = ?
+-- name: message_cancel
+DELETE FROM messages WHERE id = ? AND slot = ?
 -- name: claim
 SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
     correlation, traceparent, error, body
