@@ -25,7 +25,7 @@ from wherry.ports import (
 from wherry.testing.acting import Acting
 from wherry.testing.client import UNSET, TestReply
 from wherry.testing.composing import Composed
-from wherry.testing.faults import Failing, Target, Undo
+from wherry.testing.faults import Failing, Lag, Target, Undo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -291,6 +291,36 @@ class Backend:
         failing = Failing(targets, error, times)
         self._faults.failing.append(failing)
         return Undo(lambda: self._faults.failing.remove(failing), failing)
+
+    def lag(self, *tables: Table[Any]) -> Undo:
+        """Let queries by an index of these tables answer with what was there when this was called.
+
+        On AWS an index follows its table a moment later; `get` and queries by key never lag. What
+        is decided from an index has to stand that, also here: what is read behind and then
+        written loses its commit. Use it in a `with` statement, or let it stay.
+        """
+        for table in tables:
+            if not table.indexes:
+                raise ValueError(f"{table!r} has no index: nothing of it lags.")
+        lag = Lag(frozenset(table.name for table in tables), self._composed.copy_store())
+        self._faults.lags.append(lag)
+
+        def catch_up() -> None:
+            self._faults.lags.remove(lag)
+            lag.store.close()
+
+        return Undo(catch_up)
+
+    def orphans(self, *buckets: Bucket) -> Undo:
+        """Let what is put into these buckets be there although its run never commits.
+
+        On S3 an object is there at once, here when its run commits. A run that raises, or whose
+        process dies, leaves it behind there, and what looks at the bucket has to stand that. A
+        repeat of the run takes its place. Use it in a `with` statement, or let it stay.
+        """
+        names = frozenset(bucket.name for bucket in buckets)
+        self._faults.orphaning.append(names)
+        return Undo(lambda: self._faults.orphaning.remove(names))
 
     def conflict_next(self, table: Table[Any] | str, times: int = 1) -> None:
         """Let the next commits that check what they read in this table lose a version conflict."""

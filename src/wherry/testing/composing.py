@@ -30,6 +30,7 @@ from wherry.ports import (
     State,
     TimelineRows,
 )
+from wherry.testing.acting import ActingLink
 from wherry.testing.client import Client
 from wherry.testing.environments import RUNS, KitHost, TooManyRuns
 from wherry.testing.faults import Faults, FaultyPlatform
@@ -37,9 +38,10 @@ from wherry.testing.stores import KitStore
 from wherry.world import Chance, ManualClock, ManualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wherry.app import App
+    from wherry.effects import Effect
     from wherry.ports import Request
 
 RUNS_EACH = 20  # further ones, for each message that waits when a test lets them run
@@ -77,6 +79,7 @@ class Composed:
         self.chance = Chance(seed)
         self.lines: list[bytes] = []
         self.faults = Faults()
+        self._copies = 0
         path = os.path.join(data, "store.db") if data else ":memory:"
         self.store = KitStore(path, self.clock)
         self._go_on()
@@ -103,6 +106,7 @@ class Composed:
         )
         self.platform.recover = self.core.feeds.recover
         self.host = KitHost(self.core, self.platform, app, self.clock, self.faults, twice)
+        self.host.commit = self._commit
         self._before = send_lines_to(self.core.journal.line_of_handler, app.name)
         self._activate()
         self.client = Client(self.core.gateway, public_url)
@@ -154,9 +158,21 @@ class Composed:
         """Ask the store for the engine itself; no fault strikes."""
         return self.store.run([("", request)])[0]
 
+    def _commit(self, effects: Sequence[Effect]) -> None:
+        """Commit for the test itself; where a condition does not hold nothing comes of it."""
+        number = self.core.dispatcher.numbers.next()
+        ActingLink(self, "", number).commit(list(effects), [], [], [])
+
+    def copy_store(self) -> KitStore:
+        """Return a store with what is here now."""
+        self._copies += 1
+        return self.store.copy(os.path.join(self._temporary, f"copy-{self._copies}.db"))
+
     def close(self) -> None:
         """Let go of everything."""
         send_lines_to(*self._before)
+        for lag in self.faults.lags:
+            lag.store.close()
         self.store.close()
         shutil.rmtree(self._temporary, ignore_errors=True)
 

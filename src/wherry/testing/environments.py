@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from wherry import limits
+from wherry.effects import DeleteObject, Effect, PutObject
 from wherry.engine.inline import InlineEnvironment, InlineHost, InlineLink
 from wherry.handles.logs import send_lines_to
+from wherry.handles.scope import maybe_scope
 from wherry.ports import Broken, GetSecret, SignUrl
 from wherry.testing.faults import Faults, resources_of
 from wherry.testing.twice import compare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from wherry.app import App
     from wherry.engine.core import Core
     from wherry.engine.work import Work
@@ -20,7 +25,9 @@ if TYPE_CHECKING:
     from wherry.ports import ObjectRow, Platform, Read, ReadAnswer
     from wherry.world import ManualClock
 
+_effects = msgspec.msgpack.Decoder(list[Effect])
 RUNS = 10_000  # of handlers in one call of the kit: more is a loop without an end
+RERUN_S = 1.0  # one that loses again and again takes: or its deadline would never come
 SECOND_RUN_S = 0.05  # how much later the second of two compared runs begins
 
 
@@ -34,6 +41,7 @@ class KitLink(InlineLink):
     def __init__(self, core: Core, platform: Platform, work: Work, faults: Faults) -> None:
         super().__init__(core, platform, work)
         self._faults = faults
+        self._puts: Mapping[tuple[str, str], Effect] = {}
 
     def ask(self, request: Read) -> ReadAnswer:
         if isinstance(request, GetSecret | SignUrl):  # no platform sees these
@@ -44,7 +52,15 @@ class KitLink(InlineLink):
 
     def stage(self, bucket: str, blob: str) -> Any:
         self._faults.check("bucket", bucket)
+        scope = maybe_scope()
+        if scope is not None:
+            self._puts = scope.objects
         return super().stage(bucket, blob)
+
+    def puts(self) -> list[PutObject]:
+        """Return what this run has put into buckets where it stays in any case."""
+        return [one for one in self._puts.values()
+                if isinstance(one, PutObject) and self._faults.orphans(one.bucket)]  # fmt: skip
 
     def open_blob(self, bucket: str, row: ObjectRow) -> Any:
         self._faults.check("bucket", bucket)
@@ -67,6 +83,8 @@ class KitHost(InlineHost):
         self._clock = clock
         self._faults = faults
         self._twice = twice
+        self._left: set[tuple[str, str, str]] = set()  # key of the invocation, bucket, key
+        self.commit: Callable[[Sequence[Effect]], None] = lambda effects: None
         self.runs_left = RUNS
 
     def run(
@@ -82,12 +100,34 @@ class KitHost(InlineHost):
             raise
         self.core.dispatcher.check_deadlines()  # it may have moved the clock
         if environment.work is None:
+            self._leave(invocation.key, link.puts())
             return None
         if self._faults.deaths_before_commit > 0 and outcome.failure is None:
             self._faults.deaths_before_commit -= 1
+            self._leave(invocation.key, link.puts())
             self._die(environment, work, "the test ended it before its commit")
             return None
+        if link.puts():
+            self._sort_out(invocation.key, link.puts(), outcome)
+        if work.reruns > limits.CONFLICT_RERUNS:
+            self._clock.advance(RERUN_S)
         return outcome
+
+    def _leave(self, key: str, puts: list[PutObject]) -> None:
+        """Let what a run has put be there although the run does not commit."""
+        if puts:
+            self.commit(puts)
+            self._left.update((key, one.bucket, one.key) for one in puts)
+
+    def _sort_out(self, key: str, puts: list[PutObject], outcome: Outcome) -> None:
+        """Leave what the outcome leaves out; what a repeat puts anew is no clash with itself."""
+        committed = _effects.decode(outcome.effects)
+        self._leave(key, [one for one in puts if one not in committed])
+        again = [
+            one for one in puts if one in committed and (key, one.bucket, one.key) in self._left
+        ]
+        if again:
+            self.commit([DeleteObject(one.bucket, one.key) for one in again])
 
     def _count(self, work: Work) -> None:
         self.runs_left -= 1

@@ -36,6 +36,7 @@ from wherry.ports import (
 
 if TYPE_CHECKING:
     from wherry.ports import Platform, Request
+    from wherry.testing.stores import KitStore
 
 Target: TypeAlias = tuple[str, str]  # kind and name: ("table", "orders")
 
@@ -61,11 +62,21 @@ class Failing:
         return True
 
 
+class Lag:
+    """Tables whose indexes are answered from a copy of the store."""
+
+    def __init__(self, tables: frozenset[str], store: KitStore) -> None:
+        self.tables = tables
+        self.store = store
+
+
 class Faults:
     """What is to go wrong."""
 
     def __init__(self) -> None:
         self.failing: list[Failing] = []
+        self.lags: list[Lag] = []
+        self.orphaning: list[frozenset[str]] = []
         self.conflicts: dict[str, int] = {}
         self.twice_delivered: set[str] = set()
         self.deaths_before_commit = 0
@@ -84,6 +95,16 @@ class Faults:
         if error is not None:
             raise error
 
+    def lag_of(self, request: Request) -> KitStore | None:
+        """Return the store that answers this request if it is a query by an index that lags."""
+        if not isinstance(request, QueryItems) or request.index is None:
+            return None
+        return next((lag.store for lag in self.lags if request.table in lag.tables), None)
+
+    def orphans(self, bucket: str) -> bool:
+        """Whether what is put into this bucket stays although its run never commits."""
+        return any(bucket in buckets for buckets in self.orphaning)
+
 
 class FaultyPlatform:
     """A platform in front of the real one."""
@@ -101,7 +122,7 @@ class FaultyPlatform:
         answers: list[Any] = [None] * len(requests)
         passed: list[int] = []
         for at, (function, request) in enumerate(requests):
-            struck = self._struck(request) if function else None
+            struck = self._struck(function, request) if function else None
             if struck is None and isinstance(request, Commit) and function:
                 self._prepare(function, request)
             if struck is None:
@@ -113,10 +134,14 @@ class FaultyPlatform:
             answers[at] = answer
         return answers
 
-    def _struck(self, request: Request) -> Broken | Conflicted | None:
+    def _struck(self, function: str, request: Request) -> Any:
+        """Return the answer to what the real platform is not to see; None for all else."""
         error = self._faults.strike(resources_of(request)) if self._faults.failing else None
         if error is not None:
             return Broken(error.code, error.message)
+        lagging = self._faults.lag_of(request)
+        if lagging is not None:
+            return lagging.run([(function, request)])[0]
         if isinstance(request, Commit) and self._faults.conflicts:
             return self._conflict(request)
         return None

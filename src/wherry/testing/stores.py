@@ -10,6 +10,11 @@ from wherry.platforms.sql.store import SqlStore
 class KitStore(SqlStore):
     """The platform on SQLite; what a test looks at, no handler could read so."""
 
+    def copy(self, path: str) -> KitStore:
+        """Return a store of its own with what is here now, in a file that does not exist yet."""
+        self._session.run("VACUUM INTO ?", (path,))
+        return KitStore(path, self._session.clock)
+
     def bodies(self, table: str) -> list[Any]:
         """The items of a table in the order of their keys (JSON). Expired ones are not there."""
         rows = self._session.run(
