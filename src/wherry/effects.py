@@ -112,7 +112,11 @@ class CancelMessage(Struct, frozen=True, array_like=True, tag="cancel"):
 
 
 class PutObject(Struct, frozen=True, array_like=True, tag="object"):
-    """Make a staged blob visible under a key."""
+    """Make a staged blob visible under a key.
+
+    A platform that writes objects at once, and not in the commit, does so for this one too if
+    `commit` is set: it stages, and copies after the commit.
+    """
 
     bucket: str
     key: str
@@ -122,6 +126,7 @@ class PutObject(Struct, frozen=True, array_like=True, tag="object"):
     media_type: str
     metadata: dict[str, str]
     if_absent: bool = False
+    commit: bool = False
 
 
 class DeleteObject(Struct, frozen=True, array_like=True, tag="unobject"):

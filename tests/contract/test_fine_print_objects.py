@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
 from wherry import UploadTicket
+from wherry.testing import call
 
 pytestmark = on_every_platform
 
@@ -218,3 +221,59 @@ def test_a_commit_takes_90_objects_and_a_key_counts_once(run: Any) -> None:
         assert backend.post("/go", query={"count": 90}).status == 204
         assert backend.object(case.files, "0.txt").read() == b"again"
         assert backend.post("/go", query={"count": 91}).status == 500
+
+
+@pytest.mark.parametrize("how", ["commit", "raise", "died"])
+def test_a_put_that_asks_for_it_is_never_there_without_its_commit(run: Any, how: str) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> None:
+        case.files.put("a.txt", b"hello", commit=True)
+        if how == "raise":
+            raise ValueError("no")
+
+    with run(case.app) as backend:
+        if how == "died":
+            backend.crash_before_commit()
+        backend.post("/go")
+        assert (backend.object(case.files, "a.txt") is not None) is (how == "commit")
+
+
+def test_the_effect_says_that_a_put_is_to_be_seen_from_its_commit_on(run: Any) -> None:
+    case = Drawer()
+
+    @case.app.post("/go", grants=case.may)
+    def go() -> None:
+        case.files.put("a.txt", b"hello", commit=True)
+        case.files.put("b.txt", b"hello")
+
+    effects = call(case.app, go).effects
+    assert [put.commit for put in effects.objects(case.files)] == [True, False]
+    with run(case.app):
+        pass
+
+
+def test_content_beyond_the_buckets_bound_is_read_no_further_than_that(run: Any) -> None:
+    case, read = Drawer(), [0]
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            read[0] += 1
+            yield bytes(100_000)
+
+    @case.app.post("/go", grants=case.may)
+    def go(how: str) -> None:
+        contents: dict[str, Any] = {
+            "pieces": endless(), "bytes": bytes(1_000_001), "fits": bytes(1_000_000),
+            "file": BytesIO(bytes(2_000_000)),
+        }  # fmt: skip
+        case.files.put("a.bin", contents[how])
+
+    with run(case.app) as backend:
+        for how in ("pieces", "bytes", "file"):
+            assert backend.post("/go", query={"how": how}).status == 500
+        assert read == [11]
+        assert "max_bytes of the bucket 'files'" in str(backend.logs)
+        assert backend.object(case.files, "a.bin") is None
+        assert backend.post("/go", query={"how": "fits"}).status == 204

@@ -92,10 +92,19 @@ class Bucket:
         media_type: str = "application/octet-stream",
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
+        commit: bool = False,
     ) -> ObjectInfo:
         """Stage content durably; it is seen under `key` when the run commits.
 
         With the grant `create` only, an object that is there is not replaced (409).
+
+        Args:
+            content: Bytes, an open file, or pieces; at most the bucket's `max_bytes`.
+            commit: Where objects are written at once (S3), and may be seen without their commit,
+                stage this one there too and copy it after the commit. Here every put is so.
+
+        Raises:
+            BoundExceeded: There is more content than the bucket takes; no more of it was read.
         """
         from wherry.effects import PutObject
         from wherry.ports import ObjectRow
@@ -106,14 +115,19 @@ class Bucket:
         scope.charge(len(key), count=0 if (self.name, key) in scope.objects else 1)
         blob = f"{scope.invocation.number:016x}{scope.next_use():04x}"
         with scope.link.stage(self.name, blob) as writer:
+            left = self.max_bytes
             for piece in _pieces(content):
+                left -= memoryview(piece).nbytes
+                if left < 0:
+                    raise BoundExceeded(
+                        f"The content of {self.name}/{key} has more than {self.max_bytes} bytes.",
+                        advice=f"Raise max_bytes of the bucket {self.name!r}, or put less.",
+                    )
                 writer.write(piece)
             ref = writer.seal()
-        if ref.size_bytes > self.max_bytes:
-            raise BoundExceeded(f"{self.name}/{key} has {ref.size_bytes} bytes: {self.max_bytes}.")
         effect = PutObject(
             self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
-            dict(metadata or {}), only_new,
+            dict(metadata or {}), only_new, commit,
         )  # fmt: skip
         scope.objects[self.name, key] = effect
         scope.marks.append(f"put {self.name}/{key} ({ref.size_bytes} bytes)")
