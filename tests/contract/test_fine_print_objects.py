@@ -234,6 +234,7 @@ def test_a_put_that_asks_for_it_is_never_there_without_its_commit(run: Any, how:
             raise ValueError("no")
 
     with run(case.app) as backend:
+        backend.orphans(case.files)  # as on S3
         if how == "died":
             backend.crash_before_commit()
         backend.post("/go")

@@ -59,8 +59,11 @@ class KitLink(InlineLink):
 
     def puts(self) -> list[PutObject]:
         """Return what this run has put into buckets where it stays in any case."""
-        return [one for one in self._puts.values()
-                if isinstance(one, PutObject) and self._faults.orphans(one.bucket)]  # fmt: skip
+        return [
+            one
+            for one in self._puts.values()
+            if isinstance(one, PutObject) and not one.commit and self._faults.orphans(one.bucket)
+        ]
 
     def open_blob(self, bucket: str, row: ObjectRow) -> Any:
         self._faults.check("bucket", bucket)
