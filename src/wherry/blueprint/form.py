@@ -13,7 +13,14 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import structs
 
-from wherry.blueprint.records import Blueprint, FunctionSpec, HttpTrigger, TableSpec, Trigger
+from wherry.blueprint.records import (
+    Blueprint,
+    FunctionSpec,
+    HttpTrigger,
+    Source,
+    TableSpec,
+    Trigger,
+)
 from wherry.codec import canonical_json
 from wherry.codec import digest as digest_of
 from wherry.errors import Refused
@@ -60,7 +67,13 @@ def _sorted(blueprint: Blueprint) -> Blueprint:
         buckets=_by_name(blueprint.buckets),
         secrets=_by_name(blueprint.secrets),
         auths=_by_name(blueprint.auths),
+        events=tuple(sorted(blueprint.events, key=lambda one: (one.name, one.version))),
+        sources=tuple(sorted(blueprint.sources, key=_source_order)),
     )
+
+
+def _source_order(source: Source) -> tuple[str, bytes]:
+    return source.queue, canonical_json(_placeless(source))
 
 
 def _by_name(records: Any) -> tuple[Any, ...]:
@@ -99,6 +112,8 @@ def _without_places(blueprint: Blueprint) -> Blueprint:
         buckets=tuple(map(_placeless, blueprint.buckets)),
         secrets=tuple(map(_placeless, blueprint.secrets)),
         auths=tuple(map(_placeless, blueprint.auths)),
+        events=tuple(map(_placeless, blueprint.events)),
+        sources=tuple(map(_placeless, blueprint.sources)),
     )
 
 

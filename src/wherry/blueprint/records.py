@@ -65,6 +65,10 @@ class QueueSpec(Record, frozen=True):
     retry_base_s: float = limits.RETRY_BASE_S
     retry_max_s: float = limits.RETRY_MAX_S
     retention_s: int = limits.MESSAGE_RETENTION_S
+    fifo: bool = False  # in order within a group, one at a time
+    on_failure: Literal["skip", "block"] = "skip"  # what a dead message does to its group
+    fair: bool = False  # keys take turns
+    claim_check: bool = False  # a large payload travels as an object
     place: Place | None = None
 
 
@@ -96,14 +100,73 @@ class AuthSpec(Record, frozen=True):
     place: Place | None = None
 
 
-ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret"]
-Action: TypeAlias = Literal["read", "write", "send", "create", "delete"]
+class EventSpec(Record, frozen=True):
+    """A type of event on the bus. Consumers of an old version keep theirs while both are there."""
+
+    name: str
+    version: int
+    payload: str
+    schema: dict[str, Any]
+    place: Place | None = None
+
+
+# --- sources: what puts messages into a queue besides who sends them -----------------------------
+
+
+class EventSource(Record, frozen=True, tag="event"):
+    """Events of a type whose detail matches the pattern (`wherry.patterns`; None: all)."""
+
+    queue: str
+    event: str
+    version: int
+    pattern: dict[str, Any] | None = None
+    place: Place | None = None
+
+
+class ScheduleSource(Record, frozen=True, tag="schedule"):
+    """Moments of an expression of EventBridge Scheduler (`wherry.schedules`)."""
+
+    queue: str
+    name: str
+    expression: str
+    timezone: str = "UTC"
+    window_s: int = 0  # each firing is spread over so long
+    overlap: Literal["queue", "skip"] = "queue"
+    missed: Literal["latest", "skip", "all"] = "latest"
+    missed_max: int = limits.SCHEDULE_MISSED_MAX
+    place: Place | None = None
+
+
+class ObjectSource(Record, frozen=True, tag="object"):
+    """Objects of a bucket that appear or go."""
+
+    queue: str
+    bucket: str
+    kind: Literal["created", "removed"]
+    prefix: str = ""
+    suffix: str = ""
+    place: Place | None = None
+
+
+class ChangeSource(Record, frozen=True, tag="change"):
+    """Changes of a table's items, in order per key: its queue is FIFO."""
+
+    queue: str
+    table: str
+    place: Place | None = None
+
+
+Source: TypeAlias = EventSource | ScheduleSource | ObjectSource | ChangeSource
+
+ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret", "event"]
+Action: TypeAlias = Literal["read", "write", "send", "create", "delete", "publish"]
 
 ACTIONS: dict[ResourceKind, tuple[Action, ...]] = {
     "table": ("read", "write"),
     "queue": ("send",),
     "bucket": ("read", "create", "write", "delete"),
     "secret": ("read",),
+    "event": ("publish",),
 }
 
 
@@ -165,10 +228,17 @@ class HttpTrigger(Record, frozen=True, tag="http"):
 
 
 class QueueTrigger(Record, frozen=True, tag="queue"):
-    """The consumer of a queue: called once per message."""
+    """The consumer of a queue: called once per message, or with up to `batch` of them at once.
+
+    A batch is begun when it is full, or when its first message has waited `window_s`. `once_s`:
+    messages of one key (`once_per` of the handler) are done once within so long.
+    """
 
     endpoint: str
     queue: str
+    batch: int = 1
+    window_s: float = 0
+    once_s: int | None = None
     place: Place | None = None
 
 
@@ -185,6 +255,7 @@ class FunctionSpec(Record, frozen=True):
     timeout_s: float = limits.FUNCTION_TIMEOUT_S
     memory_mb: int = limits.MEMORY_MB
     concurrency: int = limits.CONCURRENCY
+    reserved: int = 0  # environments that no other function may take
     reads: Literal["versioned", "checked"] = "versioned"
     plain: bool = False  # handler(event, context) with AWS's shapes
     description: str = ""
@@ -212,6 +283,8 @@ class Blueprint(Record, frozen=True):
     buckets: tuple[BucketSpec, ...] = ()
     secrets: tuple[SecretSpec, ...] = ()
     auths: tuple[AuthSpec, ...] = ()
+    events: tuple[EventSpec, ...] = ()
+    sources: tuple[Source, ...] = ()
     cors: Cors | None = None
     throttle: Throttle | None = None  # per client
     version: Literal[1] = 1
