@@ -59,6 +59,14 @@ def test_a_span_that_cannot_be_read_is_refused(data: Path) -> None:
     assert "10m, 2h" in result.stderr
 
 
+def test_an_empty_answer_is_told_as_such(data: Path) -> None:
+    """On standard error: there is nothing yet, or nothing is like that."""
+    assert cli("logs", "--data", data).stderr == "Nothing has been logged yet.\n"
+    (data / "logs" / "app.jsonl").write_bytes(line(1))
+    assert cli("logs", "--function", "other", "--data", data).stderr == "No line is like that.\n"
+    assert cli("logs", "--data", data).stderr == ""
+
+
 def test_rotated_files_come_first(data: Path) -> None:
     """The oldest line first, through all files."""
     for number, suffix in enumerate([".2", ".1", ""]):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -37,6 +39,33 @@ def test_every_verb_has_help(name: str) -> None:
             assert ok(name, str(sub.name), "--help")
 
 
+def commands(group: click.Group, *path: str) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield every verb with the words that lead to it."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        assert command is not None
+        yield (*path, name), command
+        if isinstance(command, click.Group):
+            yield from commands(command, *path, name)
+
+
+@pytest.mark.parametrize(("path", "command"), list(commands(wherry)), ids=str)
+def test_every_help_page_ends_with_examples_that_parse(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    """Each begins with the words of its page, and has no option that there is not."""
+    lines = ok(*path, "--help").partition("For example:\n")[2].splitlines()
+    assert lines
+    for line in lines:
+        typed = line.strip().partition("wherry ")[2].rstrip(")").partition(" <")[0]
+        words = shlex.split(typed.partition(" >")[0])
+        assert tuple(words[: len(path)]) == path
+        verb, rest = command, words[len(path) :]
+        if isinstance(verb, click.Group) and rest:
+            verb = verb.get_command(click.Context(verb), rest.pop(0)) or verb
+        verb.make_parser(click.Context(verb)).parse_args(rest)
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`wherry --help` loads click and itself: no engine, no store, no event loop."""
     code = (
@@ -63,6 +92,14 @@ def test_an_unknown_verb_is_a_misuse() -> None:
     assert result.exit_code == 2
     assert "There is no verb 'timelime'. Did you mean timeline?" in result.stderr
     assert cli("--nonsense").exit_code == 2
+
+
+def test_an_unknown_verb_of_a_group_is_answered_with_the_way_out() -> None:
+    """Near ones are named; what stands in a verb's place may be the ID of a failure."""
+    wrong = cli("secrets", "sett")
+    assert (wrong.exit_code, "There is no verb 'sett'. Did you mean set?" in wrong.stderr) == (2, 1)
+    wrong = cli("failures", "3f2a")
+    assert (wrong.exit_code, "`wherry failures show 3f2a`" in wrong.stderr) == (2, True)
 
 
 def test_the_version_is_told() -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from wherry.cli.groups import Verbs
+
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin here": {
         "new": ("new", "Write the smallest app: one route, one job, their tests."),
@@ -43,7 +45,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
 EPILOG = "Exit codes: 0 done, 1 failed or something was found, 2 misused."
 
 
-class Wherry(click.Group):
+class Wherry(Verbs):
     """The verbs, loaded when they are called, and errors told in one sentence."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -59,17 +61,6 @@ class Wherry(click.Group):
                 assert isinstance(command, click.Command)
                 return command
         return None
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; for an unknown one name those that are near."""
-        name = args[0]
-        if self.get_command(ctx, name) is None and not name.startswith("-"):
-            from wherry.cli.output import near
-
-            ctx.fail(f"There is no verb {name!r}.{near(name, self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Print the groups, without importing any verb."""

@@ -105,7 +105,10 @@ def _declared(folder: str) -> list[str]:
     try:
         names = sorted(os.listdir(folder))
     except OSError as error:
-        raise Refused(f"The folder {folder} cannot be read: {error.strerror}.") from None
+        raise Refused(
+            f"The folder {folder} cannot be read: {error.strerror}.",
+            advice="Name the one that holds the app's code with --folder.",
+        ) from None
     for name in names:
         if not name.endswith(".py") or name.startswith(("test_", "conftest")):
             continue

@@ -39,9 +39,12 @@ def load_app(target: str, folder: str) -> App:
         ) from None
     found: Any = getattr(module, attribute or "app", None)
     if not isinstance(found, App):
+        there = [name for name, value in vars(module).items() if isinstance(value, App)]
         raise Refused(
             f"{module_name!r} has no App named {attribute or 'app'!r}.",
-            advice=f"Write `{attribute or 'app'} = App(...)` there, or name another attribute.",
+            advice=f"There is {' and '.join(f'{module_name}:{name}' for name in there)}."
+            if there
+            else f"Write `{attribute or 'app'} = App(...)` there, or name another module.",
         )
     return found
 

@@ -8,6 +8,7 @@ import click
 
 from wherry import limits
 from wherry.cli.backend import connected
+from wherry.cli.groups import Verbs, examples
 from wherry.cli.options import data_option, json_option, target_argument
 from wherry.cli.output import show, show_json
 from wherry.cli.target import load_blueprint
@@ -23,7 +24,13 @@ url_option = click.option(
 )
 
 
-@click.command(short_help="Make an access token to try things with.")
+@click.command(
+    short_help="Make an access token to try things with.",
+    epilog=examples(
+        "wherry token --subject alice --role customer",
+        "TOKEN=$(wherry token shop:app --subject alice)",
+    ),
+)
 @target_argument
 @click.option("--subject", required=True, help="Whose: what `caller.subject` will be.")
 @click.option("--role", "roles", multiple=True, help="A role; may be given more than once.")
@@ -50,9 +57,6 @@ def token(
 ) -> None:
     """Print an access token of the development issuer.
 
-    \b
-    curl -H "Authorization: Bearer $(wherry token --subject alice --role customer)" ...
-
     The running engine makes it. With none, the key in the data folder does; TARGET (module:app) is
     wanted then only if the app never ran there.
     """
@@ -65,12 +69,17 @@ def token(
         show(made)
 
 
-@click.group()
+@click.group(cls=Verbs, epilog=examples("wherry accounts add alice --role customer"))
 def accounts() -> None:
     """Make accounts of the development issuer."""
 
 
-@accounts.command()
+@accounts.command(
+    epilog=examples(
+        "wherry accounts add alice --role customer",
+        "wherry accounts add alice < password.txt",
+    )
+)
 @click.argument("username")
 @click.option("--role", "roles", multiple=True, help="A role; may be given more than once.")
 @auth_option

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from wherry.cli.backend import Backend, active_blueprint, connected
+from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option, target_argument
 from wherry.cli.output import note, paint, show, show_json
 from wherry.cli.target import load_blueprint, load_target
@@ -20,7 +21,13 @@ if TYPE_CHECKING:
     from wherry.blueprint import Blueprint, Finding
 
 
-@click.command(short_help="Find what is wrong with an app.")
+@click.command(
+    short_help="Find what is wrong with an app.",
+    epilog=examples(
+        "wherry check",
+        "wherry check shop:app --stage prod",
+    ),
+)
 @target_argument
 @click.option(
     "--stage",
@@ -57,7 +64,10 @@ def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> Non
     raise click.exceptions.Exit(1 if errors else 0)
 
 
-@click.command(short_help="Print the app's description as canonical JSON.")
+@click.command(
+    short_help="Print the app's description as canonical JSON.",
+    epilog=examples("wherry blueprint shop:app --digest"),
+)
 @target_argument
 @click.option("--digest", is_flag=True, help="Its digest instead.")
 def blueprint(target: str, folder: str, digest: bool) -> None:
@@ -69,7 +79,10 @@ def blueprint(target: str, folder: str, digest: bool) -> None:
     click.echo(digest_of(found) if digest else canonical(found).decode())
 
 
-@click.command(short_help="Print the app's OpenAPI document.")
+@click.command(
+    short_help="Print the app's OpenAPI document.",
+    epilog=examples("wherry openapi shop:app > openapi.json"),
+)
 @target_argument
 def openapi(target: str, folder: str) -> None:
     """Print TARGET's OpenAPI 3.1 document, as it is served at /openapi.json."""

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from wherry import limits
+from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import paint, show, show_json
 from wherry.engine.controlwire import call
@@ -14,7 +15,7 @@ from wherry.engine.datafolder import DataFolder
 from wherry.errors import Passing
 
 
-@click.command()
+@click.command(epilog=examples("wherry status --json"))
 @data_option
 @json_option
 def status(data: str, as_json: bool) -> None:
@@ -26,7 +27,7 @@ def status(data: str, as_json: bool) -> None:
         show(_status_text(found))
 
 
-@click.command()
+@click.command(epilog=examples("wherry reload --data /var/lib/shop"))
 @data_option
 def reload(data: str) -> None:
     """Load the app's code again; without a pause, and only if it is sound."""
@@ -36,7 +37,7 @@ def reload(data: str) -> None:
     show(f"Release {str(found.get('release'))[:8]} serves at {found.get('url')}.")
 
 
-@click.command()
+@click.command(epilog=examples("wherry stop --data /var/lib/shop"))
 @data_option
 def stop(data: str) -> None:
     """Stop the engine when what is running is finished, and wait for that (30 s at most)."""

@@ -9,6 +9,7 @@ import click
 
 from wherry import limits
 from wherry.cli.backend import Backend, connected
+from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, paint, show, show_json
 from wherry.errors import Refused
@@ -29,17 +30,23 @@ AT_ONCE = 100  # redriven or discarded in one step
 BETWEEN_S = 1.0  # steps of a redrive: what failed together must not come back as a flood
 
 
-class ListFirst(click.Group):
-    """A group whose first verb is meant where none is named."""
+class Inbox(ListFirst):
+    """The verbs of the inbox; what is none of them may be an ID."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put `list` where no verb stands."""
-        if not args or (args[0].startswith("-") and args[0] != "--help"):
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
+    def meant(self, name: str) -> str:
+        """Return how to look at the failure of this ID."""
+        return f" One failure is shown by `wherry failures show {name}`."
 
 
-@click.group(cls=ListFirst, short_help="Look after work that failed.")
+@click.group(
+    cls=Inbox,
+    short_help="Look after work that failed.",
+    epilog=examples(
+        "wherry failures",
+        "wherry failures show 3f2a",
+        "wherry failures redrive 3f2a",
+    ),
+)
 def failures() -> None:
     """Look after work that failed for good. Without a verb: list it.
 
@@ -50,7 +57,7 @@ def failures() -> None:
 queue_option = click.option("--queue", default=None, help="Only of this queue.")
 
 
-@failures.command("list")
+@failures.command("list", epilog=examples("wherry failures list --queue exports --limit 10"))
 @queue_option
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, AT_ONCE))
 @click.option("--after", default=None, help="Go on where a page ended.")
@@ -70,7 +77,7 @@ def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: 
         show(failures_text(found, SystemClock().now_ms(), paint()))
 
 
-@failures.command("show")
+@failures.command("show", epilog=examples("wherry failures show 3f2a"))
 @click.argument("id")
 @data_option
 @json_option
@@ -91,7 +98,14 @@ def show_(id: str, data: str, as_json: bool) -> None:
     show("\n" + timeline_text(rows, row.correlation_id, now_ms, paint()))
 
 
-@failures.command()
+@failures.command(
+    short_help="Give work back to its queue: IDs, or all of a queue.",
+    epilog=examples(
+        "wherry failures redrive 3f2a",
+        "wherry failures redrive --queue exports",
+        "wherry failures redrive 3f2a --payload fixed.json",
+    ),
+)
 @click.argument("ids", nargs=-1)
 @queue_option
 @click.option(
@@ -132,7 +146,7 @@ def redrive(
     _told("redriven", count, as_json, new_id if body is not None else "")
 
 
-@failures.command()
+@failures.command(epilog=examples('wherry failures discard 3f2a --reason "test data"'))
 @click.argument("ids", nargs=-1)
 @queue_option
 @click.option("--reason", default="", help="Why; it is needed, and kept.")

@@ -11,14 +11,21 @@ from typing import BinaryIO
 import click
 
 from wherry import limits
+from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
-from wherry.cli.output import paint
+from wherry.cli.output import note, paint
 from wherry.observe.loglines import LEVELS, Wanted, read_line, readable
 
 LOOK_AGAIN_S = 0.2
 
 
-@click.command(short_help="Show log lines, and follow them.")
+@click.command(
+    short_help="Show log lines, and follow them.",
+    epilog=examples(
+        "wherry logs --follow",
+        "wherry logs --function create_order --level warning --since 10m",
+    ),
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
 @click.option("--function", default="", help="Only of this function.")
 @click.option("--correlation", default="", metavar="ID", help="Only of this correlation ID.")
@@ -54,6 +61,7 @@ def logs(
     colours = paint()
     filtered = wanted != Wanted()
     wait = (lambda: pause(LOOK_AGAIN_S)) if follow else None
+    empty = True
     try:
         for line in lines_of(DataFolder.at(data).logs, wait):
             if filtered:
@@ -62,9 +70,12 @@ def logs(
                     continue
             shown = line.decode("utf-8", "replace") if as_json else readable(line, colours) + "\n"
             sys.stdout.write(shown)
+            empty = False
             if follow:
                 sys.stdout.flush()
         sys.stdout.flush()
+        if empty:
+            note("No line is like that." if filtered else "Nothing has been logged yet.")
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:  # `wherry logs | head`

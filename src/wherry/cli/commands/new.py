@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from wherry import limits
+from wherry.cli.groups import examples
 from wherry.cli.output import paint, show
 from wherry.errors import Refused
 
@@ -17,7 +18,10 @@ _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
 _DOTTED = {"gitignore": ".gitignore"}  # package data whose names begin with a dot get lost easily
 
 
-@click.command(short_help="Write the smallest app: one route, one job, their tests.")
+@click.command(
+    short_help="Write the smallest app: one route, one job, their tests.",
+    epilog=examples("wherry new hello"),
+)
 @click.argument("name")
 def new(name: str) -> None:
     """Write the smallest app into a new folder NAME: one route, one job, their tests."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wherry.cli.groups import examples
 from wherry.cli.options import data_option, target_argument
 from wherry.cli.output import paint
 from wherry.cli.target import find_target
@@ -47,7 +48,13 @@ def serving(fn: F) -> F:
     return target_argument(fn)
 
 
-@click.command(short_help="Run an app as a server.")
+@click.command(
+    short_help="Run an app as a server.",
+    epilog=examples(
+        "wherry run",
+        "wherry run shop:app --data /var/lib/shop --port 8080",
+    ),
+)
 @serving
 def run(**given: Any) -> None:
     """Run TARGET (module:app) as a server, until SIGTERM or Ctrl-C.
@@ -58,7 +65,13 @@ def run(**given: Any) -> None:
     _serve(dev=False, inline=False, **given)
 
 
-@click.command(short_help="Run an app while you write it.")
+@click.command(
+    short_help="Run an app while you write it.",
+    epilog=examples(
+        "wherry dev",
+        "wherry dev shop:app --inline",
+    ),
+)
 @serving
 @click.option("--inline", is_flag=True, help="Handlers run in one process, for a debugger.")
 def dev(inline: bool, **given: Any) -> None:

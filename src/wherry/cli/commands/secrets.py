@@ -10,6 +10,7 @@ import sys
 import click
 
 from wherry import limits
+from wherry.cli.groups import Verbs, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import paint, show, show_json
 from wherry.errors import Refused
@@ -17,12 +18,25 @@ from wherry.errors import Refused
 _NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
 
 
-@click.group()
+@click.group(
+    cls=Verbs,
+    epilog=examples(
+        "wherry secrets set mail-key",
+        "wherry secrets list",
+    ),
+)
 def secrets() -> None:
     """Set and list secrets. Values are never shown and never stand on a command line."""
 
 
-@secrets.command("set")
+@secrets.command(
+    "set",
+    short_help="Set one: its value is asked for, or read from standard input.",
+    epilog=examples(
+        "wherry secrets set mail-key",
+        "wherry secrets set mail-key < key.txt",
+    ),
+)
 @click.argument("name")
 @data_option
 def set_(name: str, data: str) -> None:
@@ -48,7 +62,11 @@ def set_(name: str, data: str) -> None:
     show(f"{name} is set.")
 
 
-@secrets.command("list")
+@secrets.command(
+    "list",
+    short_help="List the names of those that are set.",
+    epilog=examples("wherry secrets list --json"),
+)
 @data_option
 @json_option
 def list_(data: str, as_json: bool) -> None:

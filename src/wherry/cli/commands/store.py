@@ -8,6 +8,7 @@ from wherry import limits
 from wherry.cli.backend import active_blueprint, connected
 from wherry.cli.backend import releases as all_releases
 from wherry.cli.commands.check import unready_indexes
+from wherry.cli.groups import Verbs, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, note, paint, show, show_json
 from wherry.errors import Refused
@@ -16,7 +17,7 @@ from wherry.observe.durations import show_ago, show_moment, show_ms
 from wherry.ports import Count, Depths, QueueDepths, Reindex
 
 
-@click.command()
+@click.command(epilog=examples("wherry queues --json"))
 @data_option
 @json_option
 def queues(data: str, as_json: bool) -> None:
@@ -43,7 +44,7 @@ def queues(data: str, as_json: bool) -> None:
     show(columns(head, rows, paint(), right="waiting running failed"))
 
 
-@click.command()
+@click.command(epilog=examples("wherry releases"))
 @data_option
 @json_option
 def releases(data: str, as_json: bool) -> None:
@@ -68,12 +69,22 @@ def releases(data: str, as_json: bool) -> None:
     show(columns(["release", "activated", "functions"], rows, paint()))
 
 
-@click.group()
+@click.group(
+    cls=Verbs,
+    epilog=examples(
+        "wherry tables list",
+        "wherry tables reindex orders",
+    ),
+)
 def tables() -> None:
     """List tables, fill new indexes."""
 
 
-@tables.command("list")
+@tables.command(
+    "list",
+    short_help="List tables with their keys and indexes.",
+    epilog=examples("wherry tables list"),
+)
 @data_option
 @json_option
 def list_(data: str, as_json: bool) -> None:
@@ -110,7 +121,13 @@ def list_(data: str, as_json: bool) -> None:
     )
 
 
-@tables.command()
+@tables.command(
+    short_help="Fill indexes that are not ready.",
+    epilog=examples(
+        "wherry tables reindex orders",
+        "wherry tables reindex orders by_status",
+    ),
+)
 @click.argument("table")
 @click.argument("index", required=False, default="")
 @data_option

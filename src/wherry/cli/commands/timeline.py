@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from wherry.cli.backend import Backend, connected
+from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, paint, show, show_json
 from wherry.errors import Refused
@@ -13,7 +14,13 @@ from wherry.ports import GetTimeline, RecentRecords, TimelineRows
 RECORDS = 1_000  # looked through for an ID that was cut short
 
 
-@click.command(short_help="Show a request and all that followed it.")
+@click.command(
+    short_help="Show a request and all that followed it.",
+    epilog=examples(
+        "wherry timeline",
+        "wherry timeline 019ac1f2",
+    ),
+)
 @click.argument("correlation_id", required=False, default="")
 @click.option(
     "--limit", default=20, show_default=True, type=click.IntRange(1, 200), help="Without an ID."
@@ -24,7 +31,8 @@ def timeline(correlation_id: str, limit: int, data: str, as_json: bool) -> None:
     """Show the request CORRELATION_ID and all that followed it, on one page.
 
     The beginning of an ID is enough. Without one the newest requests are listed. Every reply
-    names its ID in X-Correlation-Id.
+    names its ID in X-Correlation-Id. How long each commit took is in the log lines
+    (`wherry logs --correlation ID`): a record is part of the commit that it tells of.
     """
     from wherry.observe.timeline import recent_text, timeline_text
     from wherry.world import SystemClock
