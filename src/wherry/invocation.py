@@ -57,6 +57,7 @@ class Invocation(Struct, frozen=True, array_like=True):
 
     `key` is the same on every attempt of the same event, here and on AWS; `number` is this
     attempt's own, and the primary key of its record. `started_ms` is the first attempt's start.
+    `kept` is what calls to the outside gave an earlier run of this attempt (`Outcome.kept`).
     """
 
     number: int
@@ -69,6 +70,7 @@ class Invocation(Struct, frozen=True, array_like=True):
     started_ms: int
     deadline_ms: int
     event: Event
+    kept: dict[str, bytes] = {}
 
 
 class Reply(Struct, frozen=True, array_like=True):
@@ -99,6 +101,8 @@ class Outcome(Struct, frozen=True, array_like=True):
     `effects` is the encoded list (the engine passes it on unread); `effect_count` its length.
     `marks` says in words what was read and is to be written, for the timeline.
     A `failure` means that nothing is committed; an HTTP caller still gets `reply`.
+    `kept` is what calls to the outside gave (JSON, by their key): a re-run of this attempt, in
+    whatever environment, gets it with its invocation.
     """
 
     reply: Reply | None
@@ -109,6 +113,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     failure: Failure | None = None
     fingerprint: str = ""  # of the request's body, where an Idempotency-Key was sent
     replayed: bool = False  # the reply is the stored one of an earlier run
+    kept: dict[str, bytes] = {}
 
 
 EMPTY = Raw(b"\x90")  # no effects

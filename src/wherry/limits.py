@@ -72,6 +72,7 @@ CONTROL_ANSWER_S = 60.0  # a reload imports the app
 # --- One commit (DynamoDB sets these; the same everywhere) ------------------------------------
 COMMIT_EFFECTS = 90  # AWS TransactWriteItems takes 100; the rest is for the record and guards
 COMMIT_BYTES = 3_500_000  # AWS TransactWriteItems: 4 MB
+OUTSIDE_BYTES = MIB  # what outside() keeps for the re-runs of one attempt
 COMMIT_WINDOW_S = 0.0005  # on a busy engine a commit waits so long for others to share its sync
 PATIENT_FROM = 8  # events in hand that make an engine busy
 CONFLICT_RERUNS = 5

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import current, new_id, now, outside
+from wherry import Struct, current, new_id, now, outside
 from wherry.testing import NotRepeatable
 
 pytestmark = on_every_platform
@@ -182,6 +182,88 @@ def test_a_rerun_after_a_conflict_sends_the_same_bytes_to_the_outside(run: Any) 
     assert len(set(sent)) == 1
     assert calls == [sent[0][2]]  # kept for the re-runs of this attempt
     assert reply.json() == "receipt 1"
+
+
+class Receipt(Struct):
+    """What a service answers."""
+
+    number: int
+    at: datetime
+
+
+def test_a_kept_result_has_the_type_that_the_call_says(run: Any) -> None:
+    shelf, seen = Shelf(), []
+
+    def charged(key: str) -> Receipt:
+        seen.append(key)
+        return Receipt(len(seen), datetime(2026, 1, 2, tzinfo=UTC))
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post() -> list[Receipt]:
+        shelf.things.get("a")
+        receipts = [outside("one", charged), outside("two", charged), outside("one", charged)]
+        plain = outside("plain", lambda key: {"key": key, "sizes": [1, 2.5, None]})
+        assert plain["sizes"] == [1, 2.5, None]
+        shelf.things.put(Thing("a", note=str(plain["key"])))
+        return receipts
+
+    with run(shelf.app) as backend:
+        backend.conflict_next(shelf.things, times=2)
+        assert [one["number"] for one in backend.post("/things").json()] == [1, 2, 1]
+    assert len(seen) == len(set(seen)) == 2
+
+
+def test_a_step_keeps_what_it_got_outside_for_its_own_reruns_and_those_around_it(run: Any) -> None:
+    shelf = Shelf()
+    calls: list[str] = []
+
+    def step() -> None:
+        shelf.things.get("step")
+        outside("charge", calls.append)
+        shelf.things.put(Thing("step"))
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post() -> None:
+        shelf.things.get("a")
+        outside("charge", calls.append)
+        shelf.app.atomic("step", step)
+        shelf.things.put(Thing("a"))
+
+    with run(shelf.app) as backend:
+        backend.conflict_next(shelf.things, times=4)
+        assert backend.post("/things").status == 204
+    assert len(calls) == len(set(calls)) == 2
+
+
+@pytest.mark.parametrize("result", [Thing("a"), (1, 2), object(), float("nan"), {1, 2}])
+def test_a_result_that_would_not_come_back_as_it_is_is_refused_at_the_call(
+    run: Any, result: Any
+) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post() -> None:
+        shelf.things.put(Thing("a"))
+        outside("charge", lambda key: result)
+
+    with run(shelf.app) as backend:
+        assert backend.post("/things").status == 500
+        assert "annotate the type" in str(backend.logs)
+        assert backend.items(shelf.things) == []
+
+
+def test_what_an_attempt_keeps_of_the_outside_is_bounded(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/things", grants=shelf.all)
+    def post(parts: int) -> None:
+        for part in range(parts):
+            outside(f"part {part}", lambda key: "x" * 500_000)
+
+    with run(shelf.app) as backend:
+        assert backend.post("/things", query={"parts": 2}).status == 204
+        assert backend.post("/things", query={"parts": 3}).status == 500
+        assert "part 2" in str(backend.logs)
 
 
 def test_the_result_of_an_outside_call_is_kept_while_others_run(run: Any) -> None:

@@ -28,6 +28,8 @@ class Reruns:
     def again(self, work: Work, where: str, now_s: float) -> bool:
         """Run `work` again. False: it is over its deadline or its number of runs."""
         work.reruns += 1
+        if work.outcome is not None:
+            work.kept = work.outcome.kept
         if now_s >= work.deadline_s:
             return False
         if work.solo:  # it has the key for itself but for newcomers, who lose their turn next time

@@ -33,6 +33,7 @@ class Work:
         "finished",
         "function",
         "idempotency",
+        "kept",
         "key",
         "message",
         "number",
@@ -95,6 +96,7 @@ class Work:
         self.reruns = 0
         self.solo = ""
         self.steps = 0
+        self.kept: dict[str, bytes] = {}  # what its last run got from the outside
         self.offered: dict[str, int] = {}
         self.outcome: Outcome | None = None
         self.finished = False
@@ -116,4 +118,5 @@ class Work:
             self.started_ms,
             now_ms + int((self.deadline_s - now_s) * 1000),
             self.event,
+            self.kept,
         )

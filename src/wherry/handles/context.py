@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wherry import limits
 from wherry.codec import digest
+from wherry.errors import BoundExceeded, Refused
 from wherry.handles.ids import derived_id
 from wherry.handles.scope import Scope, scope_for
+from wherry.handles.shapes import Shape, result_type, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,25 +118,42 @@ def outside(name: str, call: Callable[[str], T]) -> T:
     """Call an outside service with a key that is the same on every attempt; return its result.
 
     A run that is repeated because it lost a version conflict gets the kept result: the service is
-    called once for that attempt.
+    called once for that attempt. So the result travels as JSON: it is of a JSON type, or of the
+    type that `call` says it returns.
+
+    Raises:
+        Refused: The result would not come back as it is. The service has been called.
+        BoundExceeded: The results of this attempt have more than `limits.OUTSIDE_BYTES`.
     """
     scope = scope_for("outside()")
-    kept = _kept_for(scope)
-    if name not in kept:
-        kept[name] = call(digest("outside", scope.invocation.key, name))
-    result: T = kept[name]
-    return result
+    key = digest("outside", scope.invocation.key, name)
+    shape: Shape[T] = Shape(result_type(call))
+    body = scope.kept.get(key)
+    if body is None:
+        result = call(key)
+        body = _kept_form(name, result, shape)
+        size = sum(map(len, scope.kept.values())) + len(body)
+        if size > limits.OUTSIDE_BYTES:
+            raise BoundExceeded(
+                f"What this attempt keeps of the outside has {size} bytes with outside({name!r}); "
+                f"{limits.OUTSIDE_BYTES} are allowed.",
+                advice="Return only what the handler goes on with.",
+            )
+        scope.kept[key] = body
+    return shape.decode(body)
 
 
-KEPT = 32  # attempts whose results are kept: others run between a lost conflict and its re-run
-
-
-def _kept_for(scope: Scope) -> dict[str, Any]:
-    """Return the results kept for this attempt; those of the oldest attempts are dropped."""
-    attempt = (scope.invocation.key, scope.invocation.attempt)
-    found = scope.kept.get(attempt)
-    if found is None:
-        if len(scope.kept) >= KEPT:
-            del scope.kept[next(iter(scope.kept))]
-        found = scope.kept[attempt] = {}
-    return found
+def _kept_form(name: str, result: Any, shape: Shape[Any]) -> bytes:
+    """Return the result as it travels, if it comes back as what it is."""
+    try:
+        body = to_json(result)
+        same = shape.decode(body)
+        if shape.kind is Any and (type(same) is not type(result) or same != result):
+            raise TypeError("it is of no JSON type")
+    except (TypeError, ValueError) as error:
+        raise Refused(
+            f"outside({name!r}) gave a {type(result).__name__}, which a repeated run would not get "
+            f"back: {error}.",
+            advice="Return plain JSON, or annotate the type: `def call(key: str) -> Receipt`.",
+        ) from None
+    return body

@@ -75,7 +75,7 @@ class Scope:
     """One run.
 
     `grants` are ("orders", "write") pairs; None means that all is allowed. `kept` holds what
-    outside calls gave, by attempt; it outlives the run, for its re-runs.
+    outside calls gave, by their key; it outlives the run, for its re-runs.
     """
 
     __slots__ = (
@@ -112,7 +112,7 @@ class Scope:
         policies: Mapping[str, Sequence[Policy]] | None = None,
         guard_all: bool = False,
         cold: bool = False,
-        kept: dict[tuple[str, int], dict[str, Any]] | None = None,
+        kept: dict[str, bytes] | None = None,
     ) -> None:
         self.invocation = invocation
         self.function = invocation.function
@@ -125,7 +125,7 @@ class Scope:
         self.over = False  # the handler has returned: what is recorded now would be lost
         self.guard_all = guard_all
         self.cold = cold
-        self.kept = {} if kept is None else kept
+        self.kept = dict(invocation.kept) if kept is None else kept
         self.pending: dict[ItemKey, Write] = {}
         self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
         self.messages: dict[str, SendMessage | CancelMessage] = {}  # by message ID

@@ -31,6 +31,16 @@ def to_json(value: Any) -> bytes:
     return _encoder.encode(value) if not is_pydantic(type(value)) else dump_model(value)
 
 
+def result_type(fn: Any) -> Any:
+    """Return the type that a function says it returns, or Any."""
+    from typing import get_type_hints
+
+    try:
+        return get_type_hints(fn).get("return", Any)
+    except Exception:
+        return Any
+
+
 def dump_model(value: Any) -> bytes:
     """Encode a Pydantic model."""
     text: str = value.model_dump_json()

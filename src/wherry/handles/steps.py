@@ -13,7 +13,7 @@ from wherry import limits
 from wherry.codec import digest
 from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
 from wherry.handles.scope import Scope, enter, leave, scope_for
-from wherry.handles.shapes import Shape, to_json
+from wherry.handles.shapes import Shape, result_type, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     outer.step_uses[name] = use
     key = f"{outer.invocation.key}#{name}#{use}"
     asked = digest(to_json([args, kwargs]))
-    shape: Shape[T] = Shape(_result_type(step))
+    shape: Shape[T] = Shape(result_type(step))
     stored = outer.ask(GetReply(key))
     if isinstance(stored, StoredReply):
         return _replay(stored, name, asked, shape)
@@ -108,12 +108,3 @@ def _inner_scope(outer: Scope, key: str) -> Scope:
     inner.caller = outer.caller
     inner.inside_step = True
     return inner
-
-
-def _result_type(step: Any) -> Any:
-    from typing import get_type_hints
-
-    try:
-        return get_type_hints(step).get("return", Any)
-    except Exception:
-        return Any

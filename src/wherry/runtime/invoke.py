@@ -53,7 +53,6 @@ class Runner:
         self._endpoints = endpoints
         self._policies = policies
         self._grants = grants
-        self._kept: dict[tuple[str, int], dict[str, Any]] = {}
 
     @classmethod
     def prepare(cls, app: App, function: str) -> Runner:
@@ -77,7 +76,6 @@ class Runner:
             policies=self._policies,
             guard_all=self._spec.reads == "checked",
             cold=cold,
-            kept=self._kept,
         )
         endpoint = self._endpoints[invocation.event.endpoint]
         token = enter(scope)
@@ -186,7 +184,8 @@ def _stored_reply(invocation: Invocation, scope: Scope, fingerprint: str) -> Out
 def _outcome(scope: Scope, reply: Reply | None, fingerprint: str) -> Outcome:
     effects = scope.effects()
     raw = msgspec.Raw(to_msgpack(effects)) if effects else EMPTY
-    return Outcome(reply, raw, len(effects), scope.guards(), scope.marks, None, fingerprint)
+    guards, marks = scope.guards(), scope.marks
+    return Outcome(reply, raw, len(effects), guards, marks, None, fingerprint, kept=scope.kept)
 
 
 def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> Outcome:

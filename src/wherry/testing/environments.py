@@ -158,6 +158,7 @@ class KitHost(InlineHost):
         finally:
             send_lines_to(*before)
         self._clock.advance(SECOND_RUN_S)
+        invocation = msgspec.structs.replace(invocation, kept=first.kept)
         second = runner.run(invocation, link, self._clock, cold=cold)
         compare(invocation.function, first, second)
         return second
