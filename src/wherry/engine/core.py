@@ -46,6 +46,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     variables: dict[str, str] = {}
     proxies: tuple[str, ...] = ()
     access_log: bool = True
+    node: int = 0  # which of the engines of its store this is
+    alone: bool = True  # no other engine is on its store: what others hold is nobody's
 
 
 class Core:
@@ -90,7 +92,7 @@ class Core:
         secrets = Secrets(settings.secrets_folder, settings.variables)
         self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
         self.dispatcher = Dispatcher(
-            loop, clock, chance, store, self.journal, self.broker, settings.owner
+            loop, clock, chance, store, self.journal, self.broker, settings.node
         )
         self.feeds = Feeds(
             loop, clock, chance, store, self.dispatcher, settings.owner, _message_done
@@ -196,7 +198,8 @@ class Core:
 
     def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
         """Return what the store has to know of a release."""
-        return Configure(digest, canonical(blueprint), True, self.settings.owner)
+        owner = self.settings.owner if self.settings.alone else ""
+        return Configure(digest, canonical(blueprint), True, owner)
 
     # -- upkeep ----------------------------------------------------------------------------------
 

@@ -55,7 +55,7 @@ class Dispatcher:
 
     Args:
         broker: Answers what is not the store's: secrets and signatures.
-        owner: Who holds the leases of this engine.
+        node: Which of the engines of its store this is.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Dispatcher:
         store: Store,
         journal: Journal,
         broker: Callable[[Work, bytes], ReadAnswer],
-        owner: str,
+        node: int,
     ) -> None:
-        self.numbers = Numbers(clock)
+        self.numbers = Numbers(clock, node)
         self.feeds: Feeds | None = None
         self.running: set[Work] = set()
         self.open = 0  # work admitted and not finished
@@ -78,7 +78,6 @@ class Dispatcher:
         self._store = store
         self._journal = journal
         self._broker = broker
-        self._owner = owner
         self._reruns = Reruns(loop, chance, self._again)
 
     # -- beginning -------------------------------------------------------------------------------
