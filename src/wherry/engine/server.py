@@ -96,7 +96,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener.close()
         raise Refused(
             f"{host}:{port} cannot be listened on: {error.strerror}.",
-            advice="Choose another with --port; --port 0 takes a free one.",
+            advice="Choose another --port (0 takes a free one), or another --host.",
         ) from None
     return listener
 

@@ -71,7 +71,7 @@ class DevelopmentIssuer:
         if not set(self.self_assignable) <= set(self.roles):
             raise Refused(
                 f"Of the self-assignable roles {list(self.self_assignable)} not all are roles.",
-                advice=f"The roles are {list(self.roles)}.",
+                advice=f"The roles are: {', '.join(self.roles) or 'none'}.",
             )
         self._scope = " ".join(scopes)
         self._clock = clock
@@ -160,7 +160,8 @@ class DevelopmentIssuer:
         for role in roles:
             if role not in self.roles:
                 raise Refused(
-                    f"There is no role {role!r}.", advice=f"The roles are {list(self.roles)}."
+                    f"There is no role {role!r}.",
+                    advice=f"The roles are: {', '.join(self.roles) or 'none'}.",
                 )
         if not 0 < lifetime_s <= limits.ACCESS_TOKEN_MAX_S:
             raise Refused(
