@@ -70,7 +70,7 @@ CONTROL_READ_S = 5.0  # for a whole request, and for taking the answer
 CONTROL_ANSWER_S = 60.0  # a reload imports the app
 
 # --- One commit (DynamoDB sets these; the same everywhere) ------------------------------------
-COMMIT_EFFECTS = 90  # AWS TransactWriteItems takes 100; the rest is for the record and guards
+COMMIT_EFFECTS = 90  # AWS TransactWriteItems takes 100; guards count; the rest is for the record
 COMMIT_BYTES = 3_500_000  # AWS TransactWriteItems: 4 MB
 OUTSIDE_BYTES = MIB  # what outside() keeps for the re-runs of one attempt
 COMMIT_WINDOW_S = 0.0005  # on a busy engine a commit waits so long for others to share its sync

@@ -310,6 +310,15 @@ def test_a_commit_takes_ninety_effects_and_no_more(place: Any) -> None:
     assert isinstance(place.commit(*puts[1:]), Committed)
 
 
+def test_guards_of_further_keys_count_with_the_effects(place: Any) -> None:
+    puts = [place.put("orders", "c", str(number)) for number in range(limits.COMMIT_EFFECTS)]
+    own = [place.guard("orders", "c", str(number)) for number in range(limits.COMMIT_EFFECTS)]
+    further = place.guard("orders", "c", "further")
+    assert isinstance(place.commit(*puts, guards=[*own, further]), Rejected)
+    assert place.query("orders", "c").rows == []
+    assert isinstance(place.commit(*puts[1:], guards=[*own[1:], further]), Committed)
+
+
 def test_two_effects_on_one_key_are_refused(place: Any) -> None:
     answer = place.commit(place.put("orders", "c", "1"), DeleteItem("orders", *place.key("c", "1")))
     assert isinstance(answer, Rejected)

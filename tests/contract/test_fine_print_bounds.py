@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import Reply, current, field, limits
+from wherry import Reply, Struct, current, field, limits
 
 pytestmark = on_every_platform
+
+
+class Entry(Struct):
+    """An item of a list."""
+
+    of: str
+    name: str
 
 
 def refused(backend: Any, path: str = "/go") -> str:
@@ -37,7 +44,7 @@ def test_a_commit_takes_90_effects_on_distinct_keys(run: Any, count: int, fits: 
             assert len(backend.items(shelf.things)) == 60
             assert len(backend.messages(shelf.jobs)) == 30
         else:
-            assert "90 effects" in refused(backend)
+            assert "90 distinct keys" in refused(backend)
             assert backend.items(shelf.things) == []
 
 
@@ -204,3 +211,69 @@ def test_a_message_beyond_a_bound_is_not_tried_again(run: Any) -> None:
         backend.drain()
         (failure,) = backend.failures()
         assert (failure.code, failure.attempts) == ("bound_exceeded", 1)
+
+
+@pytest.mark.parametrize("reads", ["versioned", "checked"])
+@pytest.mark.parametrize(("written", "guarded", "fits"), [(45, 45, True), (45, 46, False)])
+def test_a_guard_counts_as_one_of_the_keys_of_a_commit(
+    run: Any, reads: Literal["versioned", "checked"], written: int, guarded: int, fits: bool
+) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/go", grants=shelf.all, reads=reads)
+    def go() -> int:
+        for number in range(guarded):
+            shelf.things.get(f"guarded {number}", guard=reads == "versioned")
+            shelf.things.get(f"guarded {number}", guard=True)
+        for number in range(written):
+            shelf.things.put(Thing(f"written {number}"))
+            shelf.things.get(f"written {number}", guard=True)
+        return current().room().effects
+
+    with run(shelf.app) as backend:
+        if fits:
+            assert backend.post("/go").json() == 0
+        else:
+            assert "distinct keys, written or guarded" in refused(backend)
+        assert len(backend.items(shelf.things)) == (written if fits else 0)
+
+
+def test_a_guarded_key_that_is_written_counts_once(run: Any) -> None:
+    shelf = Shelf()
+
+    @shelf.app.post("/go", grants=shelf.all)
+    def go() -> int:
+        for number in range(90):
+            found = shelf.things.get(str(number), guard=True)
+            assert found is None
+        for number in range(90):
+            shelf.things.put(Thing(str(number)))
+        return current().room().effects
+
+    with run(shelf.app) as backend:
+        assert backend.post("/go").json() == 0
+        assert len(backend.items(shelf.things)) == 90
+
+
+def test_reads_that_are_not_guarded_and_queries_count_nothing(run: Any) -> None:
+    shelf = Shelf()
+    lists = shelf.app.table(Entry, key="of", sort="name")
+
+    @shelf.app.post("/go", grants=[*shelf.all, lists.read])
+    def go() -> int:
+        for number in range(100):
+            shelf.things.get(str(number))
+        return current().room().effects
+
+    @shelf.app.post("/query", grants=[lists.read, lists.write], reads="checked")
+    def query() -> list[int]:
+        count = len(lists.query("a"))
+        return [count, current().room().effects]
+
+    with run(shelf.app) as backend:
+        for start in (0, 50):
+            with backend.acting():
+                for number in range(start, start + 50):
+                    lists.put(Entry("a", f"{number:03}"))
+        assert backend.post("/go").json() == 90
+        assert backend.post("/query").json() == [100, 90]

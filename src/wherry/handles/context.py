@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class Room:
-    """What one commit still takes."""
+    """What one commit still takes: effects on further keys, or guards of them, and bytes."""
 
     __slots__ = ("bytes", "effects")
 
@@ -93,8 +93,8 @@ class Current:
     def room(self) -> Room:
         """Return what this run's commit still takes."""
         scope = self._scope
-        used = len(scope.pending) + len(scope.objects) + len(scope.messages)
-        return Room(limits.COMMIT_EFFECTS - used, limits.COMMIT_BYTES - scope.bytes_written)
+        left = limits.COMMIT_EFFECTS - scope.keys_taken()
+        return Room(left, limits.COMMIT_BYTES - scope.bytes_written)
 
 
 def current() -> Current:

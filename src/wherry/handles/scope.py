@@ -164,22 +164,31 @@ class Scope:
     # -- reading and writing keys ----------------------------------------
 
     def saw(self, key: ItemKey, version: int, guard: bool) -> None:
-        """Remember the version that a key had when it was first read (0: absent)."""
-        self.seen.setdefault(key, version)
-        if guard or self.guard_all:
+        """Remember the version that a key had when it was first read (0: absent).
+
+        A `guard` is a condition of the commit, and counts as one of its keys.
+        """
+        if guard and key not in self.guarded:
+            self.charge(0, count=0 if key in self.pending else 1)
             self.guarded.add(key)
+        self.seen.setdefault(key, version)
+
+    def keys_taken(self) -> int:
+        """Return how many distinct keys the commit writes or guards."""
+        guarded = len(self.guarded.difference(self.pending)) if self.guarded else 0
+        return len(self.pending) + len(self.objects) + len(self.messages) + guarded
 
     def charge(self, size_bytes: int, count: int = 1) -> None:
-        """Count an effect against the bounds of a commit.
+        """Count an effect, or a guard, against the bounds of a commit.
 
         Raises:
             BoundExceeded: Where the commit would pass `limits.COMMIT_EFFECTS` or `COMMIT_BYTES`.
         """
         self.bytes_written += size_bytes
-        total = len(self.pending) + len(self.objects) + len(self.messages) + count
+        total = self.keys_taken() + count
         if total > limits.COMMIT_EFFECTS or self.bytes_written > limits.COMMIT_BYTES:
             raise BoundExceeded(
-                f"One commit takes {limits.COMMIT_EFFECTS} effects on distinct keys and "
+                f"One commit takes {limits.COMMIT_EFFECTS} distinct keys, written or guarded, and "
                 f"{limits.COMMIT_BYTES} bytes; this one has {total} and {self.bytes_written}.",
                 advice="Do it in chunks, each a named step: app.atomic('chunk', f, part).",
             )

@@ -83,11 +83,11 @@ class Table(Generic[T]):
         """Return the item under this key, or None. Strongly consistent.
 
         What was read, found or absent, is checked when this run writes the key; with `guard` the
-        commit checks it in any case.
+        commit checks it in any case, and it counts as one of the commit's 90 keys.
         """
         scope = self._scope("read")
         pk, sk = self._key_bytes(key)
-        body = self._current(scope, pk, sk, guard)
+        body = self._current(scope, pk, sk, guard or scope.guard_all)
         if body is None:
             return None
         item = self.shape.decode(body)
@@ -242,7 +242,7 @@ class Table(Generic[T]):
         key = (effect.table, effect.pk, effect.sk)
         earlier = scope.pending.get(key)
         if earlier is None:
-            scope.charge(size_bytes)
+            scope.charge(size_bytes, count=0 if key in scope.guarded else 1)
             scope.pending[key] = effect
         else:
             scope.charge(size_bytes, count=0)

@@ -285,6 +285,13 @@ def _out_of_bounds(commit: Commit, effects: list[Effect]) -> Rejected | None:
         keys.add(key)
     if len(keys) < len(effects):
         return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
+    if commit.guards:
+        keys.update((guard.table, guard.pk, guard.sk) for guard in commit.guards)
+        if len(keys) > limits.COMMIT_EFFECTS:
+            return Rejected(
+                f"A commit takes at most {limits.COMMIT_EFFECTS} distinct keys, written or "
+                f"guarded; these are {len(keys)}."
+            )
     return None
 
 
