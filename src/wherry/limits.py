@@ -108,6 +108,15 @@ MESSAGE_RETENTION_MIN_S = 60  # AWS SQS
 MESSAGE_RETENTION_MAX_S = 14 * 86_400  # AWS SQS
 DELAY_MAX_S = 366 * 86_400
 
+# --- Schedules --------------------------------------------------------------------------------
+SCHEDULE_EXPRESSION_LENGTH = 256  # AWS EventBridge Scheduler
+SCHEDULE_RATE_MAX_S = 3_660 * 86_400  # ten years: longer is a slip
+SCHEDULE_WINDOW_MAX_S = 86_400  # AWS EventBridge Scheduler: 1,440 minutes
+SCHEDULE_LATE_S = 60  # AWS EventBridge Scheduler: its precision; later than that is missed
+SCHEDULE_MISSED_MAX = 1_000  # missed firings that are made up for at once
+SCHEDULE_SKIPPED_COUNTED = 1_000  # beyond, "so many or more"
+SCHEDULES_COMPILED = 4_096  # expressions held as read
+
 # --- Buckets ----------------------------------------------------------------------------------
 OBJECT_KEY_BYTES = 1_024  # AWS S3
 OBJECT_BYTES = 5 * 1024 * MIB  # AWS S3: one PUT

@@ -17,6 +17,7 @@ SOURCE = ROOT / "src" / "wherry"
 ROWS: list[set[str]] = [
     {"errors", "limits", "world"},
     {"codec", "names"},
+    {"schedules"},
     {"blueprint"},
     {"effects", "telemetry"},
     {"invocation", "ports"},
