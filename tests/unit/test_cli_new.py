@@ -34,6 +34,21 @@ def test_a_new_app_is_whole(here: Path) -> None:
     assert {".wherry/", "*.secret", ".env", ".venv/"} <= set(ignored)
 
 
+def test_who_has_no_wherry_on_the_path_is_told_how_to_get_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Called as `.venv/bin/wherry`, the next steps begin with the line that makes them work."""
+    activate = here / "venv" / "bin" / "activate"
+    activate.parent.mkdir(parents=True)
+    activate.touch()
+    monkeypatch.setattr(sys, "prefix", str(here / "venv"))
+    monkeypatch.setenv("PATH", str(here))
+    assert f"  . {activate}  find wherry" in ok("new", "one")
+    (here / "wherry").write_text("#!/bin/sh\n")
+    (here / "wherry").chmod(0o755)
+    assert "activate" not in ok("new", "two")
+
+
 def test_a_new_app_is_sound(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`wherry check` in the new folder finds nothing: one route, one job."""
     ok("new", "hello")

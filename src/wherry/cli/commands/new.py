@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -53,6 +55,7 @@ def _next_steps(name: str) -> str:
     colours = paint()
     token = "$(wherry token --subject alice --role user)"
     steps = (
+        *_activation(),
         (f"cd {name}", ""),
         ("wherry dev", "serve it, and reload on every edit"),
         ("make test", "its tests"),
@@ -62,7 +65,16 @@ def _next_steps(name: str) -> str:
         ),
         ("wherry timeline", "what happened then"),
     )
-    lines = [f"  {step.ljust(18)}{colours('dim', told)}".rstrip() for step, told in steps]
+    wide = max(len(step) for step, told in steps if told)
+    lines = [f"  {step.ljust(wide + 2)}{colours('dim', told)}".rstrip() for step, told in steps]
     return "\n".join(
         [f"{colours('strong', name)} is an app with one route and one job.", "", *lines]
     )
+
+
+def _activation() -> list[tuple[str, str]]:
+    """Return the step without which the others would not find `wherry`, where it is needed."""
+    activate = os.path.join(sys.prefix, "bin", "activate")
+    if shutil.which("wherry") or not os.path.exists(activate):
+        return []
+    return [(f". {activate}", "find wherry, in each new terminal")]
