@@ -353,6 +353,20 @@ def test_what_breaks_a_bound_is_rejected_with_a_reason(place: Any, effect: Any) 
 
 def test_effects_that_cannot_be_read_are_rejected(place: Any) -> None:
     request = place.request()
-    for raw in (b"\xc1", msgpack.encode([["nonsense", 1]]), msgpack.encode("text")):
+    unframed = (b"\xc1", b"\x91" * 100_000 + b"\xc0")  # nor can the frame around these be read
+    deep = b'{"status":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    for raw in (
+        *unframed,
+        msgpack.encode([["nonsense", 1]]),
+        msgpack.encode("text"),
+        b"\x91\x94\xa4send\xa2\xff\xff\xa1a\xc4\x02{}",  # no UTF-8
+        msgpack.encode([["put", "orders", b"sc", b"s1", deep]]),
+    ):
         broken = type(request)("shop", Raw(raw), [], [], place.record(), {}, "engine-1")
-        assert isinstance(place.ask(broken), Rejected | Broken)
+        neighbour = place.request(place.put("orders", "c", "neighbour"))
+        answers = place.batch(broken, neighbour)
+        if raw in unframed:
+            assert isinstance(answers[0], Rejected | Broken)
+        else:
+            assert isinstance(answers[0], Rejected)
+        assert isinstance(answers[1], Committed)

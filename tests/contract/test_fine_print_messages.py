@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import msgpack
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
 from wherry import BadRequest, DoNotRetry, NotFound, TooManyRequests, Unavailable
@@ -285,3 +286,32 @@ def test_drain_names_the_store_that_never_comes_back(run: Any) -> None:
             backend.drain(until_s=60)
         backend.drain()
         assert backend.items(shelf.things) == [Thing("a", 1)]
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        b"\x91\x91\xa5other",
+        b"\x91\x94\xa4send\xa4jobs\xa2\xff\xff\xc4\x02{}",  # no UTF-8
+        msgpack.encode([["update", "things", b"sa", b"", b"[" * 9_000, b"{}", b"{}"]]),
+    ],
+)
+def test_a_message_whose_handler_forges_its_effects_counts_and_ends_in_the_inbox(
+    run: Any, monkeypatch: pytest.MonkeyPatch, forged: bytes
+) -> None:
+    from wherry.runtime import invoke
+
+    shelf = Shelf(max_attempts=3)
+
+    @shelf.app.consume(shelf.jobs, grants=[*shelf.all, shelf.jobs.send])
+    def work(job: Job) -> None:
+        shelf.things.put(Thing("a"))
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        monkeypatch.setattr(invoke, "to_msgpack", lambda effects: forged)
+        backend.drain()
+        (failure,) = backend.failures()
+        assert failure.attempts == 1
+        assert backend.messages(shelf.jobs) == []

@@ -285,8 +285,12 @@ def test_what_is_not_granted_is_refused_with_the_line_to_add(rough: Engine) -> N
         ("huge", {502}),
         ("random", {502, 504}),
         ("outcome", {502}),
+        ("outcome text", {502}),
+        ("outcome nested", {502}),
         ("printed", {502}),
         ("read", {200, 502}),
+        ("read text", {200, 502}),
+        ("read nested", {200, 502}),
         ("broker", {502}),
         ("step", {502}),
         ("ready", {502}),
@@ -300,9 +304,11 @@ def test_garbage_in_the_engines_socket_ends_only_its_sender(
     rough: Engine, name: str, statuses: set[int]
 ) -> None:
     """Every request is answered, nobody else notices, and the function works again."""
+    store = rough.store_pid()
     assert post(rough, "/speaks", name).status in statuses
     assert rough.client("GET", "/fine").status == 200
     until(lambda: not rough.pools()["speaks"]["busy"], "a free function")
+    assert rough.store_pid() == store
     assert not rough.lines(message="a fault of the engine")
     assert "Traceback" not in "".join(
         text for text in rough.said().splitlines() if not text.startswith("{")

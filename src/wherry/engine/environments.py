@@ -161,7 +161,7 @@ class ProcessEnvironment:
             data = data[end:]
             try:
                 self._told(kind, payload)
-            except MsgspecError as error:
+            except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
                 self.kill(f"it sent what cannot be read: {error}")
                 return
         self._in = data

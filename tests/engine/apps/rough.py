@@ -278,7 +278,11 @@ def speaks(told: Told) -> str:
         "random": bytes(range(256)) * 16,
         "outcome": _frame(b"O", b"garbage"),
         "printed": _frame(b"P", b"\xc1"),
+        "outcome text": _frame(b"O", b"\x95\xc0\x90\x00\x90\x91\xa2\xff\xff"),  # no UTF-8
+        "outcome nested": _frame(b"O", b"\x91" * 100_000 + b"\xc0"),
         "read": _frame(b"R", b"garbage"),
+        "read text": _frame(b"R", b"\x92\xa9getobject\xa2\xff\xff"),
+        "read nested": _frame(b"R", b"\x91" * 100_000 + b"\xc0"),
         "broker": _frame(b"B", b"garbage"),
         "step": _frame(b"S", b"garbage"),
         "ready": _frame(b"H", b"garbage"),

@@ -180,6 +180,13 @@ def passing_fault(error: BaseException) -> Passing:
     return Passing(f"The store failed ({type(error).__name__}: {error}).")
 
 
+def request_fault(error: BaseException) -> bool:
+    """Whether what was asked is at fault, and not the database: asking again is of no use."""
+    from msgspec import MsgspecError
+
+    return isinstance(error, ValueError | TypeError | OverflowError | RecursionError | MsgspecError)
+
+
 def damaged_connection(error: BaseException) -> bool:
     """Whether the connection must not be used again: what a failed sync wrote is uncertain."""
     import apsw

@@ -96,7 +96,7 @@ def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
     for frame in frames:
         try:
             found = _envelope.decode(frame)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             out += _undecodable(frame, error)
             continue
         (reads if isinstance(found[2], READS) else writes).append(found)
