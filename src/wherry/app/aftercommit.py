@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from wherry import limits
-from wherry.app.declared import Consumer, Function
+from wherry.app.declared import Consumer, Function, FunctionOptions
 from wherry.app.places import site
 from wherry.handles import Queue
 from wherry.handles.aftercommit import AfterCommit
@@ -29,15 +29,11 @@ class AppAfterCommit:
     def __call__(
         self,
         *,
-        grants: Iterable[Any] = (),
         max_attempts: int = limits.MAX_ATTEMPTS,
         retry_base_s: float = limits.RETRY_BASE_S,
         retry_max_s: float = limits.RETRY_MAX_S,
         retention_s: int = limits.MESSAGE_RETENTION_S,
-        timeout_s: float | None = None,
-        memory_mb: int = limits.MEMORY_MB,
-        concurrency: int = limits.CONCURRENCY,
-        reads: Literal["versioned", "checked"] = "versioned",
+        **options: Unpack[FunctionOptions],
     ) -> Callable[[Callable[P, R]], AfterCommit[P, R]]:
         """Declare a function that others call with `.send(...)`, to run after their commit.
 
@@ -57,20 +53,8 @@ class AppAfterCommit:
                 place=where.place,
             )
             after = AfterCommit(fn, queue)
-            function = Function(
-                fn.__name__,
-                grants=grants,
-                timeout_s=timeout_s,
-                memory_mb=memory_mb,
-                concurrency=concurrency,
-                reads=reads,
-                site=where,
-                module=fn.__module__,
-                description=fn.__doc__ or "",
-            )
-            function.endpoints.append(Consumer(fn, queue, where, after))
-            self._app._changing()
-            self._app._functions.append(function)
+            consumer = Consumer(fn, queue, where, after)
+            self._app._declare(Function(fn.__name__, where, consumer, **options))
             self._app._queues.append(queue)
             return after
 

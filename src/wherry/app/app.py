@@ -12,12 +12,20 @@ A decorator gives the handler back as it is: in a test it is called like any fun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from wherry import limits
 from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
-from wherry.app.declared import Consumer, F, Function, Route, ThrottleLike, as_names
+from wherry.app.declared import (
+    Consumer,
+    F,
+    Function,
+    FunctionOptions,
+    Route,
+    ThrottleLike,
+    as_names,
+)
 from wherry.app.naming import default_name
 from wherry.app.places import Site, site
 from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
@@ -33,7 +41,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
-Reads = Literal["versioned", "checked"]
+X = TypeVar("X")
 
 
 class AppRoute:
@@ -52,12 +60,8 @@ class AppRoute:
         auth: AuthSpec | None = None,
         roles: Iterable[str] = (),
         status: int = 200,
-        grants: Iterable[Any] = (),
-        timeout_s: float | None = None,
-        memory_mb: int = limits.MEMORY_MB,
-        concurrency: int = limits.CONCURRENCY,
         throttle: ThrottleLike | None = None,
-        reads: Reads = "versioned",
+        **options: Unpack[FunctionOptions],
     ) -> Callable[[F], F]:
         """Declare a route.
 
@@ -66,39 +70,24 @@ class AppRoute:
             auth: Who may call; without it everybody.
             roles: The caller must have one of these.
             status: Of a successful answer, 200 to 299.
-            grants: What the function may do: `[orders.read, exports.send]`.
-            timeout_s: At most 25, which is also the default.
             throttle: Requests per second and burst, `(10, 20)`.
-            reads: "checked" makes every `get` a condition of the commit.
+            options: `grants=[orders.read, exports.send]`, `timeout_s`, `memory_mb`,
+                `concurrency`, `reads`, as `FunctionOptions` says.
         """
         where = site(1)
 
         def declare(fn: F) -> F:
-            function = Function(
-                fn.__name__,
-                grants=grants,
-                timeout_s=timeout_s,
-                memory_mb=memory_mb,
-                concurrency=concurrency,
-                reads=reads,
+            route = Route(
+                fn,
+                self._method,
+                path,
+                auth=auth,
+                roles=roles,
+                status=status,
+                throttle=throttle,
                 site=where,
-                module=fn.__module__,
-                description=fn.__doc__ or "",
             )
-            function.endpoints.append(
-                Route(
-                    fn,
-                    self._method,
-                    path,
-                    auth=auth,
-                    roles=roles,
-                    status=status,
-                    throttle=throttle,
-                    site=where,
-                )
-            )
-            self._app._changing()
-            self._app._functions.append(function)
+            self._app._declare(Function(fn.__name__, where, route, **options))
             return fn
 
         return declare
@@ -159,7 +148,6 @@ class App:
             roles_claim: The claim with the roles, where the issuer's usual one is not it.
             accepted: Why the development issuer is good enough for production, in words.
         """
-        self._changing()
         spec = AuthSpec(
             name=name,
             roles=as_names(roles),
@@ -169,8 +157,7 @@ class App:
             accepted=accepted,
             place=site(1).place,
         )
-        self._auths.append(spec)
-        return spec
+        return self._keep(self._auths, spec)
 
     def policy(self, fn: F) -> F:
         """Hold `fn(caller, item)` against every item of this type that a routed handler touches.
@@ -221,7 +208,6 @@ class App:
         expires: str | None = None,
     ) -> Table[T]:
         """Declare a table; its name is the plural of the type's (`Order` -> `orders`)."""
-        self._changing()
         table = Table(
             item_type,
             name=name or default_name(item_type),
@@ -231,8 +217,7 @@ class App:
             expires=expires,
             place=site(1).place,
         )
-        self._tables.append(table)
-        return table
+        return self._keep(self._tables, table)
 
     def queue(
         self,
@@ -245,7 +230,6 @@ class App:
         retention_s: int = limits.MESSAGE_RETENTION_S,
     ) -> Queue[T]:
         """Declare a queue; its name is the plural of the type's (`ExportJob` -> `export_jobs`)."""
-        self._changing()
         queue = Queue(
             payload_type,
             name=name or default_name(payload_type),
@@ -255,8 +239,7 @@ class App:
             retention_s=retention_s,
             place=site(1).place,
         )
-        self._queues.append(queue)
-        return queue
+        return self._keep(self._queues, queue)
 
     def bucket(
         self,
@@ -266,50 +249,31 @@ class App:
         media_types: Sequence[str] = (),
     ) -> Bucket:
         """Declare a bucket of objects up to `max_bytes`, of these media types (none: of any)."""
-        self._changing()
         bucket = Bucket(
             name=name, max_bytes=max_bytes, media_types=as_names(media_types), place=site(1).place
         )
-        self._buckets.append(bucket)
-        return bucket
+        return self._keep(self._buckets, bucket)
 
     def secret(self, name: str) -> Secret:
         """Declare a secret."""
-        self._changing()
-        secret = Secret(name=name, place=site(1).place)
-        self._secrets.append(secret)
-        return secret
+        return self._keep(self._secrets, Secret(name=name, place=site(1).place))
 
     # -- functions ---------------------------------------------------------------------------------
 
     def consume(
         self,
         queue: Queue[Any],
-        *,
-        grants: Iterable[Any] = (),
-        timeout_s: float | None = None,
-        memory_mb: int = limits.MEMORY_MB,
-        concurrency: int = limits.CONCURRENCY,
-        reads: Reads = "versioned",
+        **options: Unpack[FunctionOptions],
     ) -> Callable[[F], F]:
-        """Declare the consumer of a queue: called with each payload, up to 900 s (default 30)."""
+        """Declare the consumer of a queue: called with each payload, up to 900 s (default 30).
+
+        Args:
+            options: As a route's.
+        """
         where = site(1)
 
         def declare(fn: F) -> F:
-            function = Function(
-                fn.__name__,
-                grants=grants,
-                timeout_s=timeout_s,
-                memory_mb=memory_mb,
-                concurrency=concurrency,
-                reads=reads,
-                site=where,
-                module=fn.__module__,
-                description=fn.__doc__ or "",
-            )
-            function.endpoints.append(Consumer(fn, queue, where))
-            self._changing()
-            self._functions.append(function)
+            self._declare(Function(fn.__name__, where, Consumer(fn, queue, where), **options))
             return fn
 
         return declare
@@ -320,25 +284,16 @@ class App:
         *,
         auth: AuthSpec | None = None,
         roles: Iterable[str] = (),
-        grants: Iterable[Any] = (),
-        timeout_s: float | None = None,
-        memory_mb: int = limits.MEMORY_MB,
-        concurrency: int = limits.CONCURRENCY,
-        reads: Reads = "versioned",
+        **options: Unpack[FunctionOptions],
     ) -> Bundle:
-        """Declare one function out of several routes that share an authorization boundary."""
-        self._changing()
-        function = Function(
-            name,
-            grants=grants,
-            timeout_s=timeout_s,
-            memory_mb=memory_mb,
-            concurrency=concurrency,
-            reads=reads,
-            site=site(1),
-            is_bundle=True,
-        )
-        self._functions.append(function)
+        """Declare one function out of several routes that share an authorization boundary.
+
+        Args:
+            auth, roles: Of all its routes; a route may ask for other roles.
+            options: As a route's, for all of them together.
+        """
+        function = Function(name, site(1), **options)
+        self._declare(function)
         return Bundle(function, auth=auth, roles=roles, changing=self._changing)
 
     def include(self, other: App | ModuleType | str) -> None:
@@ -381,6 +336,15 @@ class App:
             self.warnings = frozen.warnings
             self._blueprint = frozen.blueprint
         return self._blueprint
+
+    def _declare(self, function: Function) -> None:
+        self._keep(self._functions, function)
+
+    def _keep(self, among: list[Any], one: X) -> X:
+        """Take one more declaration."""
+        self._changing()
+        among.append(one)
+        return one
 
     def _changing(self) -> None:
         if self._blueprint is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
+from wherry import limits
 from wherry.app.places import Site
 from wherry.blueprint.records import AuthSpec, Throttle
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from wherry.handles.aftercommit import AfterCommit
 
 F = TypeVar("F", bound=Callable[..., Any])
+Reads = Literal["versioned", "checked"]
 ThrottleLike = Throttle | tuple[float, int]
 
 
@@ -60,6 +62,25 @@ class Consumer:
         self.after = after
 
 
+class FunctionOptions(TypedDict, total=False):
+    """What every function may be given, whatever triggers it.
+
+    Args:
+        grants: What it may do: `[orders.read, exports.send]`.
+        timeout_s: A route's at most 25, which is also its default; a consumer's at most 900
+            (default 30).
+        memory_mb: Of one environment (default 256).
+        concurrency: Environments at once (default 32).
+        reads: "checked" makes every `get` a condition of the commit.
+    """
+
+    grants: Iterable[Any]
+    timeout_s: float | None
+    memory_mb: int
+    concurrency: int
+    reads: Reads
+
+
 class Function:
     """A function with what it may do and how much of everything it may use."""
 
@@ -80,28 +101,27 @@ class Function:
     def __init__(
         self,
         name: str,
-        *,
-        grants: Iterable[Any],
-        timeout_s: float | None,
-        memory_mb: int,
-        concurrency: int,
-        reads: Literal["versioned", "checked"],
         site: Site,
-        module: str = "",
-        description: str = "",
-        is_bundle: bool = False,
+        endpoint: Route | Consumer | None = None,
+        *,
+        grants: Iterable[Any] = (),
+        timeout_s: float | None = None,
+        memory_mb: int = limits.MEMORY_MB,
+        concurrency: int = limits.CONCURRENCY,
+        reads: Reads = "versioned",
     ) -> None:
+        """Take a function of one endpoint; without it of those that are added, a bundle."""
         self.name = name
-        self.module = module
-        self.endpoints: list[Route | Consumer] = []
+        self.module = str(endpoint.fn.__module__) if endpoint else ""
+        self.endpoints: list[Route | Consumer] = [endpoint] if endpoint else []
         self.grants = tuple(grants)
         self.timeout_s = timeout_s
         self.memory_mb = memory_mb
         self.concurrency = concurrency
         self.reads = reads
         self.site = site
-        self.description = description
-        self.is_bundle = is_bundle
+        self.description = (endpoint.fn.__doc__ or "") if endpoint else ""
+        self.is_bundle = endpoint is None
 
 
 def as_names(names: Iterable[str]) -> tuple[str, ...]:
