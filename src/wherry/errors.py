@@ -155,6 +155,12 @@ class Unavailable(Problem):
     code, status = "unavailable", 503
 
 
+class FateUnknown(Problem):
+    """The store died and its successor cannot tell whether this was applied; ask again."""
+
+    code, status = "fate_unknown", 503
+
+
 class DeadlineExceeded(Problem):
     """The function did not answer in its time; nothing of it was applied."""
 
@@ -195,6 +201,17 @@ class AppInvalid(Refused):
         lines = "\n".join(f"  {finding}" for finding in findings)
         super().__init__(f"The app has {len(findings)} fault(s):\n{lines}")
         self.findings = list(findings)
+
+
+class PatternInvalid(Refused):
+    """An event pattern that EventBridge would refuse; `faults` lists every reason with its path."""
+
+    code = "pattern_invalid"
+
+    def __init__(self, faults: Sequence[Any]) -> None:
+        lines = "\n".join(f"  {fault}" for fault in faults)
+        super().__init__(f"The event pattern has {len(faults)} fault(s):\n{lines}")
+        self.faults = list(faults)
 
 
 class DoNotRetry(WherryError):

@@ -17,6 +17,7 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
+from wherry.engine.owed import Owed
 from wherry.engine.store import Then, decode_answer
 from wherry.ports import Request
 
@@ -58,7 +59,7 @@ class StoreProcess:
         self._path = path
         self._on_restart = on_restart
         self._on_gone = on_gone
-        self._owed: dict[int, tuple[bytes, Then, bool]] = {}
+        self._owed: Owed[bytes] = Owed(loop, self._ask_again)
         self._number = 0
         self._out: list[bytes] = []
         self._late: list[bytes] = []  # what waits a moment, so that more share its sync
@@ -78,7 +79,7 @@ class StoreProcess:
     @property
     def owed(self) -> int:
         """How many requests have no answer yet."""
-        return len(self._owed)
+        return len(self._owed.entries)
 
     def _start(self) -> None:
         ours, theirs = socket.socketpair()
@@ -112,12 +113,15 @@ class StoreProcess:
 
     def _framed(self, function: str, payload: bytes, then: Then, decoded: bool) -> bytes:
         self._number += 1
-        if not self._owed:
+        if not self._owed.entries:
             self._since_s = self._clock.steady_s()
         body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
         framed = len(body).to_bytes(4, "big") + body
-        self._owed[self._number] = (framed, then, decoded)
+        self._owed.put(self._number, framed, then, decoded)
         return framed
+
+    def _ask_again(self, number: int, framed: bytes) -> None:
+        self._put(framed)
 
     def _put_late(self) -> None:
         late, self._late = self._late, []
@@ -173,9 +177,9 @@ class StoreProcess:
                 break
             number, raw = _envelope.decode(view[start + 4 : end])
             start = end
-            owed = self._owed.pop(number, None)
+            owed = self._owed.entries.get(number)
             if owed is not None:
-                owed[1](decode_answer(raw) if owed[2] else bytes(raw))
+                self._owed.answered(number, decode_answer(raw) if owed[2] else bytes(raw))
         del buffer[:start]
 
     def _died(self) -> None:
@@ -189,20 +193,17 @@ class StoreProcess:
         if self._deaths > 5:
             self._on_gone(f"the store process ended {self._deaths} times in a row ({status})")
             return
-        owed, self._owed = self._owed, {}
         self._out.clear()
         self._late.clear()
         self._rest = b""
         self._start()
         self._on_restart()
-        for number, entry in owed.items():
-            self._owed[number] = entry
-            self._out.append(entry[0])
+        self._owed.lost()
         self._flush()
 
     def silent_s(self) -> float:
         """Return for how long the store has owed answers and given none."""
-        return self._clock.steady_s() - self._since_s if self._owed else 0.0
+        return self._clock.steady_s() - self._since_s if self._owed.entries else 0.0
 
     def stop(self) -> None:
         """Close the socket, upon which the process ends, and wait for it."""

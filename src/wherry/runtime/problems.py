@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry.codec import to_json
-from wherry.errors import StoreFull, Unavailable
+from wherry.errors import FateUnknown, StoreFull, Unavailable
 from wherry.invocation import Reply
 
 if TYPE_CHECKING:
@@ -32,7 +32,13 @@ def problem_reply(problem: Problem, correlation_id: str) -> Reply:
 
 
 def store_trouble(code: str) -> Problem:
-    """Return what a caller is told when the store cannot be used; `code` is that of a `Passing`."""
+    """Return what a caller is told when the store cannot be used; `code` is that of `Broken`."""
+    if code == FateUnknown.code:
+        return FateUnknown(
+            "It is not known whether this was applied: the store cannot tell now. Ask again with "
+            "the same Idempotency-Key.",
+            headers={"retry-after": "5"},
+        )
     problem = Unavailable(
         "Nothing was applied: the store cannot be used now.", headers={"retry-after": "5"}
     )
