@@ -8,10 +8,12 @@ A release that is not known counts as the activated one.
 from __future__ import annotations
 
 from wherry import limits
+from wherry.platforms.sql.rights import Grants, Rights
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import (
     FunctionShape,
     Index,
+    Queue,
     QueueShape,
     ReleaseShape,
     Table,
@@ -19,20 +21,7 @@ from wherry.platforms.sql.shapes import (
     read_release,
 )
 
-Grants = frozenset[tuple[str, str, str]]
-NO_GRANTS: Grants = frozenset()
-
-
-class Queue:
-    """A queue that some release declares; `active`: the activated one does."""
-
-    __slots__ = ("active", "consumer", "id", "max_attempts", "name", "retention_ms")
-
-    def __init__(self, number: int, shape: QueueShape, consumer: str, active: bool) -> None:
-        self.active = active
-        self.id, self.name, self.consumer = number, shape.name, consumer
-        self.max_attempts = shape.max_attempts
-        self.retention_ms = shape.retention_s * 1000
+RIGHTS_KEPT = 1_000  # functions whose rights are kept: their names come from callers
 
 
 class Catalog:
@@ -62,8 +51,9 @@ class Catalog:
                 self._releases[digest] = shape
         if active:
             self._releases[active[0]] = self._known.get(active[0]) or read_release(active[1])
-        self._grants: dict[str, Grants] = {}
         self._declare()
+        everything = Rights(None, self.tables, self.queues)
+        self._rights: dict[str, Rights] = {"": everything}
 
     def _declare(self) -> None:
         tables: dict[str, TableShape] = {}
@@ -193,20 +183,23 @@ class Catalog:
 
     # -- grants ------------------------------------------------------------------------------
 
-    def grants(self, function: str) -> Grants:
-        """Return the grants of "function" or "function@release"; none for an unknown function."""
-        found = self._grants.get(function)
+    def rights(self, function: str) -> Rights:
+        """Return what "function" or "function@release" may do; an unknown function may nothing.
+
+        "" is the engine itself.
+        """
+        found = self._rights.get(function)
         if found is None:
             name, _, digest = function.partition("@")
             declared = _function(self._release(digest), name)
-            found = NO_GRANTS
+            grants: Grants = frozenset()
             if declared is not None:
-                found = frozenset(
+                grants = frozenset(
                     (grant.kind, grant.resource, grant.action) for grant in declared.grants
                 )
-            if len(self._grants) > 10_000:  # names come from callers
-                self._grants.clear()
-            self._grants[function] = found
+            if len(self._rights) > RIGHTS_KEPT:
+                self._rights = {"": self._rights[""]}
+            found = self._rights[function] = Rights(grants, self.tables, self.queues)
         return found
 
     def _release(self, digest: str) -> ReleaseShape:

@@ -12,26 +12,30 @@ from wherry.effects import Absent, Condition, DeleteItem, Guard, Present, PutIte
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.conditions import holds, is_number
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Table
+from wherry.platforms.sql.shapes import Entry, Table
 from wherry.ports import Item, Nothing, Rejected, Unmet
 
 ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
 Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
-# What one commit has read already, by table, pk and sk: what is guarded is mostly written too.
-Rows: TypeAlias = dict[tuple[int, bytes, bytes], Stored | None]
+Key: TypeAlias = tuple[int, bytes, bytes]  # table, pk, sk
+# What one commit has read already: what is guarded is mostly written too.
+Rows: TypeAlias = dict[Key, Stored | None]
+NO_ENTRIES: list[Entry] = []
 REMEMBERED = 1_024  # deletions whose writer a conflict can still name
 
 
 class Change:
-    """What a commit does to one item. `body` None: it goes."""
+    """What a commit does to one item. `body` None: it goes. `old`: what stands there, if read."""
 
-    __slots__ = ("body", "entries", "expires_ms", "old", "old_entries", "pk", "sk", "table")
+    __slots__ = ("body", "effect", "entries", "expires_ms", "key", "old", "old_entries", "table")
 
-    def __init__(self, table: Table, effect: ItemEffect, old: Stored | None) -> None:
-        self.table, self.pk, self.sk, self.old = table, effect.pk, effect.sk, old
+    def __init__(self, table: Table, effect: ItemEffect) -> None:
+        self.table, self.effect = table, effect
+        self.key = (table.id, effect.pk, effect.sk)
+        self.old: Stored | None = None
         self.body: bytes | None = None
-        self.entries: list[tuple[int, bytes, bytes]] = []
-        self.old_entries: list[tuple[int, bytes, bytes]] = []
+        self.entries: list[Entry] = NO_ENTRIES
+        self.old_entries: list[Entry] = NO_ENTRIES
         self.expires_ms: int | None = None
 
 
@@ -44,10 +48,10 @@ class Items:
         sql = session.sql
         self._get = sql["item_get"]
         self._row, self._head = sql["item_row"], sql["item_head"]
-        self._insert, self._update = sql["item_insert"], sql["item_update"]
+        self._put, self._update = sql["item_put"], sql["item_update"]
         self._delete = sql["item_delete"]
         self._entry_add, self._entry_delete = sql["entry_add"], sql["entry_delete"]
-        self._deleted: dict[tuple[int, bytes, bytes], int] = {}
+        self._deleted: dict[Key, int] = {}
 
     def get(self, table: Table, pk: bytes, sk: bytes) -> Item | Nothing:
         """Read one item; an expired one is not there."""
@@ -57,12 +61,12 @@ class Items:
             return Nothing()
         return Item(row[0], row[1])
 
-    def _stored(self, effect: ItemEffect, table: Table, rows: Rows) -> Stored | None:
+    def _stored(self, change: Change, rows: Rows) -> Stored | None:
         """Read the row as it is stored, expired or not; its body only where it matters."""
-        key = (table.id, effect.pk, effect.sk)
+        key, effect = change.key, change.effect
         if key in rows:
             return rows[key]
-        blind = not table.indexes and (
+        blind = not change.table.indexes and (
             not isinstance(effect, UpdateItem)
             and (effect.when is None or isinstance(effect.when, Absent | Present))
         )
@@ -86,21 +90,21 @@ class Items:
             return None
         return describe_key(guard.pk, guard.sk), row[2]
 
-    def plan(self, effect: ItemEffect, table: Table, rows: Rows) -> Change | Unmet | Rejected:
+    def plan(self, change: Change, rows: Rows) -> Unmet | Rejected | None:
         """Work out a change against the present state, without changing anything."""
-        fault = _key_fault(effect)
-        if fault:
-            return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
-        old = self._stored(effect, table, rows)
-        change = Change(table, effect, old)
-        present = old is not None and (old[3] is None or old[3] > self._session.now_ms)
+        effect, table = change.effect, change.table
         try:
-            if not self._decide(effect, table, change, old[4] if old and present else None):
-                return Unmet(effect.table, describe_key(effect.pk, effect.sk))
+            if isinstance(effect, PutItem) and effect.when is None and not table.indexes:
+                change.body = effect.body  # whatever stands there is replaced: it is not read
+            else:
+                old = change.old = self._stored(change, rows)
+                live = old is not None and (old[3] is None or old[3] > self._session.now_ms)
+                if not self._decide(effect, table, change, old[4] if old and live else None):
+                    return Unmet(effect.table, describe_key(effect.pk, effect.sk))
+                if old is not None and table.indexes:
+                    change.old_entries = table.entries(old[4])
             if change.body is not None:
                 change.entries, change.expires_ms = table.derive(change.body)
-            if old is not None and table.indexes:
-                change.old_entries = table.entries(old[4])
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {error}")
         if change.body is not None and len(change.body) > limits.ITEM_BYTES:
@@ -108,7 +112,7 @@ class Items:
                 f"{effect.table} {describe_key(effect.pk, effect.sk)}: the item has "
                 f"{len(change.body)} bytes, at most {limits.ITEM_BYTES} can be stored."
             )
-        return change
+        return None
 
     def _decide(self, effect: ItemEffect, table: Table, change: Change, body: bytes | None) -> bool:
         """Set the change's body; return whether the conditions hold. `body` is the live item."""
@@ -130,37 +134,38 @@ class Items:
 
     # -- applying ----------------------------------------------------------------------------
 
-    def apply(self, change: Change, version: int, writer: int) -> None:
+    def apply(self, change: Change, writer: int) -> None:
         """Write a planned change. The transaction is open."""
-        run = self._session.run
-        table, old, body = change.table, change.old, change.body
+        session = self._session
+        old, body, key = change.old, change.body, change.key
         if body is None:
             if old is None:
                 return
-            run(self._delete, (old[0],))
-            self._remember_deleted(table.id, change.pk, change.sk, writer)
-        elif old is None:
-            # The version is unique and grows: a row number that costs no search.
-            item = self._session.next()
-            run(
-                self._insert,
-                (item, table.id, change.pk, change.sk, version, writer, change.expires_ms, body),
-            )
-        else:
+            session.run(self._delete, (old[0],))
+            self._remember_deleted(key, writer)
             item = old[0]
-            run(self._update, (version, writer, change.expires_ms, body, item))
+        else:
+            version = session.next()
+            if old is None:
+                # The version is unique and grows: as a row number it costs no search.
+                item = version
+                row = (item, *key, version, writer, change.expires_ms, body)
+                session.run(self._put, row)
+            else:
+                item = old[0]
+                session.run(self._update, (version, writer, change.expires_ms, body, item))
         if change.old_entries == change.entries:
             return
-        pk, sk = change.pk, change.sk
+        _, pk, sk = key
         for entry in change.old_entries:
             if entry not in change.entries:
-                run(self._entry_delete, (*entry, pk, sk))
+                session.run(self._entry_delete, (*entry, pk, sk))
         for entry in change.entries:
             if entry not in change.old_entries:
-                run(self._entry_add, (*entry, pk, sk, item))
+                session.run(self._entry_add, (*entry, pk, sk, item))
 
-    def _remember_deleted(self, table: int, pk: bytes, sk: bytes, writer: int) -> None:
-        self._deleted[table, pk, sk] = writer
+    def _remember_deleted(self, key: Key, writer: int) -> None:
+        self._deleted[key] = writer
         if len(self._deleted) > REMEMBERED:
             del self._deleted[next(iter(self._deleted))]
 
@@ -195,7 +200,8 @@ def describe_key(pk: bytes, sk: bytes) -> str:
     return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
 
 
-def _key_fault(effect: ItemEffect) -> str:
+def key_fault(effect: ItemEffect) -> str:
+    """Say what is wrong with an item's key, if anything."""
     if not effect.pk or len(effect.pk) > limits.PARTITION_KEY_BYTES:
         return f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
     if len(effect.sk) > limits.SORT_KEY_BYTES:

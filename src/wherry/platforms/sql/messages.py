@@ -11,10 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wherry import limits
-from wherry.platforms.sql.catalog import Catalog, Queue
+from wherry.effects import SendMessage
+from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import Queue
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
+from wherry.telemetry import InvocationRecord
 
 FAR_MS = 1 << 60
 
@@ -81,39 +84,43 @@ class Messages:
     # -- sending -----------------------------------------------------------------------------
 
     def send(
-        self,
-        queue: Queue,
-        id: str,
-        body: bytes,
-        delay_ms: int,
-        correlation: str,
-        traceparent: str,
-        owner: str,
+        self, queue: Queue, message: SendMessage, record: InvocationRecord, owner: str
     ) -> Claimed | int | None:
         """Add a message; return when it falls due. One that waits or has failed is not added.
 
         With an `owner` it is born leased to it, if nothing of the queue is due before it.
+        The transaction is open.
+
+        Args:
+            record: The run that sends it.
         """
-        session = self._session
+        session, id, body = self._session, message.id, message.body
         if self._inbox.has(id):
             return None
-        now = session.now_ms
-        due = now + delay_ms
+        now, number, first_due = session.now_ms, queue.id, self.first_due(queue.id)
+        due = now + message.delay_ms
         expires = due + queue.retention_ms
+        correlation, traceparent = record.correlation_id, record.traceparent
         seq = session.next()
-        lease = bool(owner) and delay_ms == 0 and self.first_due(queue.id) > now
-        slot, token = (-self._owner(owner), seq) if lease else (queue.id, 0)
-        row = (seq, id, slot, due, queue.id, token, int(lease), 0, now, now if lease else 0)
-        session.run(self._insert, (*row, expires, correlation, traceparent, "", body))
+        if owner and due == now < first_due:
+            holder = self._owner(owner)
+            row = (seq, id, -holder, due, number, seq, 1, 0, now, now, expires)
+            session.run(self._insert, (*row, correlation, traceparent, "", body))
+            if not session.changes():
+                return None
+            if self._counts is not None:
+                self._count(number, 0, 1)
+            self._leases[id] = Lease(session.steady_s + limits.LEASE_S, holder, seq, seq, number)
+            return Claimed(queue.name, id, seq, 1, body, now, now, now, correlation, traceparent)
+        row = (seq, id, number, due, number, 0, 0, 0, now, 0, expires)
+        session.run(self._insert, (*row, correlation, traceparent, "", body))
         if not session.changes():
             return None
-        self._count(queue.id, 0 if lease else 1, 1 if lease else 0)
-        if not lease:
-            if due < self.first_due(queue.id):
-                self._first_due[queue.id] = due
-            return due
-        self._leases[id] = Lease(session.steady_s + limits.LEASE_S, -slot, seq, token, queue.id)
-        return Claimed(queue.name, id, token, 1, body, now, now, now, correlation, traceparent)
+        if self._counts is not None:
+            self._count(number, 1, 0)
+        if due < first_due:
+            self._first_due[number] = due
+        return due
 
     def cancel(self, queue: int, id: str) -> None:
         """Remove a message if it waits in this queue. The transaction is open."""

@@ -8,6 +8,8 @@ them would touch a page of its own for each.
 from __future__ import annotations
 
 import hashlib
+from itertools import groupby
+from operator import itemgetter
 
 import msgspec
 
@@ -18,6 +20,7 @@ from wherry.platforms.sql.session import Session
 from wherry.telemetry import InvocationRecord
 
 ASIDE_TERMS = 1_024  # moved into a run when there are so many
+RECENT = 512  # the highest numbers, kept in memory: runs end in about the order of their numbers
 RUN_TERMS = 32_768  # of one run: some hundred pages, which stay in memory while it fills
 OUR_LENGTH = 16  # hexadecimal digits of the correlation IDs that the engine makes
 FOUND_MAX = 1_000  # records of one timeline
@@ -41,7 +44,9 @@ class Records:
         self._pending: dict[int, tuple[int, int, bytes, bytes | None]] = {}
         self._new_terms: list[Term] = []
         row = session.row("record_highest")
-        self._highest: int = row[0] if row else 0
+        # What is stored above `_floor` is in `_recent`.
+        self._floor: int = row[0] if row else 0
+        self._recent: set[int] = set()
         self._aside: list[Term] = []
         for _, terms in session.rows("unfound_all"):
             self._aside += [(term, number) for term, number in from_msgpack(terms)]
@@ -53,29 +58,40 @@ class Records:
 
     def known(self, number: int) -> bool:
         """Whether this record is there."""
-        if number > self._highest:  # numbers grow with time, so this is the common case
-            return False
+        if number > self._floor:
+            return number in self._recent
         if number in self._pending:
             return True
         return self._session.run(self._there, (number,)).fetchone() is not None
 
-    def add(self, record: InvocationRecord, sent: list[str] | None = None) -> None:
+    def add(self, record: InvocationRecord) -> None:
         """Add a record; one whose number is there already changes nothing."""
+        if not self.known(record.number):
+            self._session.begin()
+            self.add_new(record, None)
+
+    def add_new(self, record: InvocationRecord, sent: list[str] | None) -> None:
+        """Add a record that is not known, and the IDs of what it sent. The transaction is open."""
         number = record.number
-        if self.known(number):
-            return
-        self._session.begin()
         packed = to_msgpack(sent) if sent else None
         self._pending[number] = (number, record.at_ms, to_msgpack(record), packed)
-        self._highest = max(self._highest, number)
+        if number > self._floor:
+            self._recent.add(number)
         function = self._catalog.number("function", record.function)
         self._new_terms += ((_term(record.correlation_id), number), (-function, number))
 
     def flush(self) -> None:
         """Write what is pending, so that it is read, or committed."""
-        if self._pending:
-            self._session.many(self._session.sql["record_insert"], list(self._pending.values()))
-            self._pending.clear()
+        if not self._pending:
+            return
+        # In order: rows at the end of the table fill its pages, and split none.
+        rows = sorted(self._pending.values())
+        self._session.many(self._session.sql["record_insert"], rows)
+        self._pending.clear()
+        if len(self._recent) > 2 * RECENT:
+            recent = sorted(self._recent)
+            self._floor = recent[-RECENT - 1]
+            self._recent = set(recent[-RECENT:])
 
     def before_commit(self) -> None:
         """Write what belongs to the transaction that ends."""
@@ -96,9 +112,9 @@ class Records:
         run, rows, _ = self._runs[-1] if self._runs else (1, 0, 0)
         if rows >= RUN_TERMS:
             run, rows = run + 1, 0
-        terms = [(run, *row) for row in _packed(sorted(self._aside))]
-        session.many(session.sql["finder_add"], terms)
-        entry = (run, rows + len(terms), session.now_ms)
+        found = _packed(run, self._aside)
+        session.many(session.sql["finder_add"], found)
+        entry = (run, rows + len(found), session.now_ms)
         session.write("run_put", *entry)
         session.write("unfound_clear")
         if self._runs and self._runs[-1][0] == run:
@@ -182,17 +198,13 @@ class Records:
         return count
 
 
-def _packed(terms: list[Term]) -> list[tuple[int, int, bytes | None]]:
-    """Return rows for the finder: one per correlation ID and record, one for all of a function."""
-    functions: dict[int, list[int]] = {}
-    rows: list[tuple[int, int, bytes | None]] = []
-    for term, number in terms:
-        if term < 0:
-            functions.setdefault(term, []).append(number)
-        else:
-            rows.append((term, number, None))
-    packed = [(term, numbers[0], to_msgpack(numbers[1:])) for term, numbers in functions.items()]
-    return packed + rows
+def _packed(run: int, terms: list[Term]) -> list[tuple[int, int, int, bytes | None]]:
+    """Return rows for the finder, in order: one per term, with all of its numbers."""
+    rows: list[tuple[int, int, int, bytes | None]] = []
+    for term, group in groupby(sorted(terms), itemgetter(0)):
+        (_, number), *more = group
+        rows.append((run, term, number, to_msgpack([other for _, other in more]) if more else None))
+    return rows
 
 
 def _term(correlation_id: str) -> int:

@@ -84,6 +84,18 @@ class ReleaseShape(Struct, frozen=True):
 read_release = msgspec.json.Decoder(ReleaseShape).decode
 
 
+class Queue:
+    """A queue that some release declares; `active`: the activated one does."""
+
+    __slots__ = ("active", "consumer", "id", "max_attempts", "name", "retention_ms")
+
+    def __init__(self, number: int, shape: QueueShape, consumer: str, active: bool) -> None:
+        self.active = active
+        self.id, self.name, self.consumer = number, shape.name, consumer
+        self.max_attempts = shape.max_attempts
+        self.retention_ms = shape.retention_s * 1000
+
+
 class Index:
     """An index that is kept up to date."""
 

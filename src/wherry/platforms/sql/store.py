@@ -23,6 +23,7 @@ from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.ports import (
@@ -226,44 +227,32 @@ class SqlStore:
         function: str,
         request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
     ) -> Any:
-        if function:
-            denied = self._denied(function, request)
-            if denied is not None:
-                return denied
+        rights = self._catalog.rights(function)
         match request:
             case GetItem():
-                table = self._catalog.tables.get(request.table)
-                return self._items.get(table, request.pk, request.sk) if table else Nothing()
+                table = rights.readable.get(request.table)
+                if table is None:
+                    return _unread(rights, "table", request.table) or Nothing()
+                return self._items.get(table, request.pk, request.sk)
             case QueryItems():
-                table = self._catalog.tables.get(request.table)
+                table = rights.readable.get(request.table)
+                if table is None:
+                    return _unread(rights, "table", request.table) or Page([], None)
                 try:
-                    return self._queries.page(request, table) if table else Page([], None)
+                    return self._queries.page(request, table)
                 except msgspec.MsgspecError:
                     return Broken("passing", "The cursor is not one of this query.")
             case GetObject():
-                return self._objects.get(request)
+                return _unread(rights, "bucket", request.bucket) or self._objects.get(request)
             case ListObjects():
-                return self._objects.page(request)
-            case GetReply():
-                return self._replies.get(request.key) or Nothing()
-
-    def _denied(
-        self,
-        function: str,
-        request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
-    ) -> Denied | None:
-        match request:
-            case GetItem() | QueryItems():
-                kind, name = "table", request.table
-            case GetObject() | ListObjects():
-                kind, name = "bucket", request.bucket
+                return _unread(rights, "bucket", request.bucket) or self._objects.page(request)
             case GetReply():
                 # Keys are "kind/function/...": a function sees only what was stored for itself.
                 parts = request.key.split("/", 2)
                 own = len(parts) == 3 and parts[1] == function.partition("@")[0]
-                return None if own else Denied("replies", "read")
-        allowed = (kind, name, "read") in self._catalog.grants(function)
-        return None if allowed else Denied(name, "read")
+                if function and not own:
+                    return Denied("replies", "read")
+                return self._replies.get(request.key) or Nothing()
 
     def _bury(self, request: Bury) -> Done | LeaseLost:
         row = self._messages.take_leased(request.id, request.token)
@@ -301,3 +290,7 @@ class SqlStore:
             case Releases():
                 return self._upkeep.releases()
         raise Passing(f"This store does not know {type(request).__name__}.")
+
+
+def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
+    return None if rights.allows(kind, name, "read") else Denied(name, "read")

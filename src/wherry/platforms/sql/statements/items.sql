@@ -4,9 +4,10 @@ SELECT body, version, expires_ms FROM items WHERE tbl = ? AND pk = ? AND sk = ?
 SELECT id, version, writer, expires_ms, body FROM items WHERE tbl = ? AND pk = ? AND sk = ?
 -- name: item_head
 SELECT id, version, writer, expires_ms, x'' FROM items WHERE tbl = ? AND pk = ? AND sk = ?
--- name: item_insert
+-- name: item_put
 INSERT INTO items (id, tbl, pk, sk, version, writer, expires_ms, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (tbl, pk, sk) DO UPDATE SET version = excluded.version,
+    writer = excluded.writer, expires_ms = excluded.expires_ms, body = excluded.body
 -- name: item_update
 UPDATE items SET version = ?, writer = ?, expires_ms = ?, body = ? WHERE id = ?
 -- name: item_delete

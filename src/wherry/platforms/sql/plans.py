@@ -1,0 +1,152 @@
+"""What a commit is going to do: its effects, checked as far as needs no reading, and sorted."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from wherry import limits
+from wherry.effects import (
+    CancelMessage,
+    DeleteItem,
+    DeleteObject,
+    Effect,
+    Guard,
+    PutItem,
+    PutObject,
+    SendMessage,
+    UpdateItem,
+)
+from wherry.platforms.sql.items import Change, describe_key, key_fault
+from wherry.platforms.sql.rights import Rights
+from wherry.platforms.sql.shapes import Queue, Table
+from wherry.ports import Denied, Rejected
+
+
+class Plan:
+    """The effects of one commit, each with what it is on.
+
+    Args:
+        rights: What the function may do.
+        buckets: All buckets that there are.
+    """
+
+    __slots__ = ("buckets", "cancels", "changes", "guards", "keys", "objects", "rights", "sends")
+
+    def __init__(self, rights: Rights, buckets: dict[str, int]) -> None:
+        self.rights = rights
+        self.buckets = buckets
+        self.keys: set[object] = set()
+        self.guards: list[tuple[Guard, Table]] = []
+        self.changes: list[Change] = []
+        self.sends: list[tuple[SendMessage, Queue]] = []
+        self.cancels: list[tuple[CancelMessage, Queue]] = []
+        self.objects: list[PutObject | DeleteObject] = []
+
+    def add(self, effects: list[Effect]) -> Denied | Rejected | None:
+        """Take over the effects; return what is wrong with them.
+
+        Checked are the bounds, and that all that is named exists and may be used.
+        """
+        keys, rights = self.keys, self.rights
+        for effect in effects:
+            match effect:
+                case SendMessage():
+                    queue = rights.queues.get(effect.queue)
+                    if queue is None:
+                        return rights.refusal("queue", effect.queue, "send")
+                    fault = _message_fault(effect)
+                    if fault:
+                        return Rejected(f"message {effect.id} to {effect.queue}: {fault}")
+                    keys.add(effect.id)
+                    self.sends.append((effect, queue))
+                case PutItem() | UpdateItem() | DeleteItem():
+                    table = rights.writable.get(effect.table)
+                    if table is None:
+                        return rights.refusal("table", effect.table, "write")
+                    fault = key_fault(effect)
+                    if fault:
+                        shown = describe_key(effect.pk, effect.sk)
+                        return Rejected(f"{effect.table} {shown}: {fault}")
+                    change = Change(table, effect)
+                    keys.add(change.key)
+                    self.changes.append(change)
+                case CancelMessage():
+                    queue = rights.queues.get(effect.queue)
+                    if queue is None:
+                        return rights.refusal("queue", effect.queue, "send")
+                    keys.add(effect.id)
+                    self.cancels.append((effect, queue))
+                case PutObject() | DeleteObject():
+                    refused = self._add_object(effect)
+                    if refused is not None:
+                        return refused
+                case _:
+                    assert_never(effect)
+        if len(keys) < len(effects):
+            return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
+        return None
+
+    def _add_object(self, effect: PutObject | DeleteObject) -> Denied | Rejected | None:
+        rights, bucket = self.rights, effect.bucket
+        if isinstance(effect, PutObject):
+            create = effect.if_absent and rights.allows("bucket", bucket, "create")
+            action, size = ("create" if create else "write"), effect.size_bytes
+        else:
+            # Who may replace an object may remove it.
+            replaces = not rights.allows("bucket", bucket, "delete")
+            replaces = replaces and rights.allows("bucket", bucket, "write")
+            action, size = ("write" if replaces else "delete"), 0
+        if bucket not in self.buckets or not rights.allows("bucket", bucket, action):
+            return rights.refusal("bucket", bucket, action)
+        if not 0 < len(effect.key.encode()) <= limits.OBJECT_KEY_BYTES:
+            return Rejected(f"{bucket}: a key has 1 to {limits.OBJECT_KEY_BYTES} bytes.")
+        if not 0 <= size <= limits.OBJECT_BYTES:
+            return Rejected(f"{bucket}: an object of {size} bytes.")
+        self.keys.add((bucket, effect.key))
+        self.objects.append(effect)
+        return None
+
+    def guard(self, guards: list[Guard]) -> Denied | Rejected | None:
+        """Take over what has been read, after the effects; return what is wrong with it."""
+        keys, rights = self.keys, self.rights
+        for guard in guards:
+            table = rights.readable.get(guard.table)
+            if table is None:
+                return rights.refusal("table", guard.table, "read")
+            keys.add((table.id, guard.pk, guard.sk))
+            self.guards.append((guard, table))
+        if len(keys) > limits.COMMIT_EFFECTS:
+            return Rejected(
+                f"A commit takes at most {limits.COMMIT_EFFECTS} distinct keys, written or "
+                f"guarded; these are {len(keys)}."
+            )
+        return None
+
+
+def _repeated(effects: list[Effect]) -> str:
+    """Name what more than one effect is on."""
+    seen: set[str] = set()
+    for effect in effects:
+        match effect:
+            case PutItem() | UpdateItem() | DeleteItem():
+                shown = f"{effect.table} {describe_key(effect.pk, effect.sk)}"
+            case SendMessage() | CancelMessage():
+                shown = f"message {effect.id}"
+            case PutObject() | DeleteObject():
+                shown = f"{effect.bucket} {effect.key}"
+            case _:
+                assert_never(effect)
+        if shown in seen:
+            return shown
+        seen.add(shown)
+    return "one key"
+
+
+def _message_fault(effect: SendMessage) -> str:
+    if len(effect.body) > limits.MESSAGE_BYTES:
+        return f"a message has at most {limits.MESSAGE_BYTES} bytes, this one {len(effect.body)}."
+    if not 0 < len(effect.id) <= limits.MESSAGE_ID_LENGTH:
+        return f"an ID has 1 to {limits.MESSAGE_ID_LENGTH} characters."
+    if not 0 <= effect.delay_ms <= limits.DELAY_MAX_S * 1000:
+        return f"a delay has 0 to {limits.DELAY_MAX_S} seconds."
+    return ""

@@ -1,0 +1,46 @@
+"""What a function may do, resolved once: names of its grants to what they stand for."""
+
+from __future__ import annotations
+
+from wherry.platforms.sql.shapes import Queue, Table
+from wherry.ports import Denied, Rejected
+
+Grants = frozenset[tuple[str, str, str]]
+
+
+class Rights:
+    """The grants of one function, and the tables and queues behind them.
+
+    Args:
+        grants: Kind, resource and action of each; None: everything, as the engine may.
+        tables: All tables that there are.
+        queues: All queues that there are.
+    """
+
+    __slots__ = ("grants", "queues", "readable", "writable")
+
+    def __init__(
+        self, grants: Grants | None, tables: dict[str, Table], queues: dict[str, Queue]
+    ) -> None:
+        self.grants = grants
+        self.readable, self.writable, self.queues = tables, tables, queues
+        if grants is not None:
+            self.readable = {
+                name: table for name, table in tables.items() if ("table", name, "read") in grants
+            }
+            self.writable = {
+                name: table for name, table in tables.items() if ("table", name, "write") in grants
+            }
+            self.queues = {
+                name: queue for name, queue in queues.items() if ("queue", name, "send") in grants
+            }
+
+    def allows(self, kind: str, name: str, action: str) -> bool:
+        """Whether it may do this."""
+        return self.grants is None or (kind, name, action) in self.grants
+
+    def refusal(self, kind: str, name: str, action: str) -> Denied | Rejected:
+        """Say why something was not found here: it may not be used, or there is no such thing."""
+        if self.allows(kind, name, action):
+            return Rejected(f"There is no {kind} {name!r}.")
+        return Denied(name, action)
