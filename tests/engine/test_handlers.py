@@ -60,6 +60,19 @@ def others_are_served(rough: Engine) -> Iterator[list[int]]:
     assert set(found) == {200}
 
 
+# -- steps, and what runs after the commit ---------------------------------------------------------
+
+
+def test_a_step_and_what_is_to_run_after_the_commit_go_through_the_processes(rough: Engine) -> None:
+    """A step stays whatever follows it; what runs after the commit runs once, if there was one."""
+    assert post(rough, "/steps", "good").json() == 7
+    assert post(rough, "/steps", "bad", 1).status == 500
+    until(lambda: marked(rough, "good-later"), "what runs after the commit")
+    names = ["good", "bad", "good-later", "bad-later", "good-cancelled"]
+    counts = [rough.client("GET", f"/marks/{name}").json()["count"] for name in names]
+    assert counts == [1, 1, 2, 0, 0]
+
+
 # -- ends ------------------------------------------------------------------------------------------
 
 

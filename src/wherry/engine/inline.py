@@ -12,17 +12,16 @@ import msgspec
 from wherry.codec import to_msgpack
 from wherry.invocation import Invocation
 from wherry.platforms.files.refs import BlobRef
-from wherry.ports import GetSecret, SignUrl, StepCommit
+from wherry.ports import GetSecret, SignUrl
 from wherry.runtime.invoke import Runner
 
 if TYPE_CHECKING:
     from wherry.app import App
-    from wherry.effects import Effect, Guard
     from wherry.engine.core import Core
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.work import Work
     from wherry.invocation import Outcome
-    from wherry.ports import CommitAnswer, ObjectRow, Platform, Read, ReadAnswer
+    from wherry.ports import CommitAnswer, ObjectRow, Platform, Read, ReadAnswer, StepCommit
 
 _invocation = msgspec.msgpack.Decoder(Invocation)
 
@@ -41,17 +40,7 @@ class InlineLink:
         answer: ReadAnswer = self._platform.run([(self._work.function.spec.name, request)])[0]
         return answer
 
-    def commit_step(
-        self,
-        key: str,
-        fingerprint: str,
-        value: bytes,
-        effects: list[Effect],
-        guards: list[Guard],
-        marks: list[str],
-    ) -> CommitAnswer:
-        raw = msgspec.Raw(to_msgpack(effects))
-        step = StepCommit(key, fingerprint, value, raw, len(effects), guards, marks)
+    def commit_step(self, step: StepCommit) -> CommitAnswer:
         dispatcher = self._core.dispatcher
         commit = dispatcher.step_commit(self._work, step)
         answer: CommitAnswer = self._platform.run([(self._work.function.spec.name, commit)])[0]

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         UpdateItem,
     )
     from wherry.invocation import Invocation
-    from wherry.ports import CommitAnswer, Read, ReadAnswer
+    from wherry.ports import CommitAnswer, Read, ReadAnswer, StepCommit
     from wherry.world import Clock
 
     Write = PutItem | UpdateItem | DeleteItem
@@ -50,15 +50,7 @@ class Link(Protocol):
         """Answer a read."""
         ...
 
-    def commit_step(
-        self,
-        key: str,
-        fingerprint: str,
-        value: bytes,
-        effects: list[Effect],
-        guards: list[Guard],
-        marks: list[str],
-    ) -> CommitAnswer:
+    def commit_step(self, step: StepCommit) -> CommitAnswer:
         """Commit a named step with its value."""
         ...
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
-from wherry.codec import digest
+from wherry.codec import digest, to_msgpack
 from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
 from wherry.handles.scope import Scope, enter, leave, scope_for
 from wherry.handles.shapes import Shape, result_type, to_json
@@ -62,10 +62,23 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
 
 def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
     """Commit; return what is stored under the key, or None where a conflict was lost."""
-    from wherry.ports import Already, Committed, Conflicted, Denied, Rejected, StoredReply, Unmet
+    from msgspec import Raw
 
-    answer = inner.link.commit_step(key, asked, value, inner.effects(), inner.guards(), inner.marks)
-    match answer:
+    from wherry.ports import (
+        Already,
+        Committed,
+        Conflicted,
+        Denied,
+        Rejected,
+        StepCommit,
+        StoredReply,
+        Unmet,
+    )
+
+    effects = inner.effects()
+    raw = Raw(to_msgpack(effects))
+    step = StepCommit(key, asked, value, raw, len(effects), inner.guards(), inner.marks)
+    match inner.link.commit_step(step):
         case Committed():
             return StoredReply(asked, value)
         case Already(stored=stored) if stored is not None:
@@ -78,7 +91,7 @@ def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
             raise GrantMissing(inner.function, resource, action)
         case Rejected(message=message):
             raise BoundExceeded(message)
-        case _:
+        case answer:
             raise Passing(f"The step could not be committed: {answer!r}")
 
 

@@ -17,9 +17,8 @@ from wherry.errors import Refused
 if TYPE_CHECKING:
     import socket
 
-    from wherry.effects import Effect, Guard
     from wherry.platforms.files.blobs import Blobs
-    from wherry.ports import CommitAnswer, ObjectRow, Read, ReadAnswer
+    from wherry.ports import CommitAnswer, ObjectRow, Read, ReadAnswer, StepCommit
 
 # engine -> environment
 INVOKE = b"I"
@@ -111,20 +110,10 @@ class EngineLink:
         answer: ReadAnswer = self._decoder.decode(self._round_trip(kind, to_msgpack(request)))
         return answer
 
-    def commit_step(
-        self,
-        key: str,
-        fingerprint: str,
-        value: bytes,
-        effects: list[Effect],
-        guards: list[Guard],
-        marks: list[str],
-    ) -> CommitAnswer:
+    def commit_step(self, step: StepCommit) -> CommitAnswer:
         """Commit a named step (`handles.scope.Link`)."""
-        from wherry.ports import CommitAnswer, StepCommit
+        from wherry.ports import CommitAnswer
 
-        raw = msgspec.Raw(to_msgpack(effects))
-        step = StepCommit(key, fingerprint, value, raw, len(effects), guards, marks)
         data = self._round_trip(STEP, to_msgpack(step))
         answer: CommitAnswer = msgspec.msgpack.decode(data, type=CommitAnswer)
         return answer

@@ -26,7 +26,7 @@ from wherry.telemetry import InvocationRecord
 
 if TYPE_CHECKING:
     from wherry.effects import Effect, Guard
-    from wherry.ports import Ack, CommitAnswer, ObjectRow, Read, ReadAnswer
+    from wherry.ports import Ack, CommitAnswer, ObjectRow, Read, ReadAnswer, StepCommit
     from wherry.testing.composing import Composed
 
 ACTOR = "the test"
@@ -52,6 +52,11 @@ class ActingLink:
         self, effects: list[Effect], guards: list[Guard], marks: list[str], acks: list[Ack]
     ) -> CommitAnswer:
         """Commit for this function."""
+        return self._commit(msgspec.Raw(to_msgpack(effects)), guards, marks, acks)
+
+    def _commit(
+        self, effects: msgspec.Raw, guards: list[Guard], marks: list[str], acks: list[Ack]
+    ) -> CommitAnswer:
         composed = self._composed
         now_ms = composed.clock.now_ms()
         number = composed.core.dispatcher.numbers.next()
@@ -61,7 +66,7 @@ class ActingLink:
             f"{number:016x}", "", "", release, 1, now_ms, 0.0, 0.0, False, "ok", 0, "", "", marks,
         )  # fmt: skip
         commit = Commit(
-            self._function, msgspec.Raw(to_msgpack(effects)), guards, acks, record, {},
+            self._function, effects, guards, acks, record, {},
             "", f"test/{number:x}",
         )  # fmt: skip
         answer: Any = composed.store.run([(self._function, commit)])[0]
@@ -69,17 +74,9 @@ class ActingLink:
             composed.core.feeds.sent(answer)
         return answer  # type: ignore[no-any-return]
 
-    def commit_step(
-        self,
-        key: str,
-        fingerprint: str,
-        value: bytes,
-        effects: list[Effect],
-        guards: list[Guard],
-        marks: list[str],
-    ) -> CommitAnswer:
-        ack = ReplyAck(key, fingerprint, value, limits.APPLIED_S)
-        return self.commit(effects, guards, marks, [ack])
+    def commit_step(self, step: StepCommit) -> CommitAnswer:
+        ack = ReplyAck(step.key, step.fingerprint, step.value, limits.APPLIED_S)
+        return self._commit(step.effects, step.guards, step.marks, [ack])
 
     def stage(self, bucket: str, blob: str) -> Any:
         return self._composed.blobs.stage(bucket, blob)

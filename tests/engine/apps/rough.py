@@ -43,6 +43,26 @@ def mark(name: str) -> Mark:
     return marks.get(name) or Mark(name)
 
 
+def note(name: str) -> int:
+    marks.add(name, count=1)
+    return 7
+
+
+@app.after_commit(grants=[marks.write])
+def mark_later(name: str, count: int = 1) -> None:
+    marks.add(name, count=count)
+
+
+@app.post("/steps", grants=[marks.write, mark_later.send])
+def steps(told: Told) -> int:
+    held = app.atomic("note", note, told.name)
+    mark_later.queue.cancel(mark_later.send(f"{told.name}-cancelled"))
+    mark_later.send(f"{told.name}-later", count=2)
+    if told.number:
+        raise ValueError("the step stays, and nothing else")
+    return held
+
+
 # -- ends ------------------------------------------------------------------------------------------
 
 
