@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from wherry.ports import GetObject, Nothing
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import Engine, Reply, rss_mb, running, serving, until
@@ -286,7 +287,7 @@ def test_what_is_not_granted_is_refused_with_the_line_to_add(rough: Engine) -> N
         message = error_of(rough, reply)["message"]
         assert resource in message
         assert "grants" in message
-    assert not list((rough.root / "objects" / "mine").rglob("a*"))
+    assert rough.ask(GetObject("mine", "a")) == Nothing()
 
 
 # -- its own socket --------------------------------------------------------------------------------

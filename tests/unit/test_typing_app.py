@@ -58,6 +58,16 @@ def remove(id: str) -> None: ...
 def work(job: Order) -> None: ...
 
 
+@app.after_commit(grants=[orders.read])
+def notify(order: Order, text: str = "") -> int:
+    return 1
+
+
+@app.post("/notify", grants=[notify.send])
+def tell(order: Order) -> None:
+    jobs.cancel(notify.send(order, text="hello"))
+
+
 @app.policy
 def own(caller: Caller, order: Order) -> bool:
     return caller.has_role("staff") or order.id == caller.subject
@@ -73,6 +83,10 @@ reveal_type(read)
 app.atomic("reserve", reserve, "wrong", 1)  # E: arg-type
 create()  # E: call-arg
 jobs.send("wrong")  # E: arg-type
+notify.send("wrong")  # E: arg-type
+notify.send(Order("a", 1), 5)  # E: arg-type
+notify.send()  # E: call-arg
+reveal_type(notify(Order("a", 1)))
 app.get("/a", timeout=5)  # E: call-arg
 app.get("/a", reads="sometimes")  # E: arg-type
 work(1)  # E: arg-type
@@ -84,6 +98,7 @@ REVEALED = [
     "bool",
     "def (new: Order, caller: Caller, agent: str) -> Order",
     "def (id: str) -> Coroutine[Any, Any, Order | None]",
+    "int",
 ]
 
 
