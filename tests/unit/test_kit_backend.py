@@ -144,6 +144,22 @@ def test_head_and_options_and_what_the_engine_serves_itself(backend: Backend) ->
     assert backend.get("/nowhere").status == 404
 
 
+def test_what_cannot_be_sent_is_named_to_the_team_and_not_to_the_caller() -> None:
+    """Log and timeline say which field is no number; the answer says that the function failed."""
+    app = App("numbers")
+
+    @app.get("/mean")
+    def mean() -> dict[str, float | None]:
+        return {"mean": float("nan"), "median": None}
+
+    with running(app) as backend:
+        reply = backend.get("/mean")
+        assert (reply.status, reply.json()["code"]) == (500, "handler_failed")
+        assert "$.mean" not in reply.text
+        assert any("$.mean is nan" in str(line["message"]) for line in backend.logs)
+        assert "$.mean is nan" in backend.timeline(reply.correlation_id)
+
+
 def test_another_host_is_no_backend_of_this_test(backend: Backend) -> None:
     with pytest.raises(ValueError, match="this backend only"):
         backend.get("https://example.com/x")

@@ -197,7 +197,9 @@ def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> O
         failure = Failure(code, type(problem).__name__, problem.message, retry, _trace())
         return Outcome(None, EMPTY, 0, [], scope.marks, failure)
     if problem.status >= 500:
-        failure = Failure(problem.code, type(problem).__name__, problem.message, True, _trace())
+        cause = f" {_text(problem.__cause__)}" if problem.__cause__ else ""  # not for the caller
+        message = _encodable(problem.message + cause)[:2000]
+        failure = Failure(problem.code, type(problem).__name__, message, True, _trace())
     reply = problem_reply(problem, invocation.correlation_id)
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
 
