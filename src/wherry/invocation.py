@@ -116,6 +116,13 @@ class Outcome(Struct, frozen=True, array_like=True):
     kept: dict[str, bytes] = {}
 
 
+class Spent(Struct, frozen=True, array_like=True):
+    """What a run's own time went into; without waiting for the engine, the store, a processor."""
+
+    cpu_s: float
+    away_s: float  # waiting for something outside
+
+
 EMPTY = Raw(b"\x90")  # no effects
 ANSWERED = "answered"
 MEMORY_LIMIT = "memory_limit"

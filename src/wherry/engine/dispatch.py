@@ -138,7 +138,7 @@ class Dispatcher:
         outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
         self._stopped(work, self._clock.steady_s())
-        work.function.pool.took(work.ran_ms / 1000)
+        work.function.pool.took(environment)
         work.outcome = outcome
         if outcome.failure is not None:
             self._failed(work, outcome.failure, outcome.reply)

@@ -10,9 +10,11 @@ import os
 import socket
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
 from msgspec import MsgspecError
 
 from wherry import limits
+from wherry.invocation import Spent
 from wherry.platforms.socket import (
     ANSWER,
     BROKER,
@@ -21,14 +23,18 @@ from wherry.platforms.socket import (
     PRINTED,
     READ,
     READY,
+    SPENT,
     STEP,
     frame,
 )
+from wherry.runtime.process.trees import asleep
 
 if TYPE_CHECKING:
     import asyncio
 
     from wherry.engine.work import Work
+
+_spent = msgspec.msgpack.Decoder(Spent)
 
 OUTPUT_BYTES = 65_536  # taken at once: as much as a pipe holds
 OUTPUT_AGAIN_S = 0.01  # until more is taken of who fills its pipe: at most 6 MB/s of each
@@ -57,6 +63,7 @@ class Environment(Protocol):
     idle_since_s: float
     runs: int
     end: str
+    spent: Spent | None  # what the present run came to; None: it was quick, or goes on
 
     def run(self, payload: bytes) -> None:
         """Start an invocation (encoded)."""
@@ -64,6 +71,10 @@ class Environment(Protocol):
 
     def answer(self, payload: bytes) -> None:
         """Answer what it asked."""
+        ...
+
+    def asleep(self) -> bool:
+        """Whether its run waits now for something outside."""
         ...
 
     def kill(self, why: str) -> None:
@@ -93,6 +104,8 @@ class ProcessEnvironment:
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
+        self.spent: Spent | None = None
+        self._asking = False
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -114,7 +127,11 @@ class ProcessEnvironment:
         self._send(frame(INVOKE, payload))
 
     def answer(self, payload: bytes) -> None:
+        self._asking = False
         self._send(frame(ANSWER, payload))
+
+    def asleep(self) -> bool:
+        return not self._asking and asleep(self.pid)
 
     def _send(self, data: bytes) -> None:
         if self._out:
@@ -173,7 +190,10 @@ class ProcessEnvironment:
             self.drain_output()
             self._listener.outcome(self, payload)
         elif kind in (READ, BROKER, STEP):
+            self._asking = True
             self._listener.asked(self, kind, payload)
+        elif kind == SPENT:
+            self.spent = _spent.decode(payload)
         elif kind == READY and not self._ready:
             self._ready = True
             self._listener.ready(self, payload)

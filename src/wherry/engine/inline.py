@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wherry.engine.core import Core
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.work import Work
-    from wherry.invocation import Outcome
+    from wherry.invocation import Outcome, Spent
     from wherry.ports import CommitAnswer, ObjectRow, Platform, Read, ReadAnswer, StepCommit
 
 _invocation = msgspec.msgpack.Decoder(Invocation)
@@ -63,6 +63,7 @@ class InlineEnvironment:
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
+        self.spent: Spent | None = None
         self.runner = runner
         self._host = host
 
@@ -78,6 +79,9 @@ class InlineEnvironment:
 
     def answer(self, payload: bytes) -> None:
         raise NotImplementedError("an inline handler asks the platform itself")
+
+    def asleep(self) -> bool:
+        return False
 
     def kill(self, why: str) -> None:
         self.end = why

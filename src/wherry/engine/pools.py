@@ -1,8 +1,9 @@
 """A pool: the environments of one function, and the work that waits for one of them.
 
 None when idle. A first environment is started at once, a few more while work waits. Beyond them
-it depends on how long runs take: what waits for quick handlers is done sooner by few processes
-than by many, what waits for slow ones (an outside service) needs as many as the function may have.
+it depends on what runs do: quick ones are done sooner by few processes than by many, those that
+compute for long use the processors there are, and those that wait for something outside need as
+many environments as the function may have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ class Pool:
         start: Starts an environment; it announces itself through `ready`.
         begin: Starts work on an environment.
         room: Whether the machine has memory for one more.
-        quick: How many environments even quick runs get.
+        processors: How many the engine and its environments may use.
         admission: Asked before a quick run of a request is begun.
     """
 
@@ -40,7 +41,7 @@ class Pool:
         start: Callable[[str], None],
         begin: Callable[[Environment, Work], None],
         room: Callable[[], bool],
-        quick: int,
+        processors: int,
         admission: Admission | None = None,
     ) -> None:
         self.function = function
@@ -54,13 +55,14 @@ class Pool:
         self._start = start
         self._begin = begin
         self._room = room
-        self._quick = quick
+        self._processors = processors
         self._admission = admission
         self._growing: Timer | None = None
         self._failed_starts = 0
         self._retrying: Timer | None = None
         self.held = False  # nothing can be started now: all work waits
-        self.run_s = 0.0  # how long a run takes, on a moving average
+        self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
+        self._away_s = 0.0  # how much of that it waits
 
     @property
     def size(self) -> int:
@@ -139,19 +141,39 @@ class Pool:
         waiting = len(self.pending) - self.starting - len(self.idle)
         if waiting <= 0 or now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
-        room = self.concurrency - self.size
-        if self.size < self._quick:
-            return min(1, room)
-        running_s = [now_s - found.work.ran_from_s for found in self.busy if found.work]
-        run_s = max(self.run_s, min(running_s, default=0.0))  # all of them slow, not only one
-        expected_s = waiting / self.size * run_s
-        if expected_s < limits.GROW_EXPECTED_S:
-            return 0
-        return min(waiting, room, max(1, self.size))
+        if self.size < limits.QUICK_ENVIRONMENTS:
+            return min(1, self.concurrency - self.size)
+        worth = self._worth(now_s, waiting / self.size)
+        return max(0, min(waiting, min(worth, self.concurrency) - self.size, self.size))
 
-    def took(self, run_s: float) -> None:
-        """A run took so long."""
-        self.run_s += 0.1 * (run_s - self.run_s)
+    def _worth(self, now_s: float, rounds: float) -> int:
+        """How many environments are worth their cost while so many rounds of runs wait."""
+        running = [found.work for found in self.busy if found.work]
+        # Earlier runs tell nothing where all present ones have gone on for long.
+        stuck = all(now_s - work.ran_from_s >= limits.QUICK_RUN_S for work in running)
+        if stuck and all(found.asleep() for found in self.busy):
+            return self.concurrency
+        if self._away_s >= max(limits.QUICK_OWN_S, limits.GROW_AFTER_S / rounds):
+            return self.concurrency
+        if stuck or self.run_s >= max(limits.QUICK_OWN_S, limits.GROW_EXPECTED_S / rounds):
+            return self._processors + limits.SPARE_ENVIRONMENTS
+        return self.size
+
+    def took(self, environment: Environment) -> None:
+        """A run has ended. The first one of an environment tells nothing: it warms it up."""
+        spent, environment.spent = environment.spent, None
+        if environment.runs == 1:
+            return
+        if spent is not None:
+            self._count(spent.cpu_s + spent.away_s, spent.away_s)
+        elif self.run_s:  # some are slow, this one was quick
+            self._count(0.0, 0.0)
+
+    def _count(self, run_s: float, away_s: float) -> None:
+        self.run_s += limits.AVERAGE_SHARE * (run_s - self.run_s)
+        self._away_s += limits.AVERAGE_SHARE * (away_s - self._away_s)
+        if self.run_s < limits.QUICK_OWN_S * limits.AVERAGE_SHARE:
+            self.run_s = self._away_s = 0.0
 
     def ready(self, environment: Environment) -> None:
         """An environment has started."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from wherry import limits
 from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger, QueueSpec, QueueTrigger
 from wherry.engine.pools import Pool
 
@@ -52,6 +52,7 @@ class ActiveRelease:
         self.digest = digest
         self.blueprint = blueprint
         self.functions: dict[str, ActiveFunction] = {}
+        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         for spec in blueprint.functions:
             pool = Pool(
                 spec.name,
@@ -61,7 +62,7 @@ class ActiveRelease:
                 _starter(start, spec.memory_mb),
                 begin,
                 room,
-                limits.QUICK_ENVIRONMENTS,
+                processors,
                 admission if _serves(spec) else None,
             )
             self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from wherry.platforms.files.blobs import Blobs
     from wherry.ports import CommitAnswer, ObjectRow, Read, ReadAnswer, StepCommit
+    from wherry.world import Clock
 
 # engine -> environment
 INVOKE = b"I"
@@ -30,6 +31,7 @@ PRINTED = b"P"  # an outcome, and something was printed before it
 READ = b"R"  # for the store
 BROKER = b"B"  # for the engine itself: secrets, signatures
 STEP = b"S"
+SPENT = b"T"  # before the outcome of a run that was not quick: what its time went into
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
@@ -44,7 +46,7 @@ class EngineGone(SystemExit):
 class EngineLink:
     """The environment's end of the socket. One request at a time; threads take turns."""
 
-    def __init__(self, sock: socket.socket, blobs: Blobs | None) -> None:
+    def __init__(self, sock: socket.socket, blobs: Blobs | None, clock: Clock) -> None:
         from _thread import allocate_lock
 
         self._sock = sock
@@ -53,6 +55,8 @@ class EngineLink:
         self._lock = allocate_lock()
         self._running = False
         self._decoder: Any = None
+        self._clock = clock
+        self.asked_s = 0.0  # for how long answers of the engine were waited for
 
     def receive(self) -> tuple[bytes, bytes]:
         """Wait for the next frame; return its kind and payload."""
@@ -94,8 +98,10 @@ class EngineLink:
         with self._lock:
             if not self._running:  # its answer would be taken for the next run, or the reverse
                 raise Refused("The handler has returned: its threads can ask for nothing more.")
+            began_s = self._clock.steady_s()
             self.send(kind, payload)
             answered, data = self.receive()
+            self.asked_s += self._clock.steady_s() - began_s
         if answered != ANSWER:
             raise EngineGone(0)
         return data

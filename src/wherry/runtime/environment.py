@@ -16,9 +16,10 @@ from wherry.codec import to_msgpack
 from wherry.handles import logs
 from wherry.handles.logs import send_lines_to
 from wherry.invocation import EMPTY, Failure, Invocation, Outcome
-from wherry.platforms.socket import INVOKE, OUTCOME, PRINTED, READY, EngineLink
+from wherry.platforms.socket import INVOKE, OUTCOME, PRINTED, READY, SPENT, EngineLink
 from wherry.runtime.invoke import Runner, spec_of
-from wherry.world import SystemClock
+from wherry.runtime.stopwatch import Stopwatch
+from wherry.world import Meter, SystemClock
 
 if TYPE_CHECKING:
     from wherry.app import App
@@ -51,8 +52,9 @@ def run_environment(
     """Confine this process and serve; never returns."""
     status = 0
     try:
+        meter = Meter()  # its file cannot be opened later
         guards = _confine(app, setup, function, tmp, parent_pid)
-        serve(app, setup, function, sock_fd, guards)
+        serve(app, setup, function, sock_fd, guards, meter)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -111,33 +113,43 @@ def _paths(setup: Setup) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def serve(
-    app: App, setup: Setup, function: str, sock_fd: int, guards: tuple[Guard, ...]
+    app: App,
+    setup: Setup,
+    function: str,
+    sock_fd: int,
+    guards: tuple[Guard, ...],
+    meter: Meter,
 ) -> NoReturn:
     """Run invocations until the engine closes the socket."""
     from wherry.platforms.files.blobs import Blobs
 
-    link = EngineLink(socket.socket(fileno=sock_fd), Blobs(setup.objects))
+    clock = SystemClock()
+    link = EngineLink(socket.socket(fileno=sock_fd), Blobs(setup.objects), clock)
     runner = Runner.prepare(app, function)
     send_lines_to(None, app.name)
     if hasattr(os, "SCHED_BATCH"):
         # Waking up does not push the engine off its processor: fewer switches, more work done.
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    clock = SystemClock()
     cold = True
     output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process
     prints = _Prints(output, "utf-8", "backslashreplace", line_buffering=True)
     sys.stdout = sys.stderr = prints
+    stopwatch = Stopwatch(clock, meter, link)
     link.send(READY, to_msgpack(guards))
     while True:
         kind, payload = link.begin()
         if kind != INVOKE:
             raise SystemExit(3)
+        stopwatch.start()
         invocation = _invocation.decode(payload)
         lines, prints.count = logs.lines_written, 0
         outcome = runner.run(invocation, link, clock, cold=cold)
         cold = False
         with suppress(OSError, ValueError):  # a handler may have closed it: nobody else suffers
             prints.flush()
+        spent = stopwatch.stop()
+        if spent is not None:
+            link.send(SPENT, to_msgpack(spent))
         said = prints.count or logs.lines_written != lines
         try:
             link.finish(PRINTED if said else OUTCOME, to_msgpack(outcome))

@@ -94,6 +94,11 @@ def kill_orphans(known: Collection[int]) -> int:
     return count
 
 
+def asleep(pid: int) -> bool:
+    """Tell whether a process waits now, for anything but a processor; False when it is gone."""
+    return _stat(pid)[:1] in ([b"S"], [b"D"])
+
+
 def _kill(pid: int) -> bool:
     try:
         os.kill(pid, signal.SIGKILL)
@@ -111,14 +116,20 @@ def _kill_group(pid: int) -> bool:
 
 
 def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[1]) if len(fields) > 1 else 0
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what the kernel tells of a process from its state on; empty when it is gone."""
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return 0
+        return []
     try:
         # The name in parentheses may itself contain parentheses and spaces.
-        return int(os.read(fd, 1024).rpartition(b") ")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
+        return os.read(fd, 1024).rpartition(b") ")[2].split()
+    except OSError:
+        return []
     finally:
         os.close(fd)

@@ -1,0 +1,114 @@
+"""How many environments a pool starts depends on what its runs wait for."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from wherry import limits
+from wherry.engine.pools import Pool
+from wherry.invocation import Spent
+from wherry.world import ManualClock, ManualLoop
+
+PROCESSORS = 8
+FORK_S = 0.002
+
+
+class Standing:
+    """An environment that computes and waits outside for as long as it is told."""
+
+    def __init__(self, cpu_s: float, away_s: float) -> None:
+        self.spends = Spent(cpu_s, away_s)
+        self.work: Any = None
+        self.spent: Spent | None = None
+        self.idle_since_s = 0.0
+        self.runs = 0
+
+    def asleep(self) -> bool:
+        return self.work is not None and self.spends.away_s > self.spends.cpu_s
+
+
+class Machine:
+    """A pool whose environments all behave alike; `queued_s` is what others cost each run."""
+
+    def __init__(self, cpu_s: float, away_s: float, queued_s: float, concurrency: int = 32) -> None:
+        self.clock = ManualClock()
+        self.loop = ManualLoop(self.clock)
+        self.done = 0
+        self._run = (cpu_s, away_s)
+        self._run_s = cpu_s + away_s + queued_s
+        self.pool = Pool(
+            "function", concurrency, self.loop, self.clock, self._start, self._begin,
+            lambda: True, PROCESSORS,
+        )  # fmt: skip
+
+    def _start(self, function: str) -> None:
+        environment: Any = Standing(*self._run)
+        self.loop.call_later(FORK_S, self.pool.ready, environment)
+
+    def _begin(self, environment: Any, work: Any) -> None:
+        work.ran_from_s = self.clock.steady_s()
+        environment.work = work
+        environment.runs += 1
+        self.loop.call_later(self._run_s, self._end, environment)
+
+    def _end(self, environment: Any) -> None:
+        environment.work = None
+        self.done += 1
+        cpu_s, away_s = self._run
+        quick = cpu_s + away_s < limits.QUICK_OWN_S
+        environment.spent = None if quick else environment.spends
+        self.pool.took(environment)
+        self.submit()  # its client asks again
+        self.pool.release(environment)
+
+    def submit(self) -> None:
+        work: Any = SimpleNamespace(at_s=self.clock.steady_s(), ran_from_s=0.0)
+        assert self.pool.submit(work)
+
+    def after(self, seconds: float, clients: int) -> int:
+        """Let clients ask again and again; return how many environments there are then."""
+        for _ in range(clients):
+            self.submit()
+        self.loop.advance(seconds)
+        return self.pool.size
+
+
+def test_quick_runs_get_a_few_environments_however_long_they_queue_for_engine_and_store() -> None:
+    for clients in (32, 256):
+        assert Machine(0.0003, 0.0, queued_s=0.015).after(2.0, clients) == limits.QUICK_ENVIRONMENTS
+
+
+def test_the_first_run_of_an_environment_tells_nothing_it_warms_it_up() -> None:
+    machine = Machine(0.0005, 0.2, queued_s=0.0)
+    machine.after(0.3, 1)
+    assert (machine.done, machine.pool.run_s) == (1, 0.0)
+
+
+def test_runs_that_wait_outside_get_all_environments_before_the_first_has_ended() -> None:
+    assert Machine(0.0005, 0.2, queued_s=0.0).after(0.1, 64) == 32
+
+
+def test_runs_that_wait_a_little_outside_get_all_environments_too() -> None:
+    assert Machine(0.0005, 0.005, queued_s=0.001).after(1.0, 64) == 32
+
+
+def test_runs_that_compute_get_an_environment_a_processor_and_some_to_spare() -> None:
+    machine = Machine(0.05, 0.0, queued_s=0.05)
+    assert machine.after(2.0, 64) == PROCESSORS + limits.SPARE_ENVIRONMENTS
+
+
+def test_a_pool_never_has_more_than_its_concurrency() -> None:
+    assert Machine(0.0005, 0.2, queued_s=0.0, concurrency=6).after(1.0, 64) == 6
+    assert Machine(0.05, 0.0, queued_s=0.0, concurrency=3).after(1.0, 64) == 3
+
+
+def test_runs_that_became_quick_are_soon_taken_for_quick() -> None:
+    machine = Machine(0.0005, 0.2, queued_s=0.0)
+    machine.after(1.0, 1)
+    assert machine.pool.run_s > limits.QUICK_RUN_S
+    (environment,) = machine.pool.busy
+    for _ in range(100):
+        environment.spent = None
+        machine.pool.took(environment)
+    assert machine.pool.run_s == 0.0
