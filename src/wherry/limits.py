@@ -120,6 +120,12 @@ SCHEDULE_MISSED_MAX = 1_000  # missed firings that are made up for at once
 SCHEDULE_SKIPPED_COUNTED = 1_000  # beyond, "so many or more"
 SCHEDULES_COMPILED = 4_096  # expressions held as read
 
+# --- Event patterns ---------------------------------------------------------------------------
+PATTERN_LENGTH = 2_048  # AWS EventBridge: default quota of characters (4,096 on request)
+PATTERN_COMBINATIONS = 1_000  # AWS EventBridge: the product of the lengths of all $or lists
+PATTERN_WILDCARD_COMPLEXITY = 10  # AWS says no number: its example of "too complex" has 11 here
+PATTERN_STEPS = 500_000  # of one event and pattern, through arrays of objects; beyond: no match
+
 # --- Buckets ----------------------------------------------------------------------------------
 OBJECT_KEY_BYTES = 1_024  # AWS S3
 OBJECT_BYTES = 5 * 1024 * MIB  # AWS S3: one PUT

@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "wherry"
 ROWS: list[set[str]] = [
     {"errors", "limits", "world"},
     {"codec", "names"},
-    {"schedules"},
+    {"patterns", "schedules"},
     {"blueprint"},
     {"effects", "telemetry"},
     {"invocation", "ports"},
