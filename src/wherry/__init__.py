@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         Unavailable,
         UnsupportedMediaType,
     )
+    from wherry.handles.batches import Batch, BatchItem
     from wherry.handles.buckets import Bucket, ObjectInfo, StoredObject, UploadTicket
     from wherry.handles.conditions import (
         above,
@@ -47,7 +48,9 @@ if TYPE_CHECKING:
         negate,
     )
     from wherry.handles.context import current, new_id, now, outside
+    from wherry.handles.events import publish
     from wherry.handles.logs import log
+    from wherry.handles.occurrences import Change, Firing, ObjectCreated, ObjectRemoved
     from wherry.handles.queues import Queue
     from wherry.handles.secrets import Secret
     from wherry.handles.tables import Page, Table
@@ -66,6 +69,14 @@ __all__ = [
     "now",
     "current",
     "outside",
+    "publish",
+    # what a function is called with, for annotations
+    "Batch",
+    "BatchItem",
+    "Firing",
+    "ObjectCreated",
+    "ObjectRemoved",
+    "Change",
     # resources, for annotations
     "Table",
     "Page",
@@ -117,11 +128,14 @@ _PLACES = {
     "wherry.app.http": "Caller Form Header RawBody Redirect Reply",
     "wherry.errors": "BadRequest ConditionFailed Conflict DoNotRetry Forbidden Invalid NotFound "
     "Problem TooLarge TooManyRequests Unauthenticated Unavailable UnsupportedMediaType",
+    "wherry.handles.batches": "Batch BatchItem",
     "wherry.handles.buckets": "Bucket ObjectInfo StoredObject UploadTicket",
     "wherry.handles.conditions": "above all_of any_of at_least at_most begins_with below between "
     "exactly field negate",
     "wherry.handles.context": "current new_id now outside",
+    "wherry.handles.events": "publish",
     "wherry.handles.logs": "log",
+    "wherry.handles.occurrences": "Change Firing ObjectCreated ObjectRemoved",
     "wherry.handles.queues": "Queue",
     "wherry.handles.secrets": "Secret",
     "wherry.handles.tables": "Page Table",

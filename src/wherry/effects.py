@@ -96,12 +96,19 @@ class DeleteItem(Struct, frozen=True, array_like=True, tag="delete"):
 
 
 class SendMessage(Struct, frozen=True, array_like=True, tag="send"):
-    """Put a message (JSON) into a queue, to be seen `delay_ms` after the commit."""
+    """Put a message (JSON) into a queue, to be seen `delay_ms` after the commit.
+
+    `group` is the FIFO group or the key that takes turns, by the queue's kind; `dedup` tells a
+    message of a FIFO queue from its repeats ("": its ID does). A repeat within `limits.DEDUP_S`
+    is dropped.
+    """
 
     queue: str
     id: str
     body: bytes
     delay_ms: int = 0
+    group: str = ""
+    dedup: str = ""
 
 
 class CancelMessage(Struct, frozen=True, array_like=True, tag="cancel"):
@@ -109,6 +116,15 @@ class CancelMessage(Struct, frozen=True, array_like=True, tag="cancel"):
 
     queue: str
     id: str
+
+
+class PublishEvent(Struct, frozen=True, array_like=True, tag="publish"):
+    """Tell everybody who listens that something has happened. `body` is the detail's JSON."""
+
+    event: str
+    version: int
+    id: str
+    body: bytes
 
 
 class PutObject(Struct, frozen=True, array_like=True, tag="object"):
@@ -137,7 +153,14 @@ class DeleteObject(Struct, frozen=True, array_like=True, tag="unobject"):
 
 
 Effect: TypeAlias = (
-    PutItem | UpdateItem | DeleteItem | SendMessage | CancelMessage | PutObject | DeleteObject
+    PutItem
+    | UpdateItem
+    | DeleteItem
+    | SendMessage
+    | CancelMessage
+    | PublishEvent
+    | PutObject
+    | DeleteObject
 )
 
 

@@ -110,6 +110,19 @@ MESSAGE_RETENTION_S = 4 * 86_400  # AWS SQS default
 MESSAGE_RETENTION_MIN_S = 60  # AWS SQS
 MESSAGE_RETENTION_MAX_S = 14 * 86_400  # AWS SQS
 DELAY_MAX_S = 366 * 86_400
+DEDUP_S = 300  # AWS SQS: FIFO deduplication interval
+GROUP_LENGTH = 128  # AWS SQS: characters of a message group ID and of a deduplication ID
+BATCH_MAX = 1_000  # messages that a consumer is handed at once
+BATCH_WINDOW_MAX_S = 300  # AWS Lambda: batching window of an event source
+ONCE_S = 86_400  # what a consumer has done under a key is known so long unless told otherwise
+ONCE_MAX_S = 366 * 86_400
+CLAIM_BYTES = 32 * MIB  # a payload that travels as an object is read into memory whole
+REFERENCE_BYTES = 4 * KIB  # what stands for it in the message
+
+# --- Events -----------------------------------------------------------------------------------
+EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type
+EVENT_VERSION_MAX = 10_000
+EVENT_BYTES = 250_000  # AWS EventBridge: 256 KB an entry, with its envelope
 
 # --- Schedules --------------------------------------------------------------------------------
 SCHEDULE_EXPRESSION_LENGTH = 256  # AWS EventBridge Scheduler

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
-from wherry.app.declared import Consumer, Function, FunctionOptions
+from wherry.app.declared import Consumer, Function
 from wherry.app.places import site
 from wherry.handles import Queue
 from wherry.handles.aftercommit import AfterCommit
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
     from wherry.app.app import App
+    from wherry.handles.options import FunctionOptions
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,85 +12,33 @@ A decorator gives the handler back as it is: in a test it is called like any fun
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 
 from wherry import limits
 from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
-from wherry.app.declared import (
-    Consumer,
-    F,
-    Function,
-    FunctionOptions,
-    Route,
-    ThrottleLike,
-    as_names,
-)
+from wherry.app.declared import Consumer, F, Function, as_names
 from wherry.app.naming import default_name
 from wherry.app.places import Site, site
+from wherry.app.routes import AppRoute
+from wherry.app.triggers import AppOn, AppSchedule, Declaring
 from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
 from wherry.errors import Refused
 from wherry.handles import Bucket, Queue, Secret, Table
+from wherry.handles.events import EventType
 
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import Unpack
 
     from wherry.app.endpoints import Endpoint
     from wherry.app.policies import Policy
+    from wherry.handles.options import FunctionOptions
 
 T = TypeVar("T")
 P = ParamSpec("P")
 R = TypeVar("R")
 X = TypeVar("X")
-
-
-class AppRoute:
-    """`@app.get(path)`: a route whose handler is a function of its own."""
-
-    __slots__ = ("_app", "_method")
-
-    def __init__(self, app: App, method: str) -> None:
-        self._app = app
-        self._method = method
-
-    def __call__(
-        self,
-        path: str,
-        *,
-        auth: AuthSpec | None = None,
-        roles: Iterable[str] = (),
-        status: int = 200,
-        throttle: ThrottleLike | None = None,
-        **options: Unpack[FunctionOptions],
-    ) -> Callable[[F], F]:
-        """Declare a route.
-
-        Args:
-            path: `/orders/{order_id}`; a parameter is an argument of the same name.
-            auth: Who may call; without it everybody.
-            roles: The caller must have one of these.
-            status: Of a successful answer, 200 to 299.
-            throttle: Requests per second and burst, `(10, 20)`.
-            options: `grants=[orders.read, exports.send]`, `timeout_s`, `memory_mb`,
-                `concurrency`, `reads`, as `FunctionOptions` says.
-        """
-        where = site(1)
-
-        def declare(fn: F) -> F:
-            route = Route(
-                fn,
-                self._method,
-                path,
-                auth=auth,
-                roles=roles,
-                status=status,
-                throttle=throttle,
-                site=where,
-            )
-            self._app._declare(Function(fn.__name__, where, route, **options))
-            return fn
-
-        return declare
 
 
 class App:
@@ -108,6 +56,7 @@ class App:
         self._buckets: list[Bucket] = []
         self._secrets: list[Secret] = []
         self._auths: list[AuthSpec] = []
+        self._events: list[EventType[Any]] = []
         self._policies: list[tuple[Callable[..., Any], Site]] = []
         self._included: list[App] = []
         self._cors: Cors | None = None
@@ -123,6 +72,8 @@ class App:
         self.patch = AppRoute(self, "PATCH")
         self.delete = AppRoute(self, "DELETE")
         self.after_commit = AppAfterCommit(self)
+        self.on = AppOn(self)
+        self.schedule = AppSchedule(self)
 
     def __repr__(self) -> str:
         return f"App({self.name!r})"
@@ -216,6 +167,7 @@ class App:
             indexes=indexes,
             expires=expires,
             place=site(1).place,
+            declare=Declaring(self),
         )
         return self._keep(self._tables, table)
 
@@ -228,8 +180,17 @@ class App:
         retry_base_s: float = limits.RETRY_BASE_S,
         retry_max_s: float = limits.RETRY_MAX_S,
         retention_s: int = limits.MESSAGE_RETENTION_S,
+        fifo: bool = False,
+        group: Callable[[T], Any] | None = None,
+        dedup: Callable[[T], Any] | None = None,
+        on_failure: Literal["skip", "block"] = "skip",
+        fair_by: Callable[[T], Any] | None = None,
+        claim_check: bool = False,
     ) -> Queue[T]:
-        """Declare a queue; its name is the plural of the type's (`ExportJob` -> `export_jobs`)."""
+        """Declare a queue; its name is the plural of the type's (`ExportJob` -> `export_jobs`).
+
+        The arguments are told at `Queue`.
+        """
         queue = Queue(
             payload_type,
             name=name or default_name(payload_type),
@@ -237,6 +198,12 @@ class App:
             retry_base_s=retry_base_s,
             retry_max_s=retry_max_s,
             retention_s=retention_s,
+            fifo=fifo,
+            group=group,
+            dedup=dedup,
+            on_failure=on_failure,
+            fair_by=fair_by,
+            claim_check=claim_check,
             place=site(1).place,
         )
         return self._keep(self._queues, queue)
@@ -250,7 +217,11 @@ class App:
     ) -> Bucket:
         """Declare a bucket of objects up to `max_bytes`, of these media types (none: of any)."""
         bucket = Bucket(
-            name=name, max_bytes=max_bytes, media_types=as_names(media_types), place=site(1).place
+            name=name,
+            max_bytes=max_bytes,
+            media_types=as_names(media_types),
+            place=site(1).place,
+            declare=Declaring(self),
         )
         return self._keep(self._buckets, bucket)
 
@@ -258,22 +229,50 @@ class App:
         """Declare a secret."""
         return self._keep(self._secrets, Secret(name=name, place=site(1).place))
 
+    def event(self, name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
+        """Declare a class as a type of event, which `publish` tells and `app.on` listens to.
+
+        Args:
+            name: What happened, `"shop.order_placed"`: small letters, digits, `_`, `-` and dots.
+            version: Of its form. Both are declared while somebody listens to an older one.
+        """
+        place = site(1).place
+
+        def declare(kind: type[T]) -> type[T]:
+            declared = self._keep(self._events, EventType(kind, name, version, place))
+            declared.mark()
+            return kind
+
+        return declare
+
     # -- functions ---------------------------------------------------------------------------------
 
     def consume(
         self,
-        queue: Queue[Any],
+        queue: Queue[T],
+        *,
+        batch: int = 1,
+        window_s: float = 0,
+        once_per: Callable[[T], Any] | None = None,
+        once_s: int | None = None,
         **options: Unpack[FunctionOptions],
     ) -> Callable[[F], F]:
         """Declare the consumer of a queue: called with each payload, up to 900 s (default 30).
 
         Args:
+            batch: Above 1 the handler takes `Batch[...]`, up to so many messages at once.
+            window_s: How long the first message of a batch waits for others, 0 to 300.
+            once_per: From a payload to a key: of messages with the same key one is done.
+            once_s: For how long it is known that one was (default: a day).
             options: As a route's.
         """
         where = site(1)
 
         def declare(fn: F) -> F:
-            self._declare(Function(fn.__name__, where, Consumer(fn, queue, where), **options))
+            consumer = Consumer(fn, queue, where)
+            consumer.batch, consumer.window_s = batch, window_s
+            consumer.once_per, consumer.once_s = once_per, once_s
+            self._declare(Function(fn.__name__, where, consumer, **options))
             return fn
 
         return declare

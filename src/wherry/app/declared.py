@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from wherry import limits
 from wherry.app.places import Site
-from wherry.blueprint.records import AuthSpec, Throttle
+from wherry.blueprint.records import AuthSpec, Source, Throttle
 
 if TYPE_CHECKING:
     from wherry.handles.aftercommit import AfterCommit
@@ -47,7 +47,7 @@ class Route:
 class Consumer:
     """A handler for the messages of a queue. `after`: each is a call of it, after a commit."""
 
-    __slots__ = ("after", "fn", "queue", "site")
+    __slots__ = ("after", "batch", "fn", "once_per", "once_s", "queue", "site", "window_s")
 
     def __init__(
         self,
@@ -60,25 +60,31 @@ class Consumer:
         self.queue = queue
         self.site = site
         self.after = after
+        self.batch = 1
+        self.window_s: float = 0
+        self.once_per: Callable[[Any], Any] | None = None
+        self.once_s: int | None = None
 
 
-class FunctionOptions(TypedDict, total=False):
-    """What every function may be given, whatever triggers it.
+class Triggered:
+    """A handler for what sources put into a queue of its own.
 
-    Args:
-        grants: What it may do: `[orders.read, exports.send]`.
-        timeout_s: A route's at most 25, which is also its default; a consumer's at most 900
-            (default 30).
-        memory_mb: Of one environment (default 256).
-        concurrency: Environments at once (default 32).
-        reads: "checked" makes every `get` a condition of the commit.
+    `events`: the classes of the events, by name and version; `wheres`: the pattern of a source, by
+    its place among `sources`; `given`: the options so far.
     """
 
-    grants: Iterable[Any]
-    timeout_s: float | None
-    memory_mb: int
-    concurrency: int
-    reads: Reads
+    __slots__ = ("batch", "events", "fn", "given", "queue", "site", "sources", "wheres", "window_s")
+
+    def __init__(self, fn: Callable[..., Any], queue: Any, site: Site) -> None:
+        self.fn = fn
+        self.queue = queue
+        self.site = site
+        self.sources: list[Source] = []
+        self.events: dict[tuple[str, int], type[Any]] = {}
+        self.wheres: dict[int, Any] = {}
+        self.batch = 1
+        self.window_s: float = 0
+        self.given: dict[str, Any] = {}
 
 
 class Function:
@@ -94,6 +100,7 @@ class Function:
         "module",
         "name",
         "reads",
+        "reserved",
         "site",
         "timeout_s",
     )
@@ -102,22 +109,24 @@ class Function:
         self,
         name: str,
         site: Site,
-        endpoint: Route | Consumer | None = None,
+        endpoint: Route | Consumer | Triggered | None = None,
         *,
         grants: Iterable[Any] = (),
         timeout_s: float | None = None,
         memory_mb: int = limits.MEMORY_MB,
         concurrency: int = limits.CONCURRENCY,
+        reserved: int = 0,
         reads: Reads = "versioned",
     ) -> None:
         """Take a function of one endpoint; without it of those that are added, a bundle."""
         self.name = name
         self.module = str(endpoint.fn.__module__) if endpoint else ""
-        self.endpoints: list[Route | Consumer] = [endpoint] if endpoint else []
+        self.endpoints: list[Route | Consumer | Triggered] = [endpoint] if endpoint else []
         self.grants = tuple(grants)
         self.timeout_s = timeout_s
         self.memory_mb = memory_mb
         self.concurrency = concurrency
+        self.reserved = reserved
         self.reads = reads
         self.site = site
         self.description = (endpoint.fn.__doc__ or "") if endpoint else ""

@@ -7,10 +7,10 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from wherry.blueprint.records import Trigger
+from wherry.blueprint.records import Source, Trigger
 
 # "message" is the payload of a message whole, "sent" one field of it.
-Source: TypeAlias = Literal[
+Origin: TypeAlias = Literal[
     "path", "query", "header", "body", "caller", "form", "raw", "message", "sent"
 ]
 
@@ -29,7 +29,7 @@ class Argument(Struct, frozen=True):
     """
 
     name: str
-    source: Source
+    source: Origin
     alias: str
     type: Any
     required: bool = True
@@ -44,10 +44,39 @@ class Signature(Struct, frozen=True):
     returns: Any = UNSET
 
 
-class Endpoint:
-    """A handler of a function. `bound` is where the runtime keeps what it compiled from it."""
+class Feed(Struct, frozen=True):
+    """A source of a handler's messages, and what it is called with for one of them.
 
-    __slots__ = ("bound", "fn", "function", "is_async", "name", "plain", "signature", "trigger")
+    `type` is the class of the event, of the table's items, else None; `keys` are the table's.
+    """
+
+    source: Source
+    type: Any = None
+    keys: tuple[str, ...] = ()
+
+
+class Endpoint:
+    """A handler of a function. `bound` is where the runtime keeps what it compiled from it.
+
+    `feeds`: its messages come from these sources; without any they are what was sent. `batch`: it
+    takes several at once. `once_per`: from a payload to the key under which it is done once.
+    `claims`: its queue takes payloads that travel as objects.
+    """
+
+    __slots__ = (
+        "batch",
+        "bound",
+        "claims",
+        "feeds",
+        "fn",
+        "function",
+        "is_async",
+        "name",
+        "once_per",
+        "plain",
+        "signature",
+        "trigger",
+    )
 
     def __init__(
         self,
@@ -59,6 +88,10 @@ class Endpoint:
         signature: Signature,
         is_async: bool,
         plain: bool,
+        feeds: tuple[Feed, ...] = (),
+        batch: bool = False,
+        once_per: Callable[[Any], Any] | None = None,
+        claims: bool = False,
     ) -> None:
         self.name = name
         self.function = function
@@ -67,6 +100,10 @@ class Endpoint:
         self.signature = signature
         self.is_async = is_async
         self.plain = plain
+        self.feeds = feeds
+        self.batch = batch
+        self.once_per = once_per
+        self.claims = claims
         self.bound: Any = None
 
     def __repr__(self) -> str:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.app.boundaries import check_boundaries
-from wherry.app.declared import Consumer, Function, Route
+from wherry.app.consumers import consumer_endpoint, triggered_endpoint, with_claims
+from wherry.app.declared import Consumer, Function, Route, Triggered
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.including import with_included
 from wherry.app.policies import Policy, compile_policies
 from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
-from wherry.app.specs import bucket_spec, queue_spec, secret_spec, table_spec
+from wherry.app.specs import bucket_spec, event_spec, queue_spec, secret_spec, table_spec
 from wherry.blueprint.checks import check, in_order
 from wherry.blueprint.records import (
     AuthSpec,
@@ -24,14 +25,16 @@ from wherry.blueprint.records import (
     HttpTrigger,
     Parameter,
     Place,
-    QueueTrigger,
     ReplyKind,
+    Source,
     Trigger,
 )
 from wherry.errors import AppInvalid
+from wherry.handles.claims import claims_bucket
 
 if TYPE_CHECKING:
     from wherry.app.app import App
+    from wherry.handles import Table
 
 
 class Frozen:
@@ -40,9 +43,11 @@ class Frozen:
     def __init__(self) -> None:
         self.blueprint: Blueprint
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
+        self.tables: dict[str, Table[Any]] = {}
         self.policies: dict[str, list[Policy]] = {}
         self.findings: list[Finding] = []
         self.sent: dict[str, tuple[Argument, ...]] = {}  # by queue of what runs after a commit
+        self.sources: list[Source] = []
         self.warnings: list[Finding] = []
 
     def find(self, code: str, message: str, fix: str, place: Place | None) -> None:
@@ -61,21 +66,30 @@ def freeze(app: App) -> Frozen:
     frozen.findings = [finding for one in apps for finding in one._early]
     declared = [table for one in apps for table in one._tables]
     tables = [table_spec(table) for table in declared]
+    frozen.tables = {table.name: table for table in declared}
     functions = [function for one in apps for function in one._functions]
     function_specs = tuple(_function(function, frozen) for function in functions)
+    fed = {source.queue for source in frozen.sources}
+    declared_queues = [queue for one in apps for queue in one._queues]
     queues = [
-        queue_spec(queue, frozen.sent.get(queue.name)) for one in apps for queue in one._queues
+        queue_spec(queue, frozen.sent.get(queue.name), queue.name in fed)
+        for queue in declared_queues
     ]
-    for _, faults in (*tables, *queues):
+    events = [event_spec(event) for one in apps for event in one._events]
+    for _, faults in (*tables, *queues, *events):
         frozen.findings.extend(faults)
+    buckets = [bucket for one in apps for bucket in one._buckets]
+    buckets += [claims_bucket(one.name, one.place) for one in declared_queues if one.claim_check]
     frozen.blueprint = Blueprint(
         app=app.name,
-        functions=function_specs,
+        functions=with_claims(function_specs, declared_queues),
         tables=tuple(spec for spec, _ in tables),
         queues=tuple(spec for spec, _ in queues),
-        buckets=tuple(bucket_spec(bucket) for one in apps for bucket in one._buckets),
+        buckets=tuple(map(bucket_spec, buckets)),
         secrets=tuple(secret_spec(secret) for one in apps for secret in one._secrets),
         auths=tuple(auth for one in apps for auth in one._auths),
+        events=tuple(spec for spec, _ in events),
+        sources=tuple(frozen.sources),
         cors=_only([one._cors for one in apps], "CORS", frozen),
         throttle=_only([one._throttle for one in apps], "A throttle", frozen),
     )
@@ -117,7 +131,7 @@ def _function(function: Function, frozen: Frozen) -> FunctionSpec:
         triggers.append(endpoint.trigger)
         endpoints[endpoint.name] = endpoint
         plain = plain or endpoint.plain
-    routed = not any(isinstance(one, Consumer) for one in function.endpoints)
+    routed = not any(isinstance(one, Consumer | Triggered) for one in function.endpoints)
     default_s = limits.ROUTE_TIMEOUT_S if routed else limits.FUNCTION_TIMEOUT_S
     if plain and function.is_bundle and not all(one.plain for one in endpoints.values()):
         frozen.find(
@@ -134,6 +148,7 @@ def _function(function: Function, frozen: Frozen) -> FunctionSpec:
         timeout_s=default_s if function.timeout_s is None else function.timeout_s,
         memory_mb=function.memory_mb,
         concurrency=function.concurrency,
+        reserved=function.reserved,
         reads=function.reads,
         plain=plain,
         description=inspect.cleandoc(function.description),
@@ -165,35 +180,32 @@ def _grants(function: Function, frozen: Frozen) -> tuple[Grant, ...]:
     return tuple(found)
 
 
-def _endpoint(function: Function, declared: Route | Consumer, frozen: Frozen) -> Endpoint:
-    where = declared.site
-    reading = Reading(declared.fn, where.place, where.names)
+def _endpoint(
+    function: Function, declared: Route | Consumer | Triggered, frozen: Frozen
+) -> Endpoint:
+    reading = Reading(declared.fn, declared.site.place, declared.site.names)
     reading.generator()
-    trigger: Trigger
-    if isinstance(declared, Route):
-        signature = reading.routed(declared.path)
-        trigger = _http_trigger(declared, signature, reading)
-    else:
-        queue = declared.queue
-        name = getattr(queue, "name", str(queue))
-        if declared.after is None:
-            signature = reading.consumer(name, getattr(queue, "payload_type", None))
-        else:
-            signature = reading.after_commit()
-            frozen.sent[name] = sent = signature.arguments
-            required = [one.name for one in sent if one.required]
-            declared.after.accept({one.name: one.type for one in sent}, required)
-        trigger = QueueTrigger(endpoint=declared.fn.__name__, queue=name, place=where.place)
+    match declared:
+        case Route():
+            signature = reading.routed(declared.path)
+            endpoint = Endpoint(
+                name=declared.fn.__name__,
+                function=function.name,
+                fn=declared.fn,
+                trigger=_http_trigger(declared, signature, reading),
+                signature=signature,
+                is_async=reading.is_async(),
+                plain=reading.plain,
+            )
+        case Consumer():
+            endpoint = consumer_endpoint(function, declared, reading)
+            if declared.after is not None:
+                frozen.sent[declared.queue.name] = endpoint.signature.arguments
+        case Triggered():
+            endpoint = triggered_endpoint(function, declared, reading, frozen.tables)
+            frozen.sources.extend(feed.source for feed in endpoint.feeds)
     frozen.findings.extend(reading.findings)
-    return Endpoint(
-        name=declared.fn.__name__,
-        function=function.name,
-        fn=declared.fn,
-        trigger=trigger,
-        signature=signature,
-        is_async=reading.is_async(),
-        plain=reading.plain,
-    )
+    return endpoint
 
 
 def _http_trigger(route: Route, signature: Signature, reading: Reading) -> HttpTrigger:

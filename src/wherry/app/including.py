@@ -46,7 +46,14 @@ def _imported(name: str, package: str) -> ModuleType:
 def declares(app: App, file: str | None) -> bool:
     """Whether anything is declared on the app in this file."""
     functions = [endpoint.site.place for one in app._functions for endpoint in one.endpoints]
-    resources: list[Any] = [*app._tables, *app._queues, *app._buckets, *app._secrets, *app._auths]
+    resources: list[Any] = [
+        *app._tables,
+        *app._queues,
+        *app._buckets,
+        *app._secrets,
+        *app._auths,
+        *app._events,
+    ]
     places = [*functions, *(one.place for one in resources)]
     return any(place is not None and place.file == shown_path(file or "") for place in places)
 

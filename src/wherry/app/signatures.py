@@ -54,7 +54,7 @@ class Reading:
             )
             return {}
 
-    def _usable(self) -> Iterator[inspect.Parameter]:
+    def usable(self) -> Iterator[inspect.Parameter]:
         """Yield the parameters that can be given by name and have a type."""
         for one in self.parameters:
             if one.kind in (one.VAR_POSITIONAL, one.VAR_KEYWORD, one.POSITIONAL_ONLY):
@@ -80,7 +80,7 @@ class Reading:
         if self.plain:
             return Signature()
         in_path = path_parameters(path)
-        found = [self._argument(one, in_path) for one in self._usable()]
+        found = [self._argument(one, in_path) for one in self.usable()]
         arguments = tuple(one for one in found if one is not None)
         return Signature(arguments=arguments, returns=self.hints.get("return", UNSET))
 
@@ -185,32 +185,6 @@ class Reading:
 
     # -- consumers ---------------------------------------------------------------------------------
 
-    def consumer(self, queue: str, payload: Any) -> Signature:
-        """Return the signature of a consumer: exactly one argument of the queue's type."""
-        if self.plain:
-            return Signature()
-        usable = list(self._usable())
-        if len(self.parameters) != 1:
-            self.find(
-                "consumer_arguments",
-                f"The consumer {self.name!r} takes {len(self.parameters)} arguments; it is called "
-                "with the payload alone.",
-                f"Write `def {self.name}(job: {shown(payload)}) -> None`.",
-            )
-            return Signature()
-        if not usable:
-            return Signature()
-        kind = self.hints[usable[0].name]
-        if payload is not None and kind != payload:
-            self.find(
-                "payload_mismatch",
-                f"The consumer {self.name!r} takes {shown(kind)}, and the queue {queue!r} carries "
-                f"{shown(payload)}.",
-                f"Annotate {usable[0].name!r} with {shown(payload)}.",
-            )
-        argument = Argument(usable[0].name, "message", usable[0].name, kind)
-        return Signature(arguments=(argument,), returns=self.hints.get("return", UNSET))
-
     def after_commit(self) -> Signature:
         """Return the signature of a function that runs after a commit."""
         if self.plain:
@@ -229,7 +203,7 @@ class Reading:
                 self.hints[one.name],
                 required=one.default is one.empty,
             )
-            for one in self._usable()
+            for one in self.usable()
         )
         for one in arguments:
             if has_pydantic(one.type) and not is_pydantic(one.type):

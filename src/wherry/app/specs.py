@@ -8,12 +8,14 @@ from enum import Enum
 from typing import Any, Literal, TypeAlias, get_args
 from uuid import UUID
 
+from wherry import limits
 from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of
 from wherry.app.kinds import scalar, shown, unwrap, without_none
 from wherry.app.schemas import schema_of
 from wherry.blueprint.records import (
     BucketSpec,
+    EventSpec,
     Finding,
     IndexSpec,
     Place,
@@ -22,6 +24,7 @@ from wherry.blueprint.records import (
     TableSpec,
 )
 from wherry.handles import Bucket, Queue, Secret, Table
+from wherry.handles.events import EventType
 
 Kind: TypeAlias = Literal["text", "number", "moment"]
 
@@ -54,12 +57,41 @@ def table_spec(table: Table[Any]) -> tuple[TableSpec, list[Finding]]:
     return spec, findings
 
 
-def queue_spec(
-    queue: Queue[Any], sent: tuple[Argument, ...] | None = None
-) -> tuple[QueueSpec, list[Finding]]:
-    """Return a queue's record. `sent`: it carries these arguments, not a payload of one type."""
+def event_spec(event: EventType[Any]) -> tuple[EventSpec, list[Finding]]:
+    """Return an event's record."""
     findings: list[Finding] = []
-    if sent is None:
+    whose = f"The class {shown(event.kind)} of event {event.name!r}"
+    schema = _schema(event.kind, whose, event.place, findings)
+    if not findings and not has_fields(event.kind):
+        findings.append(
+            Finding(
+                code="event_not_record",
+                message=f"{whose} is no object with fields.",
+                fix="Use a Struct, a dataclass or a Pydantic model.",
+                place=event.place,
+            )
+        )
+    spec = EventSpec(
+        name=event.name,
+        version=event.version,
+        payload=shown(event.kind),
+        schema=schema,
+        place=event.place,
+    )
+    return spec, findings
+
+
+def queue_spec(
+    queue: Queue[Any], sent: tuple[Argument, ...] | None = None, fed: bool = False
+) -> tuple[QueueSpec, list[Finding]]:
+    """Return a queue's record.
+
+    `sent`: it carries these arguments, not a payload of one type; `fed`: what sources tell.
+    """
+    findings: list[Finding] = [] if fed else list(_queue_faults(queue))
+    if fed:
+        payload, schema = "what its sources tell", {"type": "object"}
+    elif sent is None:
         payload = shown(queue.payload_type)
         whose = f"The payload type of queue {queue.name!r}"
         schema = _schema(queue.payload_type, whose, queue.place, findings)
@@ -74,9 +106,47 @@ def queue_spec(
         retry_base_s=queue.retry_base_s,
         retry_max_s=queue.retry_max_s,
         retention_s=queue.retention_s,
+        fifo=queue.fifo,
+        on_failure=queue.on_failure,
+        fair=queue.fair_by is not None,
+        claim_check=queue.claim_check,
         place=queue.place,
     )
     return spec, findings
+
+
+def _queue_faults(queue: Queue[Any]) -> Iterator[Finding]:
+    """Yield what is wrong with the options that a record does not hold."""
+
+    def fault(code: str, said: str, fix: str) -> Finding:
+        message = f"The queue {queue.name!r} {said}."
+        return Finding(code=code, message=message, fix=fix, place=queue.place)
+
+    if queue.fifo and queue.group is None:
+        yield fault(
+            "fifo_without_group",
+            "is FIFO and does not say what belongs together",
+            "Say it, group=lambda job: job.order_id; messages of one group are done in order.",
+        )
+    for name in ("group", "dedup"):
+        if getattr(queue, name) is not None and not queue.fifo:
+            yield fault(
+                f"{name}_without_fifo",
+                f"has {name}= and is not FIFO",
+                f"Add fifo=True, or leave {name} out"
+                + (
+                    " (fair_by= lets keys take turns)."
+                    if name == "group"
+                    else f" (a FIFO queue drops repeats within {limits.DEDUP_S} s)."
+                ),
+            )
+    for name in ("group", "dedup", "fair_by"):
+        if getattr(queue, name) is not None and not callable(getattr(queue, name)):
+            yield fault(
+                "queue_key_kind",
+                f"has {name}={getattr(queue, name)!r}, which cannot be called",
+                f"Give a function of the payload: {name}=lambda job: job.order_id.",
+            )
 
 
 def _arguments_schema(
@@ -145,6 +215,12 @@ def _schema(kind: Any, whose: str, place: Place | None, findings: list[Finding])
             )
         )
         return {}
+
+
+def has_fields(kind: Any) -> bool:
+    """Whether JSON of this type is an object with fields."""
+    config = getattr(kind, "__struct_config__", None)
+    return fields_of(kind) is not None and not (config is not None and config.array_like)
 
 
 def _fields(table: Table[Any], findings: list[Finding]) -> dict[str, Field] | None:

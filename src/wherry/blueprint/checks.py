@@ -9,6 +9,7 @@ from wherry import limits
 from wherry.blueprint.checks_functions import check_functions
 from wherry.blueprint.checks_resources import check_resources
 from wherry.blueprint.checks_routes import check_routes, throttle_faults
+from wherry.blueprint.checks_triggers import check_triggers
 from wherry.blueprint.records import Blueprint, Cors, Finding, Place
 
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
@@ -22,6 +23,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
         *check_resources(blueprint),
         *check_routes(blueprint),
         *check_functions(blueprint),
+        *check_triggers(blueprint),
         *_edge(blueprint),
     ]
     return in_order(findings)

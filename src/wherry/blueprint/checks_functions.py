@@ -22,6 +22,7 @@ def check_functions(blueprint: Blueprint) -> Iterator[Finding]:
         "queue": {one.name for one in blueprint.queues},
         "bucket": {one.name for one in blueprint.buckets},
         "secret": {one.name for one in blueprint.secrets},
+        "event": {one.name for one in blueprint.events},
     }
     for function in blueprint.functions:
         yield from _limits(function)

@@ -119,6 +119,7 @@ def _consumers(blueprint: Blueprint) -> Iterator[Finding]:
     queues = {queue.name: queue for queue in blueprint.queues}
     consumers: dict[str, str] = {}
     senders: dict[str, str] = {}
+    fed = {source.queue for source in blueprint.sources}
     for function in blueprint.functions:
         for grant in function.grants:
             if grant.kind == "queue":
@@ -158,7 +159,7 @@ def _consumers(blueprint: Blueprint) -> Iterator[Finding]:
                 severity="error" if sender else "warning",
                 place=queue.place,
             )
-        elif name not in senders:
+        elif name not in senders and name not in fed:
             yield Finding(
                 code="queue_without_sender",
                 message=f"No function of this app may send to the queue {name!r}.",

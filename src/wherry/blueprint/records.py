@@ -114,12 +114,15 @@ class EventSpec(Record, frozen=True):
 
 
 class EventSource(Record, frozen=True, tag="event"):
-    """Events of a type whose detail matches the pattern (`wherry.patterns`; None: all)."""
+    """Events of a type whose detail matches the pattern (None: all).
+
+    The pattern is JSON text that `wherry.patterns` compiles: the order of its keys may matter.
+    """
 
     queue: str
     event: str
     version: int
-    pattern: dict[str, Any] | None = None
+    pattern: str | None = None
     place: Place | None = None
 
 

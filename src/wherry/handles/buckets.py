@@ -12,9 +12,11 @@ from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Refused
 from wherry.handles.scope import Scope, scope_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import Unpack
 
     from wherry.blueprint.records import Place
+    from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.tables import Page
     from wherry.ports import ObjectRow
 
@@ -71,7 +73,9 @@ class Bucket:
         max_bytes: int = limits.OBJECT_BYTES,
         media_types: tuple[str, ...] = (),
         place: Place | None = None,
+        declare: Declare | None = None,
     ) -> None:
+        self._declare = declare
         self.name = name
         self.max_bytes = max_bytes
         self.media_types = media_types
@@ -218,7 +222,34 @@ class Bucket:
         url: str = self._sign(scope, "GET", key, {}, query, expires_s).url
         return url
 
+    # -- declaring -------------------------------------------------------------------------------
+
+    def on_created(
+        self, *, prefix: str = "", suffix: str = "", **options: Unpack[BatchOptions]
+    ) -> Callable[[F], F]:
+        """Declare a function that is called with an `ObjectCreated` for each that appears.
+
+        Args:
+            prefix, suffix: Only keys that begin and end so.
+            options: What the function may do and use (`wherry.handles.options`).
+        """
+        return self._on("created", prefix, suffix, options)
+
+    def on_removed(
+        self, *, prefix: str = "", suffix: str = "", **options: Unpack[BatchOptions]
+    ) -> Callable[[F], F]:
+        """Declare a function that is called with an `ObjectRemoved` for each that goes."""
+        return self._on("removed", prefix, suffix, options)
+
     # -- inside ------------------------------------------------------------------------------------
+
+    def _on(
+        self, kind: str, prefix: str, suffix: str, options: Mapping[str, Any]
+    ) -> Callable[[F], F]:
+        if self._declare is None:
+            raise Refused(f"{self!r} is of no app.", advice="Make it with app.bucket(...).")
+        source = {"bucket": self.name, "kind": kind, "prefix": prefix, "suffix": suffix}
+        return self._declare("object", source, options)
 
     def _sign(
         self,

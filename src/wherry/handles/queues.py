@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from wherry import limits
 from wherry.blueprint.records import Grant
@@ -12,7 +12,7 @@ from wherry.handles.scope import scope_for
 from wherry.handles.shapes import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from wherry.blueprint.records import Place
 
@@ -28,6 +28,13 @@ class Queue(Generic[T]):
         retry_base_s: Wait before the second attempt; it doubles each time, with jitter.
         retry_max_s: The longest wait between two attempts.
         retention_s: After this, a message that was never done waits in the failure inbox.
+        fifo: Messages of one `group` are done in order, one at a time; groups side by side.
+        group: From a payload to its group: text, a number or a UUID, up to 128 characters.
+        dedup: From a payload to what tells it from its repeats: one within 5 minutes is dropped.
+        on_failure: When a message of a group has failed for good: "skip" it and go on with the
+            next, or "block" the group until it is redriven or discarded.
+        fair_by: From a payload to a key; keys take turns, however many messages one of them has.
+        claim_check: A payload too large for a message travels as an object of an inner bucket.
     """
 
     def __init__(
@@ -39,6 +46,12 @@ class Queue(Generic[T]):
         retry_base_s: float = limits.RETRY_BASE_S,
         retry_max_s: float = limits.RETRY_MAX_S,
         retention_s: int = limits.MESSAGE_RETENTION_S,
+        fifo: bool = False,
+        group: Callable[[T], Any] | None = None,
+        dedup: Callable[[T], Any] | None = None,
+        on_failure: Literal["skip", "block"] = "skip",
+        fair_by: Callable[[T], Any] | None = None,
+        claim_check: bool = False,
         place: Place | None = None,
     ) -> None:
         self.payload_type = payload_type
@@ -47,6 +60,12 @@ class Queue(Generic[T]):
         self.retry_base_s = retry_base_s
         self.retry_max_s = retry_max_s
         self.retention_s = retention_s
+        self.fifo = fifo
+        self.group = group
+        self.dedup = dedup
+        self.on_failure = on_failure
+        self.fair_by = fair_by
+        self.claim_check = claim_check
         self.place = place
         self.send_grant = Grant(kind="queue", resource=name, action="send")
         self.shape = Shape(payload_type)
@@ -94,22 +113,66 @@ class _Sender(Generic[T]):
         scope = scope_for(f"The queue {queue.name!r}")
         scope.require(queue.name, "send")
         body = queue.shape.encode(payload)
-        if len(body) > limits.MESSAGE_BYTES:
-            raise BoundExceeded(
-                f"The message has {len(body)} bytes; {limits.MESSAGE_BYTES} are allowed.",
-                advice="Put the content into a bucket and send its key.",
-            )
-        if not 0 <= delay_s <= limits.DELAY_MAX_S:
-            raise Refused(f"delay_s={delay_s} is not in 0..{limits.DELAY_MAX_S}.")
-        scope.charge(len(body))
+        self._check_delay(delay_s)
+        group, dedup = self._keys(payload)
         invocation = scope.invocation
         purpose = f"message {queue.name} {scope.next_use()}"
         message_id = derived_id(invocation.key, purpose, invocation.started_ms)
+        body = self._fitting(body, message_id)
+        scope.charge(len(body))
         delay_ms = int(delay_s * 1000)
-        scope.messages[message_id] = SendMessage(queue.name, message_id, body, delay_ms)
+        scope.messages[message_id] = SendMessage(
+            queue.name, message_id, body, delay_ms, group, dedup
+        )
         scope.marks.append(f"send {queue.name} {message_id}")
         return message_id
+
+    def _check_delay(self, delay_s: float) -> None:
+        if not 0 <= delay_s <= limits.DELAY_MAX_S:
+            raise Refused(f"delay_s={delay_s} is not in 0..{limits.DELAY_MAX_S}.")
+        if delay_s and self._queue.fifo:
+            raise Refused(
+                f"delay_s={delay_s} on the FIFO queue {self._queue.name!r}: all that follows in "
+                "its group would have to wait.",
+                advice="Send it when it is due, or use a queue without fifo=True.",
+            )
+
+    def _keys(self, payload: T) -> tuple[str, str]:
+        """Return the group (or the key that takes turns) and the deduplication ID."""
+        queue = self._queue
+        name = "group" if queue.fifo else "fair_by"
+        of = queue.group if queue.fifo else queue.fair_by
+        group = "" if of is None else _key_text(queue.name, name, of(payload))
+        dedup = "" if queue.dedup is None else _key_text(queue.name, "dedup", queue.dedup(payload))
+        return group, dedup
+
+    def _fitting(self, body: bytes, message_id: str) -> bytes:
+        """Return what travels: the payload, or a reference to where it was put."""
+        queue = self._queue
+        if queue.claim_check:
+            from wherry.handles.claims import deposit, is_reference
+
+            if len(body) > limits.MESSAGE_BYTES or is_reference(body):
+                return deposit(queue.name, message_id, body)
+        if len(body) > limits.MESSAGE_BYTES:
+            raise BoundExceeded(
+                f"The message has {len(body)} bytes; {limits.MESSAGE_BYTES} are allowed.",
+                advice="Put the content into a bucket and send its key, or have wherry do that: "
+                "app.queue(..., claim_check=True).",
+            )
+        return body
 
     def many(self, payloads: Iterable[T], *, delay_s: float = 0) -> list[str]:
         """Send several messages with the commit; return their IDs."""
         return [self(payload, delay_s=delay_s) for payload in payloads]
+
+
+def _key_text(queue: str, what: str, value: Any) -> str:
+    text = "" if value is None or isinstance(value, bool) else str(value)
+    if not 0 < len(text) <= limits.GROUP_LENGTH:
+        raise Refused(
+            f"{what} of the queue {queue!r} gave {text[:80] or value!r}; it is a text, a number or "
+            f"a UUID of 1 to {limits.GROUP_LENGTH} characters.",
+            advice=f"Return one: {what}=lambda job: job.order_id.",
+        )
+    return text

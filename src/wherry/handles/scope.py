@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         DeleteObject,
         Effect,
         Guard,
+        PublishEvent,
         PutItem,
         PutObject,
         SendMessage,
@@ -120,7 +121,7 @@ class Scope:
         self.kept = dict(invocation.kept) if kept is None else kept
         self.pending: dict[ItemKey, Write] = {}
         self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
-        self.messages: dict[str, SendMessage | CancelMessage] = {}  # by message ID
+        self.messages: dict[str, SendMessage | CancelMessage | PublishEvent] = {}  # by ID
         self.seen: dict[ItemKey, int] = {}
         self.guarded: set[ItemKey] = set()
         self.marks: list[str] = []

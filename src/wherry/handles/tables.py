@@ -14,11 +14,13 @@ from wherry.handles.shapes import Shape
 from wherry.handles.shapes import to_json as encode_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Literal, Unpack
 
     from wherry.blueprint.records import Place
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
+    from wherry.handles.options import BatchOptions, Declare, F
 
 T = TypeVar("T")
 
@@ -59,7 +61,9 @@ class Table(Generic[T]):
         indexes: Mapping[str, str | Sequence[str]] | None = None,
         expires: str | None = None,
         place: Place | None = None,
+        declare: Declare | None = None,
     ) -> None:
+        self._declare = declare
         self.item_type = item_type
         self.name = name
         self.key = key
@@ -193,6 +197,20 @@ class Table(Generic[T]):
         self._authorize_stored(scope, pk, sk)
         self._record(scope, DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
         scope.marks.append("delete " + show_key(self.name, pk, sk))
+
+    # -- declaring -------------------------------------------------------------------------------
+
+    def on_change(
+        self, *, on_failure: Literal["skip", "block"] = "skip", **options: Unpack[BatchOptions]
+    ) -> Callable[[F], F]:
+        """Declare a function that is called with a `Change` for each item written or removed.
+
+        Changes of one key come in their order, one after the other. `on_failure` says what
+        happens to those that follow one that failed for good: they go on, or wait.
+        """
+        if self._declare is None:
+            raise Refused(f"{self!r} is of no app.", advice="Make it with app.table(...).")
+        return self._declare("change", {"table": self.name, "on_failure": on_failure}, options)
 
     # -- inside ------------------------------------------------------------------------------------
 

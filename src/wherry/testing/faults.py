@@ -13,6 +13,7 @@ from wherry.effects import (
     DeleteItem,
     DeleteObject,
     Effect,
+    PublishEvent,
     PutItem,
     PutObject,
     SendMessage,
@@ -196,6 +197,8 @@ def _resource_of(effect: Effect) -> Target:
             return "table", effect.table
         case SendMessage() | CancelMessage():
             return "queue", effect.queue
+        case PublishEvent():
+            return "event", effect.event
         case PutObject() | DeleteObject():
             return "bucket", effect.bucket
 

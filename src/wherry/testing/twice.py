@@ -12,6 +12,7 @@ from wherry.effects import (
     DeleteItem,
     DeleteObject,
     Effect,
+    PublishEvent,
     PutItem,
     PutObject,
     SendMessage,
@@ -76,7 +77,11 @@ def show(effect: Effect) -> str:
             return f"delete {_key(effect)}{_when(effect.when)}"
         case SendMessage():
             delay = f" in {effect.delay_ms} ms" if effect.delay_ms else ""
-            return f"send {effect.queue} {effect.id} {effect.body.decode()}{delay}"
+            group = f" of {effect.group}" if effect.group else ""
+            once = f" once as {effect.dedup}" if effect.dedup else ""
+            return f"send {effect.queue} {effect.id} {effect.body.decode()}{delay}{group}{once}"
+        case PublishEvent():
+            return f"publish {effect.event}@{effect.version} {effect.id} {effect.body.decode()}"
         case CancelMessage():
             return f"cancel {effect.queue} {effect.id}"
         case PutObject():

@@ -11,6 +11,7 @@ from wherry.effects import (
     DeleteObject,
     Effect,
     Guard,
+    PublishEvent,
     PutItem,
     PutObject,
     SendMessage,
@@ -76,6 +77,8 @@ class Plan:
                         return rights.refusal("queue", effect.queue, "send")
                     keys.add(effect.id)
                     self.cancels.append((effect, queue))
+                case PublishEvent():  # this store knows no events yet
+                    return rights.refusal("event", effect.event, "publish")
                 case PutObject() | DeleteObject():
                     refused = self._add_object(effect)
                     if refused is not None:
@@ -130,7 +133,7 @@ def _repeated(effects: list[Effect]) -> str:
         match effect:
             case PutItem() | UpdateItem() | DeleteItem():
                 shown = f"{effect.table} {describe_key(effect.pk, effect.sk)}"
-            case SendMessage() | CancelMessage():
+            case SendMessage() | CancelMessage() | PublishEvent():
                 shown = f"message {effect.id}"
             case PutObject() | DeleteObject():
                 shown = f"{effect.bucket} {effect.key}"

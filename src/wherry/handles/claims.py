@@ -1,0 +1,74 @@
+"""Claim check: a payload too large for a message travels as an object, the message as its ticket.
+
+The object is put in the commit that sends the message, and removed in the commit that finishes it.
+Its bucket is one of the queue's own, which the app declares with `claim_check=True`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry import limits
+from wherry.errors import BoundExceeded, DoNotRetry
+from wherry.handles.buckets import Bucket
+
+if TYPE_CHECKING:
+    from wherry.blueprint.records import Place
+
+_SUFFIX = "-payloads"
+_BEGINNING = b'{"wherry_claim":'
+
+
+class _Ticket(msgspec.Struct):
+    """What the message says instead of its payload."""
+
+    wherry_claim: str  # the object's key
+    size_bytes: int
+
+
+_read = msgspec.json.Decoder(_Ticket).decode
+
+
+def claims_bucket(queue: str, place: Place | None = None) -> Bucket:
+    """Return the bucket that holds a queue's large payloads."""
+    return Bucket(name=queue + _SUFFIX, max_bytes=limits.CLAIM_BYTES, place=place)
+
+
+def is_reference(body: bytes) -> bool:
+    """Whether a message's body looks like a ticket; a payload that does travels as an object."""
+    return len(body) <= limits.REFERENCE_BYTES and body.startswith(_BEGINNING)
+
+
+def deposit(queue: str, message_id: str, body: bytes) -> bytes:
+    """Put a payload into the queue's bucket with this run's commit, and return its ticket."""
+    if len(body) > limits.CLAIM_BYTES:
+        raise BoundExceeded(
+            f"The message has {len(body)} bytes; {limits.CLAIM_BYTES} are allowed with "
+            "claim_check=True.",
+            advice="Put the content into a bucket of yours and send its key.",
+        )
+    claims_bucket(queue).put(message_id, body, media_type="application/json")
+    return msgspec.json.encode(_Ticket(message_id, len(body)))
+
+
+def redeem(queue: str, body: bytes) -> bytes:
+    """Return the payload that a message stands for; its object goes with this run's commit.
+
+    Raises:
+        DoNotRetry: The object is not there.
+    """
+    if not is_reference(body):
+        return body
+    key = _read(body).wherry_claim
+    bucket = claims_bucket(queue)
+    found = bucket.get(key)
+    if found is None:
+        raise DoNotRetry(
+            f"The payload {bucket.name}/{key} of a message in {queue!r} is not there.",
+            advice="It was removed by hand; discard the message.",
+        )
+    content = found.read()
+    bucket.delete(key)
+    return content

@@ -1,0 +1,110 @@
+"""Events: what has happened, told to every function that listens, with the commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from wherry import limits
+from wherry.blueprint.records import Grant
+from wherry.errors import BoundExceeded, Refused
+from wherry.handles.ids import derived_id
+from wherry.handles.scope import scope_for
+from wherry.handles.shapes import Shape
+
+if TYPE_CHECKING:
+    from wherry.blueprint.records import Place
+
+T = TypeVar("T")
+
+_MARK = "__wherry_event__"
+
+
+class EventType(Generic[T]):
+    """A type of event as `@app.event(name, version=)` declared it."""
+
+    __slots__ = ("kind", "name", "place", "shape", "version")
+
+    def __init__(self, kind: type[T], name: str, version: int, place: Place | None) -> None:
+        self.kind = kind
+        self.name = name
+        self.version = version
+        self.place = place
+        self.shape = Shape(kind)
+
+    def __repr__(self) -> str:
+        return f"EventType({self.name!r}, version={self.version})"
+
+    def mark(self) -> None:
+        """Write on the class what event it is, so that `publish` finds it."""
+        setattr(self.kind, _MARK, self)
+
+
+def event_type(kind: Any) -> EventType[Any] | None:
+    """Return the event that a class was declared as, or None. A class below it is another type."""
+    found = getattr(kind, "__dict__", {}).get(_MARK)
+    return found if isinstance(found, EventType) else None
+
+
+class Publisher:
+    """`publish(OrderPlaced(...))` tells of an event; `publish[OrderPlaced]` is the grant to.
+
+    @app.post("/orders", grants=[orders.write, publish[OrderPlaced]])
+    def place_order(...): ...
+    """
+
+    def __getitem__(self, kind: type[Any]) -> Grant:
+        found = event_type(kind)
+        name = found.name if found is not None else getattr(kind, "__name__", repr(kind))
+        return Grant(kind="event", resource=name, action="publish")
+
+    def __repr__(self) -> str:
+        return "publish"
+
+    def __call__(self, event: Any) -> str:
+        """Tell of an event with the commit, and return its ID.
+
+        Every function with `@app.on` of its type whose pattern it matches is called with it, each
+        with retries of its own. It is checked against its type first.
+
+        Raises:
+            Refused: Its class is no event type, or its values are not what the class says.
+            GrantMissing: The function has no `publish[...]` of it among its grants.
+            BoundExceeded: Its JSON has more than `limits.EVENT_BYTES`.
+        """
+        from wherry.effects import PublishEvent
+
+        kind = type(event)
+        found = event_type(kind)
+        if found is None:
+            raise Refused(
+                f"{kind.__name__} is no type of event.",
+                advice=f'Declare it: @app.event("{kind.__name__.lower()}", version=1).',
+            )
+        scope = scope_for(f"publish({kind.__name__})")
+        scope.require(found.name, "publish")
+        body = _checked(found, event)
+        if len(body) > limits.EVENT_BYTES:
+            raise BoundExceeded(
+                f"The event {found.name} has {len(body)} bytes; {limits.EVENT_BYTES} are allowed.",
+                advice="Put the content into a bucket or a table and tell its key.",
+            )
+        scope.charge(len(body))
+        invocation = scope.invocation
+        purpose = f"event {found.name} {scope.next_use()}"
+        event_id = derived_id(invocation.key, purpose, invocation.started_ms)
+        scope.messages[event_id] = PublishEvent(found.name, found.version, event_id, body)
+        scope.marks.append(f"publish {found.name}@{found.version} {event_id}")
+        return event_id
+
+
+def _checked(found: EventType[Any], event: Any) -> bytes:
+    """Encode an event, and hold it against its type: who listens would fail on it for ever."""
+    try:
+        body = found.shape.encode(event)
+        found.shape.decode(body)
+    except (TypeError, ValueError) as error:
+        raise Refused(f"The event {found.name} is not what its type says: {error}") from None
+    return body
+
+
+publish = Publisher()

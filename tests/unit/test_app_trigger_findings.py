@@ -1,0 +1,531 @@
+"""What is wrong with events, sources, queues and batches is found when the app is frozen.
+
+Each case declares one fault on an app and names the code of the finding that it leads to.
+"""
+
+# mypy: disable-error-code="empty-body"
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from wherry import App, Batch, Change, Firing, ObjectCreated, ObjectRemoved, limits, publish
+from wherry.blueprint import Finding
+from wherry.errors import AppInvalid
+
+Case = Callable[[App], Any]
+CASES: dict[str, tuple[str, Case]] = {}
+
+
+class Job(Struct):
+    """A message and an item."""
+
+    order_id: str
+
+
+def case(code: str) -> Callable[[Case], Case]:
+    def keep(fn: Case) -> Case:
+        CASES[f"{code}-{fn.__name__}"] = (code, fn)
+        return fn
+
+    return keep
+
+
+def found_in(fn: Case) -> list[Finding]:
+    app = App("shop")
+    fn(app)
+    try:
+        app.freeze()
+    except AppInvalid as failure:
+        return failure.findings
+    return app.warnings
+
+
+def told(app: App, *kinds: Any) -> None:
+    """Give somebody the right to publish, so that only the fault of the case is found."""
+    app.post("/tell", grants=[publish[kind] for kind in kinds])(tell)
+
+
+def tell() -> None: ...
+
+
+# --- events -------------------------------------------------------------------------------------
+
+
+@case("event_unknown")
+def class_that_is_no_event(app: App) -> None:
+    @app.on(Job)
+    def listen(event: Job) -> None: ...
+
+
+@case("event_unknown")
+def event_of_another_app(app: App) -> None:
+    @App("other").event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing)
+    def listen(event: Thing) -> None: ...
+
+
+@case("pattern_invalid")
+def unknown_operator(app: App) -> None:
+    listening(app, {"id": [{"like": "a"}]})
+
+
+@case("pattern_invalid")
+def pattern_without_a_list(app: App) -> None:
+    listening(app, {"id": "a"})
+
+
+@case("pattern_invalid")
+def pattern_that_is_no_json(app: App) -> None:
+    listening(app, {"id": {1, 2}})
+
+
+def listening(app: App, where: Any) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing, where=where)
+    def listen(event: Thing) -> None: ...
+
+    told(app, Thing)
+
+
+@case("event_twice")
+def one_version_twice(app: App) -> None:
+    @app.event("thing.done")
+    class First(Struct):
+        id: str
+
+    @app.event("thing.done")
+    class Second(Struct):
+        id: str
+
+    @app.on(First)
+    def listen(event: First) -> None: ...
+
+    told(app, First)
+
+
+@case("type_unsupported")
+def event_without_a_json_form(app: App) -> None:
+    class Odd: ...
+
+    app.event("thing.done")(Odd)
+
+    @app.on(Odd)
+    def listen(event: Odd) -> None: ...
+
+    told(app, Odd)
+
+
+@case("event_not_record")
+def event_as_an_array(app: App) -> None:
+    @app.event("thing.done")
+    class Row(Struct, array_like=True):
+        id: str
+
+    @app.on(Row)
+    def listen(event: Row) -> None: ...
+
+    told(app, Row)
+
+
+@case("event_version")
+def version_zero(app: App) -> None:
+    @app.event("thing.done", version=0)
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing)
+    def listen(event: Thing) -> None: ...
+
+    told(app, Thing)
+
+
+@case("name_invalid")
+def event_with_a_space(app: App) -> None:
+    @app.event("Thing done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing)
+    def listen(event: Thing) -> None: ...
+
+    told(app, Thing)
+
+
+@case("event_without_listener")
+def nobody_listens(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    told(app, Thing)
+
+
+@case("event_without_publisher")
+def nobody_tells(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing)
+    def listen(event: Thing) -> None: ...
+
+
+@case("grant_to_nothing")
+def grant_of_a_class_that_is_no_event(app: App) -> None:
+    told(app, Job)
+
+
+@case("payload_mismatch")
+def listener_of_another_type(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing)
+    def listen(event: Job) -> None: ...
+
+    told(app, Thing)
+
+
+@case("payload_mismatch")
+def listener_of_two_events_that_takes_one(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.event("thing.undone")
+    class Undone(Struct):
+        id: str
+
+    @app.on(Thing)
+    @app.on(Undone)
+    def listen(event: Thing) -> None: ...
+
+    told(app, Thing, Undone)
+
+
+@case("trigger_loop")
+def listener_that_publishes_the_same(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing, grants=[publish[Thing]])
+    def listen(event: Thing) -> None: ...
+
+
+# --- schedules ----------------------------------------------------------------------------------
+
+
+def scheduled(app: App, *given: Any, **options: Any) -> None:
+    @app.schedule(*given, **options)
+    def sweep(firing: Firing) -> None: ...
+
+
+@case("schedule_invalid")
+def unknown_expression(app: App) -> None:
+    scheduled(app, "every day")
+
+
+@case("schedule_invalid")
+def cron_that_never_fires(app: App) -> None:
+    scheduled(app, "cron(0 3 30 2 ? *)")
+
+
+@case("schedule_invalid")
+def unknown_zone(app: App) -> None:
+    scheduled(app, "rate(1 day)", timezone="Mars/Olympus")
+
+
+@case("schedule_bounds")
+def window_of_two_days(app: App) -> None:
+    scheduled(app, "rate(7 days)", window_s=2 * 86_400)
+
+
+@case("schedule_bounds")
+def nothing_of_all_that_was_missed(app: App) -> None:
+    scheduled(app, "rate(7 days)", missed="all", missed_max=0)
+
+
+@case("schedule_policy")
+def unknown_overlap(app: App) -> None:
+    scheduled(app, "rate(7 days)", overlap="replace")
+
+
+@case("schedule_policy")
+def unknown_missed(app: App) -> None:
+    scheduled(app, "rate(7 days)", missed="first")
+
+
+@case("name_twice")
+def two_schedules_of_one_name(app: App) -> None:
+    @app.schedule("rate(1 day)", name="daily")
+    @app.schedule("rate(2 days)", name="daily")
+    def sweep() -> None: ...
+
+
+@case("name_invalid")
+def schedule_with_a_space(app: App) -> None:
+    scheduled(app, "rate(1 day)", name="every day")
+
+
+@case("consumer_arguments")
+def firing_and_more(app: App) -> None:
+    @app.schedule("rate(1 day)")
+    def sweep(firing: Firing, more: str) -> None: ...
+
+
+@case("payload_mismatch")
+def firing_as_text(app: App) -> None:
+    @app.schedule("rate(1 day)")
+    def sweep(firing: str) -> None: ...
+
+
+@case("name_twice")
+def function_named_as_a_bucket(app: App) -> None:
+    app.bucket("sweep")
+    scheduled(app, "rate(1 day)")
+
+
+# --- objects and changes ------------------------------------------------------------------------
+
+
+@case("source_unknown")
+def bucket_of_another_app(app: App) -> None:
+    other = App("other").bucket("loose")
+    app.bucket("assets")
+    app_of_bucket = app.bucket("mine")
+    app_of_bucket.name = other.name  # as if it had been renamed behind the app's back
+
+    @app_of_bucket.on_created()
+    def check(created: ObjectCreated) -> None: ...
+
+    app._buckets.remove(app_of_bucket)
+
+
+@case("payload_mismatch")
+def removal_as_creation(app: App) -> None:
+    @app.bucket("assets").on_removed()
+    def check(created: ObjectCreated) -> None: ...
+
+
+@case("consumer_arguments")
+def object_not_looked_at(app: App) -> None:
+    @app.bucket("assets").on_removed()
+    def check() -> None: ...
+
+
+@case("payload_mismatch")
+def change_of_another_item(app: App) -> None:
+    @app.table(Job, key="order_id").on_change()
+    def changed(change: Change[str]) -> None: ...
+
+
+@case("change_mixed")
+def change_and_schedule(app: App) -> None:
+    @app.schedule("rate(1 day)")
+    @app.table(Job, key="order_id").on_change()
+    def changed(change: Change[Job] | Firing) -> None: ...
+
+
+@case("trigger_loop")
+def check_that_writes_where_it_looks(app: App) -> None:
+    assets = app.bucket("assets")
+
+    @assets.on_created(grants=[assets.read, assets.create])
+    def check(created: ObjectCreated) -> None: ...
+
+
+@case("trigger_loop")
+def removal_that_removes(app: App) -> None:
+    assets = app.bucket("assets")
+
+    @assets.on_removed(grants=[assets.delete])
+    def check(removed: ObjectRemoved) -> None: ...
+
+
+@case("trigger_loop")
+def change_that_changes(app: App) -> None:
+    jobs = app.table(Job, key="order_id")
+
+    @jobs.on_change(grants=[jobs.write])
+    def changed(change: Change[Job]) -> None: ...
+
+
+# --- queues -------------------------------------------------------------------------------------
+
+
+def key(job: Job) -> str:
+    return job.order_id
+
+
+def work(job: Job) -> None: ...
+def batch(jobs: Batch[Job]) -> None: ...
+def bare_batch(jobs: Batch) -> None: ...  # type: ignore[type-arg]
+def batch_of_others(jobs: Batch[str]) -> None: ...
+
+
+def queued(app: App, consumer: Any = work, consuming: Any = None, **options: Any) -> None:
+    jobs = app.queue(Job, **options)
+    app.post("/a", grants=[jobs.send])(tell)
+    app.consume(jobs, **(consuming or {}))(consumer)
+
+
+@case("fifo_without_group")
+def order_of_nothing(app: App) -> None:
+    queued(app, fifo=True)
+
+
+@case("group_without_fifo")
+def groups_without_order(app: App) -> None:
+    queued(app, group=key)
+
+
+@case("dedup_without_fifo")
+def repeats_without_order(app: App) -> None:
+    queued(app, dedup=key)
+
+
+@case("queue_key_kind")
+def group_as_a_field_name(app: App) -> None:
+    queued(app, fifo=True, group="order_id")
+
+
+@case("queue_key_kind")
+def fair_by_a_field_name(app: App) -> None:
+    queued(app, fair_by="order_id")
+
+
+@case("on_failure_without_fifo")
+def blocked_without_order(app: App) -> None:
+    queued(app, on_failure="block")
+
+
+@case("on_failure_kind")
+def unknown_on_failure(app: App) -> None:
+    queued(app, fifo=True, group=key, on_failure="stop")
+
+
+@case("fifo_and_fair")
+def ordered_and_shared(app: App) -> None:
+    queued(app, fifo=True, group=key, fair_by=key)
+
+
+@case("fifo_one_at_a_time")
+def ordered_and_alone(app: App) -> None:
+    queued(app, fifo=True, group=key, consuming={"concurrency": 1})
+
+
+@case("batch_mismatch")
+def batch_without_its_type(app: App) -> None:
+    queued(app, consuming={"batch": 10})
+
+
+@case("batch_mismatch")
+def batch_type_without_a_batch(app: App) -> None:
+    queued(app, batch)
+
+
+@case("payload_mismatch")
+def batch_of_another_type(app: App) -> None:
+    queued(app, batch_of_others, {"batch": 10})
+
+
+@case("payload_mismatch")
+def batch_of_no_type(app: App) -> None:
+    queued(app, bare_batch, {"batch": 10})
+
+
+@case("consumer_bounds")
+def batch_of_nothing(app: App) -> None:
+    queued(app, consuming={"batch": 0})
+
+
+@case("consumer_bounds")
+def batch_of_too_many(app: App) -> None:
+    queued(app, batch, {"batch": limits.BATCH_MAX + 1})
+
+
+@case("consumer_bounds")
+def window_of_ten_minutes(app: App) -> None:
+    queued(app, batch, {"batch": 10, "window_s": 600})
+
+
+@case("window_without_batch")
+def window_alone(app: App) -> None:
+    queued(app, consuming={"window_s": 1})
+
+
+@case("once_without_key")
+def once_of_nothing(app: App) -> None:
+    queued(app, consuming={"once_s": 60})
+
+
+@case("consumer_bounds")
+def once_for_no_time(app: App) -> None:
+    queued(app, consuming={"once_per": key, "once_s": 0})
+
+
+@case("batch_plain")
+def aws_events_in_batches(app: App) -> None:
+    @app.event("thing.done")
+    class Thing(Struct):
+        id: str
+
+    @app.on(Thing, batch=10)
+    def listen(event, context):  # type: ignore[no-untyped-def]
+        ...
+
+    told(app, Thing)
+
+
+@case("reserved_bounds")
+def more_reserved_than_there_can_be(app: App) -> None:
+    app.get("/b", concurrency=2, reserved=3)(tell)
+
+
+@case("reserved_bounds")
+def less_than_nothing_reserved(app: App) -> None:
+    app.get("/b", reserved=-1)(tell)
+
+
+@case("reserved_sum")
+def more_reserved_than_a_machine_has(app: App) -> None:
+    @app.get("/b", concurrency=600, reserved=600)
+    def one() -> None: ...
+
+    @app.get("/c", concurrency=600, reserved=600)
+    def two() -> None: ...
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_fault_is_found_by_itself_with_its_place(name: str) -> None:
+    """One fault is one kind of finding, which names what is wrong and what to do about it."""
+    code, fn = CASES[name]
+    found = found_in(fn)
+    assert {one.code for one in found} == {code}
+    for one in found:
+        assert one.message.endswith((".", "'.")) or ": " in one.message
+        assert one.fix.endswith(".")
+        assert code == "reserved_sum" or one.place is not None
+
+
+def test_a_pattern_says_where_it_is_wrong_and_why() -> None:
+    (found,) = found_in(CASES["pattern_invalid-unknown_operator"][1])
+    assert "$.id[0]" in found.message
+    assert "like" in found.message
+
+
+def test_a_schedule_says_what_is_wrong_with_it() -> None:
+    (found,) = found_in(CASES["schedule_invalid-unknown_zone"][1])
+    assert "Mars/Olympus" in found.message
