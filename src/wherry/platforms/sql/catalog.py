@@ -52,8 +52,7 @@ class Catalog:
         if active:
             self._releases[active[0]] = self._known.get(active[0]) or read_release(active[1])
         self._declare()
-        everything = Rights(None, self.tables, self.queues)
-        self._rights: dict[str, Rights] = {"": everything}
+        self._rights: dict[str, Rights] = {"": self._rights_of(None)}
 
     def _declare(self) -> None:
         tables: dict[str, TableShape] = {}
@@ -199,8 +198,11 @@ class Catalog:
                 )
             if len(self._rights) > RIGHTS_KEPT:
                 self._rights = {"": self._rights[""]}
-            found = self._rights[function] = Rights(grants, self.tables, self.queues)
+            found = self._rights[function] = self._rights_of(grants)
         return found
+
+    def _rights_of(self, grants: Grants | None) -> Rights:
+        return Rights(grants, self.tables, self.queues, self.buckets)
 
     def _release(self, digest: str) -> ReleaseShape:
         shape = self._releases.get(digest)

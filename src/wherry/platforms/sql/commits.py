@@ -64,7 +64,7 @@ class Commits:
 
     def commit(self, caller: str, commit: Commit) -> CommitAnswer:
         """Check and apply one commit. What it says holds once the batch is committed."""
-        function, record, catalog = commit.function, commit.record, self._catalog
+        function, record = commit.function, commit.record
         if caller and caller.partition("@")[0] != function:
             return Denied(function, "commit")
         if self._records.known(record.number):
@@ -82,8 +82,7 @@ class Commits:
             return Rejected(
                 f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
             )
-        rights = catalog.rights(f"{function}@{record.release}" if function else "")
-        plan = Plan(rights, catalog.buckets)
+        plan = Plan(self._catalog.rights(f"{function}@{record.release}" if function else ""))
         # What needs no reading comes first, then whether the work is still ours and what it saw
         # still holds; only then can a condition be judged.
         stopped = (

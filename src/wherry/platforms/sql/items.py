@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -20,23 +21,21 @@ Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writ
 Key: TypeAlias = tuple[int, bytes, bytes]  # table, pk, sk
 # What one commit has read already: what is guarded is mostly written too.
 Rows: TypeAlias = dict[Key, Stored | None]
-NO_ENTRIES: list[Entry] = []
 REMEMBERED = 1_024  # deletions whose writer a conflict can still name
 
 
 class Change:
     """What a commit does to one item. `body` None: it goes. `old`: what stands there, if read."""
 
-    __slots__ = ("body", "effect", "entries", "expires_ms", "key", "old", "old_entries", "table")
+    body: bytes | None = None
+    old: Stored | None = None
+    entries: Sequence[Entry] = ()
+    old_entries: Sequence[Entry] = ()
+    expires_ms: int | None = None
 
     def __init__(self, table: Table, effect: ItemEffect) -> None:
         self.table, self.effect = table, effect
         self.key = (table.id, effect.pk, effect.sk)
-        self.old: Stored | None = None
-        self.body: bytes | None = None
-        self.entries: list[Entry] = NO_ENTRIES
-        self.old_entries: list[Entry] = NO_ENTRIES
-        self.expires_ms: int | None = None
 
 
 class Items:
@@ -103,15 +102,14 @@ class Items:
                     return Unmet(effect.table, describe_key(effect.pk, effect.sk))
                 if old is not None and table.indexes:
                     change.old_entries = table.entries(old[4])
-            if change.body is not None:
-                change.entries, change.expires_ms = table.derive(change.body)
+            body = change.body
+            if body is not None:
+                if len(body) > limits.ITEM_BYTES:
+                    most = f"at most {limits.ITEM_BYTES} can be stored."
+                    raise ValueError(f"the item has {len(body)} bytes, {most}")
+                change.entries, change.expires_ms = table.derive(body)
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {error}")
-        if change.body is not None and len(change.body) > limits.ITEM_BYTES:
-            return Rejected(
-                f"{effect.table} {describe_key(effect.pk, effect.sk)}: the item has "
-                f"{len(change.body)} bytes, at most {limits.ITEM_BYTES} can be stored."
-            )
         return None
 
     def _decide(self, effect: ItemEffect, table: Table, change: Change, body: bytes | None) -> bool:
@@ -137,32 +135,33 @@ class Items:
     def apply(self, change: Change, writer: int) -> None:
         """Write a planned change. The transaction is open."""
         session = self._session
-        old, body, key = change.old, change.body, change.key
+        old, body = change.old, change.body
         if body is None:
             if old is None:
                 return
-            session.run(self._delete, (old[0],))
-            self._remember_deleted(key, writer)
             item = old[0]
+            session.run(self._delete, (item,))
+            self._remember_deleted(change.key, writer)
         else:
             version = session.next()
             if old is None:
-                # The version is unique and grows: as a row number it costs no search.
-                item = version
-                row = (item, *key, version, writer, change.expires_ms, body)
+                item = version  # unique, and it grows: a row number that costs no search
+                row = (item, *change.key, version, writer, change.expires_ms, body)
                 session.run(self._put, row)
             else:
                 item = old[0]
                 session.run(self._update, (version, writer, change.expires_ms, body, item))
-        if change.old_entries == change.entries:
-            return
-        _, pk, sk = key
+        if change.table.indexes:
+            self._move_entries(change, item)
+
+    def _move_entries(self, change: Change, item: int) -> None:
+        run, (_, pk, sk) = self._session.run, change.key
         for entry in change.old_entries:
             if entry not in change.entries:
-                session.run(self._entry_delete, (*entry, pk, sk))
+                run(self._entry_delete, (*entry, pk, sk))
         for entry in change.entries:
             if entry not in change.old_entries:
-                session.run(self._entry_add, (*entry, pk, sk, item))
+                run(self._entry_add, (*entry, pk, sk, item))
 
     def _remember_deleted(self, key: Key, writer: int) -> None:
         self._deleted[key] = writer
@@ -198,15 +197,6 @@ class Items:
 def describe_key(pk: bytes, sk: bytes) -> str:
     """Show an item's key to a person."""
     return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
-
-
-def key_fault(effect: ItemEffect) -> str:
-    """Say what is wrong with an item's key, if anything."""
-    if not effect.pk or len(effect.pk) > limits.PARTITION_KEY_BYTES:
-        return f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
-    if len(effect.sk) > limits.SORT_KEY_BYTES:
-        return f"a sort key has at most {limits.SORT_KEY_BYTES} bytes."
-    return ""
 
 
 def _met(condition: Condition, body: bytes | None) -> bool:

@@ -17,7 +17,7 @@ from wherry.effects import (
     SendMessage,
     UpdateItem,
 )
-from wherry.platforms.sql.items import Change, describe_key, key_fault
+from wherry.platforms.sql.items import Change, ItemEffect, describe_key
 from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.shapes import Queue, Table
 from wherry.ports import Denied, Rejected
@@ -28,14 +28,12 @@ class Plan:
 
     Args:
         rights: What the function may do.
-        buckets: All buckets that there are.
     """
 
-    __slots__ = ("buckets", "cancels", "changes", "guards", "keys", "objects", "rights", "sends")
+    __slots__ = ("cancels", "changes", "guards", "keys", "objects", "rights", "sends")
 
-    def __init__(self, rights: Rights, buckets: dict[str, int]) -> None:
+    def __init__(self, rights: Rights) -> None:
         self.rights = rights
-        self.buckets = buckets
         self.keys: set[object] = set()
         self.guards: list[tuple[Guard, Table]] = []
         self.changes: list[Change] = []
@@ -64,10 +62,11 @@ class Plan:
                     table = rights.writable.get(effect.table)
                     if table is None:
                         return rights.refusal("table", effect.table, "write")
-                    fault = key_fault(effect)
-                    if fault:
-                        shown = describe_key(effect.pk, effect.sk)
-                        return Rejected(f"{effect.table} {shown}: {fault}")
+                    if (
+                        not 0 < len(effect.pk) <= limits.PARTITION_KEY_BYTES
+                        or len(effect.sk) > limits.SORT_KEY_BYTES
+                    ):
+                        return _key_fault(effect)
                     change = Change(table, effect)
                     keys.add(change.key)
                     self.changes.append(change)
@@ -99,7 +98,7 @@ class Plan:
             replaces = not rights.allows("bucket", bucket, "delete")
             replaces = replaces and rights.allows("bucket", bucket, "write")
             action, size = ("write" if replaces else "delete"), 0
-        if bucket not in self.buckets or not rights.allows("bucket", bucket, action):
+        if bucket not in rights.buckets or not rights.allows("bucket", bucket, action):
             return rights.refusal("bucket", bucket, action)
         if not 0 < len(effect.key.encode()) <= limits.OBJECT_KEY_BYTES:
             return Rejected(f"{bucket}: a key has 1 to {limits.OBJECT_KEY_BYTES} bytes.")
@@ -143,6 +142,13 @@ def _repeated(effects: list[Effect]) -> str:
             return shown
         seen.add(shown)
     return "one key"
+
+
+def _key_fault(effect: ItemEffect) -> Rejected:
+    fault = f"a sort key has at most {limits.SORT_KEY_BYTES} bytes."
+    if not 0 < len(effect.pk) <= limits.PARTITION_KEY_BYTES:
+        fault = f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
+    return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
 
 
 def _message_fault(effect: SendMessage) -> str:

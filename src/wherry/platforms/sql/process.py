@@ -14,10 +14,10 @@ import os
 import select
 import signal
 import socket
+import struct
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -42,9 +42,9 @@ REQUEST_BYTES = 2 * limits.FRAME_BYTES  # an environment's frame, and what the e
 IDLE_MS = 50  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
+_length = struct.Struct(">I")
 READS = (GetItem, QueryItems, GetObject, ListObjects, GetReply)
 _envelope = msgspec.msgpack.Decoder(tuple[int, str, Request])
-_encoder = msgspec.msgpack.Encoder()
 
 
 class Frames:
@@ -52,6 +52,7 @@ class Frames:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._wanted = 4  # bytes until there is one frame more
 
     def feed(self, data: bytes) -> None:
         """Add what was received."""
@@ -63,24 +64,31 @@ class Frames:
         Raises:
             ValueError: A frame is longer than REQUEST_BYTES.
         """
-        buffer, start = self._buffer, 0
+        held = len(self._buffer)
+        if held < self._wanted:  # else a long frame would be copied again with every piece of it
+            return []
         found: list[bytes] = []
-        while len(found) < most and len(buffer) - start >= 4:
-            size = int.from_bytes(buffer[start : start + 4], "big")
-            if size > REQUEST_BYTES:
-                raise ValueError(f"a frame of {size} bytes; at most {REQUEST_BYTES} are taken")
-            end = start + 4 + size
-            if end > len(buffer):
+        length_at = _length.unpack_from
+        data, start, end = bytes(self._buffer), 0, 4
+        for _ in range(most):
+            if end > held:
                 break
-            found.append(bytes(buffer[start + 4 : end]))
-            start = end
-        del buffer[:start]
+            end += length_at(data, start)[0]
+            if end > held:
+                if end - start - 4 > REQUEST_BYTES:  # it comes in pieces, so it is seen here
+                    size = end - start - 4
+                    raise ValueError(f"a frame of {size} bytes; at most {REQUEST_BYTES} are taken")
+                break
+            found.append(data[start + 4 : end])
+            start, end = end, end + 4
+        self._wanted = end - start
+        del self._buffer[:start]
         return found
 
 
 def framed(payload: bytes) -> bytes:
     """Return one frame."""
-    return len(payload).to_bytes(4, "big") + payload
+    return _length.pack(len(payload)) + payload
 
 
 def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
@@ -102,20 +110,16 @@ def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
         (reads if isinstance(found[2], READS) else writes).append(found)
     for batch in (reads, writes):
         if batch:
-            answers = store.run([(name, request) for _, name, request in batch], tidy=False)
-            pairs = zip(batch, answers, strict=True)
-            out += [_answered(number, answer) for (number, _, _), answer in pairs]
+            answers = store.run([found[1:] for found in batch], tidy=False)
+            for (number, _, _), answer in zip(batch, answers, strict=True):
+                payload = to_msgpack((number, answer))
+                if len(payload) > limits.FRAME_BYTES:
+                    payload = to_msgpack((number, Broken("passing", "The answer is too large.")))
+                out += (_length.pack(len(payload)), payload)
         if out:
             yield b"".join(out)
             out = []
     store.tidy()
-
-
-def _answered(number: int, answer: Any) -> bytes:
-    payload = _encoder.encode((number, answer))
-    if len(payload) > limits.FRAME_BYTES:
-        payload = _encoder.encode((number, Broken("passing", "The answer is too large.")))
-    return framed(payload)
 
 
 def _undecodable(frame: bytes, error: Exception) -> list[bytes]:

@@ -1,15 +1,18 @@
 """Records of invocations, and what finds them: by correlation ID and by function.
 
-A record is one row, appended at the end of a transaction. What finds it is kept aside and moved
-into runs some hundred rows at a time: the caller's correlation IDs are random, and an index on
-them would touch a page of its own for each.
+A record is one row, appended at the end of a transaction. What finds it is kept aside in memory
+and moved into runs some hundred rows at a time: the caller's correlation IDs are random, and an
+index on them would touch a page of its own for each.
+
+Nothing is written for what is aside: a store that starts again reads the records above the mark,
+the highest number when rows were last moved. Only of a record that came late, below the mark, a
+line in `unfound` says that it is not in a run yet.
 """
 
 from __future__ import annotations
 
 import hashlib
-from itertools import groupby
-from operator import itemgetter
+from collections import defaultdict
 
 import msgspec
 
@@ -19,7 +22,9 @@ from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.telemetry import InvocationRecord
 
-ASIDE_TERMS = 1_024  # moved into a run when there are so many
+ASIDE = 512  # records whose rows are moved into a run together
+MARK = "found"  # the counter of the mark
+NO_MARK = 1 << 62  # above all numbers: a store of an earlier wherry, which wrote all it had aside
 RECENT = 512  # the highest numbers, kept in memory: runs end in about the order of their numbers
 RUN_TERMS = 32_768  # of one run: some hundred pages, which stay in memory while it fills
 OUR_LENGTH = 16  # hexadecimal digits of the correlation IDs that the engine makes
@@ -42,17 +47,26 @@ class Records:
         """Read anew what is kept in memory (after a rollback)."""
         session = self._session
         self._pending: dict[int, tuple[int, int, bytes, bytes | None]] = {}
-        self._new_terms: list[Term] = []
         row = session.row("record_highest")
         # What is stored above `_floor` is in `_recent`.
         self._floor: int = row[0] if row else 0
         self._recent: set[int] = set()
-        self._aside: list[Term] = []
-        for _, terms in session.rows("unfound_all"):
-            self._aside += [(term, number) for term, number in from_msgpack(terms)]
         self._runs: list[tuple[int, int, int]] = [
             (run, rows, newest) for run, rows, newest in session.rows("runs_all")
         ]
+        self._unfound: list[Term] = []
+        for _, terms in session.rows("unfound_all"):
+            self._unfound += [(term, number) for term, number in from_msgpack(terms)]
+        row = session.row("counter_get", MARK)
+        self._mark: int = row[0] if row else NO_MARK if self._runs or self._unfound else 0
+        self._late: list[InvocationRecord] = []
+        # What is aside: numbers by correlation ID, by function, and how many records they are.
+        self._by_id: dict[str, list[int]] = defaultdict(list)
+        self._by_function: dict[str, list[int]] = defaultdict(list)
+        above = session.rows("records_above", self._mark)
+        for (body,) in above:
+            self._put_aside(_read(body))
+        self._aside = len(above) + len(self._unfound) // 2
 
     # -- writing -----------------------------------------------------------------------------
 
@@ -77,8 +91,14 @@ class Records:
         self._pending[number] = (number, record.at_ms, to_msgpack(record), packed)
         if number > self._floor:
             self._recent.add(number)
-        function = self._catalog.number("function", record.function)
-        self._new_terms += ((_term(record.correlation_id), number), (-function, number))
+        if number > self._mark:
+            self._put_aside(record)
+        else:
+            self._late.append(record)
+
+    def _put_aside(self, record: InvocationRecord) -> None:
+        self._by_id[record.correlation_id].append(record.number)
+        self._by_function[record.function].append(record.number)
 
     def flush(self) -> None:
         """Write what is pending, so that it is read, or committed."""
@@ -88,6 +108,7 @@ class Records:
         rows = sorted(self._pending.values())
         self._session.many(self._session.sql["record_insert"], rows)
         self._pending.clear()
+        self._aside += len(rows)
         if len(self._recent) > 2 * RECENT:
             recent = sorted(self._recent)
             self._floor = recent[-RECENT - 1]
@@ -99,12 +120,14 @@ class Records:
         if not session.writing:  # a batch of reads: whatever it wrote would be synced row by row
             return
         self.flush()
-        if len(self._aside) >= ASIDE_TERMS:
+        for record in self._late:
+            function = self._catalog.number("function", record.function)
+            terms = [(_term(record.correlation_id), record.number), (-function, record.number)]
+            session.write("unfound_add", to_msgpack(terms))
+            self._unfound += terms
+        self._late.clear()
+        if self._aside >= ASIDE:
             self._move_aside()
-        if self._new_terms:
-            session.run(session.sql["unfound_add"], (to_msgpack(self._new_terms),))
-            self._aside += self._new_terms
-            self._new_terms = []
 
     def _move_aside(self) -> None:
         """Move what was kept aside into the newest run. Sorted, it touches few pages."""
@@ -112,15 +135,28 @@ class Records:
         run, rows, _ = self._runs[-1] if self._runs else (1, 0, 0)
         if rows >= RUN_TERMS:
             run, rows = run + 1, 0
-        found = _packed(run, self._aside)
-        session.many(session.sql["finder_add"], found)
-        entry = (run, rows + len(found), session.now_ms)
+        found: dict[int, list[int]] = {}
+        for id, numbers in self._by_id.items():
+            found.setdefault(_term(id), []).extend(numbers)
+        for name, numbers in self._by_function.items():
+            found.setdefault(-self._catalog.number("function", name), []).extend(numbers)
+        for term, number in self._unfound:
+            found.setdefault(term, []).append(number)
+        terms = [(run, term, *_packed(numbers)) for term, numbers in sorted(found.items())]
+        session.many(session.sql["finder_add"], terms)
+        entry = (run, rows + len(terms), session.now_ms)
         session.write("run_put", *entry)
-        session.write("unfound_clear")
+        if self._unfound:
+            session.write("unfound_clear")
+        self._mark = max(self._recent, default=self._floor)
+        session.write("counter_put", MARK, self._mark)
         if self._runs and self._runs[-1][0] == run:
             self._runs.pop()
         self._runs.append(entry)
-        self._aside = []
+        self._unfound.clear()
+        self._by_id.clear()
+        self._by_function.clear()
+        self._aside = 0
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -135,7 +171,9 @@ class Records:
         records: list[InvocationRecord] = []
         sent: list[str] = []
         self.flush()
-        for number in self._find(_term(correlation_id), FOUND_MAX):
+        near = [late.number for late in self._late if late.correlation_id == correlation_id]
+        near += self._by_id.get(correlation_id, ())
+        for number in self._find(_term(correlation_id), near, FOUND_MAX):
             row = self._session.row("record_get", number)
             if row is None:
                 continue
@@ -152,14 +190,15 @@ class Records:
         limit = max(1, min(limit, FOUND_MAX))
         if function is None:
             return [_read(body) for (body,) in self._session.rows("records_newest", limit)]
-        known = self._catalog.find("function", function)
-        numbers = self._find(-known, limit) if known else []
-        found = [self.get(number) for number in numbers]
+        near = [late.number for late in self._late if late.function == function]
+        near += self._by_function.get(function, ())
+        term = -(self._catalog.find("function", function) or 0)  # 0: of none that was moved
+        found = [self.get(number) for number in self._find(term, near, limit)]
         return [record for record in found if record is not None]
 
-    def _find(self, term: int, limit: int) -> list[int]:
-        """Return the highest numbers under a term, highest first."""
-        found = {number for key, number in self._aside + self._new_terms if key == term}
+    def _find(self, term: int, near: list[int], limit: int) -> list[int]:
+        """Return the highest numbers, highest first: those near, and what a term finds."""
+        found = {*near, *(number for key, number in self._unfound if key == term)}
         enough = False
         for run, _, _ in reversed(self._runs):
             for number, more in self._session.rows("finder_find", run, term, limit):
@@ -198,13 +237,10 @@ class Records:
         return count
 
 
-def _packed(run: int, terms: list[Term]) -> list[tuple[int, int, int, bytes | None]]:
-    """Return rows for the finder, in order: one per term, with all of its numbers."""
-    rows: list[tuple[int, int, int, bytes | None]] = []
-    for term, group in groupby(sorted(terms), itemgetter(0)):
-        (_, number), *more = group
-        rows.append((run, term, number, to_msgpack([other for _, other in more]) if more else None))
-    return rows
+def _packed(numbers: list[int]) -> tuple[int, bytes | None]:
+    """Return the least number, and the others as they are stored beside it."""
+    number, *more = sorted(numbers)
+    return number, to_msgpack(more) if more else None
 
 
 def _term(correlation_id: str) -> int:

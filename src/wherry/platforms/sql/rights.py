@@ -9,20 +9,26 @@ Grants = frozenset[tuple[str, str, str]]
 
 
 class Rights:
-    """The grants of one function, and the tables and queues behind them.
+    """The grants of one function, and the tables and queues that they name.
 
     Args:
         grants: Kind, resource and action of each; None: everything, as the engine may.
         tables: All tables that there are.
         queues: All queues that there are.
+        buckets: All buckets that there are.
     """
 
-    __slots__ = ("grants", "queues", "readable", "writable")
+    __slots__ = ("buckets", "grants", "queues", "readable", "writable")
 
     def __init__(
-        self, grants: Grants | None, tables: dict[str, Table], queues: dict[str, Queue]
+        self,
+        grants: Grants | None,
+        tables: dict[str, Table],
+        queues: dict[str, Queue],
+        buckets: dict[str, int],
     ) -> None:
         self.grants = grants
+        self.buckets = buckets
         self.readable, self.writable, self.queues = tables, tables, queues
         if grants is not None:
             self.readable = {

@@ -6,6 +6,8 @@ SELECT body, sent FROM records WHERE number = ?
 INSERT OR IGNORE INTO records (number, at_ms, body, sent) VALUES (?, ?, ?, ?)
 -- name: record_highest
 SELECT number FROM records ORDER BY number DESC LIMIT 1
+-- name: records_above
+SELECT body FROM records WHERE number > ? ORDER BY number
 -- name: records_newest
 SELECT body FROM records ORDER BY number DESC LIMIT ?
 -- name: records_oldest
