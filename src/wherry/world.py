@@ -29,11 +29,10 @@ class Clock(Protocol):
 class SystemClock:
     """The machine's clocks."""
 
+    steady_s = staticmethod(time.monotonic)
+
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
-
-    def steady_s(self) -> float:
-        return time.monotonic()
 
 
 class ManualClock:

@@ -104,9 +104,9 @@ class Dispatcher:
         work.cold = environment.runs == 0
         work.ran_from_s = now_s
         self.running.add(work)
-        if work.message is not None and work.reruns == 0:
+        if work.message is not None and not work.reruns:
             work.deadline_s = now_s + work.function.spec.timeout_s
-        environment.run(to_msgpack(work.invocation(self._clock.now_ms(), now_s)))
+        environment.run(to_msgpack(work.invocation()))
 
     def check_deadlines(self) -> None:
         """End what has run out of time; called every few milliseconds."""
@@ -135,10 +135,11 @@ class Dispatcher:
         work = environment.work
         if work is None:
             return  # it was given up meanwhile; its process is being ended
+        pool = work.function.pool
         outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
         self._stopped(work, self._clock.steady_s())
-        work.function.pool.took(environment)
+        pool.took(environment)
         work.outcome = outcome
         if outcome.failure is not None:
             self._failed(work, outcome.failure, outcome.reply)
@@ -146,17 +147,17 @@ class Dispatcher:
                 environment.kill("it had used up its memory or its files")
                 return  # the next run begins in a fresh one
         elif self._commits(work, outcome):
-            commit = commit_of(work, outcome, self._record(work, "ok"), self._leases(work))
+            commit = commit_of(work, outcome, record_of(work, "ok"), self._leases(work))
             patient = self.open >= limits.PATIENT_FROM
             self._store.send(
                 work.function.spec.name, commit, partial(self._answered, work), patient
             )
         else:
             ending: Ending = "duplicate" if outcome.replayed else "ok"
-            self._journal.note(self._record(work, ending))
+            self._journal.note(record_of(work, ending))
             self._journal.line(work, ending, outcome.reply)
             self._finish(work, outcome.reply)
-        work.function.pool.release(environment)
+        pool.release(environment)
 
     def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
         """An environment asks while it runs."""
@@ -208,7 +209,7 @@ class Dispatcher:
         work.steps += 1
         number = self.numbers.next()
         name = step.key.rsplit("#", 2)[1]
-        record = self._record(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
+        record = record_of(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
         return step_commit_of(work, step, record)
 
     def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
@@ -249,7 +250,7 @@ class Dispatcher:
             case Unmet(table=table, key=key):
                 self._fail(work, "condition", errors.ConditionFailed(table, key), retry=False)
             case LeaseLost():
-                self._journal.note(self._record(work, "duplicate", error="the lease was lost"))
+                self._journal.note(record_of(work, "duplicate", error="the lease was lost"))
                 self._finish(work, None)
             case Denied(resource=resource, action=action):
                 refusal = errors.GrantMissing(work.function.spec.name, resource, action)
@@ -273,7 +274,7 @@ class Dispatcher:
     def _conflicted(self, work: Work, answer: Conflicted) -> None:
         where = f"{answer.table}/{answer.key}"
         winner = f"{where}: {answer.winner_function} {answer.winner_request_id} was first"
-        self._journal.note(self._record(work, "conflict", error=winner))
+        self._journal.note(record_of(work, "conflict", error=winner))
         if self._reruns.again(work, where, self._clock.steady_s()):
             return
         busy = errors.Unavailable(
@@ -287,7 +288,7 @@ class Dispatcher:
             busy = errors.Unavailable(headers={"retry-after": "1"})
             self._fail(work, "conflict", busy, counted=False, noted=True)
             return
-        work.number = self.numbers.next()
+        work.renumber(self.numbers.next())
         work.outcome = None
         if not work.function.pool.submit(work):
             self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
@@ -295,6 +296,7 @@ class Dispatcher:
     # -- endings ---------------------------------------------------------------------------------
 
     def _stopped(self, work: Work, now_s: float) -> None:
+        """A run of work is over."""
         self.running.discard(work)
         work.ran_ms += (now_s - work.ran_from_s) * 1000
         work.environment = None
@@ -349,7 +351,7 @@ class Dispatcher:
         noted: bool = False,
     ) -> None:
         status = reply.status if reply is not None else 0
-        record = self._record(work, ending, error=error, status=status)
+        record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:
             noted |= self.feeds.failed(work, code, error, retry, counted, record)
         if not noted:
@@ -374,6 +376,3 @@ class Dispatcher:
         self.open -= 1
         if work.solo:
             self._reruns.finished(work)
-
-    def _record(self, work: Work, ending: Ending, **more: Any) -> Any:
-        return record_of(work, ending, **more)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, Protocol
 
 import msgspec
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.work import Work
 
+_head = struct.Struct(">Ic").unpack_from  # of a frame: its length, with the kind; the kind
 _spent = msgspec.msgpack.Decoder(Spent)
 
 OUTPUT_BYTES = 65_536  # taken at once: as much as a pipe holds
@@ -139,11 +141,13 @@ class ProcessEnvironment:
             return
         try:
             sent = self._sock.send(data)
+            if sent == len(data):
+                return
         except BlockingIOError:
             sent = 0
         except OSError:
             return  # it ended; `_readable` sees that
-        if sent < len(data):
+        if data:
             self._out = data[sent:]
             self._loop.add_writer(self._fd, self._writable)
 
@@ -166,21 +170,20 @@ class ProcessEnvironment:
             self._closed()
             return
         data = self._in + piece if self._in else piece
-        while len(data) >= 5:
-            length = int.from_bytes(data[:4], "big")
-            if length > limits.FRAME_BYTES:
-                self.kill(f"it sent a message of {length} bytes")
-                return
-            end = 4 + length
-            if len(data) < end:
-                break
-            kind, payload = data[4:5], data[5:end]
-            data = data[end:]
-            try:
+        try:
+            while len(data) >= 5:
+                length, kind = _head(data)
+                end = 4 + length
+                if len(data) < end:
+                    if length > limits.FRAME_BYTES:
+                        self.kill(f"it sent a message of {length} bytes")
+                        return
+                    break
+                payload, data = data[5:end], data[end:]
                 self._told(kind, payload)
-            except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
-                self.kill(f"it sent what cannot be read: {error}")
-                return
+        except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self.kill(f"it sent what cannot be read: {error}")
+            return
         self._in = data
 
     def _told(self, kind: bytes, payload: bytes) -> None:

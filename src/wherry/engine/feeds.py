@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
+from wherry.engine.work import Work, traceparent
 from wherry.invocation import MessageEvent
 from wherry.ports import Bury, Claim, Claims, Done, LeaseLost, Recover, Release, Renew
 from wherry.runtime.keys import message_key
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.releases import ActiveFunction
     from wherry.engine.store import Store
-    from wherry.engine.work import Work
     from wherry.ports import Claimed, Committed
     from wherry.telemetry import InvocationRecord
     from wherry.world import Chance, Clock, Loop, Timer
@@ -37,6 +37,7 @@ class Feed:
         self.queue = queue
         self.function = function
         self.endpoint = endpoint
+        self.trigger = f"queue {queue.name}"
         self.in_hand: dict[str, Work] = {}
         self.backlog = False  # more may be due than we hold
         self.paused = False
@@ -50,12 +51,13 @@ class Feed:
     def wanted(self) -> int:
         """How many messages this engine wants to hold for the consumer: some more than run."""
         pool = self.function.pool
-        environments = len(pool.idle) + len(pool.busy) + 1
-        return min(pool.concurrency, limits.HELD_PER_ENVIRONMENT * environments)
+        wanted = limits.HELD_PER_ENVIRONMENT * (len(pool.idle) + len(pool.busy) + 1)
+        return wanted if wanted < pool.concurrency else pool.concurrency
 
     def room(self) -> int:
         """How many more messages this engine wants to hold."""
-        return 0 if self.paused else max(0, self.wanted() - len(self.in_hand) - self.offered)
+        room = 0 if self.paused else self.wanted() - len(self.in_hand) - self.offered
+        return room if room > 0 else 0
 
     @property
     def due_ms(self) -> int | None:
@@ -126,8 +128,10 @@ class Feed:
         assert work.message is not None
         if self.in_hand.get(work.message.id) is work:  # else it was leased anew meanwhile
             del self.in_hand[work.message.id]
-        if self.backlog and 2 * self.room() >= self.wanted():  # half of them at once
-            self.claim()
+        if self.backlog and not self.paused:
+            wanted = self.wanted()
+            if 2 * (wanted - len(self.in_hand) - self.offered) >= wanted:  # half of them at once
+                self.claim()
 
 
 class Feeds:
@@ -201,9 +205,11 @@ class Feeds:
     def offer(self, work: Work) -> dict[str, int]:
         """Offer a commit one place in each queue that its function sends to, where one is free."""
         leases: dict[str, int] = {}
+        if self.stopping:
+            return leases
         for name in work.function.sends:
             feed = self.feeds.get(name)
-            if feed is not None and not feed.backlog and not self.stopping and feed.room() > 0:
+            if feed is not None and not feed.backlog and feed.room():
                 feed.offered += 1
                 leases[name] = 1
         work.offered = leases
@@ -299,29 +305,32 @@ class Feeds:
 
     def work_of(self, feed: Feed, message: Claimed) -> Work:
         """Return the work that a message is."""
-        from wherry.engine.work import Work
-
         function = feed.function
         number = self.dispatcher.numbers.next()
+        request_id = f"{number:016x}"
         trace, parent = _trace(message.traceparent)
-        waited_s = max(0.0, (self.clock.now_ms() - message.visible_at_ms) / 1000)
+        waited_s = max(0, self.clock.now_ms() - message.visible_at_ms) / 1000
+        at_s = self.clock.steady_s() - waited_s
         event = MessageEvent(
             feed.endpoint, message.queue, message.id, message.body, message.sent_at_ms
         )
         return Work(
             function,
             event,
-            f"queue {message.queue}",
+            feed.trigger,
             number=number,
             key=message_key(function.spec.name, message.id),
-            request_id=f"{number:016x}",
+            request_id=request_id,
             correlation_id=message.correlation_id,
             trace=trace,
+            traceparent=traceparent(trace, request_id),
             parent=parent,
             attempt=message.attempt,
             started_ms=message.started_ms,
             at_ms=message.visible_at_ms,
-            at_s=self.clock.steady_s() - waited_s,
+            at_s=at_s,
+            ran_from_s=at_s,
+            deadline_s=at_s + function.spec.timeout_s,
             done=self._done,
             message=message,
             cause=message.id,

@@ -25,6 +25,14 @@ if TYPE_CHECKING:
 FLUSH_S = 0.05
 NOTES_AT_ONCE = 256
 PRINTED_LINES = 200  # of one piece of output that become a record each
+# Written by hand, because every event has one. A caller's correlation ID is checked at the edge:
+# none of the texts needs escaping.
+_LINE = (
+    '{"level":"%s","timestamp":"%s","message":"%s","service":"%s","function_name":"%s",'
+    '"correlation_id":"%s","function_request_id":"%s","status":%d,"ending":"%s",'
+    '"waited_ms":%.2f,"ran_ms":%.2f,"committed_ms":%.2f,"attempt":%d}\n'
+)
+_AS_MEANT = frozenset(("ok", "duplicate", "refused"))
 SHOWN = limits.LOG_LINE_BYTES // 2  # of a printed line, in bytes
 
 
@@ -75,21 +83,26 @@ class Journal:
         """Write the line of an attempt."""
         if not self._access:
             return
-        status = reply.status if reply else 0
-        level = "INFO" if ending in ("ok", "duplicate", "refused") else "WARNING"
-        committed_ms = (self._clock.steady_s() - work.ran_from_s) * 1000 - work.ran_ms
-        # Written by hand, because every request has one. A caller's correlation ID is checked at
-        # the edge: none of the texts needs escaping.
-        self._lines.append(
-            f'{{"level":"{level}","timestamp":"{stamp(self._clock.now_ms())}",'
-            f'"message":"{work.trigger}","service":"{self.service}",'
-            f'"function_name":"{work.function.spec.name}",'
-            f'"correlation_id":"{work.correlation_id}","function_request_id":"{work.request_id}",'
-            f'"status":{status},"ending":"{ending}",'
-            f'"waited_ms":{(work.ran_from_s - work.at_s) * 1000:.2f},"ran_ms":{work.ran_ms:.2f},'
-            f'"committed_ms":{max(0.0, committed_ms):.2f},"attempt":{work.attempt}}}\n'.encode()
+        now_s = self._clock.steady_s()
+        committed_ms = (now_s - work.ran_from_s) * 1000 - work.ran_ms
+        line = _LINE % (
+            "INFO" if ending in _AS_MEANT else "WARNING",
+            stamp(work.wall_ms(now_s)),
+            work.trigger,
+            self.service,
+            work.function.spec.name,
+            work.correlation_id,
+            work.request_id,
+            reply.status if reply else 0,
+            ending,
+            (work.ran_from_s - work.at_s) * 1000,
+            work.ran_ms,
+            committed_ms if committed_ms > 0.0 else 0.0,
+            work.attempt,
         )
-        self._schedule()
+        self._lines.append(line.encode())
+        if not self._scheduled:
+            self._schedule()
 
     def failed(self, work: Work, failure: Failure) -> None:
         """Write what the team needs to know of a failed run; its trace leaves nowhere else."""

@@ -44,7 +44,7 @@ class Owed(Generic[P]):
         found = self.entries.pop(number, None)
         if found is None:
             return
-        tries = self._doubts.pop(number, None)
+        tries = self._doubts.pop(number, None) if self._doubts else None
         if tries is not None and isinstance(answer, Broken):
             if tries < DOUBT_TRIES:
                 self.entries[number] = found

@@ -161,13 +161,14 @@ class Pool:
 
     def took(self, environment: Environment) -> None:
         """A run has ended. The first one of an environment tells nothing: it warms it up."""
-        spent, environment.spent = environment.spent, None
-        if environment.runs == 1:
+        spent = environment.spent
+        if spent is None:
+            if self.run_s:  # some are slow, this one was quick
+                self._count(0.0, 0.0)
             return
-        if spent is not None:
+        environment.spent = None
+        if environment.runs > 1:
             self._count(spent.cpu_s + spent.away_s, spent.away_s)
-        elif self.run_s:  # some are slow, this one was quick
-            self._count(0.0, 0.0)
 
     def _count(self, run_s: float, away_s: float) -> None:
         self.run_s += limits.AVERAGE_SHARE * (run_s - self.run_s)

@@ -27,33 +27,33 @@ def record_of(
     trigger: str = "",
 ) -> InvocationRecord:
     """Return what is remembered of this attempt."""
-    outcome = work.outcome
-    if status is None:
-        reply = outcome.reply if outcome is not None else None
-        status = reply.status if reply is not None else 0
-    if marks is None:
-        marks = outcome.marks if outcome is not None else []
-    if outcome is not None and not error and outcome.failure is not None:
-        error = f"{outcome.failure.error}: {outcome.failure.message}"
+    outcome, function = work.outcome, work.function
+    if outcome is not None:
+        if status is None and outcome.reply is not None:
+            status = outcome.reply.status
+        if marks is None:
+            marks = outcome.marks
+        if outcome.failure is not None and not error:
+            error = f"{outcome.failure.error}: {outcome.failure.message}"
     return InvocationRecord(
         work.number if number is None else number,
         work.correlation_id,
-        work.function.spec.name,
+        function.spec.name,
         trigger or work.trigger,
         work.request_id,
-        work.traceparent(),
+        work.traceparent,
         work.parent,
-        work.function.release,
+        function.release,
         work.attempt,
         work.at_ms,
         (work.ran_from_s - work.at_s) * 1000,
         work.ran_ms,
         work.cold,
         ending,
-        status,
-        error[:2000],
+        status or 0,
+        error and error[:2000],
         work.cause,
-        marks,
+        marks or [],
     )
 
 
@@ -62,11 +62,12 @@ def commit_of(
 ) -> Commit:
     """Return the one atomic step for this outcome: effects, acknowledgement and record."""
     acks: list[Ack] = []
-    if work.message is not None:
-        acks.append(MessageAck(work.message.id, work.message.token))
+    message = work.message
+    if message is not None:
+        acks = [MessageAck(message.id, message.token)]
     elif work.idempotency and outcome.reply is not None:
         body = to_msgpack(outcome.reply)
-        acks.append(ReplyAck(work.key, outcome.fingerprint, body, limits.IDEMPOTENCY_S))
+        acks = [ReplyAck(work.key, outcome.fingerprint, body, limits.IDEMPOTENCY_S)]
     return Commit(
         work.function.spec.name,
         outcome.effects,

@@ -13,7 +13,7 @@ from wherry.world import Loop
 
 Then: TypeAlias = Callable[[Any], None]
 
-_answer = msgspec.msgpack.Decoder(Answer)
+decode_answer: Callable[[bytes | msgspec.Raw], Answer] = msgspec.msgpack.Decoder(Answer).decode
 _request = msgspec.msgpack.Decoder(Request)
 
 
@@ -57,9 +57,3 @@ class DirectStore:
         answers = self._platform.run([(function, request) for function, request, _ in batch])
         for (_, _, then), answer in zip(batch, answers, strict=True):
             then(answer)
-
-
-def decode_answer(payload: bytes | msgspec.Raw) -> Answer:
-    """Read an encoded answer."""
-    answer: Answer = _answer.decode(payload)
-    return answer

@@ -8,6 +8,7 @@ anything is answered.
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from wherry.world import Clock
 
 _envelope = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw])
+_length = struct.Struct(">I").unpack_from
+# How a request begins: the length of what follows, then in msgpack an array of three (number, name
+# of the function, request) and its number, in eight bytes.
+_head = struct.Struct(">I2sQ").pack
+_HEAD_BEGINS, _HEAD_BYTES = b"\x93\xcf", 10
 _names: dict[str, bytes] = {}
 
 
 def _packed_name(name: str) -> bytes:
-    packed = _names.get(name)
-    if packed is None:
-        packed = _names[name] = to_msgpack(name)
+    _names[name] = packed = to_msgpack(name)
     return packed
 
 
@@ -64,7 +68,7 @@ class StoreProcess:
         self._out: list[bytes] = []
         self._late: list[bytes] = []  # what waits a moment, so that more share its sync
         self._rest = b""
-        self._in = bytearray()
+        self._in = b""
         self._flushing = False
         self._deaths = 0
         self._stopping = False
@@ -94,30 +98,30 @@ class StoreProcess:
         theirs.close()
         ours.setblocking(False)
         self._sock = ours
-        self._in.clear()
+        self._in = b""
         self._loop.add_reader(ours.fileno(), self._readable)
 
     # -- sending ---------------------------------------------------------------------------------
 
     def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
-        framed = self._framed(function, to_msgpack(request), then, decoded=True)
+        framed = self._framed(function, to_msgpack(request), then, True)
         if not patient:
             self._put(framed)
-        else:
-            if not self._late:
-                self._loop.call_later(limits.COMMIT_WINDOW_S, self._put_late)
-            self._late.append(framed)
+            return
+        if not self._late:
+            self._loop.call_later(limits.COMMIT_WINDOW_S, self._put_late)
+        self._late.append(framed)
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
-        self._put(self._framed(function, payload, then, decoded=False))
+        self._put(self._framed(function, payload, then, False))
 
     def _framed(self, function: str, payload: bytes, then: Then, decoded: bool) -> bytes:
-        self._number += 1
+        self._number = number = self._number + 1
         if not self._owed.entries:
             self._since_s = self._clock.steady_s()
-        body = b"\x93" + to_msgpack(self._number) + _packed_name(function) + payload
-        framed = len(body).to_bytes(4, "big") + body
-        self._owed.put(self._number, framed, then, decoded)
+        body = (_names.get(function) or _packed_name(function)) + payload
+        framed = _head(_HEAD_BYTES + len(body), _HEAD_BEGINS, number) + body
+        self._owed.put(number, framed, then, decoded)
         return framed
 
     def _ask_again(self, number: int, framed: bytes) -> None:
@@ -167,20 +171,19 @@ class StoreProcess:
             return
         self._deaths = 0
         self._since_s = self._clock.steady_s()
-        buffer = self._in
-        buffer += piece
-        start, size = 0, len(buffer)
-        view = bytes(buffer)
-        while size - start >= 4:
-            end = start + 4 + int.from_bytes(view[start : start + 4], "big")
+        data = self._in + piece if self._in else piece
+        start, size = 4, len(data)
+        while start <= size:
+            (length,) = _length(data, start - 4)
+            end = start + length
             if end > size:
                 break
-            number, raw = _envelope.decode(view[start + 4 : end])
-            start = end
+            number, raw = _envelope.decode(data[start:end])
+            start = end + 4
             owed = self._owed.entries.get(number)
             if owed is not None:
                 self._owed.answered(number, decode_answer(raw) if owed[2] else bytes(raw))
-        del buffer[:start]
+        self._in = data[start - 4 :]
 
     def _died(self) -> None:
         self._loop.remove_reader(self._sock.fileno())

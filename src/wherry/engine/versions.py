@@ -9,7 +9,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -111,15 +111,14 @@ class Versions:
 
     def begin(self) -> None:
         """Start loading the first version; what it says is kept until the core is there."""
-        self._early = _Early()
-        self._first_zygote = self._start(self._early)
+        self._first_zygote = self._start()
 
     def attach(self, core: Core) -> None:
         """The core is there: what the zygote has said, or will say, can be used."""
         self._core = core
         version = Version(self, core)
         version.zygote = self._first_zygote
-        self._early.version = version
+        self._first_zygote.listener = version
         self._loading = version
         if self._hello is not None:
             self._loaded(self._hello)
@@ -134,7 +133,7 @@ class Versions:
 
     # -- loading ---------------------------------------------------------------------------------
 
-    def _start(self, listener: Any) -> ZygoteProcess:
+    def _start(self) -> ZygoteProcess:
         folder = os.path.abspath(self._options.folder)
         setup = Setup(
             self._options.target,
@@ -144,9 +143,7 @@ class Versions:
             os.getpid(),
             (self._data.root,),
         )
-        return ZygoteProcess(
-            self._loop, setup, listener, self._memory, self._loaded, self._zygote_gone
-        )
+        return ZygoteProcess(self._loop, setup, self._memory, self._loaded, self._zygote_gone)
 
     def reload(self) -> None:
         """Load the app again, and switch to it if it is sound."""
@@ -164,7 +161,8 @@ class Versions:
         self._then = then
         version = Version(self, self._core)
         self._loading = version
-        version.zygote = self._start(version)
+        version.zygote = self._start()
+        version.zygote.listener = version
 
     def _loaded(self, message: Hello | Invalid) -> None:
         if self._core is None:
@@ -316,15 +314,6 @@ class Versions:
     def describe(self) -> list[int]:
         """The process IDs of the zygotes."""
         return [version.zygote.pid for version in self._alive if version.zygote is not None]
-
-
-class _Early:
-    """Listens to the first zygote's environments until the core is there (there are none)."""
-
-    version: Version | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.version, name)
 
 
 def _times(files: list[str]) -> dict[str, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from wherry.invocation import Event, Invocation, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -13,99 +15,54 @@ if TYPE_CHECKING:
     from wherry.ports import Claimed
 
 
-class Work:
+class Work(msgspec.Struct, eq=False):
     """An event, what is known of its run, and whom to tell how it ended.
 
     `done` gets the reply for a request, or None for a message; it is called exactly once.
+    A Struct because one is made for every event: its fields are set without code of ours.
     """
 
-    __slots__ = (
-        "at_ms",
-        "at_s",
-        "attempt",
-        "cause",
-        "cold",
-        "correlation_id",
-        "deadline_s",
-        "done",
-        "environment",
-        "event",
-        "finished",
-        "function",
-        "idempotency",
-        "kept",
-        "key",
-        "message",
-        "number",
-        "offered",
-        "outcome",
-        "parent",
-        "ran_from_s",
-        "ran_ms",
-        "request_id",
-        "reruns",
-        "solo",
-        "started_ms",
-        "steps",
-        "trace",
-        "trigger",
-    )
+    function: ActiveFunction
+    event: Event
+    trigger: str
+    number: int
+    key: str
+    request_id: str
+    correlation_id: str
+    trace: str
+    traceparent: str  # of this attempt: the trace, and the attempt as its span
+    parent: str
+    attempt: int
+    started_ms: int
+    at_ms: int
+    at_s: float
+    ran_from_s: float  # when its last run began; `at_s` until then
+    deadline_s: float
+    done: Callable[[Work, Reply | None], None]
+    message: Claimed | None = None
+    cause: str = ""
+    idempotency: bool = False
+    cold: bool = False
+    environment: Environment | None = None
+    ran_ms: float = 0.0
+    reruns: int = 0
+    solo: str = ""
+    steps: int = 0
+    kept: dict[str, bytes] = {}  # what its last run got from the outside
+    offered: dict[str, int] = {}
+    outcome: Outcome | None = None
+    finished: bool = False
 
-    def __init__(
-        self,
-        function: ActiveFunction,
-        event: Event,
-        trigger: str,
-        *,
-        number: int,
-        key: str,
-        request_id: str,
-        correlation_id: str,
-        trace: str,
-        parent: str,
-        attempt: int,
-        started_ms: int,
-        at_ms: int,
-        at_s: float,
-        done: Callable[[Work, Reply | None], None],
-        message: Claimed | None = None,
-        cause: str = "",
-    ) -> None:
-        self.function = function
-        self.event = event
-        self.trigger = trigger
+    def renumber(self, number: int) -> None:
+        """Make this another attempt, with a span of its own in the trace."""
         self.number = number
-        self.key = key
-        self.request_id = request_id
-        self.correlation_id = correlation_id
-        self.trace = trace
-        self.parent = parent
-        self.attempt = attempt
-        self.started_ms = started_ms
-        self.at_ms = at_ms
-        self.at_s = at_s
-        self.done = done
-        self.message = message
-        self.cause = cause
-        self.idempotency = False
-        self.cold = False
-        self.environment: Environment | None = None
-        self.deadline_s = at_s + function.spec.timeout_s
-        self.ran_from_s = at_s
-        self.ran_ms = 0.0
-        self.reruns = 0
-        self.solo = ""
-        self.steps = 0
-        self.kept: dict[str, bytes] = {}  # what its last run got from the outside
-        self.offered: dict[str, int] = {}
-        self.outcome: Outcome | None = None
-        self.finished = False
+        self.traceparent = traceparent(self.trace, f"{number:016x}")
 
-    def traceparent(self) -> str:
-        """The W3C trace context of this attempt: the trace, and the attempt as its span."""
-        return f"00-{self.trace}-{self.number:016x}-01"
+    def wall_ms(self, steady_s: float) -> int:
+        """Return what the clock on the wall shows at a moment on the steady one."""
+        return self.at_ms + int((steady_s - self.at_s) * 1000)
 
-    def invocation(self, now_ms: int, now_s: float) -> Invocation:
+    def invocation(self) -> Invocation:
         """Return this attempt as the environment gets it."""
         return Invocation(
             self.number,
@@ -113,10 +70,15 @@ class Work:
             self.key,
             self.request_id,
             self.correlation_id,
-            self.traceparent(),
+            self.traceparent,
             self.attempt,
             self.started_ms,
-            now_ms + int((self.deadline_s - now_s) * 1000),
+            self.wall_ms(self.deadline_s),
             self.event,
             self.kept,
         )
+
+
+def traceparent(trace: str, span: str) -> str:
+    """Return the W3C trace context of a span (16 hexadecimal digits) of a trace."""
+    return f"00-{trace}-{span}-01"

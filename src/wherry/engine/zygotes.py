@@ -37,15 +37,14 @@ class ZygoteProcess:
         self,
         loop: asyncio.AbstractEventLoop,
         setup: Setup,
-        listener: Listener,
         memory: MemoryGuard,
         on_loaded: Callable[[Hello | Invalid], None],
         on_gone: Callable[[ZygoteProcess], None],
     ) -> None:
         self.setup = setup
         self.environments: dict[int, ProcessEnvironment] = {}  # by process ID
+        self.listener: Listener | None = None  # of its environments; set before one is started
         self._loop = loop
-        self._listener = listener
         self._memory = memory
         self._on_loaded = on_loaded
         self._on_gone = on_gone
@@ -80,13 +79,14 @@ class ZygoteProcess:
 
     def start(self, function: str, memory_mb: int) -> None:
         """Ask for an environment. It tells the listener when it is ready, or has ended."""
+        assert self.listener is not None
         ours, theirs = socket.socketpair()
         output_read, output_write = os.pipe()
         self._tickets += 1
         payload = to_msgpack(Start(self._tickets, function))
         message = len(payload).to_bytes(4, "big") + payload
         environment = ProcessEnvironment(
-            self._loop, function, ours, output_read, self._listener, self
+            self._loop, function, ours, output_read, self.listener, self
         )
         self._starting[self._tickets] = (environment, memory_mb)
         try:

@@ -6,6 +6,7 @@ Frames in both directions: 4 bytes length (big-endian) of what follows, 1 byte k
 from __future__ import annotations
 
 import os
+import struct
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -34,9 +35,12 @@ STEP = b"S"
 SPENT = b"T"  # before the outcome of a run that was not quick: what its time went into
 
 
+_head = struct.Struct(">Ic").pack
+
+
 def frame(kind: bytes, payload: bytes) -> bytes:
     """Return one frame."""
-    return (len(payload) + 1).to_bytes(4, "big") + kind + payload
+    return _head(len(payload) + 1, kind) + payload
 
 
 class EngineGone(SystemExit):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from wherry import limits
@@ -16,14 +15,14 @@ _NO_TRACE = "0" * 32
 _NO_SPAN = "0" * 16
 
 
-def correlation_id(headers: dict[str, str], made: Callable[[], str]) -> str:
-    """Return the caller's X-Correlation-Id if it is usable, else a new one."""
+def correlation_id(headers: dict[str, str]) -> str | None:
+    """Return the caller's X-Correlation-Id if it is usable."""
     given = headers.get("x-correlation-id")
-    return given if given is not None and _CORRELATION.match(given) else made()
+    return given if given is not None and _CORRELATION.match(given) else None
 
 
-def trace_context(headers: dict[str, str], made: Callable[[], str]) -> tuple[str, str]:
-    """Return trace ID and parent span of a W3C `traceparent`; a new trace without a parent else.
+def trace_context(headers: dict[str, str]) -> tuple[str, str] | None:
+    """Return trace ID and parent span of a W3C `traceparent`.
 
     A header that is not of version 00's form is ignored, as the specification asks.
     """
@@ -32,7 +31,7 @@ def trace_context(headers: dict[str, str], made: Callable[[], str]) -> tuple[str
         found = _TRACEPARENT.match(given)
         if found and found[1] != _NO_TRACE and found[2] != _NO_SPAN:
             return found[1], found[2]
-    return made(), ""
+    return None
 
 
 def idempotency_key(headers: dict[str, str]) -> str | None:

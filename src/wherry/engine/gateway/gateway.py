@@ -24,7 +24,7 @@ from wherry.engine.gateway.objects import Objects
 from wherry.engine.gateway.router import Match, Router
 from wherry.engine.gateway.throttle import Buckets
 from wherry.engine.http.messages import Request, Responder, Response
-from wherry.engine.work import Work
+from wherry.engine.work import Work, traceparent
 from wherry.identity import handle as handle_issuer
 from wherry.invocation import CallerClaims, HttpEvent, Reply
 from wherry.runtime.keys import idempotency_key as key_of_idempotent
@@ -114,7 +114,7 @@ class Gateway:
     def handle(self, request: Request, responder: Responder) -> None:
         """Answer a request, now or later."""
         path = request.path
-        if path.startswith("/_") or path in ("/healthz", "/readyz", "/openapi.json", "/docs"):
+        if path in _OWN or path.startswith("/_"):
             self._system(request, responder)
             return
         if request.method == "OPTIONS" and self._cors is not None:
@@ -180,21 +180,23 @@ class Gateway:
         caller: CallerClaims | None,
     ) -> None:
         headers = request.headers
-        function, trigger = route.function, route.trigger
+        function = route.function
         number = self._dispatcher.numbers.next()
         request_id = f"{number:016x}"
-        correlation = correlation_id(headers, lambda: request_id)
+        correlation = correlation_id(headers) or request_id
         try:
             asked = idempotency_key(headers) if request.method not in _SAFE else None
         except errors.Problem as problem:
             responder.send(self.refuse(problem, correlation, request))
             return
         now_ms = self._clock.now_ms()
-        trace, parent = trace_context(
-            headers, lambda: f"{now_ms // 1000:08x}{self._mark}{request_id}"
+        now_s = self._clock.steady_s()
+        trace, parent = trace_context(headers) or (
+            f"{now_ms // 1000:08x}{self._mark}{request_id}",
+            "",
         )
         event = HttpEvent(
-            trigger.endpoint, request.method, request.path, parameters, request.query,
+            route.trigger.endpoint, request.method, request.path, parameters, request.query,
             headers, request.body, caller, client, asked,
         )  # fmt: skip
         name = function.spec.name
@@ -208,10 +210,11 @@ class Gateway:
         work = Work(
             function, event, route.label,
             number=number, key=key, request_id=request_id, correlation_id=correlation,
-            trace=trace, parent=parent, attempt=1, started_ms=now_ms, at_ms=now_ms,
-            at_s=self._clock.steady_s(), done=partial(self._done, request, responder),
+            trace=trace, traceparent=traceparent(trace, request_id), parent=parent, attempt=1,
+            started_ms=now_ms, at_ms=now_ms, at_s=now_s, ran_from_s=now_s,
+            deadline_s=now_s + function.spec.timeout_s,
+            done=partial(self._done, request, responder), idempotency=asked is not None,
         )  # fmt: skip
-        work.idempotency = asked is not None
         self._dispatcher.submit(work)
 
     def _done(
@@ -222,7 +225,7 @@ class Gateway:
             joined = self._joined.pop(work.key, None)
             for follower in joined[1] if joined else ():
                 follower(reply)
-        responder.send(self._response(reply, work.correlation_id, work.traceparent(), request))
+        responder.send(self._response(reply, work.correlation_id, work.traceparent, request))
 
     def _join(
         self,
@@ -260,7 +263,7 @@ class Gateway:
     # -- refusals --------------------------------------------------------------------------------
 
     def _correlation(self, request: Request) -> str:
-        return correlation_id(request.headers, lambda: f"{self._dispatcher.numbers.next():016x}")
+        return correlation_id(request.headers) or f"{self._dispatcher.numbers.next():016x}"
 
     def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
         responder.send(self.refuse(problem, self._correlation(request), request))
@@ -337,6 +340,7 @@ class Gateway:
         )
 
 
+_OWN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 

@@ -34,6 +34,7 @@ class Router(Generic[T]):
 
     def __init__(self, routes: Iterable[tuple[str, str, T]]) -> None:
         self._root: _Node[T] = _Node()
+        self._literal: dict[tuple[str, ...], dict[str, Match[T]]] = {}  # without parameters
         for method, path, target in routes:
             self._add(method, path, target)
 
@@ -48,9 +49,15 @@ class Router(Generic[T]):
             else:
                 node = node.literals.setdefault(segment, _Node())
         node.targets[method] = (target, tuple(names))
+        if not names:
+            segments = tuple(path.strip("/").split("/"))
+            self._literal.setdefault(segments, {})[method] = Match(target, {})
 
     def find(self, method: str, segments: tuple[str, ...]) -> Match[T] | list[str] | None:
         """Look up a request: HEAD is answered by GET's route."""
+        literal = self._literal.get(segments)
+        if literal is not None and method in literal:
+            return literal[method]
         if len(segments) > 1 and segments[-1] == "":
             segments = segments[:-1]
         values: list[str] = []

@@ -173,7 +173,8 @@ class Connection(Writing):
         if at == len(buffer):
             return False
         bounds = self._hub.bounds
-        end = buffer.find(b"\r\n\r\n", max(at, self._scanned)) + 4
+        scanned = self._scanned
+        end = buffer.find(b"\r\n\r\n", scanned if scanned > at else at) + 4
         if (end if end > 3 else len(buffer)) - at > bounds.header_bytes:
             if buffer.find(b"\n", at, at + bounds.header_bytes) < 0:
                 raise Refusal(414, "target_too_long", "The request line is too long.")
@@ -183,7 +184,7 @@ class Connection(Writing):
             self._at = end
             self._begin(buffer if end - at == len(buffer) else buffer[at:end])
             return True
-        if has_forbidden_bytes(buffer[max(at, self._scanned) :]):
+        if has_forbidden_bytes(buffer[max(at, scanned) :]):
             raise malformed("The headers hold a control character.")
         self._scanned = max(at, len(buffer) - 3)
         if not self._started:
@@ -226,6 +227,9 @@ class Connection(Writing):
         self._intake = intake = Intake(sink, length)
         self._check_size(intake)
         self._state = BODY
+        if sink is None and length is not None and length <= len(self._buffer) - self._at:
+            self._take_body(intake, length)
+            return
         wait_s = bounds.body_timeout_s if sink is None else bounds.rate_window_s
         self.deadline_s = self._hub.clock.steady_s() + wait_s
         expects = request.http_version == "1.1" and "expect" in request.headers
@@ -248,15 +252,28 @@ class Connection(Writing):
         if intake.sink is not None:
             self._pour(intake, intake.sink)
         else:
-            self._hub.held += end - at
-            intake.held += end - at
-            if self._hub.held > self._hub.bounds.bodies_bytes:
-                raise Refusal(
-                    503, "unavailable", "There is no memory for this body now; try again."
-                )
+            self._hold(intake, end - at)
         if intake.done and self._state == BODY:
             self._hand_over(intake.sink)
         return True
+
+    def _take_body(self, intake: Intake, length: int) -> None:
+        """Take a body of known length that is all here, as most are: `_read_body` in one step."""
+        at = self._at
+        self._at = end = at + length
+        self._feed(self._buffer[at:end])
+        if not self._collector.complete:
+            raise malformed("It is not clear where the body ends.")
+        self._hold(intake, length)
+        self._hand_over(None)
+
+    def _hold(self, intake: Intake, size: int) -> None:
+        """Count what is kept in memory."""
+        hub = self._hub
+        intake.held += size
+        hub.held += size
+        if hub.held > hub.bounds.bodies_bytes:
+            raise Refusal(503, "unavailable", "There is no memory for this body now; try again.")
 
     def _check_size(self, intake: Intake) -> None:
         limit = self._hub.bounds.body_bytes

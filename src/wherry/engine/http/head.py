@@ -13,6 +13,10 @@ from .target import is_host, read_target
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
+# What is above 0x7e or below 0x21 is no part of a target.
+_REQUEST_LINE = re.compile(
+    rb"(%s) ([\x21-\x7e]+) HTTP/(1\.[01])\r\n" % b"|".join(map(str.encode, sorted(METHODS)))
+)
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VERSION = re.compile(r"HTTP/[0-9]\.[0-9]")
 _LENGTH_DIGITS = 15
@@ -78,20 +82,26 @@ def check_lines(head: bytes, header_count: int) -> tuple[str, str, str]:
         raise Refusal(431, "headers_too_large", f"There are more than {header_count} headers.")
     if b"\n " in head or b"\n\t" in head:
         raise malformed("A header is folded over two lines.")
-    line = head[: head.index(b"\r\n")].decode("latin-1")
+    found = _REQUEST_LINE.match(head)
+    if found is None:
+        raise _bad_line(head[: head.index(b"\r\n")].decode("latin-1"))
+    method, target, version = found.groups()
+    return method.decode(), target.decode(), version.decode()
+
+
+def _bad_line(line: str) -> Refusal:
+    """Return what is wrong with a request line that is not taken."""
     parts = line.split(" ")
     if len(parts) != 3 or not line.isascii() or "\t" in line or not parts[1]:
-        raise malformed("The request line must be a method, a target and a version.")
-    method, target, version = parts
+        return malformed("The request line must be a method, a target and a version.")
+    method, _, version = parts
     if version not in ("HTTP/1.1", "HTTP/1.0"):
         if _VERSION.fullmatch(version):
-            raise Refusal(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken.")
-        raise malformed("The request line must end in an HTTP version.")
-    if method not in METHODS:
-        if _TOKEN.fullmatch(method):
-            raise Refusal(501, "method_not_implemented", "This method is not implemented.")
-        raise malformed("The method is not a token.")
-    return method, target, version[5:]
+            return Refusal(505, "version_not_supported", "Only HTTP/1.1 and HTTP/1.0 are spoken.")
+        return malformed("The request line must end in an HTTP version.")
+    if _TOKEN.fullmatch(method):
+        return Refusal(501, "method_not_implemented", "This method is not implemented.")
+    return malformed("The method is not a token.")
 
 
 def read_request(

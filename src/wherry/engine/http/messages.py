@@ -8,7 +8,7 @@ from typing import Protocol
 import msgspec
 
 
-class Request:
+class Request(msgspec.Struct, eq=False):
     """One request whose framing, target and headers were checked.
 
     Attributes:
@@ -27,42 +27,16 @@ class Request:
         keep_alive: Whether the client wants to keep the connection.
     """
 
-    __slots__ = (
-        "body",
-        "client",
-        "headers",
-        "http_version",
-        "keep_alive",
-        "method",
-        "path",
-        "query",
-        "segments",
-        "target",
-    )
-
-    def __init__(
-        self,
-        method: str,
-        target: str,
-        path: str,
-        segments: tuple[str, ...],
-        query: str = "",
-        headers: dict[str, str] | None = None,
-        body: bytes = b"",
-        client: str = "",
-        http_version: str = "1.1",
-        keep_alive: bool = True,
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.path = path
-        self.segments = segments
-        self.query = query
-        self.headers: dict[str, str] = {} if headers is None else headers
-        self.body = body
-        self.client = client
-        self.http_version = http_version
-        self.keep_alive = keep_alive
+    method: str
+    target: str
+    path: str
+    segments: tuple[str, ...]
+    query: str = ""
+    headers: dict[str, str] = {}
+    body: bytes = b""
+    client: str = ""
+    http_version: str = "1.1"
+    keep_alive: bool = True
 
 
 class FileSlice(msgspec.Struct, frozen=True):

@@ -59,24 +59,25 @@ def encode_head(response: Response, length: int, connection: str, date: str) -> 
         if not 200 <= status <= 599:
             raise ValueError(f"an answer cannot have the status {status}")
         line = f"HTTP/1.1 {status} \r\n"
-    parts = [line, date]
+    fields = ""
+    lines = 2
     for name, value in response.headers:
         prefix = _prefixes.get(name)
         if prefix is None:
             prefix = _prefix(name)
         if prefix:
-            parts += (prefix, value, "\r\n")
-    lines = 2 + (len(parts) - 2) // 3
+            fields += prefix + value + "\r\n"
+            lines += 1
     if status not in BODYLESS:
-        parts.append(f"content-length: {length}\r\n")
+        fields += f"content-length: {length}\r\n"
         lines += 1
     if connection:
-        parts.append(f"connection: {connection}\r\n")
+        fields += f"connection: {connection}\r\n"
         lines += 1
-    text = "".join(parts)
-    if text.count("\n") != lines or text.count("\r") != lines or "\0" in text:
+    text = f"{line}{date}{fields}\r\n"
+    if text.count("\n") != lines + 1 or text.count("\r") != lines + 1 or "\0" in text:
         raise ValueError("a header of the answer holds a line break or NUL")
-    return (text + "\r\n").encode("latin-1")
+    return text.encode("latin-1")
 
 
 def _prefix(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from wherry.runtime.process.cgroups import Groups
 
 _STATUS_BYTES = 4_096
+_FIELDS = re.compile(
+    rb"\nRssAnon:\s*(\d+).*?\nRssShmem:\s*(\d+).*?\nVmSwap:\s*(\d+).*?\nThreads:\s*(\d+)", re.DOTALL
+)
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -173,22 +177,21 @@ def private_bytes(pid: int) -> int | None:
     about 15 us. (smaps_rollup would know the shared pages' shares, in 0.5 ms.)
     """
     status = _status(pid)
-    return None if status is None else _private(status)
+    return None if status is None else _private(status)[0]
 
 
 def _look(pid: int, bound: _Bound) -> Sample | None:
     status = _status(pid)
     if status is None:
         return None
-    biggest = used = _private(status)
-    tasks = _field(status, b"Threads:")
-    tree = trees.descendants(pid, bound.processes)
+    used, tasks = _private(status)
+    biggest = used
+    tree = trees.descendants(pid, bound.processes, single=tasks == 1)
     for one in tree:
         status = _status(one)
         if status is not None:
-            private = _private(status)
-            biggest, used = max(biggest, private), used + private
-            tasks += _field(status, b"Threads:")
+            private, threads = _private(status)
+            biggest, used, tasks = max(biggest, private), used + private, tasks + threads
     if used > bound.memory_mb * limits.MIB and tree:
         # Forked processes share pages, and each was counted in full: ask precisely.
         precise = _proportional((pid, *tree))
@@ -214,15 +217,21 @@ def _status(pid: int) -> bytes | None:
         os.close(fd)
 
 
-def _private(status: bytes) -> int:
-    kib = _field(status, b"RssAnon:") + _field(status, b"RssShmem:") + _field(status, b"VmSwap:")
-    return kib * limits.KIB
+def _private(status: bytes) -> tuple[int, int]:
+    """Return a process's own memory in bytes, and its threads."""
+    found = _FIELDS.search(status)
+    if found is None:  # a zombie has no memory; another kernel may leave out one of them
+        names = (b"RssAnon:", b"RssShmem:", b"VmSwap:")
+        kib = sum(_field(status, name) for name in names)
+        return kib * limits.KIB, _field(status, b"Threads:")
+    anonymous, shared, swapped, threads = found.groups()
+    return (int(anonymous) + int(shared) + int(swapped)) * limits.KIB, int(threads)
 
 
 def _field(text: bytes, name: bytes) -> int:
     start = text.find(b"\n" + name)
     if start < 0:
-        return 0  # a zombie has no memory
+        return 0
     start += len(name) + 1
     return int(text[start : text.find(b"\n", start)].split()[0])
 

@@ -13,30 +13,39 @@ def children(pid: int) -> list[int]:
     Linux with CONFIG_PROC_CHILDREN (every distribution's kernel); elsewhere empty.
     """
     found: list[int] = []
-    folder = f"/proc/{pid}/task"
     try:
-        threads = os.listdir(folder)
+        threads = os.listdir(f"/proc/{pid}/task")
     except OSError:
         return found
     for thread in threads:
-        try:
-            fd = os.open(f"{folder}/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            while text := os.read(fd, 65_536):
-                found += map(int, text.split())
-        except OSError:
-            continue
-        finally:
-            os.close(fd)
+        found += _children_of_thread(pid, int(thread))
     return found
 
 
-def descendants(pid: int, most: int = 1 << 22) -> list[int]:
-    """Return what descends from `pid`, without it, parents first; stops beyond `most`."""
+def _children_of_thread(pid: int, thread: int) -> list[int]:
     found: list[int] = []
-    waiting = [pid]
+    try:
+        fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return found
+    try:
+        while text := os.read(fd, 65_536):
+            found += map(int, text.split())
+    except OSError:
+        return found
+    finally:
+        os.close(fd)
+    return found
+
+
+def descendants(pid: int, most: int = 1 << 22, single: bool = False) -> list[int]:
+    """Return what descends from `pid`, without it, parents first; stops beyond `most`.
+
+    Args:
+        single: `pid` has one thread: a look at that one is enough.
+    """
+    found = _children_of_thread(pid, pid) if single else children(pid)
+    waiting = list(found)
     while waiting and len(found) <= most:
         below = children(waiting.pop())
         found += below
