@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from wherry import limits
-from wherry.effects import Effect, PutObject
+from wherry.effects import CancelMessage, Effect, PutObject
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.items import Items, Rows
 from wherry.platforms.sql.messages import Messages
@@ -134,10 +134,11 @@ class Commits:
             stopped = self._items.plan(change, rows)
             if stopped is not None:
                 return stopped
-        for effect in plan.objects:
-            absent = isinstance(effect, PutObject) and effect.if_absent
-            if absent and self._objects.is_there(effect.bucket, effect.key):
-                return Unmet(effect.bucket, effect.key)
+        for effect in plan.others:
+            match effect:
+                case PutObject(if_absent=True):
+                    if self._objects.is_there(effect.bucket, effect.key):
+                        return Unmet(effect.bucket, effect.key)
         return None
 
     # -- applying ----------------------------------------------------------------------------
@@ -152,10 +153,11 @@ class Commits:
                 self._replies.add(ack)
         for change in plan.changes:
             self._items.apply(change, record.number)
-        for cancel, queue in plan.cancels:
-            self._messages.cancel(queue.id, cancel.id)
-        for effect in plan.objects:
-            self._objects.apply(effect)
+        for effect in plan.others:
+            if isinstance(effect, CancelMessage):
+                self._messages.cancel(self._catalog.queues[effect.queue].id, effect.id)
+            else:
+                self._objects.apply(effect)
         if not plan.sends:
             self._records.add_new(record, None)
             return Committed([])

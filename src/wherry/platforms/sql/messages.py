@@ -8,7 +8,10 @@ can overwrite what came after.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import SendMessage
@@ -42,7 +45,7 @@ class Message(NamedTuple):
     body: bytes
 
 
-class Lease(NamedTuple):
+class Lease(Struct, frozen=True, gc=False):
     """Who holds a message, until when on the steady clock, and where it is."""
 
     until_s: float
@@ -162,7 +165,7 @@ class Messages:
             lease = self._leases.get(id)
             if lease is not None and lease.owner == owner:
                 del self._leases[id]  # so that it comes last
-                self._leases[id] = lease._replace(until_s=until)
+                self._leases[id] = replace(lease, until_s=until)
 
     def end_leases(self) -> int:
         """Give back what nobody has renewed in time, the attempt counted; return how many."""
@@ -216,36 +219,33 @@ class Messages:
         now = session.now_ms
         claimed: list[Claimed] = []
         if self.first_due(queue) <= now:
-            rows = self._rows("claim", queue, now, max(0, min(request.limit, limits.CLAIM_BATCH)))
+            limit = max(0, min(request.limit, limits.CLAIM_BATCH))
+            rows = session.rows("claim", queue, now, limit)
             if rows:
                 session.begin()
-                owner = self._owner(request.owner)
-                claimed = [self._take(row, owner, request.queue) for row in rows]
+                claimed = self._take(rows, queue, request)
             row = session.row("next_due", queue)
             self._first_due[queue] = row[0] if row else FAR_MS
         due = self._first_due[queue]
         return Claims(claimed, None if due == FAR_MS else due)
 
-    def _take(self, row: Message, owner: int, queue: str) -> Claimed:
-        token = self._session.next()
-        attempt = row.attempts + 1
-        started = row.started_ms or self._session.now_ms
-        self._session.run(self._claimed, (-owner, token, attempt, started, row.seq))
-        until = self._session.steady_s + limits.LEASE_S
-        self._leases[row.id] = Lease(until, owner, row.seq, token, row.queue)
-        self._count(row.queue, -1, 1)
-        return Claimed(
-            queue,
-            row.id,
-            token,
-            attempt,
-            row.body,
-            row.sent_ms,
-            row.due_ms,
-            started,
-            row.correlation,
-            row.traceparent,
-        )
+    def _take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
+        session, name, leases = self._session, request.queue, self._leases
+        owner, until = self._owner(request.owner), session.steady_s + limits.LEASE_S
+        claimed: list[Claimed] = []
+        changes: list[tuple[int, int, int, int, int]] = []
+        for seq, id, due, attempts, sent, begun, correlation, traceparent, body in rows:
+            token, attempt, started = session.next(), attempts + 1, begun or session.now_ms
+            changes.append((-owner, token, attempt, started, seq))
+            leases[id] = Lease(until, owner, seq, token, queue)
+            claimed.append(
+                Claimed(
+                    name, id, token, attempt, body, sent, due, started, correlation, traceparent
+                )
+            )
+        session.many(self._claimed, changes)
+        self._count(queue, -len(rows), len(rows))
+        return claimed
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class Messages:
             before = self._session.now_ms - queue.retention_ms
             if self.first_due(queue.id) > before:
                 continue
-            for row in self._rows("claim", queue.id, before, limit - expired):
+            for row in self._rows("outlived", queue.id, before, limit - expired):
                 self._expire(row, queue)
                 expired += 1
         return expired

@@ -30,7 +30,7 @@ class Plan:
         rights: What the function may do.
     """
 
-    __slots__ = ("cancels", "changes", "guards", "keys", "objects", "rights", "sends")
+    __slots__ = ("changes", "guards", "keys", "others", "rights", "sends")
 
     def __init__(self, rights: Rights) -> None:
         self.rights = rights
@@ -38,8 +38,7 @@ class Plan:
         self.guards: list[tuple[Guard, Table]] = []
         self.changes: list[Change] = []
         self.sends: list[tuple[SendMessage, Queue]] = []
-        self.cancels: list[tuple[CancelMessage, Queue]] = []
-        self.objects: list[PutObject | DeleteObject] = []
+        self.others: list[CancelMessage | PutObject | DeleteObject] = []
 
     def add(self, effects: list[Effect]) -> Denied | Rejected | None:
         """Take over the effects; return what is wrong with them.
@@ -71,11 +70,10 @@ class Plan:
                     keys.add(change.key)
                     self.changes.append(change)
                 case CancelMessage():
-                    queue = rights.queues.get(effect.queue)
-                    if queue is None:
+                    if effect.queue not in rights.queues:
                         return rights.refusal("queue", effect.queue, "send")
                     keys.add(effect.id)
-                    self.cancels.append((effect, queue))
+                    self.others.append(effect)
                 case PublishEvent():  # this store knows no events yet
                     return rights.refusal("event", effect.event, "publish")
                 case PutObject() | DeleteObject():
@@ -105,7 +103,7 @@ class Plan:
         if not 0 <= size <= limits.OBJECT_BYTES:
             return Rejected(f"{bucket}: an object of {size} bytes.")
         self.keys.add((bucket, effect.key))
-        self.objects.append(effect)
+        self.others.append(effect)
         return None
 
     def guard(self, guards: list[Guard]) -> Denied | Rejected | None:

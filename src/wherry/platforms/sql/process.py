@@ -113,9 +113,11 @@ def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
             answers = store.run([found[1:] for found in batch], tidy=False)
             for (number, _, _), answer in zip(batch, answers, strict=True):
                 payload = to_msgpack((number, answer))
-                if len(payload) > limits.FRAME_BYTES:
+                size = len(payload)
+                if size > limits.FRAME_BYTES:
                     payload = to_msgpack((number, Broken("passing", "The answer is too large.")))
-                out += (_length.pack(len(payload)), payload)
+                    size = len(payload)
+                out += (_length.pack(size), payload)
         if out:
             yield b"".join(out)
             out = []

@@ -64,8 +64,9 @@ class Records:
         self._by_id: dict[str, list[int]] = defaultdict(list)
         self._by_function: dict[str, list[int]] = defaultdict(list)
         above = session.rows("records_above", self._mark)
-        for (body,) in above:
-            self._put_aside(_read(body))
+        for record in [_read(body) for (body,) in above]:
+            self._by_id[record.correlation_id].append(record.number)
+            self._by_function[record.function].append(record.number)
         self._aside = len(above) + len(self._unfound) // 2
 
     # -- writing -----------------------------------------------------------------------------
@@ -92,13 +93,10 @@ class Records:
         if number > self._floor:
             self._recent.add(number)
         if number > self._mark:
-            self._put_aside(record)
+            self._by_id[record.correlation_id].append(number)
+            self._by_function[record.function].append(number)
         else:
             self._late.append(record)
-
-    def _put_aside(self, record: InvocationRecord) -> None:
-        self._by_id[record.correlation_id].append(record.number)
-        self._by_function[record.function].append(record.number)
 
     def flush(self) -> None:
         """Write what is pending, so that it is read, or committed."""

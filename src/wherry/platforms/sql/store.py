@@ -117,7 +117,11 @@ class SqlStore:
         self._session.tick()
         if not self._open:
             self._reopen()
-        answers = [self._answer(function, request) for function, request in requests]
+        commit, answer = self._commits.commit, self._answer
+        answers: list[Answer] = [  # most are commits
+            commit(function, request) if isinstance(request, Commit) else answer(function, request)
+            for function, request in requests
+        ]
         self._records.before_commit()
         self._session.commit()
         return answers
@@ -197,8 +201,6 @@ class SqlStore:
 
     def _answer(self, function: str, request: Request) -> Any:
         match request:
-            case Commit():
-                return self._commits.commit(function, request)
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
                 return self._read(function, request)
         if function:

@@ -19,6 +19,9 @@ DELETE FROM messages WHERE seq = ?
 -- name: message_cancel
 DELETE FROM messages WHERE id = ? AND slot = ?
 -- name: claim
+SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body
+FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
+-- name: outlived
 SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
     correlation, traceparent, error, body
 FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
