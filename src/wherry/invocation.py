@@ -49,7 +49,31 @@ class MessageEvent(Struct, frozen=True, array_like=True, tag="message"):
     sent_at_ms: int
 
 
-Event: TypeAlias = HttpEvent | MessageEvent
+class BatchMessage(Struct, frozen=True, array_like=True):
+    """One message of a batch. What an invocation says of its only message is here for each.
+
+    `number` is this attempt's own, and the primary key of the record of its commit.
+    """
+
+    number: int
+    id: str
+    body: bytes
+    sent_at_ms: int
+    attempt: int
+    started_ms: int
+    correlation_id: str
+    traceparent: str
+
+
+class BatchEvent(Struct, frozen=True, array_like=True, tag="batch"):
+    """Several messages of a queue for a consumer that takes them at once."""
+
+    endpoint: str
+    queue: str
+    messages: list[BatchMessage]
+
+
+Event: TypeAlias = HttpEvent | MessageEvent | BatchEvent
 
 
 class Invocation(Struct, frozen=True, array_like=True):
@@ -95,6 +119,31 @@ class Failure(Struct, frozen=True, array_like=True):
     trace: str = ""
 
 
+class Once(Struct, frozen=True, array_like=True):
+    """A key of the consumer's choosing: its commit stores it, and whoever comes later is done."""
+
+    key: str
+    keep_s: int
+
+
+class ItemOutcome(Struct, frozen=True, array_like=True):
+    """What became of one message of a batch, in the order of the event.
+
+    With a `failure` it is given back, or buried. Else it is acknowledged: with `own` in a commit of
+    its own, with these effects and guards and its `BatchMessage.number`; without it in the one
+    commit of the outcome's effects and guards, together with all the others that are not `own`.
+    """
+
+    id: str
+    own: bool
+    failure: Failure | None = None
+    effects: Raw = Raw(b"\x90")
+    effect_count: int = 0
+    guards: list[Guard] = []
+    marks: list[str] = []
+    once: Once | None = None
+
+
 class Outcome(Struct, frozen=True, array_like=True):
     """What a run of a handler came to.
 
@@ -103,6 +152,8 @@ class Outcome(Struct, frozen=True, array_like=True):
     A `failure` means that nothing is committed; an HTTP caller still gets `reply`.
     `kept` is what calls to the outside gave (JSON, by their key): a re-run of this attempt, in
     whatever environment, gets it with its invocation.
+    `once` is stored by the commit as a reply under its key, empty; where one is there already, the
+    message was done before. `items` has one entry for each message of a batch, and nothing else.
     """
 
     reply: Reply | None
@@ -114,6 +165,8 @@ class Outcome(Struct, frozen=True, array_like=True):
     fingerprint: str = ""  # of the request's body, where an Idempotency-Key was sent
     replayed: bool = False  # the reply is the stored one of an earlier run
     kept: dict[str, bytes] = {}
+    once: Once | None = None
+    items: list[ItemOutcome] = []
 
 
 class Spent(Struct, frozen=True, array_like=True):

@@ -66,6 +66,7 @@ def consumer_endpoint(function: Function, declared: Consumer, reading: Reading) 
         plain=reading.plain,
         batch=declared.batch > 1,
         once_per=declared.once_per,
+        payload=getattr(queue, "payload_type", None),
         claims=bool(getattr(queue, "claim_check", False)),
     )
 

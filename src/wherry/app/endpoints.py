@@ -59,8 +59,8 @@ class Endpoint:
     """A handler of a function. `bound` is where the runtime keeps what it compiled from it.
 
     `feeds`: its messages come from these sources; without any they are what was sent. `batch`: it
-    takes several at once. `once_per`: from a payload to the key under which it is done once.
-    `claims`: its queue takes payloads that travel as objects.
+    takes several at once. `once_per`: from a payload, of the type `payload`, to the key under which
+    it is done once. `claims`: its queue takes payloads that travel as objects.
     """
 
     __slots__ = (
@@ -73,6 +73,7 @@ class Endpoint:
         "is_async",
         "name",
         "once_per",
+        "payload",
         "plain",
         "signature",
         "trigger",
@@ -91,6 +92,7 @@ class Endpoint:
         feeds: tuple[Feed, ...] = (),
         batch: bool = False,
         once_per: Callable[[Any], Any] | None = None,
+        payload: Any = None,
         claims: bool = False,
     ) -> None:
         self.name = name
@@ -103,6 +105,7 @@ class Endpoint:
         self.feeds = feeds
         self.batch = batch
         self.once_per = once_per
+        self.payload = payload
         self.claims = claims
         self.bound: Any = None
 

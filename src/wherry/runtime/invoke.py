@@ -5,7 +5,6 @@ Raising discards the effects; returning commits them, whatever the status.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +16,17 @@ from wherry.handles.scope import Link, Scope, enter, leave
 from wherry.invocation import (
     ANSWERED,
     EMPTY,
-    FILES_LIMIT,
-    MEMORY_LIMIT,
+    BatchEvent,
     Failure,
     HttpEvent,
     Invocation,
     MessageEvent,
+    Once,
     Outcome,
     Reply,
 )
 from wherry.runtime import binding
+from wherry.runtime.failures import encodable, failure_of, text_of, trace_of
 from wherry.runtime.problems import problem_reply, store_trouble
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Runner:
         endpoints = app.endpoints[function]
         for endpoint in endpoints.values():
             binding.compile_endpoint(endpoint)
+            _import_what_runs(endpoint)
         grants = frozenset((grant.resource, grant.action) for grant in spec.grants)
         return cls(spec, endpoints, app.policies, grants)
 
@@ -82,18 +83,15 @@ class Runner:
         try:
             if isinstance(invocation.event, HttpEvent):
                 return self._request(endpoint, invocation, invocation.event, scope)
+            if isinstance(invocation.event, BatchEvent) or endpoint.batch:
+                return self._batch(endpoint, invocation, invocation.event, scope)
             return self._message(endpoint, invocation, invocation.event, scope)
         except errors.Problem as problem:
-            return _refused(problem, invocation, scope)
-        except errors.WherryError as error:
-            return _failed(error, error.code, invocation, scope)
-        except MemoryError as error:
-            said = f"over its memory limit of {self._spec.memory_mb} MiB: an allocation failed"
-            return _failed(error, MEMORY_LIMIT, invocation, scope, said)
-        except SystemExit as error:
-            return _failed(error, "handler_exited", invocation, scope)
+            if isinstance(invocation.event, HttpEvent):
+                return _refused(problem, invocation, scope)
+            return self._failed(problem, invocation, scope)
         except BaseException as error:  # also asyncio.CancelledError: the next run goes on
-            return _failed(error, "handler_failed", invocation, scope)
+            return self._failed(error, invocation, scope)
         finally:
             scope.over = True  # for threads that the handler has left behind
             leave(token)
@@ -124,18 +122,66 @@ class Runner:
     def _message(
         self, endpoint: Endpoint, invocation: Invocation, event: MessageEvent, scope: Scope
     ) -> Outcome:
+        event = binding.redeemed(endpoint, event)
+        arguments = {} if endpoint.plain else binding.bind_message(endpoint, event)
+        once: Once | None = None
+        if endpoint.once_per is not None:
+            from wherry.runtime.once import DONE_BEFORE, is_done, once_of
+
+            payload = event.body if endpoint.plain else next(iter(arguments.values()))
+            once = once_of(endpoint, binding.keyed_by(endpoint, payload))
+            if is_done(scope, once):
+                scope.marks.append(DONE_BEFORE)
+                return _outcome(scope, None, "")
         if endpoint.plain:
+            if event is not invocation.event:
+                invocation = msgspec.structs.replace(invocation, event=event)
             result = self._call_plain(endpoint, invocation, scope)
             binding.accept_sqs_result(result, event.id)
         else:
-            _call(endpoint, binding.bind_message(endpoint, event))
-        return _outcome(scope, None, "")
+            _call(endpoint, arguments)
+        return _outcome(scope, None, "", once)
+
+    def _batch(
+        self,
+        endpoint: Endpoint,
+        invocation: Invocation,
+        event: MessageEvent | BatchEvent,
+        scope: Scope,
+    ) -> Outcome:
+        from wherry.runtime.batches import BatchRun, batch_of_one, run_alone
+
+        def call(arguments: dict[str, Any]) -> Any:
+            return _call(endpoint, arguments)
+
+        if isinstance(event, BatchEvent):
+            return BatchRun(endpoint, self._spec, invocation, event, scope, call).run()
+        alone = batch_of_one(invocation, event)
+        return run_alone(BatchRun(endpoint, self._spec, invocation, alone, scope, call))
+
+    def _failed(self, error: BaseException, invocation: Invocation, scope: Scope) -> Outcome:
+        """The handler raised, or asked for what it may not have."""
+        failure = failure_of(error, self._spec.memory_mb)
+        reply = None
+        if isinstance(error, errors.Passing) and isinstance(invocation.event, HttpEvent):
+            reply = problem_reply(store_trouble(failure.code), invocation.correlation_id)
+        return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
 
     def _call_plain(self, endpoint: Endpoint, invocation: Invocation, scope: Scope) -> Any:
         """Call a `handler(event, context)` with AWS's shapes."""
         context = binding.AwsContext(self._spec, invocation, scope.clock)
         event = binding.aws_event(endpoint, invocation)
         return _call(endpoint, {"event": event, "context": context})
+
+
+def _import_what_runs(endpoint: Endpoint) -> None:
+    """Import, before the first fork, what only some handlers need."""
+    if endpoint.batch:
+        import wherry.runtime.batches
+    if endpoint.once_per is not None:
+        import wherry.runtime.once
+    if endpoint.claims:
+        import wherry.handles.claims  # noqa: F401
 
 
 def spec_of(app: App, function: str) -> FunctionSpec:
@@ -181,57 +227,24 @@ def _stored_reply(invocation: Invocation, scope: Scope, fingerprint: str) -> Out
     return Outcome(reply, EMPTY, 0, [], ["replayed"], None, fingerprint, True)
 
 
-def _outcome(scope: Scope, reply: Reply | None, fingerprint: str) -> Outcome:
+def _outcome(
+    scope: Scope, reply: Reply | None, fingerprint: str, once: Once | None = None
+) -> Outcome:
     effects = scope.effects()
     raw = msgspec.Raw(to_msgpack(effects)) if effects else EMPTY
     guards, marks = scope.guards(), scope.marks
-    return Outcome(reply, raw, len(effects), guards, marks, None, fingerprint, kept=scope.kept)
+    return Outcome(
+        reply, raw, len(effects), guards, marks, None, fingerprint, kept=scope.kept, once=once
+    )
 
 
 def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> Outcome:
-    """A problem was raised: an answer to a caller, a failure of a message."""
+    """A problem was raised: it is the caller's answer."""
     retry = problem.status >= 500 or problem.status == 429
     failure = Failure(ANSWERED, type(problem).__name__, problem.message, retry)
-    if isinstance(invocation.event, MessageEvent):
-        code = problem.code
-        failure = Failure(code, type(problem).__name__, problem.message, retry, _trace())
-        return Outcome(None, EMPTY, 0, [], scope.marks, failure)
     if problem.status >= 500:
-        cause = f" {_text(problem.__cause__)}" if problem.__cause__ else ""  # not for the caller
-        message = _encodable(problem.message + cause)[:2000]
-        failure = Failure(problem.code, type(problem).__name__, message, True, _trace())
+        cause = f" {text_of(problem.__cause__)}" if problem.__cause__ else ""  # not for the caller
+        message = encodable(problem.message + cause)[:2000]
+        failure = Failure(problem.code, type(problem).__name__, message, True, trace_of(problem))
     reply = problem_reply(problem, invocation.correlation_id)
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
-
-
-def _failed(
-    error: BaseException, code: str, invocation: Invocation, scope: Scope, said: str = ""
-) -> Outcome:
-    """The handler raised, or asked for what it may not have."""
-    retry = not isinstance(error, errors.DoNotRetry | errors.Refused)
-    if isinstance(error, OSError) and error.errno == errno.EMFILE:
-        code = FILES_LIMIT
-    message = _encodable(said or _text(error))
-    failure = Failure(code, type(error).__name__, message[:2000], retry, _trace())
-    reply = None
-    if isinstance(error, errors.Passing) and isinstance(invocation.event, HttpEvent):
-        reply = problem_reply(store_trouble(code), invocation.correlation_id)
-    return Outcome(reply, EMPTY, 0, [], scope.marks, failure)
-
-
-def _text(error: BaseException) -> str:
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # the team's own exception class is at fault
-        return type(error).__name__
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _trace() -> str:
-    """The present exception's trace, without wherry's own frames above the handler."""
-    import traceback
-
-    return _encodable(traceback.format_exc(limit=-12)[-16_000:])

@@ -1,8 +1,22 @@
 """Binding: a request or a message becomes arguments, a result becomes an answer."""
 
-from wherry.runtime.binding.aws import AwsContext, accept_sqs_result, aws_event, reply_from_aws
+from wherry.runtime.binding.aws import (
+    AwsContext,
+    accept_sqs_result,
+    aws_batch,
+    aws_event,
+    failed_items,
+    reply_from_aws,
+)
 from wherry.runtime.binding.replies import CannotReply, encode_reply
-from wherry.runtime.binding.requests import bind, bind_message, caller_of, compile_endpoint
+from wherry.runtime.binding.requests import (
+    bind,
+    bind_message,
+    caller_of,
+    compile_endpoint,
+    keyed_by,
+    redeemed,
+)
 
 __all__ = [
     "bind",
@@ -14,5 +28,9 @@ __all__ = [
     "AwsContext",
     "aws_event",
     "reply_from_aws",
+    "aws_batch",
     "accept_sqs_result",
+    "failed_items",
+    "redeemed",
+    "keyed_by",
 ]

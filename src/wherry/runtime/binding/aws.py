@@ -1,6 +1,6 @@
 """Plain handlers, `handler(event, context)`: AWS's own shapes, in and out.
 
-HTTP API payload format 2.0, and SQS in batches of one.
+HTTP API payload format 2.0, and SQS in batches of one and more; `awsfeeds` has the others.
 """
 
 from __future__ import annotations
@@ -13,15 +13,21 @@ from wherry import invocation
 from wherry.app.endpoints import Endpoint
 from wherry.blueprint.records import FunctionSpec, HttpTrigger
 from wherry.errors import HandlerFailed
-from wherry.invocation import CallerClaims, HttpEvent, Invocation, MessageEvent
+from wherry.invocation import (
+    BatchEvent,
+    BatchMessage,
+    CallerClaims,
+    HttpEvent,
+    Invocation,
+    MessageEvent,
+)
+from wherry.runtime.binding.awsfeeds import ACCOUNT, REGION, feed_event
 from wherry.runtime.binding.replies import CannotReply, encode_json, encode_text, header
 from wherry.runtime.binding.urlencoded import parse
 
 if TYPE_CHECKING:
     from wherry.world import Clock
 
-ACCOUNT = "000000000000"
-REGION = "local"
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _TEXT = re.compile(
     r"text/.*|application/(.*\+)?(json|xml|javascript|x-www-form-urlencoded)", re.IGNORECASE
@@ -52,7 +58,15 @@ class AwsContext:
 def aws_event(endpoint: Endpoint, run: Invocation) -> dict[str, Any]:
     """Return the event that AWS would hand to this handler."""
     if isinstance(run.event, MessageEvent):
-        return _sqs_event(run, run.event)
+        message = run.event
+        if endpoint.feeds:
+            return feed_event(endpoint.feeds, [(message.id, message.body)])
+        record = _sqs_record(
+            message.queue, message.id, message.body, message.sent_at_ms, run.attempt, run.started_ms
+        )
+        return {"Records": [record]}
+    if isinstance(run.event, BatchEvent):
+        raise TypeError("a batch is made by aws_batch")
     trigger = endpoint.trigger
     route = trigger.path if isinstance(trigger, HttpTrigger) else run.event.path
     return _http_event(run, run.event, f"{run.event.method} {route}")
@@ -205,32 +219,62 @@ def _answer_body(result: Mapping[str, Any]) -> bytes:
 # --- SQS ----------------------------------------------------------------------------------------
 
 
-def _sqs_event(run: Invocation, event: MessageEvent) -> dict[str, Any]:
+def _sqs_record(
+    queue: str, message_id: str, body: bytes, sent_at_ms: int, attempt: int, started_ms: int
+) -> dict[str, Any]:
     import hashlib
 
     wherry_id = {
-        "stringValue": event.id,
+        "stringValue": message_id,
         "stringListValues": [],
         "binaryListValues": [],
         "dataType": "String",
     }
-    record = {
-        "messageId": event.id,
-        "receiptHandle": f"{event.id}/{run.attempt}",
-        "body": event.body.decode(),
+    return {
+        "messageId": message_id,
+        "receiptHandle": f"{message_id}/{attempt}",
+        "body": body.decode(),
         "attributes": {
-            "ApproximateReceiveCount": str(run.attempt),
-            "SentTimestamp": str(event.sent_at_ms),
+            "ApproximateReceiveCount": str(attempt),
+            "SentTimestamp": str(sent_at_ms),
             "SenderId": "wherry",
-            "ApproximateFirstReceiveTimestamp": str(run.started_ms),
+            "ApproximateFirstReceiveTimestamp": str(started_ms),
         },
         "messageAttributes": {"wherry-id": wherry_id},
-        "md5OfBody": hashlib.md5(event.body, usedforsecurity=False).hexdigest(),
+        "md5OfBody": hashlib.md5(body, usedforsecurity=False).hexdigest(),
         "eventSource": "aws:sqs",
-        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{event.queue}",
+        "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:{queue}",
         "awsRegion": REGION,
     }
-    return {"Records": [record]}
+
+
+def aws_batch(
+    endpoint: Endpoint, event: BatchEvent, messages: list[tuple[BatchMessage, bytes]]
+) -> dict[str, Any]:
+    """Return the event that AWS would hand over for a batch: messages with their payloads."""
+    if endpoint.feeds:
+        return feed_event(endpoint.feeds, [(one.id, body) for one, body in messages])
+    records = [
+        _sqs_record(event.queue, one.id, body, one.sent_at_ms, one.attempt, one.started_ms)
+        for one, body in messages
+    ]
+    return {"Records": records}
+
+
+def failed_items(result: Any, message_ids: list[str]) -> set[str]:
+    """Read a plain consumer's partial batch response: the messages that it reports as failed.
+
+    Raises:
+        HandlerFailed: It names none of these messages; as on AWS the whole batch has failed then.
+    """
+    failures = result.get("batchItemFailures") if isinstance(result, Mapping) else None
+    found = set()
+    for one in failures or ():
+        name = one.get("itemIdentifier") if isinstance(one, Mapping) else None
+        if name not in message_ids:
+            raise HandlerFailed(f"batchItemFailures names {name!r}, which is no message of these.")
+        found.add(name)
+    return found
 
 
 def accept_sqs_result(result: Any, message_id: str) -> None:

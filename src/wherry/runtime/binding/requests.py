@@ -5,13 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
+import msgspec
+
 from wherry import limits
 from wherry.app.endpoints import Argument, Endpoint
 from wherry.app.http import Caller, RawBody
 from wherry.blueprint.records import QueueTrigger
 from wherry.errors import BadRequest, DoNotRetry, Invalid, Unauthenticated, UnsupportedMediaType
 from wherry.invocation import CallerClaims, HttpEvent, MessageEvent
-from wherry.runtime.binding.bodies import Reader, arguments_reader, form_reader, json_reader
+from wherry.runtime.binding.bodies import (
+    Reader,
+    arguments_reader,
+    form_reader,
+    json_reader,
+    message_reader,
+)
+from wherry.runtime.binding.occurrences import occurrence_reader
 from wherry.runtime.binding.texts import BadText, text_reader
 from wherry.runtime.binding.urlencoded import parse
 
@@ -96,7 +105,7 @@ def bind(endpoint: Endpoint, event: HttpEvent, caller: Caller | None = None) -> 
 
 
 def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
-    """Return the arguments for a consumer, and for what runs after a commit.
+    """Return the arguments for a consumer, for what sources trigger, what runs after a commit.
 
     Unknown fields are passed over, because the sender may be a newer release.
 
@@ -116,11 +125,45 @@ def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
         ) from error
 
 
+def redeemed(endpoint: Endpoint, event: Any) -> Any:
+    """Return a message with its payload, where that travels as an object (inside of its run)."""
+    if not endpoint.claims:
+        return event
+    from wherry.handles.claims import redeem
+
+    body = redeem(event.queue, event.body)
+    return event if body is event.body else msgspec.structs.replace(event, body=body)
+
+
+def keyed_by(endpoint: Endpoint, payload: Any) -> Any:
+    """Return what `once_per` is given: the payload, which a plain handler gets as bytes.
+
+    Raises:
+        DoNotRetry: They are not of the payload's type.
+    """
+    if not endpoint.plain or endpoint.once_per is None:
+        return payload
+    if endpoint.bound is None:
+        compile_endpoint(endpoint)
+    try:
+        return endpoint.bound(payload)
+    except (ValueError, RecursionError) as error:
+        raise DoNotRetry(
+            f"A message is not what the queue of {endpoint.name!r} carries: {error}"
+        ) from error
+
+
 def compile_endpoint(endpoint: Endpoint) -> None:
     """Make, before the first call, what every call needs of a handler's signature."""
+    if endpoint.bound is None and endpoint.plain and endpoint.once_per is not None:
+        endpoint.bound = message_reader(endpoint.payload)
     if endpoint.bound is None and not endpoint.plain:
         if isinstance(endpoint.trigger, QueueTrigger):
-            endpoint.bound = arguments_reader(endpoint.signature.arguments)
+            arguments = endpoint.signature.arguments
+            if endpoint.feeds:
+                endpoint.bound = occurrence_reader(endpoint.feeds, arguments)
+            else:
+                endpoint.bound = arguments_reader(arguments)
         else:
             _compile(endpoint)
 

@@ -1,0 +1,51 @@
+"""Why a run failed, for the team: a code, what was raised, whether another attempt may help."""
+
+from __future__ import annotations
+
+import errno
+
+from wherry import errors
+from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure
+
+
+def failure_of(error: BaseException, memory_mb: int) -> Failure:
+    """Return the failure of a run, or of one message, that ended with this exception."""
+    retry = not isinstance(error, errors.DoNotRetry | errors.Refused)
+    said = ""
+    match error:
+        case errors.Problem():
+            code, said = error.code, error.message
+            retry = error.status >= 500 or error.status == 429
+        case errors.WherryError():
+            code = error.code
+        case MemoryError():
+            code = MEMORY_LIMIT
+            said = f"over its memory limit of {memory_mb} MiB: an allocation failed"
+        case SystemExit():
+            code = "handler_exited"
+        case _:
+            code = "handler_failed"
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        code = FILES_LIMIT
+    message = encodable(said or text_of(error))
+    return Failure(code, type(error).__name__, message[:2000], retry, trace_of(error))
+
+
+def text_of(error: BaseException) -> str:
+    """Return what an exception says, or its name."""
+    try:
+        return str(error) or type(error).__name__
+    except Exception:  # the team's own exception class is at fault
+        return type(error).__name__
+
+
+def encodable(text: str) -> str:
+    """Return text that UTF-8 can say."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def trace_of(error: BaseException) -> str:
+    """Return an exception's trace, without wherry's own frames above the handler."""
+    import traceback
+
+    return encodable("".join(traceback.format_exception(error, limit=-12))[-16_000:])
