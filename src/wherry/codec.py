@@ -6,9 +6,13 @@ database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbe
 
 from __future__ import annotations
 
+import re
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import Enum
+from math import isfinite
 from typing import Any, TypeAlias
 from uuid import UUID
 
@@ -27,6 +31,44 @@ _canonical = msgspec.json.Encoder(order="deterministic")
 def canonical_json(value: object) -> bytes:
     """Return one form for one value: keys sorted, no spaces."""
     return _canonical.encode(value)
+
+
+class NotFinite(ValueError):
+    """NaN or Infinity, which JSON cannot say: encoders write null in its place, without a word."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(f"{found}, which JSON cannot say")
+
+
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # how a float64 of MessagePack begins
+
+
+def refuse_lost_numbers(value: Any, hook: Callable[[Any], Any] | None = None) -> None:
+    """Raise `NotFinite` where this value, whose JSON says null somewhere, holds NaN or Infinity.
+
+    MessagePack keeps them, and is cheap to look through; what it shows is then looked for. `hook`
+    encodes what msgspec does not know.
+    """
+    with suppress(Exception):  # what has no such form is looked through
+        if not _NOT_FINITE.search(msgspec.msgpack.encode(value, enc_hook=hook)):
+            return
+    found = _not_finite(msgspec.to_builtins(value, enc_hook=hook))
+    if found:
+        raise NotFinite(found)
+
+
+def _not_finite(value: Any) -> str:
+    """Return where the first such number is and what it is; '' where there is none."""
+    nodes = [("$", value)]
+    while nodes:
+        at, node = nodes.pop()
+        if isinstance(node, float) and not isfinite(node):
+            return f"{at} is {node}"
+        if isinstance(node, dict):
+            nodes += [(f"{at}.{key}", one) for key, one in node.items()][::-1]
+        elif isinstance(node, list | tuple):
+            nodes += [(f"{at}[{number}]", one) for number, one in enumerate(node)][::-1]
+    return ""
 
 
 def digest(*parts: bytes | str) -> str:

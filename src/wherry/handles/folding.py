@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from wherry.codec import from_json, to_json
@@ -77,4 +78,7 @@ def apply_update(update: UpdateItem, body: bytes | None) -> bytes | None:
 def _sum(table: str, name: str, old: Any, value: Any) -> Any:
     if isinstance(old, bool) or not isinstance(old, int | float):
         raise Refused(f"{name!r} of {table!r} is not a number; add() cannot change it.")
-    return old + value
+    total = old + value
+    if isinstance(total, float) and not isfinite(total):
+        raise Refused(f"{name!r} of {table!r} would be {total} after add({name}={value}).")
+    return total

@@ -10,9 +10,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import Refused
 
 T = TypeVar("T")
+
+FINITE = "Give it a number, or None where its type allows that."
 
 _encoder = msgspec.json.Encoder()
 
@@ -27,8 +30,16 @@ def to_json(value: Any) -> bytes:
 
     Raises:
         TypeError: For a value that has no JSON form.
+        NotFinite: For NaN and Infinity, which would be null when they are read.
     """
-    return _encoder.encode(value) if not is_pydantic(type(value)) else dump_model(value)
+    return dump_model(value) if is_pydantic(type(value)) else _plain_json(value)
+
+
+def _plain_json(value: Any) -> bytes:
+    body = _encoder.encode(value)
+    if b"null" in body:
+        refuse_lost_numbers(value)
+    return body
 
 
 def result_type(fn: Any) -> Any:
@@ -42,9 +53,12 @@ def result_type(fn: Any) -> Any:
 
 
 def dump_model(value: Any) -> bytes:
-    """Encode a Pydantic model."""
+    """Encode a Pydantic model; raises as `to_json` does."""
     text: str = value.model_dump_json()
-    return text.encode()
+    body = text.encode()
+    if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
+        refuse_lost_numbers(value.model_dump(mode="json"))
+    return body
 
 
 class Shape(Generic[T]):
@@ -69,13 +83,21 @@ class Shape(Generic[T]):
         return value
 
     def encode(self, value: T) -> bytes:
-        """Write a value. Raises `TypeError` where it is not of the type."""
+        """Write a value.
+
+        Raises:
+            TypeError: It is not of the type.
+            Refused: It holds NaN or Infinity: nobody could read it any more.
+        """
         if not self.pydantic:
             expected = getattr(self.kind, "__origin__", self.kind)
             if isinstance(expected, type) and not isinstance(value, expected):
                 raise TypeError(f"expected a {self.kind.__name__}, got a {type(value).__name__}")
-            return _encoder.encode(value)
-        return dump_model(value)
+        try:
+            return dump_model(value) if self.pydantic else _plain_json(value)
+        except NotFinite as error:
+            at = getattr(self.kind, "__name__", "The value")
+            raise Refused(f"{at} cannot be stored: {error}.", advice=FINITE) from None
 
     def value_of(self, value: T, name: str) -> Any:
         """Return a field of a value."""
@@ -123,12 +145,14 @@ class Shape(Generic[T]):
             kind.__pydantic_validator__.validate_assignment(blank, name, value)
         except ValueError as error:
             raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
-        return blank.model_dump(mode="json", include={name})[name]
+        dumped = blank.model_dump(mode="json", include={name})[name]
+        self._fits(name, dumped, Any)
+        return dumped
 
     def _fits(self, name: str, value: Any, kind: Any) -> None:
         try:
-            msgspec.json.decode(_encoder.encode(value), type=kind)
-        except (msgspec.ValidationError, TypeError) as error:
+            msgspec.json.decode(to_json(value), type=kind)
+        except (NotFinite, msgspec.ValidationError, TypeError) as error:
             where = f"{self.kind.__name__}.{name}"
             raise Refused(f"{where} does not take {value!r}: {error}") from None
 

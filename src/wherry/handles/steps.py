@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
-from wherry.codec import digest, to_msgpack
+from wherry.codec import NotFinite, digest, to_msgpack
 from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
 from wherry.handles.scope import Scope, enter, leave, scope_for
-from wherry.handles.shapes import Shape, result_type, to_json
+from wherry.handles.shapes import FINITE, Shape, result_type, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     use = outer.step_uses.get(name, 0) + 1
     outer.step_uses[name] = use
     key = f"{outer.invocation.key}#{name}#{use}"
-    asked = digest(to_json([args, kwargs]))
+    asked = digest(_encoded(name, "arguments", [args, kwargs]))
     shape: Shape[T] = Shape(result_type(step))
     stored = outer.ask(GetReply(key))
     if isinstance(stored, StoredReply):
@@ -50,7 +50,7 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         inner = _inner_scope(outer, key)
         token = enter(inner)
         try:
-            value = to_json(step(*args, **kwargs))
+            value = _encoded(name, "result", step(*args, **kwargs))
         finally:
             leave(token)
         found = _commit(inner, key, asked, value)
@@ -58,6 +58,13 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         if found is not None:
             return _replay(found, name, asked, shape)
     raise Passing(f"The step {name!r} lost {limits.CONFLICT_RERUNS + 1} conflicts in a row.")
+
+
+def _encoded(name: str, what: str, value: Any) -> bytes:
+    try:
+        return to_json(value)
+    except NotFinite as error:
+        raise Refused(f"The {what} of the step {name!r}: {error}.", advice=FINITE) from None
 
 
 def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
-from math import isfinite
 from typing import Any, get_origin
 
 import msgspec
@@ -15,6 +13,7 @@ from wherry.app.endpoints import UNSET, Endpoint
 from wherry.app.http import Redirect, Reply
 from wherry.app.kinds import members, shown, unwrap
 from wherry.blueprint.records import HttpTrigger
+from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import HandlerFailed
 
 JSON = "application/json"
@@ -135,8 +134,11 @@ def encode_json(value: Any) -> bytes:
         raise CannotReply(f"A {type(value).__name__} that contains itself has no end.") from error
     except Exception as error:  # also what the team's own properties raise
         raise CannotReply(f"A {type(value).__name__} cannot be encoded: {error}.") from error
-    if b"null" in body:
-        _refuse_lost_numbers(value)
+    try:
+        if b"null" in body:
+            refuse_lost_numbers(value, _model)
+    except NotFinite as error:
+        raise CannotReply(f"{error}. Return a number or None.") from None
     return body
 
 
@@ -147,35 +149,6 @@ def _model(value: Any) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_model)
-_packer = msgspec.msgpack.Encoder(enc_hook=_model)
-_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")  # how a float64 of MessagePack begins
-
-
-def _refuse_lost_numbers(value: Any) -> None:
-    """Refuse NaN and Infinity: JSON has neither, and encoders write null without a word.
-
-    MessagePack keeps them, and is cheap to look through; what it shows is then looked for.
-    """
-    with suppress(Exception):  # what has no such form is looked through
-        if not _NOT_FINITE.search(_packer.encode(value)):
-            return
-    found = _not_finite(msgspec.to_builtins(value, enc_hook=_model))
-    if found:
-        raise CannotReply(f"{found}, which JSON cannot say. Return a number or None.")
-
-
-def _not_finite(value: Any) -> str:
-    """Return where the first such number is and what it is; '' where there is none."""
-    nodes = [("$", value)]
-    while nodes:
-        at, node = nodes.pop()
-        if isinstance(node, float) and not isfinite(node):
-            return f"{at} is {node}"
-        if isinstance(node, dict):
-            nodes += [(f"{at}.{key}", one) for key, one in node.items()][::-1]
-        elif isinstance(node, list | tuple):
-            nodes += [(f"{at}[{number}]", one) for number, one in enumerate(node)][::-1]
-    return ""
 
 
 # --- the declared type --------------------------------------------------------------------------
