@@ -214,6 +214,19 @@ class PatternInvalid(Refused):
         self.faults = list(faults)
 
 
+class StoredItemUnreadable(WherryError):
+    """A stored item is not of its table's type: it is of an older form, or damaged."""
+
+    code = "stored_item_unreadable"
+
+    def __init__(self, key: str, kind: str, fault: str) -> None:
+        super().__init__(
+            f"The stored item {key} cannot be read as {kind}: {fault}.",
+            advice="Give the type what it had when the item was stored (a new field needs a "
+            "default), or put the item anew.",
+        )
+
+
 class DoNotRetry(WherryError):
     """Raised by a consumer: trying again is of no use. The message waits in the failure inbox."""
 

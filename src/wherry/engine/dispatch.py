@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
 
+_TOLD = {  # failures that a caller is told the kind of
+    errors.GrantMissing.code: "The function used something it has no grant for; its log names it.",
+    errors.StoredItemUnreadable.code: "The function cannot read a stored item; its log names it.",
+}
 _outcome = msgspec.msgpack.Decoder(Outcome)
 _step = msgspec.msgpack.Decoder(StepCommit)
 
@@ -314,10 +318,8 @@ class Dispatcher:
             problem: errors.Problem = errors.HandlerFailed()
             if ending == "died":
                 problem = errors.EnvironmentDied()
-            elif failure.code == errors.GrantMissing.code:
-                problem = errors.HandlerFailed(
-                    "The function used something it has no grant for; its log names it."
-                )
+            elif failure.code in _TOLD:
+                problem = errors.HandlerFailed(_TOLD[failure.code])
                 problem.code = failure.code
             reply = problem_reply(problem, work.correlation_id)
         text = f"{failure.error}: {failure.message}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.codec import key_bytes
-from wherry.errors import BadRequest, BoundExceeded, Refused
+from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.folding import apply_update, fold
 from wherry.handles.scope import Scope, scope_for, show_key
 from wherry.handles.shapes import Shape
@@ -94,7 +94,7 @@ class Table(Generic[T]):
         body = self._current(scope, pk, sk, guard or scope.guard_all)
         if body is None:
             return None
-        item = self.shape.decode(body)
+        item = self._read(pk, sk, body)
         scope.authorize(self.name, item)
         return item
 
@@ -141,7 +141,7 @@ class Table(Generic[T]):
         items: list[T] = []
         for row in page.rows:
             scope.saw((self.name, row.pk, row.sk), row.version, guard=False)
-            item = self.shape.decode(row.body)
+            item = self._read(row.pk, row.sk, row.body)
             scope.authorize(self.name, item)
             items.append(item)
         scope.marks.append(f"query {index or self.name} {key} ({len(items)})")
@@ -276,7 +276,7 @@ class Table(Generic[T]):
             case DeleteItem():
                 return None
             case UpdateItem() as update:
-                return apply_update(update, self._stored(scope, pk, sk, guard))
+                return self._after(update, pk, sk, self._stored(scope, pk, sk, guard))
             case None:
                 return self._stored(scope, pk, sk, guard)
 
@@ -289,6 +289,22 @@ class Table(Generic[T]):
         scope.marks.append(f"read {show_key(self.name, pk, sk)}" + ("" if found else " (absent)"))
         return answer.body if found else None
 
+    def _read(self, pk: bytes, sk: bytes, body: bytes) -> T:
+        try:
+            return self.shape.decode(body)
+        except (ValueError, RecursionError) as error:
+            raise self._unreadable(pk, sk, error) from None
+
+    def _after(self, update: UpdateItem, pk: bytes, sk: bytes, body: bytes | None) -> bytes | None:
+        try:
+            return apply_update(update, body)
+        except (ValueError, TypeError, AttributeError) as error:  # no JSON, or no object
+            raise self._unreadable(pk, sk, error) from None
+
+    def _unreadable(self, pk: bytes, sk: bytes, error: Exception) -> StoredItemUnreadable:
+        kind = getattr(self.item_type, "__name__", str(self.item_type))
+        return StoredItemUnreadable(show_key(self.name, pk, sk), kind, str(error))
+
     def _authorize_stored(
         self, scope: Scope, pk: bytes, sk: bytes, update: UpdateItem | None = None
     ) -> None:
@@ -297,10 +313,10 @@ class Table(Generic[T]):
             return
         body = self._current(scope, pk, sk, guard=True)
         if body is not None:
-            scope.authorize(self.name, self.shape.decode(body))
-        after = apply_update(update, body) if update is not None else None
+            scope.authorize(self.name, self._read(pk, sk, body))
+        after = self._after(update, pk, sk, body) if update is not None else None
         if after is not None:
-            scope.authorize(self.name, self.shape.decode(after))
+            scope.authorize(self.name, self._read(pk, sk, after))
 
     def _key_bytes(self, key: Sequence[Any]) -> tuple[bytes, bytes]:
         wanted = 1 if self.sort is None else 2
