@@ -143,6 +143,7 @@ def test_a_large_payload_arrives_whole_and_its_object_goes_with_the_commit() -> 
     with running(app) as backend:
         with backend.acting():
             message_id = large.send(Job("o1", text))
+        assert backend.messages(large) == [Job("o1", text)]
         backend.drain()
         assert backend.items(kept) == [Kept("o1", len(text))]
         assert backend.object(claims_bucket("large"), message_id) is None

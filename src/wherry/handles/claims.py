@@ -41,6 +41,11 @@ def is_reference(body: bytes) -> bool:
     return len(body) <= limits.REFERENCE_BYTES and body.startswith(_BEGINNING)
 
 
+def key_of(body: bytes) -> str:
+    """Return the key of the object that a ticket stands for."""
+    return _read(body).wherry_claim
+
+
 def deposit(queue: str, message_id: str, body: bytes) -> bytes:
     """Put a payload into the queue's bucket with this run's commit, and return its ticket."""
     if len(body) > limits.CLAIM_BYTES:
@@ -61,7 +66,7 @@ def redeem(queue: str, body: bytes) -> bytes:
     """
     if not is_reference(body):
         return body
-    key = _read(body).wherry_claim
+    key = key_of(body)
     bucket = claims_bucket(queue)
     found = bucket.get(key)
     if found is None:

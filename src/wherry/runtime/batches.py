@@ -162,12 +162,7 @@ class BatchRun:
             for one in handed:
                 one.failure = ended
             return self._together(handed)
-        if self._scope.effects():
-            raise errors.Refused(
-                f"{self._endpoint.name!r} wrote something outside of the items that it entered: it "
-                "is of no message, and nothing of the batch is applied.",
-                advice="Write inside `with item`, or enter no item and decide for all of them.",
-            )
+        refuse_writes_beside(self._endpoint.name, self._scope)
         for one in handed:
             if one.failure is None and one.item is not None and not one.item.entered:
                 one.failure = ended or _not_entered(one.message.id)
@@ -236,6 +231,16 @@ class BatchRun:
             guards=one.scope.guards(),
             marks=one.scope.marks,
             once=None if one.is_done or one.leader is not None else one.once,
+        )
+
+
+def refuse_writes_beside(name: str, scope: Scope) -> None:
+    """Refuse what a handler that has entered items wrote outside of them."""
+    if scope.effects():
+        raise errors.Refused(
+            f"{name!r} wrote something outside of the items that it entered: it is of no message, "
+            "and nothing of the batch is applied.",
+            advice="Write inside `with item`, or enter no item and decide for all of them.",
         )
 
 

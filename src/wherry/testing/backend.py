@@ -10,6 +10,7 @@ from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing
 from wherry.handles import Bucket, Queue, Secret, Table
 from wherry.handles.buckets import StoredObject
+from wherry.handles.claims import claims_bucket, is_reference, key_of
 from wherry.observe.timeline import timeline_text
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import (
@@ -231,7 +232,8 @@ class Backend:
 
     def messages(self, queue: Queue[T]) -> list[T]:
         """All messages that wait, delayed ones too, in the order in which they fall due."""
-        return [queue.shape.decode(body) for body in self._composed.store.payloads(queue.name)]
+        bodies = self._composed.store.payloads(queue.name)
+        return [queue.shape.decode(self._payload(queue, body)) for body in bodies]
 
     def object(self, bucket: Bucket | str, key: str) -> StoredObject | None:
         """An object, to read; None where there is none."""
@@ -340,6 +342,12 @@ class Backend:
         name = _name(queue) or ""
         self._faults.twice_delivered.add(name)
         return Undo(lambda: self._faults.twice_delivered.discard(name))
+
+    def _payload(self, queue: Queue[Any], body: bytes) -> bytes:
+        if not queue.claim_check or not is_reference(body):
+            return body
+        found = self.object(claims_bucket(queue.name), key_of(body))
+        return body if found is None else found.read()
 
     def _targets(self, resource: Resource) -> list[Target]:
         match resource:

@@ -14,6 +14,7 @@ from wherry.handles.shapes import to_json
 from wherry.invocation import HttpEvent, MessageEvent
 from wherry.runtime.binding import AwsContext
 from wherry.testing.acting import Acting, ActingLink, invocation
+from wherry.testing.batching import CalledBatch
 from wherry.testing.composing import Composed
 from wherry.testing.seen import Called, Effects
 from wherry.testing.twice import compare_effects, refuse
@@ -49,7 +50,8 @@ def call(
     Args:
         handler: The function, as it was decorated.
         args, kwargs: What it takes. A `Caller` argument is filled from `caller`, the context of a
-            plain `handler(event, context)` is made.
+            plain `handler(event, context)` is made; one that takes a `Batch` gets a list of
+            payloads, and `failed` tells which of them failed.
         key: Tells this invocation from others; `new_id()` and `current().key()` derive from it.
         items: What the tables hold: `{orders: [Order(...)]}`.
         secrets: Secrets by name.
@@ -163,6 +165,10 @@ class _Call:
         args = self._args
         if endpoint.plain and len(args) == 1:
             args = (*args, AwsContext(spec, run, composed.clock))
+        batch: CalledBatch | None = None
+        if endpoint.batch and not endpoint.plain:
+            batch = CalledBatch(endpoint, scope, args[0] if args else None)
+            args = (batch.batch, *args[1:])
         before = len(composed.log_lines())
         token = enter(scope)
         try:
@@ -172,6 +178,8 @@ class _Call:
         finally:
             leave(token)
         logs = composed.log_lines()[before:]
+        if batch is not None:
+            return Called(value, Effects(batch.effects()), batch.marks(), logs, batch.failed())
         return Called(value, Effects(scope.effects()), scope.marks, logs)
 
     def _event(self) -> Any:

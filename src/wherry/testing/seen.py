@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wherry.effects import Effect, PutItem, PutObject, SendMessage
+from wherry.effects import Effect, PublishEvent, PutItem, PutObject, SendMessage
+from wherry.errors import Refused
+from wherry.handles.events import event_type
 from wherry.testing.twice import show
 
 if TYPE_CHECKING:
@@ -44,6 +46,18 @@ class Effects(list[Effect]):
             if isinstance(effect, SendMessage) and effect.queue == queue.name
         ]
 
+    def published(self, kind: type[T]) -> list[T]:
+        """The events of this class that are published."""
+        event = event_type(kind)
+        if event is None:
+            raise Refused(f"{kind.__name__} is no type of event.")
+        return [
+            event.shape.decode(effect.body)
+            for effect in self
+            if isinstance(effect, PublishEvent)
+            and (effect.event, effect.version) == (event.name, event.version)
+        ]
+
     def objects(self, bucket: Bucket) -> list[PutObject]:
         """The objects that are put into a bucket: key, size, type; not their content."""
         return [
@@ -61,17 +75,24 @@ class Called(Generic[V]):
         effects: What it wants to change; nothing of it is committed.
         marks: What it read and wrote, in words.
         logs: The lines that it logged.
+        failed: Of a batch: why items failed, by their place in it. `effects` has none of theirs.
     """
 
-    __slots__ = ("effects", "logs", "marks", "value")
+    __slots__ = ("effects", "failed", "logs", "marks", "value")
 
     def __init__(
-        self, value: V, effects: Effects, marks: list[str], logs: list[dict[str, Any]]
+        self,
+        value: V,
+        effects: Effects,
+        marks: list[str],
+        logs: list[dict[str, Any]],
+        failed: dict[int, BaseException] | None = None,
     ) -> None:
         self.value = value
         self.effects = effects
         self.marks = marks
         self.logs = logs
+        self.failed = failed or {}
 
     def __repr__(self) -> str:
         return f"Called(value={self.value!r})\n{self.effects!r}"
