@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from wherry import limits
+from wherry.engine.admission import Admission
 from wherry.engine.pools import Pool
 from wherry.invocation import Spent
 from wherry.world import ManualClock, ManualLoop
@@ -35,11 +36,12 @@ class Machine:
         self.clock = ManualClock()
         self.loop = ManualLoop(self.clock)
         self.done = 0
+        self.admission = Admission()
         self._run = (cpu_s, away_s)
         self._run_s = cpu_s + away_s + queued_s
         self.pool = Pool(
             "function", concurrency, self.loop, self.clock, self._start, self._begin,
-            lambda: True, PROCESSORS,
+            lambda: True, PROCESSORS, self.admission,
         )  # fmt: skip
 
     def _start(self, function: str) -> None:
@@ -96,6 +98,15 @@ def test_runs_that_wait_a_little_outside_get_all_environments_too() -> None:
 def test_runs_that_compute_get_an_environment_a_processor_and_some_to_spare() -> None:
     machine = Machine(0.05, 0.0, queued_s=0.05)
     assert machine.after(2.0, 64) == PROCESSORS + limits.SPARE_ENVIRONMENTS
+
+
+def test_what_admission_holds_back_starts_nothing() -> None:
+    machine = Machine(0.0003, 0.0, queued_s=0.0)
+    before = machine.after(1.0, 32)
+    machine.admission.behind = True
+    machine.loop.advance(1.0)
+    assert machine.pool.pending
+    assert machine.pool.size == before
 
 
 def test_a_pool_never_has_more_than_its_concurrency() -> None:

@@ -30,9 +30,7 @@ class Admission:
         self._done = 0  # messages since the last look
 
     def take(self) -> bool:
-        """Ask to begin a quick request."""
-        if not self.behind:
-            return True
+        """Ask to begin a quick request while the background is behind."""
         if self._credits < 1.0:
             return False
         self._credits -= 1.0
@@ -43,7 +41,8 @@ class Admission:
         self._done += 1
         if self.behind:
             self._credits = min(_CREDITS, self._credits + _PER_MESSAGE)
-            self._go_on()
+            if self._credits >= 1.0:
+                self._go_on()
 
     def adjust(self, feeds: Feeds) -> None:
         """Look at the background's wait."""

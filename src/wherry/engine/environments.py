@@ -133,7 +133,15 @@ class ProcessEnvironment:
         self._send(frame(ANSWER, payload))
 
     def asleep(self) -> bool:
-        return not self._asking and asleep(self.pid)
+        if self._asking or not asleep(self.pid):
+            return False
+        try:
+            self._sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False  # it has said something that is not read yet: it waits for us
 
     def _send(self, data: bytes) -> None:
         if self._out:
@@ -171,10 +179,10 @@ class ProcessEnvironment:
             return
         data = self._in + piece if self._in else piece
         try:
-            while len(data) >= 5:
+            while (size := len(data)) >= 5:
                 length, kind = _head(data)
                 end = 4 + length
-                if len(data) < end:
+                if size < end:
                     if length > limits.FRAME_BYTES:
                         self.kill(f"it sent a message of {length} bytes")
                         return

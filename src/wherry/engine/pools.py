@@ -86,12 +86,12 @@ class Pool:
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
             return False
         self.pending.append(work)
-        if self.held:
+        if self.held or self._growing is not None:
             return True
         if self.size == 0:
             if self._retrying is None:
                 self._start_one()
-        elif self._growing is None and self.size < self.concurrency:
+        elif self.size < self.concurrency:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
         return True
 
@@ -103,9 +103,10 @@ class Pool:
             self._begin(environment, self.pending.popleft())
 
     def _may_begin(self) -> bool:
-        if self._admission is None or self.run_s >= limits.QUICK_RUN_S:
+        admission = self._admission
+        if admission is None or not admission.behind or self.run_s >= limits.QUICK_RUN_S:
             return True
-        return self._admission.take()
+        return admission.take()
 
     def withdraw(self, work: Work) -> bool:
         """Take back work that still waits."""
@@ -138,8 +139,10 @@ class Pool:
     def _wanted(self) -> int:
         """How many more environments would shorten the wait."""
         now_s = self._clock.steady_s()
-        waiting = len(self.pending) - self.starting - len(self.idle)
-        if waiting <= 0 or now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
+        waiting = len(self.pending) - self.starting
+        if self.idle or waiting <= 0:  # what waits although some are idle waits for admission
+            return 0
+        if now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
         if self.size < limits.QUICK_ENVIRONMENTS:
             return min(1, self.concurrency - self.size)
@@ -150,7 +153,9 @@ class Pool:
         """How many environments are worth their cost while so many rounds of runs wait."""
         running = [found.work for found in self.busy if found.work]
         # Earlier runs tell nothing where all present ones have gone on for long.
-        stuck = all(now_s - work.ran_from_s >= limits.QUICK_RUN_S for work in running)
+        stuck = bool(running) and all(
+            now_s - work.ran_from_s >= limits.QUICK_RUN_S for work in running
+        )
         if stuck and all(found.asleep() for found in self.busy):
             return self.concurrency
         if self._away_s >= max(limits.QUICK_OWN_S, limits.GROW_AFTER_S / rounds):

@@ -44,20 +44,15 @@ class Version:
         self.zygote: ZygoteProcess | None = None
         self._versions = versions
         self._core = core
+        # What environments say while they run goes straight to who acts on it.
+        self.outcome = core.dispatcher.outcome
+        self.asked = core.dispatcher.asked
+        self.output = core.dispatcher.output
 
     def ready(self, environment: Environment, guards: bytes) -> None:
         self._versions.tell_isolation(guards)
         if self.release is not None:
             self.release.functions[environment.function].pool.ready(environment)
-
-    def outcome(self, environment: Environment, payload: bytes) -> None:
-        self._core.dispatcher.outcome(environment, payload)
-
-    def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
-        self._core.dispatcher.asked(environment, kind, payload)
-
-    def output(self, environment: Environment, text: bytes) -> None:
-        self._core.journal.printed(environment, text)
 
     def ended(self, environment: Environment) -> None:
         if self.release is not None:

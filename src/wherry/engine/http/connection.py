@@ -87,7 +87,7 @@ class Connection(Writing):
         else:
             self._scanned = 0
         self._buffer, self._at = data, 0
-        if self._state in (HEAD, BODY):
+        if self._state <= BODY:
             self._advance()
         elif not self._paused:
             self._pause()

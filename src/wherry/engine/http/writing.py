@@ -87,7 +87,8 @@ class Writing(asyncio.Protocol):
         self._hub.in_flight -= 1
         self._reply = None
         self._send(response)
-        self._advance()
+        if self._paused or self._has_more():
+            self._advance()
 
     def _encode(self, response: Response, keep: bool) -> tuple[bytes, FilePump | None]:
         request = self._request
