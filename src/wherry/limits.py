@@ -118,6 +118,9 @@ ONCE_S = 86_400  # what a consumer has done under a key is known so long unless 
 ONCE_MAX_S = 366 * 86_400
 CLAIM_BYTES = 32 * MIB  # a payload that travels as an object is read into memory whole
 REFERENCE_BYTES = 4 * KIB  # what stands for it in the message
+PATH_ATTEMPTS = 1_000  # that one request can cause on a path; beyond, `wherry check` warns
+PATHS_LISTED = 10_000  # of an app; branches that meet again can double their number each time
+PATH_STEPS_SHOWN = 200  # of one entry, then what was shown before is not shown again
 
 # --- Events -----------------------------------------------------------------------------------
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type

@@ -19,7 +19,7 @@ ROWS: list[set[str]] = [
     {"codec", "names"},
     {"patterns", "schedules"},
     {"blueprint"},
-    {"effects", "telemetry"},
+    {"effects", "telemetry", "paths"},
     {"invocation", "ports"},
     {"handles", "platforms.sql", "platforms.files"},
     {"platforms.socket"},

@@ -36,6 +36,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "releases": ("store", "List the versions that ran here."),
     },
     "Its description": {
+        "retries": ("retries", "Show what can follow a request, and how often it is tried."),
         "blueprint": ("check", "Print the app's description as canonical JSON."),
         "openapi": ("check", "Print the app's OpenAPI document."),
     },

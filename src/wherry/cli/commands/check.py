@@ -45,12 +45,18 @@ def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> Non
     there is an error; warnings alone exit with 0.
     """
     from wherry.blueprint.stage import check_stage
+    from wherry.paths import Graph, check_paths
 
     app = load_target(target, folder)
     blueprint = None
     try:
         blueprint = app.freeze()
-        found = [*app.warnings, *check_stage(blueprint, stage), *_of_the_data(blueprint, data)]
+        found = [
+            *app.warnings,
+            *check_paths(Graph(blueprint)),
+            *check_stage(blueprint, stage),
+            *_of_the_data(blueprint, data),
+        ]
     except AppInvalid as error:
         found = [*error.findings, *app.warnings]
     errors = sum(one.severity == "error" for one in found)
@@ -59,7 +65,7 @@ def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> Non
     else:
         colours = paint()
         for one in found:
-            show(_told(one, colours))
+            show(shown(one, colours))
         show(_summary(app.name, blueprint, errors, len(found) - errors, colours))
     raise click.exceptions.Exit(1 if errors else 0)
 
@@ -152,7 +158,8 @@ def _new_indexes(blueprint: Blueprint, ran: Blueprint) -> Iterator[Finding]:
 # -- telling ---------------------------------------------------------------------------------------
 
 
-def _told(finding: Finding, colours: Paint) -> str:
+def shown(finding: Finding, colours: Paint) -> str:
+    """Return a finding as a person reads it: where, what, what to do."""
     where = f"{finding.place}: " if finding.place else ""
     style = colours("bad" if finding.severity == "error" else "warn", finding.severity)
     code = colours("dim", f"[{finding.code}]")
