@@ -135,10 +135,12 @@ class Commits:
             if stopped is not None:
                 return stopped
         for effect in plan.others:
-            match effect:
-                case PutObject(if_absent=True):
-                    if self._objects.is_there(effect.bucket, effect.key):
-                        return Unmet(effect.bucket, effect.key)
+            if (
+                isinstance(effect, PutObject)
+                and effect.if_absent
+                and self._objects.is_there(effect.bucket, effect.key)
+            ):
+                return Unmet(effect.bucket, effect.key)
         return None
 
     # -- applying ----------------------------------------------------------------------------

@@ -118,12 +118,14 @@ class Records:
         if not session.writing:  # a batch of reads: whatever it wrote would be synced row by row
             return
         self.flush()
-        for record in self._late:
-            function = self._catalog.number("function", record.function)
-            terms = [(_term(record.correlation_id), record.number), (-function, record.number)]
+        if self._late:
+            terms: list[Term] = []
+            for late in self._late:
+                function = self._catalog.number("function", late.function)
+                terms += [(_term(late.correlation_id), late.number), (-function, late.number)]
             session.write("unfound_add", to_msgpack(terms))
             self._unfound += terms
-        self._late.clear()
+            self._late.clear()
         if self._aside >= ASIDE:
             self._move_aside()
 
