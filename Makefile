@@ -11,7 +11,7 @@ TYPED := src tests bench examples
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test check format bench soak clean
+.PHONY: help demo run test check format bench soak simulate clean
 
 help: ## list what can be done here
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench: $(STAMP) ## measure ourselves beside bare floors on this machine (minutes
 
 soak: $(STAMP) ## two million orders with short retentions (an hour or more)
 	@$(BIN)/python -m bench.soak
+
+simulate: $(STAMP) ## SEEDS (10,000) lives of a cluster where everything fails; SEED=17 plays one aloud
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 clean: ## remove .venv, caches and the state of `make run`
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist $(DATA) bench/tmp

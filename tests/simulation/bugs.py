@@ -1,0 +1,119 @@
+"""Planted bugs: each breaks one invariant, and the simulation has to notice.
+
+A suite that never fails proves nothing. Each of these was, or could have been, written by mistake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from msgspec import structs
+
+from wherry.engine.dispatch import Dispatcher
+from wherry.engine.feeds import Feeds
+from wherry.engine.owed import Owed
+from wherry.handles.scope import Scope
+from wherry.platforms.sql.commits import Commits
+from wherry.platforms.sql.messages import Messages
+from wherry.ports import Broken, Committed, MessageAck
+
+Patch = tuple[Any, str, Callable[..., Any]]
+
+
+def _accepts_before_the_commit() -> Patch:
+    """I1: the answer leaves although the store said that it cannot commit."""
+    right = Dispatcher._answered
+
+    def answered(self: Any, work: Any, answer: Any) -> None:
+        right(self, work, Committed([]) if isinstance(answer, Broken) else answer)
+
+    return Dispatcher, "_answered", answered
+
+
+def _says_that_nothing_was_applied() -> Patch:
+    """I2: a store that died had applied the commit; its successor cannot tell, and is believed."""
+
+    def answered(self: Any, number: int, answer: Any) -> None:
+        found = self.entries.pop(number, None)
+        if found is not None:
+            found[1](answer)
+
+    return Owed, "answered", answered
+
+
+def _does_not_delete_what_is_done() -> Patch:
+    """I3: a message that was acknowledged is delivered again."""
+
+    def acknowledge(self: Any, id: str) -> None:
+        row = self.find(id)
+        self._give_back(row, self._session.now_ms, "", counted=True)
+
+    return Messages, "acknowledge", acknowledge
+
+
+def _fences_nothing() -> Patch:
+    """I3: who was paused past its lease commits beside the one who has taken over."""
+    right = Commits._check_acks
+
+    def check(self: Any, acks: Any) -> Any:
+        acks[:] = [
+            ack
+            for ack in acks
+            if not isinstance(ack, MessageAck) or self._messages.leased(ack.id, ack.token)
+        ]
+        return right(self, acks)
+
+    return Commits, "_check_acks", check
+
+
+def _forgets_a_message() -> Patch:
+    """I4: a message whose attempt failed is deleted where it should come back."""
+
+    def release(self: Any, request: Any) -> bool:
+        row = self.take_leased(request.id, request.token)
+        if row is not None:
+            self._remove(row)
+        return row is not None
+
+    return Messages, "release", release
+
+
+def _counts_an_attempt_less() -> Patch:
+    """I5: a message gets one attempt more than it may have."""
+    right = Feeds.failed
+
+    def failed(self: Any, work: Any, *more: Any) -> bool:
+        work.message = structs.replace(work.message, attempt=work.message.attempt - 1)
+        return bool(right(self, work, *more))
+
+    return Feeds, "failed", failed
+
+
+def _checks_no_versions() -> Patch:
+    """C: what was read is written although somebody else has written meanwhile."""
+    return Scope, "guards", lambda self: []
+
+
+BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
+    "accepts before the commit": ("I1", _accepts_before_the_commit),
+    "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
+    "does not delete what is done": ("I3", _does_not_delete_what_is_done),
+    "fences nothing": ("I3", _fences_nothing),
+    "forgets a message": ("I4", _forgets_a_message),
+    "counts an attempt less": ("I5", _counts_an_attempt_less),
+    "checks no versions": ("C", _checks_no_versions),
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Have a bug for a while."""
+    owner, attribute, wrong = BUGS[name][1]()
+    right = getattr(owner, attribute)
+    setattr(owner, attribute, wrong)
+    try:
+        yield
+    finally:
+        setattr(owner, attribute, right)

@@ -1,0 +1,356 @@
+"""Several engines on one store, in one process, on one manual clock: everything is the engine's
+own but the network, the processes and the time, and these are as bad as the seed says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.app import App
+from wherry.blueprint import digest
+from wherry.codec import to_msgpack
+from wherry.engine.core import Core, Settings
+from wherry.engine.inline import InlineEnvironment, InlineHost
+from wherry.engine.offload import Inline
+from wherry.engine.owed import Owed
+from wherry.engine.store import Then
+from wherry.engine.work import Work
+from wherry.invocation import Invocation
+from wherry.platforms.files.blobs import Blobs
+from wherry.platforms.files.sigv4 import SigningKey
+from wherry.ports import Broken, Configure, Depths, QueueDepths, Request
+from wherry.runtime.invoke import Runner
+from wherry.testing.client import Client
+from wherry.testing.stores import KitStore
+from wherry.world import Chance, ManualClock, ManualLoop, Timer
+
+CHECK_S = 0.5  # between two looks at deadlines
+SWEEP_S = 10.0
+_invocation = msgspec.msgpack.Decoder(Invocation)
+_request = msgspec.msgpack.Decoder(Request)
+
+
+class Store(KitStore):
+    """The store that all nodes share."""
+
+    def integrity(self) -> list[str]:
+        """What SQLite finds when it checks itself: "ok"."""
+        return [str(row[0]) for row in self._session.run("PRAGMA integrity_check").fetchall()]
+
+    def drained(self) -> bool:
+        """Whether no message waits or is leased."""
+        depths = self.run([("", QueueDepths())])[0]
+        assert isinstance(depths, Depths)
+        return not any(row.waiting or row.leased for row in depths.rows)
+
+
+class Weather:
+    """How bad things are. All zero: a calm network and machines that live for ever."""
+
+    def __init__(self) -> None:
+        self.slow = 0.0  # a request takes up to a second
+        self.refuse = 0.0  # the store says that it cannot
+        self.lose = 0.0  # the connection breaks after the request was applied
+        self.repeat = 0.0  # a request is applied twice
+        self.die = 0.0  # an environment ends in the middle of a run
+
+    def calm(self) -> None:
+        """Let nothing go wrong any more."""
+        self.__init__()  # type: ignore[misc]
+
+
+class NodeClock:
+    """A node's clocks: its wall clock may be wrong."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.skew_ms = 0
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() + self.skew_ms
+
+    def steady_s(self) -> float:
+        return self._clock.steady_s()
+
+
+class NodeLoop:
+    """A node's loop: nothing is called while the node is paused, nor ever after its end."""
+
+    def __init__(self, loop: ManualLoop) -> None:
+        self._loop = loop
+        self.paused = False
+        self.dead = False
+        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
+
+    def call_soon(self, callback: Callable[..., object], *args: Any) -> Timer:
+        return self._loop.call_soon(self._call, callback, args)
+
+    def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
+        return self._loop.call_later(delay, self._call, callback, args)
+
+    def _call(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        if self.dead:
+            return
+        if self.paused:
+            self._held.append((callback, args))
+        else:
+            callback(*args)
+
+    def resume(self) -> None:
+        """Go on: what should have been called meanwhile is called now."""
+        self.paused = False
+        held, self._held = self._held, []
+        for callback, args in held:
+            self._loop.call_soon(self._call, callback, args)
+
+
+class Wire:
+    """A node's connection to the store (`engine.store.Store`): it delays, breaks and repeats.
+
+    What it does after a break is the engine's own (`engine.owed`), as with a store process.
+    """
+
+    def __init__(self, cluster: Cluster, loop: NodeLoop) -> None:
+        self._cluster = cluster
+        self._loop = loop
+        self._owed: Owed[tuple[str, Request]] = Owed(loop, self._ask)
+        self._number = 0
+        self._life = 0  # of the connection: what was on its way in another one is lost
+        self.recover: Callable[[], Request] | None = None
+
+    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+        self._number += 1
+        self._owed.put(self._number, (function, request), then)
+        self._ask(self._number, (function, request))
+
+    def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        self.send(function, _request.decode(payload), lambda answer: then(to_msgpack(answer)))
+
+    def _ask(self, number: int, asked: tuple[str, Request]) -> None:
+        self._cluster.loop.call_later(self._latency_s(), self._arrived, number, asked, self._life)
+
+    def _latency_s(self) -> float:
+        chance, weather = self._cluster.chance, self._cluster.weather
+        if chance.random() < weather.slow:
+            return chance.uniform(0.01, 1.0)
+        return chance.uniform(0.0001, 0.002)
+
+    def _arrived(self, number: int, asked: tuple[str, Request], life: int) -> None:
+        if life != self._life:
+            return
+        cluster = self._cluster
+        chance, weather = cluster.chance, cluster.weather
+        function, request = asked
+        if function and chance.random() < weather.refuse:
+            cluster.hit("refuse")
+            answer: Any = Broken("passing", "the store cannot now")
+        else:
+            answer = cluster.apply(function, request)
+            if not isinstance(request, Configure) and chance.random() < weather.repeat:
+                cluster.hit("repeat")
+                cluster.apply(function, request)
+        if chance.random() < weather.lose:
+            cluster.hit("lose")
+            self._break()
+            return
+        cluster.loop.call_later(self._latency_s(), self._answered, number, life, answer)
+
+    def _answered(self, number: int, life: int, answer: Any) -> None:
+        if life == self._life:
+            self._loop.call_soon(self._owed.answered, number, answer)
+
+    def _break(self) -> None:
+        self._life += 1
+        if self._loop.dead:
+            return
+        if self.recover is not None:
+            self._cluster.apply("", self.recover())
+        self._owed.lost()
+
+
+class Host(InlineHost):
+    """Environments of a node: they take time, and die."""
+
+    def __init__(self, cluster: Cluster, node: Node) -> None:
+        self.core = node.core
+        self.platform = cluster.platform
+        self.release = None
+        self._runners = cluster.runners
+        self._cluster = cluster
+        self._node = node
+
+    def start(self, function: str, memory_mb: int) -> None:
+        environment = _Environment(self, self._runners[function])
+        self._node.loop.call_later(
+            self._cluster.chance.uniform(0.001, 0.02), self._ready, environment
+        )
+
+    def execute(self, environment: InlineEnvironment, payload: bytes) -> None:
+        """Run a handler; what it came to is known a while later, if nobody dies meanwhile."""
+        work = environment.work
+        if work is None:
+            return
+        chance = self._cluster.chance
+        outcome = self.run(environment, work, _invocation.decode(payload))
+        run_s = chance.uniform(0.0005, 0.02)
+        if chance.random() < 0.1:  # long enough to be caught in the middle by a fault
+            run_s = 40.0 if chance.random() < 0.01 else chance.uniform(0.2, 4.0)
+        if chance.random() < self._cluster.weather.die:
+            self._cluster.hit("die")
+            self._node.loop.call_later(run_s, self._died, environment, work)
+        else:
+            self._node.loop.call_later(
+                run_s, self._finished, environment, work, to_msgpack(outcome)
+            )
+
+    def _finished(self, environment: InlineEnvironment, work: Work, outcome: bytes) -> None:
+        if environment.work is work and not environment.end:
+            self.core.dispatcher.outcome(environment, outcome)
+
+    def _died(self, environment: InlineEnvironment, work: Work) -> None:
+        if environment.end:
+            return
+        environment.end = "it was killed"
+        work.function.pool.lost(environment, started=True)
+        self.core.dispatcher.ended(environment)
+
+
+class _Environment(InlineEnvironment):
+    def _execute(self, payload: bytes) -> None:
+        self._host.execute(self, payload)  # type: ignore[attr-defined]
+
+    def kill(self, why: str) -> None:
+        super().kill(why)
+        host = self._host
+        assert host.release is not None
+        host.release.functions[self.function].pool.lost(self, started=True)
+
+
+class Node:
+    """One engine."""
+
+    def __init__(self, cluster: Cluster, number: int, life: int) -> None:
+        self._cluster = cluster
+        self.number = number
+        self.life = life
+        self.clock = NodeClock(cluster.clock)
+        self.loop = NodeLoop(cluster.loop)
+        wire = Wire(cluster, self.loop)
+        self.core: Core = Core(
+            Settings(
+                public_url="https://simulated",
+                owner=f"node-{number}-{life}",
+                access_log=False,
+                node=number,
+                alone=False,
+            ),
+            self.loop,
+            self.clock,
+            Chance(cluster.chance.getrandbits(32)),
+            wire,
+            Inline(self.loop),
+            cluster.blobs,
+            cluster.key,
+            lambda request: cluster.platform.run([("", request)])[0],
+            lambda lines: None,
+            lambda blueprint: {},
+            cluster.app.name,
+        )
+        wire.recover = self.core.feeds.recover
+        self.host = Host(cluster, self)
+        core, blueprint = self.core, cluster.blueprint
+        release = core.prepare(blueprint, cluster.digest, self.host.start, lambda: True)
+        self.host.release = release
+        core.activate(release, lambda answer: None)
+        self.client = Client(core.gateway, "https://simulated")
+        self._every(CHECK_S, self._check)
+        self._every(limits.LEASE_RENEW_S, core.feeds.renew)
+        self._every(limits.POLL_S, core.feeds.poll)
+        self._every(SWEEP_S, core.sweep)
+
+    @property
+    def serves(self) -> bool:
+        """Whether a load balancer would send requests here."""
+        return not (self.loop.dead or self.loop.paused) and self.core.active is not None
+
+    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+        def again() -> None:
+            self.loop.call_later(seconds, again)
+            call()
+
+        self.loop.call_later(seconds, again)
+
+    def _check(self) -> None:
+        dispatcher = self.core.dispatcher
+        dispatcher.check_deadlines()
+        for release in self.core.releases:
+            for function in release.functions.values():
+                dispatcher.expire_pending(function.pool.pending)
+
+    def crash(self) -> None:
+        """End it as a power switch would."""
+        self.loop.dead = True
+
+
+class Cluster:
+    """Nodes on one store.
+
+    Args:
+        app: A frozen app.
+        random: All chance of a run comes from here.
+    """
+
+    def __init__(self, app: App, random: Random, nodes: int, shared: Shared) -> None:
+        self.app = app
+        self.chance = random
+        self.weather = Weather()
+        self.clock = ManualClock()
+        self.loop = ManualLoop(self.clock)
+        self.blueprint = shared.blueprint
+        self.digest = shared.digest
+        self.runners = shared.runners
+        self.blobs = shared.blobs
+        self.key = shared.key
+        self.platform = Store(":memory:", self.clock)
+        self.apply = self._apply
+        self.hits: dict[str, int] = {}
+        self.nodes = [Node(self, number, 0) for number in range(nodes)]
+
+    def _apply(self, function: str, request: Request) -> Any:
+        return self.platform.run([(function, request)])[0]
+
+    def hit(self, fault: str) -> None:
+        """Count a fault that struck."""
+        self.hits[fault] = self.hits.get(fault, 0) + 1
+
+    def idle(self) -> bool:
+        """Whether no message waits or is leased."""
+        return self.platform.drained()
+
+    def at(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
+        """Call so many seconds from now."""
+        self.loop.call_later(seconds, call, *args)
+
+    def replace(self, node: Node) -> None:
+        """Start a node again that has crashed."""
+        self.nodes[node.number] = Node(self, node.number, node.life + 1)
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self.platform.close()
+
+
+class Shared:
+    """What all runs of one process share: nothing in it changes."""
+
+    def __init__(self, app: App, folder: str) -> None:
+        self.blueprint = app.freeze()
+        self.digest = digest(self.blueprint)[:16]
+        self.runners = {name: Runner.prepare(app, name) for name in app.endpoints}
+        self.blobs = Blobs(folder)
+        self.key = SigningKey("simulated", "0" * 64)

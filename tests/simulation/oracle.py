@@ -1,0 +1,130 @@
+"""Clients that write down what they were told, and the invariants that are held against it.
+
+I1 what was accepted is there. I2 what was refused is not there. I3 each order's job has had its
+effect once. I4 done, dead and waiting are disjoint, and all there is. I5 attempts stay within
+their bound. I8 the store's own check passes. I10 every refusal has a code and a correlation ID.
+C counters that many read and write count each success once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from wherry.codec import from_json
+from wherry.ports import Depths, Failures, ListFailures, QueueDepths
+from wherry.testing.client import TestReply
+
+from .app import jobs
+from .cluster import Store
+
+Fate = Literal["asked", "ok", "refused", "unknown"]
+
+
+class Operation:
+    """Something that a client wants, and what it knows of it."""
+
+    __slots__ = ("fate", "keyed", "kind", "name", "number", "unsure")
+
+    def __init__(self, number: int, name: str, kind: str, keyed: bool) -> None:
+        self.number = number
+        self.name = name
+        self.kind = kind
+        self.keyed = keyed
+        self.fate: Fate = "asked"
+        self.unsure = False  # one of its tries was never answered
+
+
+class Oracle:
+    """Remembers operations and what became of them."""
+
+    def __init__(self) -> None:
+        self.orders: list[Operation] = []
+        self.bumps: list[Operation] = []
+        self.wrong: list[str] = []
+
+    def answered(self, operation: Operation, reply: TestReply) -> None:
+        """A client has its answer."""
+        if reply.status in (200, 201):
+            operation.fate = "ok"
+            return
+        problem = from_json(reply.body)
+        if not problem.get("code") or not reply.correlation_id:
+            self.wrong.append(f"I10: {operation.name}: {reply.status} without code or ID")
+        if problem["code"] == "fate_unknown":
+            operation.unsure = True
+        operation.fate = "refused"
+
+    def check(self, store: Store) -> list[str]:
+        """Return every invariant that does not hold, when all is quiet."""
+        found = list(self.wrong)
+        there = {item["order_id"] for item in _items(store, "orders")}
+        effects = {item["order_id"]: item["runs"] for item in _items(store, "effects")}
+        tallies = {item["name"]: item["count"] for item in _items(store, "tallies")}
+        failures: Failures = _ask(store, ListFailures(None, 100_000, None))
+        dead = {from_json(row.body)["order_id"]: row for row in failures.rows}
+        known = {operation.name: operation for operation in self.orders}
+        for name, operation in known.items():
+            if operation.fate == "ok" and name not in there:
+                found.append(f"I1: {name} was accepted and is not there")
+            if operation.fate == "refused" and not operation.unsure and name in there:
+                found.append(f"I2: {name} was refused and is there")
+        for name in there - known.keys():
+            found.append(f"I2: nobody asked for {name}")
+        for name in sorted(there & known.keys()):
+            found += _job_faults(known[name], effects.get(name, 0), dead.get(name))
+        for name in sorted((effects.keys() | dead.keys()) - there):
+            found.append(f"I3: the job of {name} ran, and the order is not there")
+        found += self._count_faults(there, effects, tallies)
+        depths: Depths = _ask(store, QueueDepths())
+        for row in depths.rows:
+            if row.waiting or row.leased:
+                found.append(f"I4: {row.queue}: {row.waiting} wait, {row.leased} are leased")
+        found += [f"I8: {line}" for line in store.integrity() if line != "ok"]
+        return found
+
+    def _count_faults(
+        self, there: set[str], effects: dict[str, int], tallies: dict[str, int]
+    ) -> list[str]:
+        found = []
+        if tallies.get("placed", 0) != len(there):
+            found.append(f"C: {tallies.get('placed', 0)} placed, {len(there)} are there")
+        if tallies.get("done", 0) != sum(effects.values()):
+            found.append(f"C: {tallies.get('done', 0)} done, {sum(effects.values())} effects")
+        for name in {operation.kind for operation in self.bumps}:
+            mine = [operation for operation in self.bumps if operation.kind == name]
+            sure = sum(operation.fate == "ok" for operation in mine)
+            perhaps = sum(operation.fate != "ok" and operation.unsure for operation in mine)
+            if not sure <= tallies.get(name, 0) <= sure + perhaps:
+                found.append(
+                    f"C: {name} is {tallies.get(name, 0)} after {sure} to {sure + perhaps} bumps"
+                )
+        return found
+
+
+def _job_faults(operation: Operation, runs: int, dead: Any) -> list[str]:
+    """What an order's job should have come to: one effect, or the failure inbox."""
+    found = []
+    name, kind = operation.name, operation.kind
+    if runs and dead is not None:
+        found.append(f"I4: {name} is done and dead")
+    if not runs and dead is None:
+        found.append(f"I4: {name} is neither done nor dead")
+    if runs > 1:
+        found.append(f"I3: {name} had its effect {runs} times")
+    if kind in ("poison", "hopeless") and runs:
+        found.append(f"I3: {name} ({kind}) failed and had its effect")
+    if dead is not None and dead.attempts > jobs.max_attempts:
+        found.append(f"I5: {name} had {dead.attempts} attempts")
+    if dead is not None and dead.code == "handler_failed" and kind == "plain":
+        found.append(f"I4: {name} never failed and is dead: {dead.error}")
+    if dead is not None and kind == "poison" and dead.attempts < jobs.max_attempts:
+        found.append(f"I5: {name} was given up after {dead.attempts} attempts")
+    return found
+
+
+def _items(store: Store, table: str) -> list[dict[str, Any]]:
+    return [from_json(body) for body in store.bodies(table)]
+
+
+def _ask(store: Store, request: Any) -> Any:
+    return store.run([("", request)])[0]

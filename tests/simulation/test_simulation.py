@@ -1,0 +1,62 @@
+"""2,000 lives of a cluster, each with 200 operations on three nodes and 20 faults of five kinds.
+
+A seed is a life: `make simulate SEEDS=100000` plays more of them, `make simulate SEED=17` plays one
+again and tells what happened to it.
+"""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from .app import app
+from .bugs import BUGS, planted
+from .cluster import Shared
+from .run import Scenario
+
+SEEDS = int(os.environ.get("WHERRY_SEEDS", "2000"))
+CHUNK = 40
+FIND_WITHIN = 400  # seeds; well below those of the suite
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
+    return Shared(app, str(tmp_path_factory.mktemp("objects")))
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_every_invariant_holds_whatever_fails(shared: Shared, first: int) -> None:
+    """Nothing accepted is lost, nothing refused is there, no effect happens twice."""
+    struck: dict[str, int] = {}
+    for seed in range(first, min(first + CHUNK, SEEDS)):
+        result = Scenario(seed, shared, app).play()
+        assert not result.faults, f"seed {seed} (make simulate SEED={seed}): {result.faults}"
+        for kind, count in result.hits.items():
+            struck[kind] = struck.get(kind, 0) + count
+    if min(first + CHUNK, SEEDS) - first == CHUNK:  # the faults are real ones
+        for kind in ("pause", "crash", "clock", "die", "lose", "repeat", "refuse", "asked twice"):
+            assert struck.get(kind, 0) > 0, f"no {kind} in {CHUNK} seeds"
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_planted_bug_is_found(shared: Shared, bug: str) -> None:
+    """Each breaks the invariant that it is said to break, and that is seen."""
+    invariant = BUGS[bug][0]
+    with planted(bug):
+        for seed in range(FIND_WITHIN):
+            faults = Scenario(seed, shared, app).play().faults
+            if any(fault.startswith(invariant) for fault in faults):
+                return
+    pytest.fail(f"{bug!r} was not found in {FIND_WITHIN} seeds")
+
+
+def test_a_seed_repeats_itself(shared: Shared) -> None:
+    """What fails can be looked at again: the same seed, the same life."""
+    lives = [Scenario(7, shared, app).play() for _ in range(2)]
+    told = [
+        [(one.name, one.fate, one.unsure) for one in life.oracle.orders + life.oracle.bumps]
+        for life in lives
+    ]
+    assert told[0] == told[1]
+    assert lives[0].hits == lives[1].hits
