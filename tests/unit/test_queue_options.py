@@ -52,6 +52,11 @@ def send_wild(body: dict[str, Any]) -> None:
     wild.send(body)
 
 
+@app.post("/cancel", grants=sends)
+def send_and_cancel() -> None:
+    large.cancel(large.send(Job("o1", "x" * limits.MESSAGE_BYTES)))
+
+
 @app.consume(large, grants=[kept.write])
 def take(job: Job) -> None:
     if job.text == "fail" * 100_000:
@@ -182,6 +187,10 @@ def test_a_claimed_payload_is_removed_with_the_commit_of_its_batch() -> None:
     assert [one.own for one in outcome.items] == [False, False]
     assert [type(one).__name__ for one in effects(outcome)] == ["PutItem", "DeleteObject"]
     assert isinstance(effects(outcome)[1], DeleteObject)
+
+
+def test_a_large_payload_that_is_cancelled_at_once_leaves_nothing() -> None:
+    assert call(app, send_and_cancel).effects == []
 
 
 def test_a_payload_whose_object_is_gone_is_not_tried_again() -> None:

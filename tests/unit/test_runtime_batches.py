@@ -239,6 +239,26 @@ def test_an_item_knows_its_own_run(backend: Any) -> None:
     assert seen == [(1_000, "c1", 2), (2_000, "c2", 2)]
 
 
+def test_items_put_objects_of_their_own(backend: Any) -> None:
+    """What they stage is not mixed up, nor with what another attempt has staged."""
+    inner = App("inner")
+    files = inner.bucket("files")
+    some = inner.queue(Job)
+
+    @inner.consume(some, batch=5, grants=[files.write])
+    def work(batch: Batch[Job]) -> None:
+        for item in batch:
+            with item as job:
+                files.put(job.key, job.key.encode())
+
+    with running(inner) as found:
+        runs = Runs(inner, found, "work")
+        for one in runs.batch(Job("a"), Job("b")).items:
+            runs.commit(one)
+        stored = [found.object(files, name) for name in ("a", "b")]
+    assert [one.read() for one in stored if one is not None] == [b"a", b"b"]
+
+
 def test_an_async_handler_takes_batches_too(backend: Any) -> None:
     inner = App("inner")
     table = inner.table(Done, key="key")

@@ -14,6 +14,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
+from wherry import Batch, Change, Firing, ObjectCreated, publish
 from wherry.app import App, Caller, Form, Header, RawBody, Redirect, Reply
 
 
@@ -68,6 +69,40 @@ def tell(order: Order) -> None:
     jobs.cancel(notify.send(order, text="hello"))
 
 
+@app.event("order.placed", version=2)
+class Placed(Struct):
+    id: str
+
+
+fifo = app.queue(Order, fifo=True, group=lambda order: order.id, on_failure="block")
+reveal_type(Placed("a").id)
+
+
+@app.on(Placed, where={"id": [{"prefix": "a"}]}, grants=[publish[Placed]], max_attempts=2)
+def listen(event: Placed) -> None: ...
+
+
+@app.schedule("rate(1 day)", timezone="UTC", missed="all")
+@app.schedule("rate(2 days)", name="slow", reserved=1)
+def sweep(firing: Firing) -> None: ...
+
+
+@files.on_created(prefix="a/", batch=5, window_s=1)
+def look(created: Batch[ObjectCreated]) -> None: ...
+
+
+@orders.on_change(on_failure="block", timeout_s=3)
+def follow(change: Change[Order]) -> None:
+    reveal_type(change.item)
+
+
+@app.consume(fifo, batch=10, once_per=lambda order: order.id, once_s=60)
+def bulk(batch: Batch[Order]) -> None:
+    for item in batch:
+        with item as order:
+            reveal_type(order)
+
+
 @app.policy
 def own(caller: Caller, order: Order) -> bool:
     return caller.has_role("staff") or order.id == caller.subject
@@ -90,10 +125,21 @@ reveal_type(notify(Order("a", 1)))
 app.get("/a", timeout=5)  # E: call-arg
 app.get("/a", reads="sometimes")  # E: arg-type
 work(1)  # E: arg-type
+follow(Change("insert", "orders"))
+sweep("now")  # E: arg-type
+app.on(Placed, timeout=5)  # E: call-arg
+app.schedule("rate(1 day)", batch=5)  # E: call-arg
+app.schedule("rate(1 day)", missed="first")  # E: arg-type
+app.consume(fifo, once_per=lambda order: order.nothing)  # E: attr-defined
+files.on_created(prefix=1)  # E: arg-type
+orders.on_change(on_failure="stop")  # E: arg-type
 """
 
 REVEALED = [
     "Order | None",
+    "Order",
+    "str",
+    "Order",
     "Order",
     "bool",
     "def (new: Order, caller: Caller, agent: str) -> Order",

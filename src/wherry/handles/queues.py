@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wherry.blueprint.records import Place
+    from wherry.handles.scope import Scope
 
 T = TypeVar("T")
 
@@ -90,12 +91,20 @@ class Queue(Generic[T]):
             case SendMessage(queue=queue):  # sent by this very run: then it is not sent at all
                 if queue == self.name:
                     del scope.messages[message_id]
+                    self._unclaim(scope, message_id)
             case CancelMessage():
                 return
             case None:
                 scope.charge(len(message_id))
                 scope.messages[message_id] = CancelMessage(self.name, message_id)
         scope.marks.append(f"cancel {self.name} {message_id}")
+
+    def _unclaim(self, scope: Scope, message_id: str) -> None:
+        """Take back the payload of a message that is not sent after all."""
+        if self.claim_check:
+            from wherry.handles.claims import claims_bucket
+
+            scope.objects.pop((claims_bucket(self.name).name, message_id), None)
 
 
 class _Sender(Generic[T]):
