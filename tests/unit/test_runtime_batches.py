@@ -256,7 +256,7 @@ def test_items_put_objects_of_their_own(backend: Any) -> None:
         for one in runs.batch(Job("a"), Job("b")).items:
             runs.commit(one)
         stored = [found.object(files, name) for name in ("a", "b")]
-    assert [one.read() for one in stored if one is not None] == [b"a", b"b"]
+        assert [one.read() for one in stored if one is not None] == [b"a", b"b"]
 
 
 def test_an_async_handler_takes_batches_too(backend: Any) -> None:

@@ -117,7 +117,7 @@ class Bucket:
         only_new = if_absent or not self._may(scope, "write")
         self._check(key, media_type, metadata)
         scope.charge(len(key), count=0 if (self.name, key) in scope.objects else 1)
-        blob = f"{scope.invocation.number:016x}{scope.next_use():04x}"
+        blob = scope.next_blob()
         with scope.link.stage(self.name, blob) as writer:
             left = self.max_bytes
             for piece in _pieces(content):

@@ -72,6 +72,7 @@ class Scope:
     """
 
     __slots__ = (
+        "blobs",
         "bytes_written",
         "caller",
         "clock",
@@ -128,6 +129,7 @@ class Scope:
         self.uses = 0
         self.step_uses: dict[str, int] = {}
         self.bytes_written = 0
+        self.blobs = [0]  # staged so far, by this scope and those within it
 
     # -- asking ----------------------------------------
 
@@ -190,6 +192,11 @@ class Scope:
         """Return a number that is the same when the run is repeated."""
         self.uses += 1
         return self.uses
+
+    def next_blob(self) -> str:
+        """Return the ID of a blob that this attempt, and no other, stages."""
+        self.blobs[0] += 1
+        return f"{self.invocation.number:016x}{self.blobs[0]:04x}"
 
     def authorize(self, table: str, item: Any) -> None:
         """Hold the app's policies for the items of a table against the caller."""

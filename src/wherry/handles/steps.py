@@ -127,4 +127,5 @@ def _inner_scope(outer: Scope, key: str) -> Scope:
     )
     inner.caller = outer.caller
     inner.inside_step = True
+    inner.blobs = outer.blobs
     return inner

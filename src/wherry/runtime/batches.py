@@ -111,7 +111,7 @@ class BatchRun:
                 message.sent_at_ms,
             ),
         )
-        return Scope(
+        scope = Scope(
             invocation,
             outer.link,
             outer.clock,
@@ -121,6 +121,8 @@ class BatchRun:
             cold=outer.cold,
             kept=outer.kept,
         )
+        scope.blobs = outer.blobs
+        return scope
 
     def _bind(self, member: _Member) -> None:
         """Read the payload: what cannot be read fails by itself, and nobody else with it."""

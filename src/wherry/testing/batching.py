@@ -57,8 +57,8 @@ class CalledBatch:
 
 def _of_item(scope: Scope, at: int) -> Scope:
     run = scope.invocation
-    invocation = msgspec.structs.replace(run, key=f"{run.key}/{at}", number=run.number + at + 1)
-    return Scope(
+    invocation = msgspec.structs.replace(run, key=f"{run.key}/{at}")
+    item = Scope(
         invocation,
         scope.link,
         scope.clock,
@@ -67,3 +67,5 @@ def _of_item(scope: Scope, at: int) -> Scope:
         guard_all=scope.guard_all,
         kept=scope.kept,
     )
+    item.blobs = scope.blobs
+    return item
