@@ -526,6 +526,13 @@ def test_a_pattern_says_where_it_is_wrong_and_why() -> None:
     assert "like" in found.message
 
 
+def test_a_type_is_shown_as_it_is_written() -> None:
+    (found,) = found_in(CASES["batch_mismatch-batch_without_its_type"][1])
+    assert found.fix == "Annotate 'job' with Batch[Job]."
+    (found,) = found_in(CASES["payload_mismatch-change_of_another_item"][1])
+    assert found.message == "'changed' takes Change[str], and its triggers give Change[Job]."
+
+
 def test_a_schedule_says_what_is_wrong_with_it() -> None:
     (found,) = found_in(CASES["schedule_invalid-unknown_zone"][1])
     assert "Mars/Olympus" in found.message

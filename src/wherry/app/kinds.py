@@ -69,6 +69,9 @@ def shown(annotation: Any) -> str:
     """Return a type as a person writes it."""
     if isinstance(annotation, type) and get_origin(annotation) is None:
         return annotation.__name__
+    origin = get_origin(annotation)
+    if isinstance(origin, type) and origin is not types.UnionType and get_args(annotation):
+        return f"{origin.__name__}[{', '.join(map(shown, get_args(annotation)))}]"
     return str(annotation).replace("typing.", "")
 
 

@@ -148,7 +148,8 @@ def _of_nothing(source: Source, kind: str, name: str) -> Finding:
 def _schedule(source: ScheduleSource) -> Iterator[Finding]:
     from wherry.schedules import faults
 
-    whose = f"The schedule {source.name!r} of {source.queue!r}"
+    of = f" of {source.queue!r}" if source.name != source.queue else ""
+    whose = f"The schedule {source.name!r}{of}"
     for fault in faults(source.expression, source.timezone):
         yield _found(
             "schedule_invalid",
