@@ -88,7 +88,7 @@ def test_the_first_run_of_an_environment_tells_nothing_it_warms_it_up() -> None:
 
 
 def test_runs_that_wait_outside_get_all_environments_before_the_first_has_ended() -> None:
-    assert Machine(0.0005, 0.2, queued_s=0.0).after(0.1, 64) == 32
+    assert Machine(0.0005, 0.2, queued_s=0.0).after(0.19, 64) == 32
 
 
 def test_runs_that_wait_a_little_outside_get_all_environments_too() -> None:

@@ -129,12 +129,15 @@ class Pool:
         self._growing = None
         if not self.pending or self.held:
             return
-        for _ in range(self._wanted()):
+        wanted = self._wanted()
+        for _ in range(wanted):
             if not self._room():
                 break
             self._start_one()
         if self.size < self.concurrency:
-            self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
+            growing = wanted or self.size < limits.QUICK_ENVIRONMENTS
+            delay_s = limits.GROW_AFTER_S if growing else limits.QUICK_RUN_S
+            self._growing = self._loop.call_later(delay_s, self._grow)
 
     def _wanted(self) -> int:
         """How many more environments would shorten the wait."""
@@ -144,10 +147,11 @@ class Pool:
             return 0
         if now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
-        if self.size < limits.QUICK_ENVIRONMENTS:
-            return min(1, self.concurrency - self.size)
-        worth = self._worth(now_s, waiting / self.size)
-        return max(0, min(waiting, min(worth, self.concurrency) - self.size, self.size))
+        size = self.size
+        if size < limits.QUICK_ENVIRONMENTS:
+            return min(1, self.concurrency - size)
+        worth = min(self.concurrency, self._worth(now_s, waiting / size))
+        return max(0, min(waiting, worth - size, size))
 
     def _worth(self, now_s: float, rounds: float) -> int:
         """How many environments are worth their cost while so many rounds of runs wait."""
@@ -162,7 +166,7 @@ class Pool:
             return self.concurrency
         if stuck or self.run_s >= max(limits.QUICK_OWN_S, limits.GROW_EXPECTED_S / rounds):
             return self._processors + limits.SPARE_ENVIRONMENTS
-        return self.size
+        return 0
 
     def took(self, environment: Environment) -> None:
         """A run has ended. The first one of an environment tells nothing: it warms it up."""
