@@ -188,6 +188,31 @@ RSA_MIN_BITS = 2_048  # NIST SP 800-131A
 RSA_MAX_BITS = 8_192  # a larger key costs milliseconds per token
 SUBJECT_LENGTH = 255  # OpenID Connect Core 1.0, section 2
 
+# --- State machines (AWS Step Functions; what it does not tell was measured there by others) ----
+STATE_DATA_BYTES = 262_144  # AWS: a state's input, output or result, an item of a map
+STATE_EVENTS = 25_000  # AWS: of one execution's history; the last one ends it
+STATE_DEFINITION_BYTES = 1_048_576  # AWS
+STATE_NAME_LENGTH = 80  # AWS
+STATE_ERROR_LENGTH = 256  # AWS
+STATE_CAUSE_LENGTH = 32_768  # AWS
+STATE_SECONDS_MAX = 99_999_999  # AWS: Wait and TimeoutSeconds
+STATE_DELAY_MAX_S = 31_622_400  # AWS: MaxDelaySeconds, 366 days
+STATE_RETRIES_MAX = 99_999_999  # AWS: MaxAttempts
+STATE_INLINE_BRANCHES = 40  # AWS: iterations of an inline map at once
+STATE_CHILDREN = 10_000  # AWS: child executions of a distributed map at once
+STATE_STANDARD_S = 31_536_000  # AWS: the longest standard execution, a year
+STATE_EXPRESS_S = 300  # AWS: the longest express execution
+STATE_STEPS = 5_000  # states that one call of `advance` passes before it pauses
+STATE_INTRINSIC_LENGTH = 10_000  # AWS: characters for Base64Encode, Base64Decode and Hash
+STATE_RANGE_LENGTH = 1_000  # AWS: elements of States.ArrayRange
+STATE_INTRINSIC_DEPTH = 10  # AWS: intrinsic functions within each other
+STATE_EXPRESSION_DEPTH = 100  # AWS: evaluations of JSONata within each other
+STATE_EXPRESSION_STEPS = 250_000  # evaluations of one JSONata expression
+STATE_EXPRESSION_BYTES = 6_990_256  # AWS: of one value of JSONata, 8 a number, 1 a character
+STATE_EXPRESSION_TOTAL_BYTES = 256 * MIB  # of all values of one JSONata expression
+STATE_EXPRESSION_RANGE = 360_145  # AWS: elements of $range
+STATE_REGEX_S = 1.0  # matching of one regular expression
+
 # --- What is kept, and for how long -----------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from wherry.testing.composing import NotDrained
 from wherry.testing.environments import TooManyRuns
 from wherry.testing.seen import Called, Effects
 from wherry.testing.twice import NotRepeatable
+from wherry.testing.workflows import NEVER, TaskCall, TaskFailed, WorkflowResult, run_workflow
 
 __all__ = [
     "running",
@@ -34,4 +35,9 @@ __all__ = [
     "NotDrained",
     "NotRepeatable",
     "TooManyRuns",
+    "run_workflow",
+    "WorkflowResult",
+    "TaskCall",
+    "TaskFailed",
+    "NEVER",
 ]

@@ -1,0 +1,171 @@
+"""Values that hold JSONata: `{% $states.input.total * 2 %}`, alone or anywhere in an object.
+
+The engine itself is loaded when the first expression is compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from wherry.statemachine.faults import QUERY, StatesError
+from wherry.statemachine.functions import Draw
+from wherry.statemachine.text import to_text
+
+if TYPE_CHECKING:
+    from wherry.statemachine.jsonata_engine import Expression
+
+Part: TypeAlias = Callable[["Bindings"], Any]
+
+
+class QuerySyntax(ValueError):
+    """The text between the marks is no JSONata; the message is the engine's."""
+
+
+class QueryScope(Protocol):
+    """What an expression can see."""
+
+    draw: Draw
+    now_ms: int
+
+    def context(self) -> dict[str, Any]:
+        """Return the context object."""
+        ...
+
+    def variables(self) -> dict[str, Any]:
+        """Return the variables in sight."""
+        ...
+
+
+class Bindings:
+    """The names of one evaluation; made ready for the engine once for all its expressions."""
+
+    __slots__ = ("draw", "now_ms", "values")
+
+    def __init__(self, scope: QueryScope, states: dict[str, Any]) -> None:
+        from wherry.statemachine.jsonata_engine import Lazy, inward
+
+        self.draw = scope.draw
+        self.now_ms = scope.now_ms
+        self.values: dict[str, Any] = {
+            name: inward(value) for name, value in scope.variables().items()
+        }
+        self.values["states"] = Lazy(
+            {name: inward(value) for name, value in states.items()}, scope.context
+        )
+
+
+class Query:
+    """A compiled value."""
+
+    __slots__ = ("_part", "text")
+
+    def __init__(self, part: Part | None, value: Any) -> None:
+        self._part = part
+        self.text = inner(value) if is_expression(value) else to_text(value)
+        if part is None:
+            self._part = lambda _bindings: value
+
+    def evaluate(self, scope: QueryScope, states: dict[str, Any]) -> Any:
+        """Return the value.
+
+        Raises:
+            StatesError: States.QueryEvaluationError.
+        """
+        assert self._part is not None
+        return self._part(Bindings(scope, states))
+
+
+def is_expression(value: object) -> bool:
+    """Whether a text is, as a whole, an expression between its marks."""
+    return (
+        isinstance(value, str)
+        and len(value) >= 4
+        and value.startswith("{%")
+        and value.endswith("%}")
+    )
+
+
+def inner(value: str) -> str:
+    """Return the expression between the marks."""
+    return value[2:-2].strip()
+
+
+def compile_query(value: Any, field: str) -> Query:
+    """Compile a value with all expressions inside it; `field` is where it stands.
+
+    Raises:
+        QuerySyntax: One of them is none.
+    """
+    return Query(_compile(value, field), value)
+
+
+def _compile(value: Any, field: str) -> Part | None:
+    """Return what computes a value, or None where it is constant."""
+    if is_expression(value):
+        return _expression(inner(value), field)
+    if isinstance(value, dict):
+        parts = {name: _compile(one, f"{field}/{name}") for name, one in value.items()}
+        if not any(parts.values()):
+            return None
+        fields = [(name, part, value[name]) for name, part in parts.items()]
+        return lambda bindings: {
+            name: constant if part is None else part(bindings) for name, part, constant in fields
+        }
+    if isinstance(value, list):
+        elements = [(_compile(one, f"{field}[{n}]"), one) for n, one in enumerate(value)]
+        if not any(part for part, _ in elements):
+            return None
+        return lambda bindings: [
+            constant if part is None else part(bindings) for part, constant in elements
+        ]
+    return None
+
+
+def _expression(text: str, field: str) -> Part:
+    from wherry.statemachine.jsonata_engine import Unsupported, compile_expression
+
+    expression: Expression = compile_expression(text)
+    named = f"The JSONata expression '{text}' specified for the field '{field}'"
+
+    def evaluate(bindings: Bindings) -> Any:
+        from wherry.statemachine.jsonata_engine import UNDEFINED, EvaluationError
+
+        try:
+            found = expression.evaluate(bindings.values, bindings.draw, bindings.now_ms)
+        except EvaluationError as error:
+            mark = f". {error.code}: " if error.code else ": "
+            cause = f"{named} threw an error during evaluation{mark}{error.message}"
+            raise StatesError(QUERY, cause, location=field) from None
+        except Unsupported:
+            cause = f"{named} returned an unsupported result type."
+            raise StatesError(QUERY, cause, location=field) from None
+        if found is UNDEFINED:
+            raise StatesError(QUERY, f"{named} returned nothing (undefined).", location=field)
+        return found
+
+    return evaluate
+
+
+def unexpected_type(text: str, field: str, expected: str, found: Any) -> str:
+    """Return the cause of a value that is not of the type the field needs."""
+    return (
+        f"The JSONata expression '{text}' specified for the field '{field}' returned an unexpected"
+        f" result type. Expected '{expected}', but was '{_type(found)}' for value: {to_text(found)}"
+    )
+
+
+def _type(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+        case _:
+            return "object"

@@ -1,0 +1,281 @@
+"""A definition, compiled once; and `advance`, which takes a run from one event to the next.
+
+    machine = compile_machine(definition)
+    run = machine.new_run(arn=..., ...)
+    run, commands = machine.advance(run, Begin(), now_ms, chance)
+
+`commands` says what to write to the history, what to call, and when to wake the run; each answer
+is an event for the next `advance`. An event of a call that is no longer open changes nothing, so
+that an answer may come twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.statemachine.functions import Draw
+from wherry.statemachine.history import WHOLE
+from wherry.statemachine.jsonata import Query, compile_query
+from wherry.statemachine.records import (
+    Begin,
+    Call,
+    Commands,
+    Event,
+    Failed,
+    Frame,
+    Heartbeat,
+    Run,
+    Started,
+    Stop,
+    Submitted,
+    Succeeded,
+    TokenFailed,
+    TokenSucceeded,
+    Type,
+    Wake,
+)
+from wherry.statemachine.states import State
+from wherry.statemachine.states_choice import ChoiceState
+from wherry.statemachine.states_distributed import DistributedMapState
+from wherry.statemachine.states_map import MapState
+from wherry.statemachine.states_parallel import ParallelState
+from wherry.statemachine.states_simple import FailState, PassState, SucceedState
+from wherry.statemachine.states_task import TaskState, task_error
+from wherry.statemachine.states_wait import WaitState
+from wherry.statemachine.stepping import Walk
+
+_KINDS: dict[str, type[State]] = {
+    "Choice": ChoiceState,
+    "Fail": FailState,
+    "Map": MapState,
+    "Parallel": ParallelState,
+    "Pass": PassState,
+    "Succeed": SucceedState,
+    "Task": TaskState,
+    "Wait": WaitState,
+}
+
+
+class Block:
+    """The states of the machine itself, of a branch, or of a Map's processor."""
+
+    __slots__ = ("start_at", "states")
+
+    def __init__(self, start_at: str) -> None:
+        self.start_at = start_at
+        self.states: dict[str, State] = {}
+
+
+class Machine:
+    """A compiled state machine."""
+
+    def __init__(self, definition: dict[str, Any]) -> None:
+        self._jsonata = definition.get("QueryLanguage") == "JSONata"
+        self.blocks: list[Block] = []
+        self.timeout_s: int | Query | None = definition.get("TimeoutSeconds")
+        if isinstance(self.timeout_s, str):
+            self.timeout_s = compile_query(self.timeout_s, "TimeoutSeconds")
+        self.block(definition)
+
+    def block(self, definition: dict[str, Any]) -> int:
+        """Compile a block and those inside it; return its number."""
+        number = len(self.blocks)
+        block = Block(definition["StartAt"])
+        self.blocks.append(block)
+        for name, fields in definition["States"].items():
+            jsonata = fields.get("QueryLanguage", "JSONata" if self._jsonata else "") == "JSONata"
+            kind = _KINDS[fields["Type"]]
+            if kind is MapState and _is_distributed(fields):
+                kind = DistributedMapState
+            block.states[name] = kind(name, fields, jsonata, self)
+        return number
+
+    def new_run(
+        self,
+        *,
+        arn: str,
+        name: str,
+        machine_arn: str,
+        machine_name: str,
+        input: Any,
+        type: Type = "STANDARD",
+        role_arn: str = "",
+    ) -> Run:
+        """Return a run that has not begun."""
+        return Run(
+            arn=arn,
+            name=name,
+            machine_arn=machine_arn,
+            machine_name=machine_name,
+            type=type,
+            role_arn=role_arn,
+            input=input,
+        )
+
+    def child(self, parent: Run, call: Call, name: str) -> Run:
+        """Return the run of a distributed Map's child, which has not begun."""
+        return Run(
+            arn=f"{parent.arn.rsplit(':', 1)[0]}/{call.map_run.rsplit('/', 1)[-1]}:{name}",
+            name=name,
+            machine_arn=f"{parent.machine_arn}/{call.map_run.rsplit('/', 1)[-1].split(':')[0]}",
+            machine_name=f"{parent.machine_name}/{call.map_run.rsplit('/', 1)[-1].split(':')[0]}",
+            type=call.type,
+            role_arn=parent.role_arn,
+            input=call.arguments,
+            block=call.block,
+            item=call.item,
+            index=call.index,
+        )
+
+    def advance(
+        self, run: Run, event: Event, now_ms: int, chance: Draw, *, reuse: bool = False
+    ) -> tuple[Run, Commands]:
+        """Return the run after an event, and what it asks for now.
+
+        The run that is passed in stays as it is, unless `reuse` gives it away: then the cost does
+        not depend on how much the run holds. A run that has ended is returned unchanged.
+        """
+        if run.status != "RUNNING":
+            return run, Commands(finished=True)
+        walk = Walk(self, run, now_ms, chance, reuse)
+        if run.deadline_ms is not None and now_ms >= run.deadline_ms:
+            walk.end_timed_out()
+        else:
+            _take(walk, event, self)
+            walk.drain()
+        commands = walk.commands
+        commands.wake_ms = _wake_ms(walk.run, now_ms)
+        opened = {call.id for call in commands.calls}
+        if opened and commands.stopped:
+            both = opened & set(commands.stopped)
+            commands.calls = [call for call in commands.calls if call.id not in both]
+            commands.stopped = [call for call in commands.stopped if call not in both]
+        return walk.run, commands
+
+
+def _is_distributed(fields: dict[str, Any]) -> bool:
+    processor = fields.get("ItemProcessor") or {}
+    return (processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED"
+
+
+def _wake_ms(run: Run, now_ms: int) -> int | None:
+    if run.status != "RUNNING":
+        return None
+    if run.ready:
+        return now_ms
+    moments = [moment for frame in run.frames.values() for moment in _moments(frame)]
+    if run.deadline_ms is not None:
+        moments.append(run.deadline_ms)
+    return min(moments, default=None)
+
+
+def _moments(frame: Frame) -> list[int]:
+    found = [] if frame.due_ms is None else [frame.due_ms]
+    if frame.phase == "task":
+        if frame.timeout_ms is not None:
+            found.append(frame.timeout_ms)
+        if frame.beat_ms is not None:
+            found.append(frame.beat_ms)
+    return found
+
+
+def _take(walk: Walk, event: Event, machine: Machine) -> None:
+    match event:
+        case Begin():
+            _begin(walk, machine)
+        case Wake():
+            _wake(walk)
+        case Stop():
+            walk.end_aborted(event.error, event.cause)
+        case TokenSucceeded() | TokenFailed() | Heartbeat():
+            _take_token(walk, event)
+        case _:
+            _take_call(walk, event)
+
+
+def _begin(walk: Walk, machine: Machine) -> None:
+    run = walk.run
+    if run.events:
+        return
+    run.started_ms = walk.now_ms
+    details: dict[str, Any] = {"input": walk.text(run.input), "inputDetails": WHOLE}
+    details["roleArn"] = run.role_arn
+    walk.record("ExecutionStarted", 0, details)
+    frame = walk.add_frame(run.block, run.input)
+    seconds = machine.timeout_s if run.block == 0 else None
+    if isinstance(seconds, Query):
+        seconds = int(seconds.evaluate(walk.scope(frame), {"input": run.input}))
+    most = limits.STATE_EXPRESS_S if run.type == "EXPRESS" else limits.STATE_STANDARD_S
+    run.deadline_ms = walk.now_ms + 1000 * min(seconds or most, most)
+    walk.queue.append(frame.id)
+
+
+def _wake(walk: Walk) -> None:
+    due = sorted(
+        (moment, frame.id)
+        for frame in walk.run.frames.values()
+        for moment in _moments(frame)
+        if moment <= walk.now_ms
+    )
+    for number in dict.fromkeys(number for _, number in due):
+        if number not in walk.run.frames:
+            continue
+        frame = walk.touch(number)
+        if frame.phase == "retry":
+            frame.due_ms = None
+            walk.queue.append(number)
+            continue
+        walk.guarded(frame, lambda frame=frame: walk.state_of(frame).due(walk, frame))
+
+
+def _take_call(walk: Walk, event: Event) -> None:
+    assert isinstance(event, Started | Submitted | Succeeded | Failed)
+    number = walk.run.calls.get(event.call)
+    if number is None:
+        return
+    frame = walk.touch(number)
+    state = walk.state_of(frame)
+
+    def step() -> None:
+        match event:
+            case Succeeded():
+                state.answered(walk, frame, event.call, event.output)
+            case Failed():
+                state.refused(walk, frame, event.call, task_error(event.error, event.cause))
+            case Submitted():
+                state.submitted(walk, frame, event)
+            case Started() if isinstance(state, TaskState):
+                state.taken(walk, frame, event.worker)
+
+    walk.guarded(frame, step)
+
+
+def _take_token(walk: Walk, event: TokenSucceeded | TokenFailed | Heartbeat) -> None:
+    number = walk.run.tokens.get(event.token)
+    if number is None:
+        return
+    frame = walk.touch(number)
+    state = walk.state_of(frame)
+    assert isinstance(state, TaskState)
+
+    def step() -> None:
+        match event:
+            case TokenSucceeded():
+                state.succeeded(walk, frame, event.output)
+            case TokenFailed():
+                error = task_error(event.error, event.cause)
+                state.refused(walk, frame, 0, error)
+            case Heartbeat():
+                state.beat(walk, frame)
+
+    walk.guarded(frame, step)
+
+
+def compile_machine(definition: str | bytes | dict[str, Any]) -> Machine:
+    """Compile a definition that `validate` has no findings about."""
+    if not isinstance(definition, dict):
+        definition = msgspec.json.decode(definition)
+    return Machine(definition)  # type: ignore[arg-type]

@@ -1,0 +1,188 @@
+"""Map, DISTRIBUTED: each item, or batch of items, is an execution of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.statemachine import faults
+from wherry.statemachine.batches import Batcher
+from wherry.statemachine.context import StateScope, items_cell, result_cell
+from wherry.statemachine.faults import StatesError, too_large
+from wherry.statemachine.functions import uuid4
+from wherry.statemachine.history import error_details
+from wherry.statemachine.outside import ItemReader, ResultWriter
+from wherry.statemachine.quantities import Quantity
+from wherry.statemachine.records import Call, Frame, Join
+from wherry.statemachine.states import Compiling
+from wherry.statemachine.states_map import MapState
+from wherry.statemachine.text import size_bytes
+
+if TYPE_CHECKING:
+    from wherry.statemachine.stepping import Walk
+
+_EXCEEDED = "The specified tolerated failure threshold was exceeded"
+
+
+class DistributedMapState(MapState):
+    """Its failures are counted in items, and so many are tolerated."""
+
+    def __init__(
+        self, name: str, fields: dict[str, Any], jsonata: bool, compiling: Compiling
+    ) -> None:
+        super().__init__(name, fields, jsonata, compiling)
+        self.at_once = limits.STATE_CHILDREN
+        self._label: str = fields.get("Label", name)
+        config = self.processor.get("ProcessorConfig") or {}
+        self._express = config.get("ExecutionType") == "EXPRESS"
+        self._count = Quantity(fields, "ToleratedFailureCount", jsonata)
+        self._percentage = Quantity(fields, "ToleratedFailurePercentage", jsonata)
+        batcher = fields.get("ItemBatcher")
+        self._batcher = None if batcher is None else Batcher(batcher, jsonata)
+        reader, writer = fields.get("ItemReader"), fields.get("ResultWriter")
+        self._reader = None if reader is None else ItemReader(reader, jsonata)
+        self._writer = None if writer is None else ResultWriter(writer, jsonata)
+
+    def attempt(self, walk: Walk, frame: Frame) -> None:
+        if self._reader is None:
+            super().attempt(walk, frame)
+            return
+        scope = walk.scope(frame)
+        effective = self.flow.effective(scope, frame.input)
+        arguments = self._reader.arguments(scope, frame.input, effective)
+        frame.phase = "join"
+        frame.join = Join(total=0, phase="items")
+        call = Call(walk.next_call(), "items", self.name, self._reader.resource, arguments)
+        walk.open_call(frame, call)
+
+    def begin(self, walk: Walk, frame: Frame, scope: StateScope, items: list[Any]) -> None:
+        effective = self.flow.effective(scope, frame.input)
+        count = self._count.read(scope, frame.input, effective)
+        percentage = self._percentage.read(scope, frame.input, effective)
+        run = walk.run
+        place = run.machine_arn.replace(":stateMachine:", ":mapRun:")
+        map_run = f"{place}/{self._label}:{uuid4(walk.draw)}"
+        join = Join(
+            total=0,
+            at_once=self.concurrency(walk, frame),
+            total_items=len(items),
+            count_tolerated=None if count is None else int(count),
+            percent_tolerated=percentage,
+            map_run=map_run,
+        )
+        frame.phase, frame.join = "join", join
+        entries = [self.selected(scope, frame, n, item) for n, item in enumerate(items)]
+        if self._batcher is not None:
+            entries = self._batcher.batches(scope, frame.input, effective, entries)
+        join.total = len(entries)
+        walk.note(frame, "MapRunStarted", {"mapRunArn": map_run})
+        join.started = frame.last
+        walk.put_cell(items_cell(frame.id), entries)
+        while join.next < join.total and join.next < join.at_once:
+            self._start_child(walk, frame, join)
+        if join.total == 0:
+            self._all_done(walk, frame, join)
+
+    def _start_child(self, walk: Walk, frame: Frame, join: Join) -> None:
+        entry = walk.run.cells[items_cell(frame.id)][join.next]
+        walk.bounded(entry, self.name)
+        call = Call(
+            id=walk.next_call(),
+            kind="child",
+            state=self.name,
+            arguments=entry,
+            block=self.block,
+            index=join.next,
+            item=entry,
+            type="EXPRESS" if self._express else "STANDARD",
+            map_run=join.map_run,
+        )
+        join.next += 1
+        walk.put_cell(_slot_cell(frame, call.id), call.index)
+        walk.open_call(frame, call)
+
+    def answered(self, walk: Walk, frame: Frame, call: int, output: Any) -> None:
+        walk.run.calls.pop(call, None)
+        assert frame.join is not None
+        join = frame.join
+        if join.phase == "items":
+            assert self._reader is not None
+            scope = walk.scope(frame)
+            effective = self.flow.effective(scope, frame.input)
+            items = self._reader.items(scope, frame.input, effective, output)
+            walk.note(frame, "MapStateStarted", {"length": len(items)})
+            self.begin(walk, frame, scope, items)
+            return
+        if join.phase == "results":
+            self._succeed(walk, frame, join, output)
+            return
+        slot = walk.take_cell(_slot_cell(frame, call))
+        if self._writer is None:
+            join.size += size_bytes(walk.text(output)) + 1
+        keep = self._writer is not None or join.size <= 2 * limits.STATE_DATA_BYTES
+        walk.put_cell(result_cell(frame.id, slot), output if keep else None)
+        self._next_child(walk, frame, join)
+
+    def refused(self, walk: Walk, frame: Frame, call: int, error: StatesError) -> None:
+        walk.run.calls.pop(call, None)
+        assert frame.join is not None
+        join = frame.join
+        if join.phase:
+            raise error
+        slot = walk.take_cell(_slot_cell(frame, call))
+        entry = walk.run.cells[items_cell(frame.id)][slot]
+        join.failed += 1
+        join.failed_items += 1 if self._batcher is None else len(entry["Items"])
+        if self._exceeded(join):
+            cause = _EXCEEDED
+            details = error_details(faults.TOLERANCE, cause)
+            walk.note(frame, "MapRunFailed", details)
+            raise StatesError(faults.TOLERANCE, cause, final=True)
+        self._next_child(walk, frame, join)
+
+    def _exceeded(self, join: Join) -> bool:
+        count, percent = join.count_tolerated, join.percent_tolerated
+        if not count and not percent:
+            return join.failed_items > 0
+        over_count = bool(count) and join.failed_items > (count or 0)
+        share = 100 * join.failed_items / join.total_items
+        return over_count or (bool(percent) and share > (percent or 0))
+
+    def _next_child(self, walk: Walk, frame: Frame, join: Join) -> None:
+        join.done += 1
+        if join.next < join.total:
+            self._start_child(walk, frame, join)
+        elif join.done == join.total:
+            self._all_done(walk, frame, join)
+
+    def _all_done(self, walk: Walk, frame: Frame, join: Join) -> None:
+        walk.take_cell(items_cell(frame.id))
+        names = [result_cell(frame.id, slot) for slot in range(join.total)]
+        results = [walk.take_cell(name) for name in names if name in walk.run.cells]
+        if self._writer is not None:
+            scope = walk.scope(frame)
+            effective = self.flow.effective(scope, frame.input)
+            arguments = self._writer.arguments(scope, frame.input, effective, results)
+            join.phase = "results"
+            resource = self._writer.resource
+            walk.open_call(
+                frame,
+                Call(
+                    walk.next_call(), "results", self.name, resource, arguments,
+                    map_run=join.map_run,
+                ),
+            )  # fmt: skip
+            return
+        if join.size > 2 * limits.STATE_DATA_BYTES:
+            raise too_large(self.name)
+        self._succeed(walk, frame, join, results)
+
+    def _succeed(self, walk: Walk, frame: Frame, join: Join, output: Any) -> None:
+        walk.bounded(output, self.name)
+        last = walk.record("MapRunSucceeded", frame.last)
+        walk.record("MapStateSucceeded", last)
+        self.finish(walk, frame, output)
+
+
+def _slot_cell(frame: Frame, call: int) -> str:
+    return f"{frame.id}.call.{call}"

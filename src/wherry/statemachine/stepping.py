@@ -1,0 +1,393 @@
+"""One call of `advance`: frames take their turns until all of them wait.
+
+A frame is copied before it is first changed, so that the run that was passed in stays as it was.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.statemachine import faults
+from wherry.statemachine.context import StateScope
+from wherry.statemachine.faults import StatesError, too_large
+from wherry.statemachine.functions import Draw
+from wherry.statemachine.history import WHOLE, error_details
+from wherry.statemachine.records import (
+    Call,
+    Commands,
+    Frame,
+    HistoryEvent,
+    Run,
+    Status,
+)
+from wherry.statemachine.text import size_bytes, to_text
+
+if TYPE_CHECKING:
+    from wherry.statemachine.machine import Machine
+    from wherry.statemachine.states import State
+
+_FULL = f"The execution reached the maximum number of history events ({limits.STATE_EVENTS})."
+
+
+class HistoryFull(Exception):
+    """The next event would be the last one that a history may have."""
+
+
+class Walk:
+    """A run on its way."""
+
+    def __init__(
+        self, machine: Machine, run: Run, now_ms: int, draw: Draw, reuse: bool = False
+    ) -> None:
+        self.machine = machine
+        self.run = run
+        if not reuse:
+            self.run = copy.copy(run)
+            self.run.frames = dict(run.frames)
+            self.run.cells = dict(run.cells)
+            self.run.calls = dict(run.calls)
+            self.run.tokens = dict(run.tokens)
+        self.now_ms = now_ms
+        self.draw = draw
+        self.commands = Commands()
+        self.queue = deque(run.ready)
+        self.run.ready = []
+        self._texts: dict[int, tuple[Any, str]] = {}
+        self._bounded = run.type == "STANDARD"
+
+    # --- frames -------------------------------------------------------------------------------
+
+    def touch(self, number: int) -> Frame:
+        """Return a frame that may be changed."""
+        frame = self.run.frames[number]
+        if number not in self.commands.frames:
+            self.commands.frames.add(number)
+            frame = copy.copy(frame)
+            frame.join = copy.copy(frame.join)
+            self.run.frames[number] = frame
+        return frame
+
+    def add_frame(
+        self, block: int, entry: Any, parent: Frame | None = None, slot: int = 0
+    ) -> Frame:
+        """Make a frame that enters a block's first state."""
+        number = self.run.next_frame
+        self.run.next_frame += 1
+        frame = Frame(
+            id=number,
+            block=block,
+            state=self.machine.blocks[block].start_at,
+            input=entry,
+            parent=None if parent is None else parent.id,
+            slot=slot,
+        )
+        self.run.frames[number] = frame
+        self.commands.frames.add(number)
+        return frame
+
+    def remove(self, frame: Frame) -> None:
+        """Forget a frame, and stop what it waits for."""
+        self.close_call(frame, stop=True)
+        del self.run.frames[frame.id]
+        self.commands.frames.add(frame.id)
+
+    def state_of(self, frame: Frame) -> State:
+        """Return the state that a frame is in."""
+        return self.machine.blocks[frame.block].states[frame.state]
+
+    def scope(self, frame: Frame) -> StateScope:
+        """Return what the frame's expressions see."""
+        return StateScope(self, frame, with_retries=self.state_of(frame).retriable)
+
+    def put_cell(self, name: str, value: Any) -> None:
+        """Keep something large beside the frames."""
+        self.run.cells[name] = value
+        self.commands.cells.add(name)
+
+    def take_cell(self, name: str) -> Any:
+        """Return something that was kept, and forget it."""
+        self.commands.cells.add(name)
+        return self.run.cells.pop(name)
+
+    # --- texts and events ---------------------------------------------------------------------
+
+    def text(self, value: Any) -> str:
+        """Return a value as JSON; a value met again is not written again."""
+        known = self._texts.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        text = to_text(value)
+        self._texts[id(value)] = (value, text)
+        return text
+
+    def bounded(self, value: Any, what: str) -> str:
+        """Return a value as JSON.
+
+        Raises:
+            StatesError: It is larger than 256 KiB; `what` names what returned it.
+        """
+        text = self.text(value)
+        if size_bytes(text) > limits.STATE_DATA_BYTES:
+            raise too_large(what)
+        return text
+
+    def record(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
+        """Add an event to the history; return its number."""
+        if self._bounded and self.run.events >= limits.STATE_EVENTS - 1:
+            raise HistoryFull
+        return self._record(kind, previous, details)
+
+    def note(self, frame: Frame, kind: str, details: dict[str, Any] | None = None) -> None:
+        """Add an event that follows the frame's last one."""
+        frame.last = self.record(kind, frame.last, details)
+
+    def _record(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
+        self.run.events += 1
+        event = HistoryEvent(self.run.events, previous, kind, self.now_ms, details)
+        self.commands.history.append(event)
+        return event.id
+
+    # --- calls --------------------------------------------------------------------------------
+
+    def next_call(self) -> int:
+        """Return the number of a new call."""
+        self.run.next_call += 1
+        return self.run.next_call
+
+    def open_call(self, frame: Frame, call: Call) -> None:
+        """Ask for a call, whose answer comes to the frame."""
+        self.run.calls[call.id] = frame.id
+        if call.token is not None:
+            self.run.tokens[call.token] = frame.id
+        self.commands.calls.append(call)
+
+    def close_call(self, frame: Frame, stop: bool = False) -> None:
+        """Expect no answer any more; `stop` also ends what still runs."""
+        if frame.call is not None:
+            if self.run.calls.pop(frame.call, None) is not None and stop:
+                self.commands.stopped.append(frame.call)
+            frame.call = None
+        if frame.token is not None:
+            self.run.tokens.pop(frame.token, None)
+            frame.token = None
+        if frame.join is not None and stop:
+            mine = [call for call, owner in self.run.calls.items() if owner == frame.id]
+            for call in mine:
+                del self.run.calls[call]
+            self.commands.stopped += mine
+        frame.timeout_s = frame.timeout_ms = frame.beat_s = frame.beat_ms = None
+
+    # --- the walk -----------------------------------------------------------------------------
+
+    def drain(self) -> None:
+        """Let frames take their turns, each one state at a time, in the order they got ready."""
+        budget = limits.STATE_STEPS
+        while self.queue and self.run.status == "RUNNING":
+            if budget == 0:
+                self.run.ready = list(self.queue)
+                return
+            budget -= 1
+            number = self.queue.popleft()
+            if number in self.run.frames:
+                self._turn(self.touch(number))
+
+    def _turn(self, frame: Frame) -> None:
+        state = self.state_of(frame)
+
+        def step() -> None:
+            if frame.phase == "enter":
+                self._enter(frame, state)
+            elif frame.phase == "started":
+                state.started(self, frame)
+            else:
+                state.attempt(self, frame)
+
+        self.guarded(frame, step)
+
+    def guarded(self, frame: Frame, step: Any) -> None:
+        """Do a step of a frame; an error makes its state fail."""
+        try:
+            try:
+                step()
+            except StatesError as error:
+                self.fail(frame, error)
+            except RecursionError:
+                self.fail(frame, faults.runtime("The data is nested too deeply."))
+        except HistoryFull:
+            self.end_failed(StatesError(faults.RUNTIME, _FULL, final=True), frame.last)
+
+    def _enter(self, frame: Frame, state: State) -> None:
+        text = self.text(frame.input)
+        frame.entered_ms = self.now_ms
+        frame.retries = 0
+        frame.retried = [0] * len(state.retriers)
+        details = {"input": text, "inputDetails": WHOLE, "name": state.name}
+        self.note(frame, f"{state.kind}StateEntered", details)
+        frame.entered = frame.last
+        frame.phase = "attempt"
+        state.attempt(self, frame)
+
+    def leave(
+        self, frame: Frame, output: Any, assigned: dict[str, Any] | None, following: str | None
+    ) -> None:
+        """Leave a state: for the next one, or out of the block where there is none."""
+        state = self.state_of(frame)
+        text = self.bounded(output, state.name)
+        details: dict[str, Any] = {"name": state.name, "output": text, "outputDetails": WHOLE}
+        if assigned:
+            details["assignedVariables"] = self._assigned(assigned)
+            details["assignedVariablesDetails"] = WHOLE
+        self.note(frame, f"{state.kind}StateExited", details)
+        if assigned:
+            frame.variables = {**frame.variables, **assigned}
+        frame.due_ms = None
+        frame.join = None
+        if following is None:
+            self._ended(frame, output)
+            return
+        frame.state = following
+        frame.input = output
+        frame.phase = "enter"
+        self.queue.append(frame.id)
+
+    def _assigned(self, assigned: dict[str, Any]) -> dict[str, str]:
+        texts = {name: self.text(value) for name, value in assigned.items()}
+        if sum(map(size_bytes, texts.values())) > limits.STATE_DATA_BYTES:
+            raise StatesError(
+                faults.DATA_LIMIT,
+                "The size of the assigned variables exceeds the maximum number of bytes service"
+                " limit.",
+            )
+        return texts
+
+    def _ended(self, frame: Frame, output: Any) -> None:
+        if frame.parent is not None:
+            parent = self.touch(frame.parent)
+            self.guarded(
+                parent, lambda: self.state_of(parent).branch_done(self, parent, frame, output)
+            )
+            return
+        self._record(
+            "ExecutionSucceeded",
+            frame.last,
+            {"output": self.text(output), "outputDetails": WHOLE},
+        )
+        self.run.output = output
+        self._close("SUCCEEDED")
+
+    # --- failure ------------------------------------------------------------------------------
+
+    def fail(self, frame: Frame, error: StatesError) -> None:
+        """A state fails: it is retried, caught, or its block fails with it."""
+        state = self.state_of(frame)
+        self.close_call(frame, stop=True)
+        if frame.join is not None:
+            self.cut(frame, frame.last)
+        frame.due_ms = None
+        error = self._named(frame, state.name, error)
+        self._evaluation_failed(frame, error)
+        if error.is_runtime:
+            self.end_failed(error, frame.last)
+            return
+        for number, retrier in enumerate(state.retriers):
+            if state.may_retry(error, retrier):
+                if frame.retried[number] < retrier.attempts:
+                    self._retry(frame, number)
+                    return
+                break
+        state.failed(self, frame)
+        catcher = state.catcher_of(error)
+        if catcher is not None:
+            try:
+                output, assigned = state.caught(self.scope(frame), frame.input, catcher, error)
+                self.leave(frame, output, assigned, catcher.next)
+                return
+            except StatesError as second:
+                error = self._named(frame, state.name, second)
+                self._evaluation_failed(frame, error)
+                if error.is_runtime:
+                    self.end_failed(error, frame.last)
+                    return
+                state.failed(self, frame)
+        self._fail_block(frame, error)
+
+    def _named(self, frame: Frame, name: str, error: StatesError) -> StatesError:
+        if error.final:
+            return error
+        where = f"'{name}' (entered at the event id #{frame.entered})"
+        cause = f"An error occurred while executing the state {where}. {error.cause}"
+        return StatesError(error.error, cause, final=True, location=error.location, also=error.also)
+
+    def _evaluation_failed(self, frame: Frame, error: StatesError) -> None:
+        if not error.location:
+            return
+        details = {
+            **error_details(error.error, error.cause),
+            "location": error.location,
+            "state": frame.state,
+        }
+        self.note(frame, "EvaluationFailed", details)
+        error.location = ""
+
+    def _retry(self, frame: Frame, number: int) -> None:
+        retrier = self.state_of(frame).retriers[number]
+        delay_ms = retrier.delay_ms(frame.retried[number], self.draw)
+        frame.retried = [n + (at == number) for at, n in enumerate(frame.retried)]
+        frame.retries += 1
+        frame.join = None
+        frame.phase = "retry"
+        if delay_ms == 0:
+            self.queue.append(frame.id)
+        else:
+            frame.due_ms = self.now_ms + delay_ms
+
+    def _fail_block(self, frame: Frame, error: StatesError) -> None:
+        if frame.parent is None:
+            self.end_failed(error, frame.last)
+            return
+        parent = self.touch(frame.parent)
+        self.state_of(parent).branch_failed(self, parent, frame, error)
+
+    def cut(self, parent: Frame, previous: int) -> None:
+        """End the branches of a frame; each state that was on its way leaves an event."""
+        for child in [one for one in self.run.frames.values() if one.parent == parent.id]:
+            self.state_of(parent).branch_cut(self, child, previous)
+            self.cut(child, previous)
+            self.record(f"{self.state_of(child).kind}StateAborted", previous)
+            self.remove(self.touch(child.id))
+        for cell in [name for name in self.run.cells if name.startswith(f"{parent.id}.")]:
+            self.take_cell(cell)
+
+    # --- the end ------------------------------------------------------------------------------
+
+    def end_failed(self, error: StatesError, previous: int) -> None:
+        """End the run with an error."""
+        self._record("ExecutionFailed", previous, error_details(error.error, error.cause))
+        self.run.error, self.run.cause = error.error, error.cause
+        self._close("FAILED")
+
+    def end_timed_out(self) -> None:
+        """End the run that took longer than it may."""
+        self._record("ExecutionTimedOut", 0, {"error": faults.TIMEOUT})
+        self._close("TIMED_OUT")
+
+    def end_aborted(self, error: str | None, cause: str | None) -> None:
+        """End the run because somebody said so."""
+        self._record("ExecutionAborted", 0, error_details(error, cause))
+        self.run.error, self.run.cause = error, cause
+        self._close("ABORTED")
+
+    def _close(self, status: Status) -> None:
+        run, commands = self.run, self.commands
+        run.status = status
+        run.ended_ms = self.now_ms
+        run.deadline_ms = None
+        commands.stopped += list(run.calls)
+        commands.frames |= set(run.frames)
+        commands.cells |= set(run.cells)
+        commands.finished = True
+        run.frames, run.cells, run.calls, run.tokens, run.ready = {}, {}, {}, {}, []
+        self.queue.clear()

@@ -1,0 +1,198 @@
+"""What CreateStateMachine says of a definition: nothing, or a list of findings.
+
+validate(definition)  ->  [Finding(code, message, "/States/Charge/Next"), ...]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any, Literal
+
+import msgspec
+
+from wherry import limits
+from wherry.statemachine import validation_fields as tables
+from wherry.statemachine import validation_values as values
+from wherry.statemachine.findings import DUPLICATE, JSON, NO_END, TRANSITION, Finding, Findings
+from wherry.statemachine.jsonata import is_expression
+from wherry.statemachine.validation_queries import check_queries
+from wherry.statemachine.validation_states import StateChecks, assignments
+
+_MOST_NESTED = 50
+
+
+def validate(
+    definition: str | bytes | dict[str, Any],
+    *,
+    type: Literal["STANDARD", "EXPRESS"] = "STANDARD",
+    functions: Collection[str] | None = (),
+) -> list[Finding]:
+    """Return what is wrong with a definition.
+
+    Args:
+        definition: Amazon States Language, as text or as what it decodes to.
+        type: An express workflow takes less.
+        functions: Names that a Resource may have beside ARNs; None for any.
+    """
+    findings = Findings()
+    value: Any = definition
+    if isinstance(definition, str | bytes):
+        size = len(definition.encode() if isinstance(definition, str) else definition)
+        if size > limits.STATE_DEFINITION_BYTES:
+            findings.add("", f"Maximum length is {limits.STATE_DEFINITION_BYTES}", JSON)
+            return findings.found
+        if not definition.strip():
+            findings.add("", "Definition must be a valid JSON object", JSON)
+            return findings.found
+        try:
+            value = msgspec.json.decode(definition)
+        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+            findings.add("", f"Definition must be a valid JSON object: {error}", JSON)
+            return findings.found
+    if not isinstance(value, dict):
+        findings.add("", "Definition must be a valid JSON object", JSON)
+        return findings.found
+    _Machine(findings, value, type == "EXPRESS", functions).check()
+    return findings.found
+
+
+class _Machine:
+    def __init__(
+        self,
+        findings: Findings,
+        definition: dict[str, Any],
+        express: bool,
+        functions: Collection[str] | None,
+    ) -> None:
+        self._findings = findings
+        self._definition = definition
+        self._jsonata = definition.get("QueryLanguage") == "JSONata"
+        self._names: set[str] = set()
+        self._outer: frozenset[str] = frozenset()
+        self._depth = 0
+        self._checks = StateChecks(findings, self._jsonata, express, functions, self._block)
+
+    def check(self) -> None:
+        findings, definition = self._findings, self._definition
+        if definition.get("QueryLanguage", "JSONPath") not in ("JSONPath", "JSONata"):
+            findings.add(
+                "/QueryLanguage", "Value should be one of the following: [JSONPath, JSONata]"
+            )
+        for name in ("Comment", "Version"):
+            if name in definition:
+                values.string(findings, definition[name], f"/{name}", False)
+        seconds = definition.get("TimeoutSeconds")
+        if seconds is not None:
+            values.integer(1)(findings, seconds, "/TimeoutSeconds", self._jsonata)
+            if self._jsonata and is_expression(seconds):
+                check_queries(findings, seconds, "/TimeoutSeconds")
+        self._states(definition, "", tables.MACHINE)
+
+    def _block(self, block: Any, location: str, kind: tuple[str, ...]) -> None:
+        if not isinstance(block, dict):
+            self._findings.add(location, "Expected value of type Object")
+            return
+        if self._depth >= _MOST_NESTED:
+            self._findings.add(location, "The states are nested too deeply")
+            return
+        self._depth += 1
+        outer = self._outer
+        if (block.get("ProcessorConfig") or {}) and kind == ("processor",):
+            config = block["ProcessorConfig"]
+            if isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED":
+                self._outer = frozenset()
+        self._states(block, location, tables.PROCESSOR if kind == ("processor",) else tables.BLOCK)
+        self._outer = outer
+        self._depth -= 1
+
+    def _states(self, block: dict[str, Any], location: str, known: tuple[str, ...]) -> None:
+        findings = self._findings
+        for name in block:
+            if name not in known:
+                findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+        missing = [name for name in ("States", "StartAt") if name not in block]
+        if missing:
+            findings.add(location, f"These fields are required: [{', '.join(missing)}]")
+        states = block.get("States")
+        if states is None:
+            return
+        if not isinstance(states, dict):
+            findings.add(f"{location}/States", "Expected value of type Object")
+            return
+        if not states:
+            findings.add(f"{location}/States", "Value cannot be empty")
+            return
+        before = self._outer
+        inside = before | _assigned(states)
+        for name, fields in states.items():
+            where = f"{location}/States/{name}"
+            if not 1 <= len(name) <= limits.STATE_NAME_LENGTH:
+                findings.add(where, f"State name must be 1 to {limits.STATE_NAME_LENGTH} long")
+            if name in self._names:
+                findings.add(where, f"Duplicate State name: {name}", DUPLICATE)
+            self._names.add(name)
+            self._outer = inside
+            self._checks.check(fields, where, before)
+        self._outer = before
+        self._graph(block.get("StartAt"), states, location)
+
+    def _graph(self, start_at: Any, states: dict[str, Any], location: str) -> None:
+        findings = self._findings
+        if start_at is not None and not isinstance(start_at, str):
+            findings.add(f"{location}/StartAt", "Expected value of type [STRING]")
+            return
+        if start_at is not None and start_at not in states:
+            findings.add(f"{location}/StartAt", f"Missing 'Next' target: {start_at}", TRANSITION)
+        edges: dict[str, list[str]] = {}
+        for name, fields in states.items():
+            edges[name] = []
+            for where, target in _targets(fields, f"{location}/States/{name}"):
+                if target in states:
+                    edges[name].append(target)
+                else:
+                    findings.add(where, f"Missing 'Next' target: {target}", TRANSITION)
+        if location == "" and not any(_ends(fields) for fields in states.values()):
+            findings.add("", "Workflow has no terminal state", NO_END)
+            return
+        if start_at not in states:
+            return
+        reached = {start_at}
+        waiting = [start_at]
+        while waiting:
+            for target in edges[waiting.pop()]:
+                if target not in reached:
+                    reached.add(target)
+                    waiting.append(target)
+        for name in states:
+            if name not in reached:
+                findings.add(
+                    f"{location}/States/{name}", f'State "{name}" is not reachable.', TRANSITION
+                )
+
+
+def _assigned(states: dict[str, Any]) -> frozenset[str]:
+    return frozenset(
+        name.removesuffix(".$")
+        for fields in states.values()
+        if isinstance(fields, dict)
+        for _, assigned in assignments(fields, "")
+        for name in assigned
+    )
+
+
+def _targets(fields: Any, location: str) -> list[tuple[str, str]]:
+    if not isinstance(fields, dict):
+        return []
+    found = [(f"{location}/{name}", fields.get(name)) for name in ("Next", "Default")]
+    for name in ("Choices", "Catch"):
+        clauses = fields.get(name)
+        for number, clause in enumerate(clauses if isinstance(clauses, list) else ()):
+            if isinstance(clause, dict):
+                found.append((f"{location}/{name}[{number}]/Next", clause.get("Next")))
+    return [(where, target) for where, target in found if isinstance(target, str)]
+
+
+def _ends(fields: Any) -> bool:
+    if not isinstance(fields, dict):
+        return False
+    return fields.get("Type") in ("Succeed", "Fail") or fields.get("End") is True
