@@ -12,6 +12,7 @@ from tests.unit.runtime_kit import Runs, effects
 from wherry import App, Batch, DoNotRetry, NotFound, current, new_id, now
 from wherry.effects import PutItem
 from wherry.errors import Refused
+from wherry.handles.scope import maybe_scope
 from wherry.invocation import ItemOutcome, Outcome
 from wherry.testing import running
 
@@ -220,6 +221,23 @@ def test_an_item_is_not_entered_inside_another(backend: Any) -> None:
     with running(inner) as found:
         outcome = Runs(inner, found, "work").batch(Job("a"), Job("b"))
     assert codes(outcome) == ["refused", "item_not_entered"]
+
+
+def test_an_item_that_was_entered_and_never_left_fails(backend: Any) -> None:
+    """A handler that forgets the block's end does not get half of it committed."""
+    inner = App("inner")
+    table = inner.table(Done, key="key")
+    some = inner.queue(Job)
+
+    @inner.consume(some, batch=5, grants=[table.write])
+    def work(batch: Batch[Job]) -> None:
+        (item,) = batch
+        table.put(Done(item.__enter__().key))
+
+    with running(inner) as found:
+        outcome = Runs(inner, found, "work").batch(Job("a"))
+        assert maybe_scope() is None
+    assert codes(outcome) == ["item_not_entered"]
 
 
 def test_an_item_knows_its_own_run(backend: Any) -> None:

@@ -37,16 +37,17 @@ class BatchItem(Generic[T]):
     Attributes:
         value: The payload.
         id: The message's ID.
-        entered: The block has been entered.
+        entered: The block has been entered; `left`: and has come to its end, good or bad.
         error: What the block raised.
     """
 
-    __slots__ = ("_batch", "_scope", "_token", "entered", "error", "id", "value")
+    __slots__ = ("_batch", "_scope", "_token", "entered", "error", "id", "left", "value")
 
     def __init__(self, value: T, id: str, scope: Scope) -> None:
         self.value = value
         self.id = id
         self.entered = False
+        self.left = False
         self.error: BaseException | None = None
         self._scope = scope
         self._batch: Batch[T] | None = None
@@ -76,6 +77,7 @@ class BatchItem(Generic[T]):
         trace: TracebackType | None,
     ) -> bool:
         self._scope.over = True
+        self.left = True
         if self._token is not None:
             leave(self._token)
         if error is None:

@@ -166,7 +166,7 @@ class BatchRun:
             return self._together(handed)
         refuse_writes_beside(self._endpoint.name, self._scope)
         for one in handed:
-            if one.failure is None and one.item is not None and not one.item.entered:
+            if one.failure is None and one.item is not None and not one.item.left:
                 one.failure = ended or _not_entered(one.message.id)
         return self._each()
 
@@ -254,8 +254,8 @@ def _not_entered(message_id: str) -> Failure:
     return Failure(
         NOT_ENTERED,
         "ItemNotEntered",
-        f"The handler returned without entering the item {message_id}, and entered others. Enter "
-        "each that needs nothing done too: with item: pass.",
+        f"The handler returned without entering (or leaving) the item {message_id}, and entered "
+        "others. Enter each that needs nothing done too: with item: pass.",
     )
 
 

@@ -37,7 +37,7 @@ class CalledBatch:
         if not self.batch.entered:
             return self._scope.effects()
         refuse_writes_beside(self._endpoint.name, self._scope)
-        done = [at for at, item in enumerate(self._items) if item.entered and item.error is None]
+        done = [at for at, item in enumerate(self._items) if item.left and item.error is None]
         return [effect for at in done for effect in self._scopes[at].effects()]
 
     def marks(self) -> list[str]:
@@ -50,7 +50,7 @@ class CalledBatch:
         for at, item in enumerate(self._items):
             if item.error is not None:
                 found[at] = item.error
-            elif self.batch.entered and not item.entered:
+            elif self.batch.entered and not item.left:
                 found[at] = Refused("The item was not entered, though others were.")
         return found
 
