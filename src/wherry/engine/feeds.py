@@ -128,7 +128,7 @@ class Feed:
         assert work.message is not None
         if self.in_hand.get(work.message.id) is work:  # else it was leased anew meanwhile
             del self.in_hand[work.message.id]
-        if self.backlog and not self.paused:
+        if self.backlog and not (self._claiming or self.paused):
             wanted = self.wanted()
             if 2 * (wanted - len(self.in_hand) - self.offered) >= wanted:  # half of them at once
                 self.claim()

@@ -8,13 +8,16 @@ asked again for a while, and then the fate is said to be unknown: never that not
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wherry.errors import FateUnknown
 from wherry.ports import Broken
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from wherry.engine.store import Then
+    from wherry.ports import Answer
     from wherry.world import Loop
 
 P = TypeVar("P")
@@ -27,23 +30,32 @@ class Owed(Generic[P]):
 
     Args:
         ask: Sends a request (again): called with its number and what was put.
+        read: Makes a record of an answer's bytes.
     """
 
-    def __init__(self, loop: Loop, ask: Callable[[int, P], None]) -> None:
+    def __init__(
+        self, loop: Loop, ask: Callable[[int, P], None], read: Callable[[Raw], Answer]
+    ) -> None:
         self.entries: dict[int, tuple[P, Then, bool]] = {}
         self._loop = loop
         self._ask = ask
+        self._read = read
         self._doubts: dict[int, int] = {}  # sent to a store that died: how often asked since
 
     def put(self, number: int, request: P, then: Then, decoded: bool = True) -> None:
         """Remember a request. `decoded`: who waits wants a record, not its bytes."""
         self.entries[number] = (request, then, decoded)
 
-    def answered(self, number: int, answer: Any) -> None:
+    def answered(self, number: int, raw: Raw) -> None:
         """Pass an answer on to who waits; if it leaves in doubt what was done, ask again."""
         found = self.entries.pop(number, None)
         if found is None:
             return
+        _, then, decoded = found
+        if not decoded:
+            then(bytes(raw))
+            return
+        answer = self._read(raw)
         tries = self._doubts.pop(number, None) if self._doubts else None
         if tries is not None and isinstance(answer, Broken):
             if tries < DOUBT_TRIES:
@@ -52,7 +64,7 @@ class Owed(Generic[P]):
                 self._loop.call_later(DOUBT_AGAIN_S, self._ask_again, number)
                 return
             answer = Broken(FateUnknown.code, answer.message)
-        found[1](answer)
+        then(answer)
 
     def _ask_again(self, number: int) -> None:
         found = self.entries.get(number)

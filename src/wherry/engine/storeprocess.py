@@ -63,7 +63,7 @@ class StoreProcess:
         self._path = path
         self._on_restart = on_restart
         self._on_gone = on_gone
-        self._owed: Owed[bytes] = Owed(loop, self._ask_again)
+        self._owed: Owed[bytes] = Owed(loop, self._ask_again, decode_answer)
         self._number = 0
         self._out: list[bytes] = []
         self._late: list[bytes] = []  # what waits a moment, so that more share its sync
@@ -180,9 +180,7 @@ class StoreProcess:
                 break
             number, raw = _envelope.decode(data[start:end])
             start = end + 4
-            owed = self._owed.entries.get(number)
-            if owed is not None:
-                self._owed.answered(number, decode_answer(raw) if owed[2] else bytes(raw))
+            self._owed.answered(number, raw)
         self._in = data[start - 4 :]
 
     def _died(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 
 from .files import FilePump
 from .hub import Hub
@@ -96,14 +95,13 @@ class Writing(asyncio.Protocol):
         connection = "" if keep else "close"
         if keep and request is not None and request.http_version == "1.0":
             connection = "keep-alive"
-        part = body if isinstance(body, FileSlice) else None
-        length = part.length if part else len(cast(bytes, body))
+        length = body.length if isinstance(body, FileSlice) else len(body)
         head = encode_head(response, length, connection, self._hub.date)
         if response.status in BODYLESS or (request is not None and request.method == "HEAD"):
             return head, None
-        if part:
-            return head, FilePump(part)
-        return head + cast(bytes, body), None
+        if isinstance(body, FileSlice):
+            return head, FilePump(body)
+        return head + body, None
 
     def _send(self, response: Response) -> None:
         """Answer the present request; what it held is given back."""
