@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+import pytest
 
 from wherry.codec import to_msgpack
 from wherry.engine.controlwire import TokenAsked, call
@@ -42,6 +44,7 @@ T = TypeVar("T")
 APPS = Path(__file__).parent / "apps"
 WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
 WAIT_S = 15.0
+_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
 def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
@@ -379,3 +382,35 @@ def tries(call: Callable[[], T]) -> T | None:
         return call()
     except (OSError, Passing, http.client.HTTPException):
         return None
+
+
+# -- disks -----------------------------------------------------------------------------------------
+
+
+def run(*command: str) -> bool:
+    """Run a command; False where this machine does not let us."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
+    except OSError:
+        return False
+
+
+@contextmanager
+def mounted(folder: Path, *command: str) -> Iterator[Path]:
+    """Mount something on `folder`, or skip."""
+    folder.mkdir()
+    if not _ROOT or sys.platform != "linux" or not run(*command, str(folder)):
+        pytest.skip("mounting needs root on Linux")
+    try:
+        yield folder
+    finally:
+        until(lambda: run("umount", str(folder)), "the unmounting")
+
+
+def disk_image(path: Path) -> Path:
+    """Make a file that can be mounted as an ext4 file system, or skip."""
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    if shutil.which("mkfs.ext4") is None or not run("mkfs.ext4", "-q", "-F", str(path)):
+        pytest.skip("mkfs.ext4 is not installed")
+    return path

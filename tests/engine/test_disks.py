@@ -4,43 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import socket
 import struct
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from .server_kit import Engine, Reply, serving, until
+from .server_kit import Engine, Reply, disk_image, mounted, serving, until
 
-ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 EXT4_IOC_SHUTDOWN = 0x8004587D  # Linux, fs/ext4/ext4.h
 NO_LOG_FLUSH = 2
-
-
-def run(*command: str) -> bool:
-    """Run a command; False where this machine does not let us."""
-    try:
-        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
-    except OSError:
-        return False
-
-
-@contextmanager
-def mounted(folder: Path, *command: str) -> Iterator[Path]:
-    """Mount something on `folder`, or skip."""
-    folder.mkdir()
-    if not ROOT or sys.platform != "linux" or not run(*command, str(folder)):
-        pytest.skip("mounting needs root on Linux")
-    try:
-        yield folder
-    finally:
-        until(lambda: run("umount", str(folder)), "the unmounting")
 
 
 def place(engine: Engine, order_id: str) -> Reply:
@@ -134,11 +109,7 @@ def test_a_busy_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 def test_a_power_cut_loses_no_accepted_order(tmp_path: Path) -> None:
     """What was acknowledged before the plug is pulled is there afterwards, each once."""
-    image = tmp_path / "image"
-    with image.open("wb") as file:
-        file.truncate(64 << 20)
-    if shutil.which("mkfs.ext4") is None or not run("mkfs.ext4", "-q", "-F", str(image)):
-        pytest.skip("mkfs.ext4 is not installed")
+    image = disk_image(tmp_path / "image")
     accepted: list[str] = []
     for life in range(3):
         folder = tmp_path / f"life-{life}"

@@ -108,6 +108,7 @@ class Core:
             clock,
             lambda: self.active.digest if self.active else "",
             lambda problem, correlation: self.gateway.refuse(problem, correlation),
+            lambda: "store" not in self.troubles,
         )
         self.gateway = Gateway(
             self.dispatcher,

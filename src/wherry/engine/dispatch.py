@@ -75,6 +75,8 @@ class Dispatcher:
         self.numbers = Numbers(clock, node)
         self.feeds: Feeds | None = None
         self.running: set[Work] = set()
+        self.store_fault = False  # a commit could not be written; until one can be
+        self._committing: set[Work] = set()  # requests whose commit has no answer yet
         self.open = 0  # work admitted and not finished
         self._loop = loop
         self._clock = clock
@@ -124,6 +126,12 @@ class Dispatcher:
             environment.kill(f"over its time of {work.function.spec.timeout_s} s")
             # What ran out of time because it lost conflicts had its attempt: it costs no other one.
             self._fail(work, "timeout", errors.DeadlineExceeded(), counted=work.reruns == 0)
+        patience_s = now_s - limits.STORE_SILENT_S  # its run was in time; now the disk has to be
+        for work in [found for found in self._committing if found.deadline_s <= patience_s]:
+            self._committing.discard(work)
+            # The record goes with the commit, if that is applied.
+            doubt = store_trouble(errors.FateUnknown.code)
+            self._fail(work, "failed", doubt, noted=True)
 
     def expire_pending(self, pending: deque[Work]) -> None:
         """Refuse requests that have waited for an environment until their deadline."""
@@ -153,6 +161,8 @@ class Dispatcher:
         elif self._commits(work, outcome):
             commit = commit_of(work, outcome, record_of(work, "ok"), self._leases(work))
             patient = self.open >= limits.PATIENT_FROM
+            if work.message is None:
+                self._committing.add(work)
             self._store.send(
                 work.function.spec.name, commit, partial(self._answered, work), patient
             )
@@ -238,8 +248,15 @@ class Dispatcher:
         """The store has answered a commit."""
         outcome = work.outcome
         assert outcome is not None
+        self._committing.discard(work)
         if work.offered and self.feeds is not None:
             self.feeds.take_back(work)
+        if work.finished:  # its caller was told at its deadline that nobody knows
+            if isinstance(answer, Committed):
+                self._sent(answer)
+            elif not isinstance(answer, Already):
+                self._journal.note(record_of(work, "failed", error="it was not applied"))
+            return
         match answer:
             case Committed():
                 self._finish(work, outcome.reply)  # first of all: somebody waits for it
@@ -273,6 +290,7 @@ class Dispatcher:
         return msgspec.msgpack.decode(stored.body, type=Reply)
 
     def _store_failed(self, work: Work, code: str, message: str) -> None:
+        self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
         self._fail(work, "failed", store_trouble(code), error=message, counted=False)
 
     def _conflicted(self, work: Work, answer: Conflicted) -> None:

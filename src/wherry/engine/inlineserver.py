@@ -35,6 +35,7 @@ class InlineStore(DirectStore):
         super().__init__(self.platform, loop)
         self.pid = os.getpid()
         self.owed = 0
+        self.hangs = False
 
     def silent_s(self) -> float:
         """It answers at once."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
@@ -191,11 +192,9 @@ def stamp(now_ms: int) -> str:
 class LogFiles:
     """Lines in files of bounded size: `app.jsonl`, then `app.jsonl.1` and so on, oldest dropped."""
 
-    def __init__(self, folder: str, also: Callable[[bytes], Any] | None = None) -> None:
+    def __init__(self, folder: str) -> None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         self._path = os.path.join(folder, "app.jsonl")
-        self._also = also
-        self.lost_bytes = 0
         self._open()
 
     def _open(self) -> None:
@@ -204,16 +203,12 @@ class LogFiles:
         self._size = os.fstat(self._fd).st_size
 
     def write(self, lines: bytes) -> None:
-        """Append lines. A full disk loses them, counted, and nothing else."""
-        try:
-            os.write(self._fd, lines)
-        except OSError:
-            self.lost_bytes += len(lines)
-        self._size += len(lines)
+        """Append lines. A full disk, or one that fails, loses them, and nothing else."""
+        with suppress(OSError):
+            self._size += os.write(self._fd, lines)
         if self._size > limits.LOG_FILE_BYTES:
-            self._rotate()
-        if self._also is not None:
-            self._also(lines)
+            with suppress(OSError):
+                self._rotate()
 
     def _rotate(self) -> None:
         os.close(self._fd)

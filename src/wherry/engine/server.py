@@ -15,6 +15,7 @@ import msgspec
 
 from wherry import limits
 from wherry.blueprint import Blueprint
+from wherry.engine.aside import Aside
 from wherry.engine.control import Control
 from wherry.engine.core import Core, Settings
 from wherry.engine.datafolder import DataFolder
@@ -22,10 +23,10 @@ from wherry.engine.http.server import Server as HttpServer
 from wherry.engine.journal import LogFiles
 from wherry.engine.offload import Threads
 from wherry.engine.storeprocess import StoreProcess
-from wherry.engine.terminal import Terminal
 from wherry.engine.versions import Versions
 from wherry.errors import Passing, Refused
 from wherry.platforms.files.blobs import Blobs
+from wherry.ports import Broken, PutState
 from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
 from wherry.world import Chance, SystemClock
@@ -54,6 +55,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Say = Callable[..., None]
+PROBE = "engine/probe"
 
 
 def serve(
@@ -117,10 +119,11 @@ class Server:
         self._data = data
         self._listener = listener
         self._pages = pages
-        self._terminal = Terminal(write, say)
+        self._terminal = Aside(write, say, "were not shown: nobody read them")
         self._say = self._terminal.say
         self._clock = SystemClock()
-        self._logs = LogFiles(data.logs, self._terminal.write)
+        self._logs = LogFiles(data.logs)
+        self._files = Aside(self._logs.write, self._say, "were not written: the disk hangs")
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
@@ -156,7 +159,7 @@ class Server:
             Blobs(self._data.objects),
             self._data.signing_key(),
             self._ask,
-            self._logs.write,
+            self._write_lines,
             self._pages,
             self._options.target.partition(":")[0],
         )
@@ -251,7 +254,9 @@ class Server:
         core.journal.flush()
         offload.stop()
         memory.close()
-        self._logs.close()
+        self._files.close()
+        if self._files.ended:
+            self._logs.close()
         self._data.forget_address()
         self._terminal.close()
 
@@ -283,19 +288,34 @@ class Server:
             self._store.send("", msgspec.structs.replace(request, owner=""), _ignore)
 
     def _check_store(self) -> None:
-        """Not ready while the store is silent: a disk that hangs is seen in seconds."""
-        silent_s = self._store.silent_s()
-        if silent_s > limits.STORE_SILENT_S:
-            self._core.troubles["store"] = f"the store has not answered for {silent_s:.0f} s"
+        """Not ready while the store is silent or cannot write: a bad disk is seen in seconds."""
+        core, store = self._core, self._store
+        silent_s = store.silent_s()
+        store.hangs = silent_s > limits.STORE_SILENT_S
+        if store.hangs:
+            core.troubles["store"] = f"the store has not answered for {silent_s:.0f} s"
+        elif core.dispatcher.store_fault:
+            store.send("", PutState(PROBE, b""), self._probed)  # whether it goes on by itself
         else:
-            self._core.troubles.pop("store", None)
+            core.troubles.pop("store", None)
         self._loop.call_later(1.0, self._check_store)
+
+    def _probed(self, answer: Any) -> None:
+        if isinstance(answer, Broken):
+            self._core.troubles["store"] = f"the store cannot write: {answer.message}"
+        else:
+            self._core.dispatcher.store_fault = False
+            self._core.troubles.pop("store", None)
 
     def _store_gone(self, why: str) -> None:
         self._start_failed(why)
         self._stopped.set()
 
     # -- telling ---------------------------------------------------------------------------------
+
+    def _write_lines(self, lines: bytes) -> None:
+        self._files.write(lines)
+        self._terminal.write(lines)
 
     def _handler_error(self, error: Exception) -> None:
         import traceback

@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,7 +21,7 @@ from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.owed import Owed
 from wherry.engine.store import Then, decode_answer
-from wherry.ports import Request
+from wherry.ports import Broken, Request
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,6 +34,7 @@ _length = struct.Struct(">I").unpack_from
 # of the function, request) and its number, in eight bytes.
 _head = struct.Struct(">I2sQ").pack
 _HEAD_BEGINS, _HEAD_BYTES = b"\x93\xcf", 10
+HANGS = Broken("passing", "The disk under the store does not answer.")
 _names: dict[str, bytes] = {}
 
 
@@ -72,6 +74,7 @@ class StoreProcess:
         self._flushing = False
         self._deaths = 0
         self._stopping = False
+        self.hangs = False  # then nothing more is sent: what it owes goes on, if ever it does
         self._since_s = 0.0  # the last answer, or the first request after all were answered
         self._start()
 
@@ -104,6 +107,9 @@ class StoreProcess:
     # -- sending ---------------------------------------------------------------------------------
 
     def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+        if self.hangs:
+            self._loop.call_soon(then, HANGS)
+            return
         framed = self._framed(function, to_msgpack(request), then, True)
         if not patient:
             self._put(framed)
@@ -113,6 +119,9 @@ class StoreProcess:
         self._late.append(framed)
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        if self.hangs:
+            self._loop.call_soon(then, to_msgpack(HANGS))
+            return
         self._put(self._framed(function, payload, then, False))
 
     def _framed(self, function: str, payload: bytes, then: Then, decoded: bool) -> bytes:
@@ -197,6 +206,7 @@ class StoreProcess:
         self._out.clear()
         self._late.clear()
         self._rest = b""
+        self.hangs = False
         self._start()
         self._on_restart()
         self._owed.lost()
@@ -217,7 +227,8 @@ class StoreProcess:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):  # a disk that hangs holds it
+                self._process.wait(1)
 
     def describe(self) -> dict[str, Any]:
         """What the control socket tells of it."""

@@ -17,6 +17,7 @@ from wherry.platforms.files.presign import Verified, split_object_path, verify
 from wherry.platforms.files.refs import BlobRef
 from wherry.platforms.files.sigv4 import SigningKey
 from wherry.ports import Broken, Commit, Committed, GetObject, ObjectRow, Unmet
+from wherry.runtime.problems import store_trouble
 from wherry.telemetry import InvocationRecord
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Objects:
 
     Args:
         refuse: Turns a problem into a response, with the correlation ID.
+        disk_works: Whether the store can write: else no upload is begun, which might hang too.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Objects:
         clock: Clock,
         release: Callable[[], str],
         refuse: Callable[[errors.Problem, str], Response],
+        disk_works: Callable[[], bool],
     ) -> None:
         self.keys = keys
         self._blobs = blobs
@@ -73,6 +76,7 @@ class Objects:
         self._clock = clock
         self._release = release
         self._refuse = refuse
+        self._disk_works = disk_works
         self._uploads: dict[int, tuple[_Upload, Verified]] = {}
 
     def admit(self, request: Request, correlation: str) -> Response | _Upload | None:
@@ -90,6 +94,8 @@ class Objects:
             return self._refuse(denied, correlation)
         if request.method != "PUT":
             return None
+        if not self._disk_works():
+            return self._refuse(store_trouble(errors.Passing.code), correlation)
         bucket, _ = split_object_path(verdict.path[len(PREFIX) :])
         blob = f"{self._numbers.next():016x}"
         try:
@@ -170,6 +176,9 @@ class Objects:
         bucket, key = split_object_path(verdict.path[len(PREFIX) :])
 
         def found(row: Any) -> None:
+            if isinstance(row, Broken):
+                responder.send(self._refuse(errors.Unavailable(row.message), correlation))
+                return
             if not isinstance(row, ObjectRow):
                 responder.send(self._refuse(errors.NotFound("object", key), correlation))
                 return
