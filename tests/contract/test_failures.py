@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from wherry import limits
+from wherry.effects import SendMessage
 from wherry.ports import (
     Bury,
+    Claim,
     Count,
     Discard,
     Failures,
@@ -139,3 +141,37 @@ def test_failed_work_that_nobody_looks_after_goes_after_its_retention(place: Any
     fail(place, "c")
     place.ask(Sweep(100))
     assert [row.id for row in listed(place).rows] == ["c"]
+
+
+def test_each_redrive_that_failed_makes_the_next_one_wait_longer(place: Any) -> None:
+    fail(place, "a")
+    waits = []
+    for _ in range(12):
+        place.ask(Redrive(["a"], None, "ana"))
+        claims = place.ask(Claim("jobs", 1, "engine-1"))
+        wait_ms = 0 if claims.messages else claims.next_due_ms - place.now_ms
+        place.advance(wait_ms / 1000)
+        [message] = claims.messages or place.claim()
+        waits.append(wait_ms / 1000)
+        place.ask(Bury("a", message.token, "worker", "handler_failed", "again", None))
+    assert waits[:4] == [0, 5, 10, 20]
+    assert waits[-1] == limits.REDRIVE_MAX_S
+
+
+def test_an_edited_message_does_not_wait(place: Any) -> None:
+    fail(place, "a")
+    place.ask(Redrive(["a"], None, "ana"))
+    [message] = place.claim()
+    place.ask(Bury("a", message.token, "worker", "handler_failed", "again", None))
+    place.ask(Redrive(["a"], None, "ana", body=b"{}", new_id="b"))
+    assert [found.id for found in place.claim()] == ["b"]
+
+
+def test_a_claim_hands_out_no_more_than_fits_into_an_answer(place: Any) -> None:
+    body = b'"%s"' % (b"x" * (limits.MESSAGE_BYTES - 2))
+    for number in range(40):
+        place.commit(SendMessage("jobs", f"m{number}", body))
+    first = place.ask(Claim("jobs", 64, "engine-1"))
+    assert len(first.messages) == limits.CLAIMED_BYTES // limits.MESSAGE_BYTES
+    assert first.next_due_ms == place.now_ms
+    assert len(place.claim(64)) == 40 - len(first.messages)

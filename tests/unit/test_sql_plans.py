@@ -78,6 +78,18 @@ def test_cancelling_looks_up_one_message_however_many_wait(session: Session) -> 
     assert step == "SEARCH messages USING INDEX sqlite_autoindex_messages_1 (id=?)"
 
 
+@pytest.mark.parametrize("name", ["group_live", "group_active", "group_first"])
+def test_the_next_of_a_group_is_found_in_its_index(session: Session, name: str) -> None:
+    [step] = plan(session, session.sql[name])
+    assert step.startswith("SEARCH messages USING")
+    assert "INDEX messages_group (queue=? AND grp=?" in step
+
+
+def test_what_blocks_a_group_is_found_in_its_index(session: Session) -> None:
+    [step] = plan(session, session.sql["group_blocked"])
+    assert step.endswith("INDEX failures_blocking (queue=? AND grp=? AND place<?)")
+
+
 def test_every_named_statement_is_used() -> None:
     folder = Path(room.__file__).parent
     text = "".join(path.read_text() for path in folder.glob("*.py"))

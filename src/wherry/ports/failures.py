@@ -110,13 +110,18 @@ class QueueDepths(Struct, frozen=True, array_like=True, tag="depths"):
 
 
 class Depth(Struct, frozen=True, array_like=True, tag="depth"):
-    """One queue: waiting (due or not), leased, failed; the age of the oldest that is due."""
+    """One queue: waiting (due or not), leased, failed; the age of the oldest that is due.
+
+    Of a FIFO queue, and so of a table's changes, it is the age of the oldest that waits, due or
+    behind another one of its group, since it was sent.
+    """
 
     queue: str
     waiting: int
     leased: int
     failed: int
     oldest_ms: int
+    paused: bool = False
 
 
 class Depths(Struct, frozen=True, array_like=True, tag="depthslist"):

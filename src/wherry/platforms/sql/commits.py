@@ -162,7 +162,7 @@ class Commits:
                 self._objects.apply(effect)
         if not plan.sends:
             self._records.add_new(record, None)
-            return Committed([])
+            return Committed([], self._messages.take_woken() if self._messages.woken else {})
         self._records.add_new(record, [message.id for message, _ in plan.sends])
         return self._send(commit, plan)
 
@@ -170,7 +170,7 @@ class Commits:
         record, owner = commit.record, commit.owner
         free = commit.leases.copy()
         leased: list[Claimed] = []
-        queued: dict[str, int] = {}
+        queued = self._messages.take_woken() if self._messages.woken else {}
         for message, queue in plan.sends:
             name = message.queue
             lessee = owner if free.get(name, 0) > 0 else ""

@@ -31,6 +31,8 @@ class Failed(NamedTuple):
     traceparent: str
     note: str
     body: bytes
+    grp: str | None
+    place: int | None
 
 
 class Inbox:
@@ -43,6 +45,7 @@ class Inbox:
 
     def forget(self) -> None:
         """Read anew what is kept in memory (after a rollback)."""
+        self.freed: list[tuple[int, str]] = []  # groups that `remove_old` may have unblocked
         self._counts: dict[int, int] | None = None
 
     def counts(self) -> dict[int, int]:
@@ -69,8 +72,10 @@ class Inbox:
         correlation: str,
         traceparent: str,
         body: bytes,
+        grp: str | None = None,
+        place: int | None = None,
     ) -> None:
-        """Add failed work."""
+        """Add failed work. With a `place` it keeps what is behind it in its group waiting."""
         session = self._session
         session.begin()
         row = Failed(
@@ -89,6 +94,8 @@ class Inbox:
             traceparent,
             "",
             body,
+            grp,
+            place,
         )
         session.run(session.sql["failure_insert"], row)
         self._count(queue, 1)
@@ -163,9 +170,11 @@ class Inbox:
         before = self._session.now_ms - limits.FAILURES_S * 1000
         rows = self._session.rows("failures_aged", limit)  # in the order in which they failed
         old = [row for row in rows if row[3] <= before]
-        for seq, id, queue, _ in old:
+        for seq, id, queue, _, group in old:
             self._session.write("failure_delete", seq)
             self._count(queue, -1)
+            if group is not None:
+                self.freed.append((queue, group))
             self.note("wherry", "expire", id, "its retention in the inbox ended")
         before = self._session.now_ms - limits.AUDIT_S * 1000
         notes = [row for row in self._session.rows("audit_oldest", limit) if row[1] <= before]

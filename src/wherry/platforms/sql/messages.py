@@ -8,51 +8,21 @@ can overwrite what came after.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
+from wherry.platforms.sql.parking import Parking
+from wherry.platforms.sql.rows import Lease, Message, Origin
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Queue
+from wherry.platforms.sql.shapes import PARKED, Queue
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
-from wherry.telemetry import InvocationRecord
 
 FAR_MS = 1 << 60
-
-
-class Message(NamedTuple):
-    """A row of `messages`, in the order of its columns."""
-
-    seq: int
-    id: str
-    slot: int
-    due_ms: int
-    queue: int
-    token: int
-    attempts: int
-    redrives: int
-    sent_ms: int
-    started_ms: int
-    expires_ms: int
-    correlation: str
-    traceparent: str
-    error: str
-    body: bytes
-
-
-class Lease(Struct, frozen=True, gc=False):
-    """Who holds a message, until when on the steady clock, and where it is."""
-
-    until_s: float
-    owner: int
-    seq: int
-    token: int
-    queue: int
 
 
 class Messages:
@@ -62,6 +32,9 @@ class Messages:
         self._session = session
         self._catalog = catalog
         self._inbox = inbox
+        self.parking = Parking(session, catalog, inbox)
+        # Queues where a message's turn has come, and when it is due: a hint, for who may claim it.
+        self.woken: dict[str, int] = {}
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._cancel = session.sql["message_cancel"]
         self._claimed = session.sql["claimed"]
@@ -87,7 +60,7 @@ class Messages:
     # -- sending -----------------------------------------------------------------------------
 
     def send(
-        self, queue: Queue, message: SendMessage, record: InvocationRecord, owner: str
+        self, queue: Queue, message: SendMessage, record: Origin, owner: str
     ) -> Claimed | int | None:
         """Add a message; return when it falls due. One that waits or has failed is not added.
 
@@ -97,6 +70,8 @@ class Messages:
         Args:
             record: The run that sends it.
         """
+        if queue.special:
+            return self._send_apart(queue, message, record, owner)
         session, id, body = self._session, message.id, message.body
         if self._inbox.has(id):
             return None
@@ -125,18 +100,65 @@ class Messages:
             self._first_due[number] = due
         return due
 
+    def _send_apart(
+        self, queue: Queue, message: SendMessage, record: Origin, owner: str
+    ) -> Claimed | int | None:
+        """Add a message of a queue with groups, or of a paused one."""
+        session, number, now = self._session, queue.id, self._session.now_ms
+        if self._inbox.has(message.id) or self.find(message.id) is not None:
+            return None
+        row = self.parking.admit(queue, message, record)
+        if row is None:
+            return None
+        first_due = self.first_due(number)
+        if owner and row.due_ms == now < first_due and row.slot == number and not queue.paused:
+            seq, holder = row.seq, self._owner(owner)
+            row = row._replace(slot=-holder, token=seq, attempts=1, started_ms=now)
+            session.run(session.sql["grouped_insert"], row)
+            self._count(number, 0, 1)
+            until = session.steady_s + limits.LEASE_S
+            self._leases[row.id] = Lease(until, holder, seq, seq, number, row.grp)
+            return Claimed(queue.name, row.id, seq, 1, row.body, now, now, now, *row[11:13])
+        session.run(session.sql["grouped_insert"], row)
+        self._count(number, 1, 0)
+        if row.slot != number:
+            return None  # nobody can claim it before its turn
+        self._first_due[number] = min(first_due, row.due_ms)
+        return None if queue.paused else row.due_ms
+
     def cancel(self, queue: int, id: str) -> None:
         """Remove a message if it waits in this queue. The transaction is open."""
-        self._session.run(self._cancel, (id, queue))
-        if self._session.changes():
+        row = self._session.run(self._cancel, (id, queue, queue + PARKED)).fetchone()
+        if row is not None:
             self._count(queue, -1, 0)
+            self.settle(queue, row[0])
 
     def put_back(self, row: Message) -> None:
         """Put a message into its queue as it stands (a redrive)."""
-        self._session.begin()
-        self._session.run(self._insert, row)
+        session = self._session
+        session.begin()
         self._count(row.queue, 1, 0)
-        self._first_due[row.queue] = min(self.first_due(row.queue), row.due_ms)
+        if row.grp is None:
+            session.run(self._insert, row[:15])
+            self._first_due[row.queue] = min(self.first_due(row.queue), row.due_ms)
+        else:
+            session.run(session.sql["grouped_insert"], row._replace(slot=row.queue + PARKED))
+            self.settle(row.queue, row.grp)
+
+    def take_woken(self) -> dict[str, int]:
+        """Return the queues where a message's turn has come, once."""
+        woken, self.woken = self.woken, {}
+        return woken
+
+    def settle(self, queue: int, group: str | None) -> None:
+        """After a change of a group (None: of none): let its next message come if it may."""
+        if group is None:
+            return
+        due = self.parking.settle(queue, group)
+        if due is not None:
+            self._first_due[queue] = min(self.first_due(queue), due)
+            name = self._catalog.name(queue)
+            self.woken[name] = min(due, self.woken.get(name, due))
 
     def first_due(self, queue: int) -> int:
         """Return when the first waiting message of a queue falls due, or an earlier moment."""
@@ -216,14 +238,19 @@ class Messages:
         queue = self._catalog.find("queue", request.queue)
         if queue is None:
             return Claims([], None)
+        declared = self._catalog.queues_by_id.get(queue)
+        if declared is not None and declared.paused:
+            return Claims([], None)
         now = session.now_ms
         claimed: list[Claimed] = []
         if self.first_due(queue) <= now:
             limit = max(0, min(request.limit, limits.CLAIM_BATCH))
-            rows = session.rows("claim", queue, now, limit)
-            if rows:
+            while rows := session.rows("claim", queue, now, limit - len(claimed)):
                 session.begin()
-                claimed = self._take(rows, queue, request)
+                rows = _fitting(rows)
+                claimed += self._take(rows, queue, request)
+                if not self._come_forward(queue, rows) or len(claimed) == limit:
+                    break
             row = session.row("next_due", queue)
             self._first_due[queue] = row[0] if row else FAR_MS
         due = self._first_due[queue]
@@ -234,10 +261,10 @@ class Messages:
         owner, until = self._owner(request.owner), session.steady_s + limits.LEASE_S
         claimed: list[Claimed] = []
         changes: list[tuple[int, int, int, int, int]] = []
-        for seq, id, due, attempts, sent, begun, correlation, traceparent, body in rows:
+        for seq, id, due, attempts, sent, begun, correlation, traceparent, body, grp in rows:
             token, attempt, started = session.next(), attempts + 1, begun or session.now_ms
             changes.append((-owner, token, attempt, started, seq))
-            leases[id] = Lease(until, owner, seq, token, queue)
+            leases[id] = Lease(until, owner, seq, token, queue, grp)
             claimed.append(
                 Claimed(
                     name, id, token, attempt, body, sent, due, started, correlation, traceparent
@@ -246,6 +273,16 @@ class Messages:
         session.many(self._claimed, changes)
         self._count(queue, -len(rows), len(rows))
         return claimed
+
+    def _come_forward(self, queue: int, rows: list[tuple[Any, ...]]) -> bool:
+        """Let the next message of each key come whose turn was just taken; whether any did."""
+        keys = {row[-1]: None for row in rows if row[-1] is not None}
+        if not keys or not self.parking.takes_turns(queue):
+            return False
+        for key in keys:
+            self.settle(queue, key)
+        self.woken.pop(self._catalog.name(queue), None)  # who claims learns it from the answer
+        return True
 
     # -- ending ------------------------------------------------------------------------------
 
@@ -259,6 +296,8 @@ class Messages:
         lease = self._leases.pop(id)
         self._session.run(self._delete, (lease.seq,))
         self._count(lease.queue, 0, -1)
+        if lease.grp is not None:
+            self.settle(lease.queue, lease.grp)
 
     def take_leased(self, id: str, token: int) -> Message | None:
         """Return a message that is leased under this token."""
@@ -272,20 +311,13 @@ class Messages:
     def bury(self, row: Message, function: str, code: str, error: str) -> None:
         """Move a message to the failure inbox."""
         self._remove(row)
+        queue = self._catalog.queues_by_id.get(row.queue)
+        place = row.place if queue is not None and queue.blocks else None
         self._inbox.add(
-            row.id,
-            row.queue,
-            function,
-            code,
-            error,
-            row.attempts,
-            row.redrives,
-            row.sent_ms,
-            row.started_ms,
-            row.correlation,
-            row.traceparent,
-            row.body,
-        )
+            row.id, row.queue, function, code, error, row.attempts, row.redrives, row.sent_ms,
+            row.started_ms, row.correlation, row.traceparent, row.body, row.grp, place,
+        )  # fmt: skip
+        self.settle(row.queue, row.grp)
 
     def release(self, request: Release) -> bool:
         """Give a message back; what outlived its queue's retention is buried. False: not ours."""
@@ -294,8 +326,8 @@ class Messages:
             return False
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
-        if queue is not None and queue.active and row.expires_ms <= now:
-            self._expire(row, queue)
+        if queue is not None and queue.active and max(row.expires_ms, queue.kept_ms) <= now:
+            self.expire(row, queue)
         else:
             delay = max(0, request.delay_ms)
             self._give_back(row, now + delay, request.error, counted=request.counted)
@@ -304,25 +336,16 @@ class Messages:
     def _give_back(self, row: Message, due_ms: int, error: str, *, counted: bool) -> None:
         attempts = row.attempts if counted else max(0, row.attempts - 1)
         self._leases.pop(row.id, None)
-        self._session.write("give_back", due_ms, attempts, error or row.error, row.seq)
         self._count(row.queue, 1, -1)
+        if row.grp is not None and self.parking.takes_turns(row.queue):
+            self._session.write("give_back_parked", due_ms, attempts, error or row.error, row.seq)
+            self.settle(row.queue, row.grp)
+            return
+        self._session.write("give_back", due_ms, attempts, error or row.error, row.seq)
         self._first_due[row.queue] = min(self.first_due(row.queue), due_ms)
 
-    def expire(self, limit: int) -> int:
-        """Bury what has waited longer than its queue's retention."""
-        expired = 0
-        for queue in self._catalog.queues.values():
-            if expired >= limit or not queue.active:
-                continue
-            before = self._session.now_ms - queue.retention_ms
-            if self.first_due(queue.id) > before:
-                continue
-            for row in self._rows("outlived", queue.id, before, limit - expired):
-                self._expire(row, queue)
-                expired += 1
-        return expired
-
-    def _expire(self, row: Message, queue: Queue) -> None:
+    def expire(self, row: Message, queue: Queue) -> None:
+        """Bury a message that has outlived its queue's retention."""
         self.bury(
             row,
             queue.consumer,
@@ -337,13 +360,21 @@ class Messages:
         rows = self._rows("message_row", id)
         return rows[0] if rows else None
 
+    def oldest_ms(self, number: int) -> int:
+        """Return when the oldest message of a queue with waiting ones fell due; FIFO: was sent."""
+        queue = self._catalog.queues_by_id.get(number)
+        if queue is None or not queue.fifo:
+            return self.first_due(number)
+        rows = [self._session.row("oldest_sent", slot) for slot in (number, number + PARKED)]
+        return min((row[0] for row in rows if row is not None), default=FAR_MS)
+
     def counts(self) -> dict[int, list[int]]:
         """Return, per queue, how many messages wait and how many are leased."""
         if self._counts is None:
             counts: dict[int, list[int]] = {}
             for slot, count in self._session.rows("count_slots"):
                 if slot > 0:
-                    counts.setdefault(slot, [0, 0])[0] = count
+                    counts.setdefault(slot % PARKED, [0, 0])[0] += count
             for queue, count in self._session.rows("count_leased"):
                 counts.setdefault(queue, [0, 0])[1] = count
             self._counts = counts
@@ -357,3 +388,13 @@ class Messages:
 
     def _rows(self, name: str, *values: object) -> list[Message]:
         return [Message(*row) for row in self._session.rows(name, *values)]
+
+
+def _fitting(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the first of these messages whose bodies fit into one answer, at least one."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(row[8])
+        if size > limits.CLAIMED_BYTES:
+            return rows[: max(1, number)]
+    return rows

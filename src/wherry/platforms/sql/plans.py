@@ -156,4 +156,8 @@ def _message_fault(effect: SendMessage) -> str:
         return f"an ID has 1 to {limits.MESSAGE_ID_LENGTH} characters."
     if not 0 <= effect.delay_ms <= limits.DELAY_MAX_S * 1000:
         return f"a delay has 0 to {limits.DELAY_MAX_S} seconds."
+    if (effect.group or effect.dedup) and max(
+        len(effect.group), len(effect.dedup)
+    ) > limits.GROUP_LENGTH:
+        return f"a group and a deduplication ID have at most {limits.GROUP_LENGTH} characters."
     return ""

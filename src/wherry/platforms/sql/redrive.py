@@ -5,7 +5,8 @@ from __future__ import annotations
 from wherry import limits
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
-from wherry.platforms.sql.messages import Message, Messages
+from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.rows import Message
 from wherry.platforms.sql.session import Session
 from wherry.ports import Count, Discard, Redrive, Rejected
 
@@ -22,7 +23,11 @@ class Exits:
         self._messages = messages
 
     def redrive(self, request: Redrive) -> Count | Rejected:
-        """Give work back to its queue: attempts begin again, redrives are counted."""
+        """Give work back to its queue: attempts begin again, redrives are counted.
+
+        What has failed after a redrive waits before the next one, longer each time; an edited
+        message is a new one, and does not.
+        """
         if request.body is None:
             rows = self._inbox.choose(request.ids, request.queue, request.limit)
             for row in rows:
@@ -45,26 +50,36 @@ class Exits:
     def _put_back(self, row: Failed, id: str, body: bytes) -> None:
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
+        seq, edited = self._session.next(), id != row.id
+        due = now if edited else now + waits_ms(row.redrives)
+        group, place = row.grp, due
+        if queue is None or queue.fifo:
+            # What blocks its group goes back to its head, anything else to its end.
+            place = seq if row.place is None else row.place
+        elif not queue.fair:
+            group = None
         retention_ms = queue.retention_ms if queue else limits.MESSAGE_RETENTION_S * 1000
         self._inbox.remove(row)
         # The same invocation key keeps its first start, so that a run repeats itself.
-        started = row.started_ms if id == row.id else 0
+        started = 0 if edited else row.started_ms
         message = Message(
-            self._session.next(),
+            seq,
             id,
             row.queue,
-            now,
+            due,
             row.queue,
             0,
             0,
             row.redrives + 1,
             row.sent_ms,
             started,
-            now + retention_ms,
+            due + retention_ms,
             row.correlation,
             row.traceparent,
             row.error,
             body,
+            group,
+            place,
         )
         self._messages.put_back(message)
 
@@ -74,4 +89,13 @@ class Exits:
         for row in rows:
             self._inbox.remove(row)
             self._inbox.note(request.actor, "discard", row.id, request.reason)
+            self._messages.settle(row.queue, row.grp)
         return Count(len(rows))
+
+
+def waits_ms(redrives: int) -> int:
+    """Return how long a message waits that goes back after so many redrives that failed."""
+    if redrives == 0:
+        return 0
+    wait_s = limits.REDRIVE_BASE_S * 2.0 ** min(redrives - 1, 30)
+    return int(1000 * min(wait_s, limits.REDRIVE_MAX_S))

@@ -15,6 +15,7 @@ from wherry import limits
 from wherry.codec import field_key
 
 EXACT_INT = 2**53
+PARKED = 1 << 32  # above all numbers of queues: what is added to a queue's slot for its parked ones
 Entry: TypeAlias = tuple[int, bytes, bytes]  # index, key, sort
 
 
@@ -48,6 +49,9 @@ class QueueShape(Struct, frozen=True):
     name: str
     max_attempts: int = limits.MAX_ATTEMPTS
     retention_s: int = limits.MESSAGE_RETENTION_S
+    fifo: bool = False
+    on_failure: str = "skip"
+    fair: bool = False
 
 
 class BucketShape(Struct, frozen=True):
@@ -85,15 +89,49 @@ read_release = msgspec.json.Decoder(ReleaseShape).decode
 
 
 class Queue:
-    """A queue that some release declares; `active`: the activated one does."""
+    """A queue that some release declares; `active`: the activated one does.
 
-    __slots__ = ("active", "consumer", "id", "max_attempts", "name", "retention_ms")
+    Args:
+        paused: A person has paused its consumer, so that nothing of it is handed out.
+        kept_ms: Until then what waits does not outlive its retention.
+    """
 
-    def __init__(self, number: int, shape: QueueShape, consumer: str, active: bool) -> None:
+    __slots__ = (
+        "active",
+        "blocks",
+        "consumer",
+        "fair",
+        "fifo",
+        "grouped",
+        "id",
+        "kept_ms",
+        "max_attempts",
+        "name",
+        "paused",
+        "retention_ms",
+        "special",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        shape: QueueShape,
+        consumer: str,
+        active: bool,
+        paused: bool = False,
+        resumed_ms: int = 0,
+    ) -> None:
         self.active = active
         self.id, self.name, self.consumer = number, shape.name, consumer
         self.max_attempts = shape.max_attempts
         self.retention_ms = shape.retention_s * 1000
+        self.fifo = shape.fifo
+        self.blocks = shape.fifo and shape.on_failure == "block"
+        self.fair = shape.fair and not shape.fifo
+        self.grouped = self.fifo or self.fair
+        self.paused = paused
+        self.kept_ms = resumed_ms + self.retention_ms if resumed_ms else 0
+        self.special = self.grouped or paused
 
 
 class Index:

@@ -6,9 +6,10 @@ import msgspec
 
 from wherry import limits
 from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.expiry import Expiry
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.items import Items
-from wherry.platforms.sql.messages import FAR_MS, Messages
+from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
@@ -55,6 +56,7 @@ class Upkeep:
         self._records = records
         self._replies = replies
         self._inbox = inbox
+        self._expiry = Expiry(session, catalog, inbox, messages)
 
     def configure(self, request: Configure) -> Configured | Rejected:
         """Take over a release, and the messages of engines before this one."""
@@ -121,9 +123,10 @@ class Upkeep:
                 waiting or leased or failed.get(number) or number in self._catalog.queues_by_id
             ):
                 continue
-            due = self._messages.first_due(number) if waiting else FAR_MS
-            name = self._catalog.name(number)
-            rows.append(Depth(name, waiting, leased, failed.get(number, 0), max(0, now - due)))
+            age = max(0, now - self._messages.oldest_ms(number)) if waiting else 0
+            name, queue = self._catalog.name(number), self._catalog.queues_by_id.get(number)
+            paused = queue is not None and queue.paused
+            rows.append(Depth(name, waiting, leased, failed.get(number, 0), age, paused))
         return Depths(sorted(rows, key=lambda row: row.queue))
 
     def timeline(self, correlation_id: str) -> TimelineRows:
@@ -157,12 +160,12 @@ class Upkeep:
     def sweep(self, request: Sweep) -> Swept:
         """Remove a small batch of everything that has outlived its retention."""
         limit = max(1, min(request.limit, limits.SWEEP_BATCH))
-        count = self._messages.end_leases()
-        count += self._messages.expire(limit)
+        count = self._expiry.sweep(limit)
         count += self._items.remove_expired(limit)
         count += self._replies.remove_old(limit)
         count += self._records.remove_old(limit)
         count += self._inbox.remove_old(limit)
+        self._expiry.settle(limit)
         count += self._remove_entries(limit)
         count += self._remove_state(limit)
         count += self._remove_releases()

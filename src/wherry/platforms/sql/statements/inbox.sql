@@ -1,31 +1,31 @@
 -- name: failure_insert
 INSERT INTO failures (seq, id, queue, function, code, error, attempts, redrives, sent_ms,
-    started_ms, failed_ms, correlation, traceparent, note, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    started_ms, failed_ms, correlation, traceparent, note, body, grp, place)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 -- name: failure_there
 SELECT 1 FROM failures WHERE id = ?
 -- name: failure_row
 SELECT seq, id, queue, function, code, error, attempts, redrives, sent_ms, started_ms, failed_ms,
-    correlation, traceparent, note, body
+    correlation, traceparent, note, body, grp, place
 FROM failures WHERE id = ?
 -- name: failures_page
 SELECT seq, id, queue, function, code, error, attempts, redrives, sent_ms, started_ms, failed_ms,
-    correlation, traceparent, note, body
+    correlation, traceparent, note, body, grp, place
 FROM failures WHERE seq < ? ORDER BY seq DESC LIMIT ?
 -- name: failures_page_of
 SELECT seq, id, queue, function, code, error, attempts, redrives, sent_ms, started_ms, failed_ms,
-    correlation, traceparent, note, body
+    correlation, traceparent, note, body, grp, place
 FROM failures WHERE queue = ? AND seq < ? ORDER BY seq DESC LIMIT ?
 -- name: failures_oldest_of
 SELECT seq, id, queue, function, code, error, attempts, redrives, sent_ms, started_ms, failed_ms,
-    correlation, traceparent, note, body
+    correlation, traceparent, note, body, grp, place
 FROM failures WHERE queue = ? ORDER BY seq LIMIT ?
 -- name: failures_oldest
 SELECT seq, id, queue, function, code, error, attempts, redrives, sent_ms, started_ms, failed_ms,
-    correlation, traceparent, note, body
+    correlation, traceparent, note, body, grp, place
 FROM failures ORDER BY seq LIMIT ?
 -- name: failures_aged
-SELECT seq, id, queue, failed_ms FROM failures ORDER BY seq LIMIT ?
+SELECT seq, id, queue, failed_ms, grp FROM failures ORDER BY seq LIMIT ?
 -- name: failure_delete
 DELETE FROM failures WHERE seq = ?
 -- name: count_failures

@@ -5,25 +5,25 @@ INSERT INTO owners (name) VALUES (?) RETURNING id
 -- name: owner_forget
 DELETE FROM owners WHERE id = ?
 -- name: leases_all
-SELECT id, -slot, seq, token, queue FROM messages WHERE slot < 0 ORDER BY slot, due_ms, seq
+SELECT id, -slot, seq, token, queue, grp FROM messages WHERE slot < 0 ORDER BY slot, due_ms, seq
 -- name: message_insert
 INSERT INTO messages (seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms,
     expires_ms, correlation, traceparent, error, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING
 -- name: message_row
 SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
-    correlation, traceparent, error, body
+    correlation, traceparent, error, body, grp, place
 FROM messages WHERE id = ?
 -- name: message_delete
 DELETE FROM messages WHERE seq = ?
 -- name: message_cancel
-DELETE FROM messages WHERE id = ? AND slot = ?
+DELETE FROM messages WHERE id = ? AND slot IN (?, ?) RETURNING grp
 -- name: claim
-SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body
+SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body, grp
 FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
 -- name: outlived
 SELECT seq, id, slot, due_ms, queue, token, attempts, redrives, sent_ms, started_ms, expires_ms,
-    correlation, traceparent, error, body
+    correlation, traceparent, error, body, grp, place
 FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
 -- name: claimed
 UPDATE messages SET slot = ?, token = ?, attempts = ?, started_ms = ? WHERE seq = ?

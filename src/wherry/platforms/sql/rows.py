@@ -1,0 +1,49 @@
+"""A message as it is stored, and its lease as it is kept in memory."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from msgspec import Struct
+
+
+class Message(NamedTuple):
+    """A row of `messages`, in the order of its columns. `grp` and `place`: see `parking`."""
+
+    seq: int
+    id: str
+    slot: int
+    due_ms: int
+    queue: int
+    token: int
+    attempts: int
+    redrives: int
+    sent_ms: int
+    started_ms: int
+    expires_ms: int
+    correlation: str
+    traceparent: str
+    error: str
+    body: bytes
+    grp: str | None = None
+    place: int | None = None
+
+
+class Lease(Struct, frozen=True, gc=False):
+    """Who holds a message, until when on the steady clock, and where it is."""
+
+    until_s: float
+    owner: int
+    seq: int
+    token: int
+    queue: int
+    grp: str | None = None
+
+
+class Origin(Protocol):
+    """What a message comes from: the record of a run, or a schedule."""
+
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def traceparent(self) -> str: ...
