@@ -23,7 +23,18 @@ _LENGTH_DIGITS = 15
 _NAMES_KEPT = 512
 _PERMITTED = bytes({0x09, 0x0A, 0x0D, *range(0x20, 0x7F), *range(0x80, 0x100)})
 
-_names: dict[bytes, str] = {}
+
+class _Names(dict[bytes, str]):
+    """Names of headers in lower case, as they were sent."""
+
+    def __missing__(self, name: bytes) -> str:
+        key = name.decode("latin-1").lower()
+        if len(self) < _NAMES_KEPT:
+            self[name] = key
+        return key
+
+
+_names = _Names()
 
 
 class Collector:
@@ -41,11 +52,7 @@ class Collector:
         self.head_done = self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key = _names.get(name)
-        if key is None:
-            key = name.decode("latin-1").lower()
-            if len(_names) < _NAMES_KEPT:
-                _names[name] = key
+        key = _names[name]
         text = value.strip(b" \t").decode("latin-1")
         headers = self.headers
         if key in headers:

@@ -22,6 +22,7 @@ def is_host(value: str) -> bool:
     return _HOST.fullmatch(value) is not None
 
 
+@lru_cache(maxsize=256)
 def read_target(method: str, target: str, host: str) -> tuple[str, tuple[str, ...], str]:
     """Return path, segments and query of a target of visible ASCII.
 

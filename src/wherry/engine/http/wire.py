@@ -28,17 +28,31 @@ _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NAMES_KEPT = 512
 
 _status_lines = {
-    status: f"HTTP/1.1 {status} {phrase}\r\n" for status, phrase in PHRASES.items() if status >= 200
+    status: f"HTTP/1.1 {status} {phrase}" for status, phrase in PHRASES.items() if status >= 200
 }
-_prefixes: dict[str, str] = {}
+
+
+class _Prefixes(dict[str, str]):
+    """By the name of a header how its line begins; empty for what the server itself writes."""
+
+    def __missing__(self, name: str) -> str:
+        if not _TOKEN.fullmatch(name):
+            raise ValueError(f"{name!r} cannot be the name of a header")
+        prefix = "" if name.lower() in _OURS else f"{name.lower()}: "
+        if len(self) < _NAMES_KEPT:
+            self[name] = prefix
+        return prefix
+
+
+_prefixes = _Prefixes()
 
 
 def date_line(now_ms: int) -> str:
-    """Return the Date header of this moment, with its line end (RFC 9110 section 5.6.7)."""
+    """Return the Date header of this moment (RFC 9110 section 5.6.7)."""
     now = datetime.fromtimestamp(now_ms // 1000, UTC)
     return (
         f"date: {_DAYS[now.weekday()]}, {now.day:02} {_MONTHS[now.month - 1]} {now.year:04} "
-        f"{now.hour:02}:{now.minute:02}:{now.second:02} GMT\r\n"
+        f"{now.hour:02}:{now.minute:02}:{now.second:02} GMT"
     )
 
 
@@ -58,32 +72,18 @@ def encode_head(response: Response, length: int, connection: str, date: str) -> 
     if line is None:
         if not 200 <= status <= 599:
             raise ValueError(f"an answer cannot have the status {status}")
-        line = f"HTTP/1.1 {status} \r\n"
-    fields = ""
-    lines = 2
+        line = f"HTTP/1.1 {status} "
+    lines = [line, date]
     for name, value in response.headers:
-        prefix = _prefixes.get(name)
-        if prefix is None:
-            prefix = _prefix(name)
+        prefix = _prefixes[name]
         if prefix:
-            fields += prefix + value + "\r\n"
-            lines += 1
+            lines.append(prefix + value)
     if status not in BODYLESS:
-        fields += f"content-length: {length}\r\n"
-        lines += 1
+        lines.append(f"content-length: {length}")
     if connection:
-        fields += f"connection: {connection}\r\n"
-        lines += 1
-    text = f"{line}{date}{fields}\r\n"
-    if text.count("\n") != lines + 1 or text.count("\r") != lines + 1 or "\0" in text:
+        lines.append(f"connection: {connection}")
+    text = "\r\n".join(lines)
+    breaks = len(lines) - 1
+    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
         raise ValueError("a header of the answer holds a line break or NUL")
-    return text.encode("latin-1")
-
-
-def _prefix(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError(f"{name!r} cannot be the name of a header")
-    prefix = "" if name.lower() in _OURS else f"{name.lower()}: "
-    if len(_prefixes) < _NAMES_KEPT:
-        _prefixes[name] = prefix
-    return prefix
+    return (text + "\r\n\r\n").encode("latin-1")
