@@ -88,7 +88,7 @@ class Commits:
         stopped = (
             plan.add(effects)
             or (plan.guard(commit.guards) if commit.guards else None)
-            or self._check_acks(commit.acks)
+            or (self._check_acks(commit.acks) if commit.acks else None)
             or self._check_state(plan)
         )
         if stopped is not None:

@@ -44,7 +44,7 @@ REFUSED_STATUS = 3
 
 _length = struct.Struct(">I")
 READS = (GetItem, QueryItems, GetObject, ListObjects, GetReply)
-_envelope = msgspec.msgpack.Decoder(tuple[int, str, Request])
+_decode = msgspec.msgpack.Decoder(tuple[int, str, Request]).decode
 
 
 class Frames:
@@ -103,7 +103,7 @@ def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
     out: list[bytes] = []
     for frame in frames:
         try:
-            found = _envelope.decode(frame)
+            found = _decode(frame)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             out += _undecodable(frame, error)
             continue
