@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from wherry.app.app import App
     from wherry.handles.options import FunctionOptions
+    from wherry.handles.shapes import Upgrades
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,12 +37,14 @@ class AppAfterCommit:
         retry_base_s: float = limits.RETRY_BASE_S,
         retry_max_s: float = limits.RETRY_MAX_S,
         retention_s: int = limits.MESSAGE_RETENTION_S,
+        upgrade: Upgrades = None,
         **options: Unpack[FunctionOptions],
     ) -> Callable[[Callable[P, R]], AfterCommit[P, R]]:
         """Declare a function that others call with `.send(...)`, to run after their commit.
 
         Its arguments travel as JSON. Who sends needs the grant `notify.send`. For the other
-        arguments see `app.queue` and `app.consume`, which this is together.
+        arguments see `app.queue` and `app.consume`, which this is together; `upgrade` makes the
+        arguments of today of those of a message that was sent before they changed, by name.
         """
         where = site(1)
 
@@ -53,6 +56,7 @@ class AppAfterCommit:
                 retry_base_s=retry_base_s,
                 retry_max_s=retry_max_s,
                 retention_s=retention_s,
+                upgrade=upgrade,
                 place=where.place,
             )
             after = AfterCommit(fn, queue)

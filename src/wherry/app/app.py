@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wherry.app.endpoints import Endpoint
     from wherry.app.policies import Policy
     from wherry.handles.options import FunctionOptions
+    from wherry.handles.shapes import Upgrades
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -157,8 +158,12 @@ class App:
         sort: str | None = None,
         indexes: Mapping[str, str | Sequence[str]] | None = None,
         expires: str | None = None,
+        upgrade: Upgrades = None,
     ) -> Table[T]:
-        """Declare a table; its name is the plural of the type's (`Order` -> `orders`)."""
+        """Declare a table; its name is the plural of the type's (`Order` -> `orders`).
+
+        The arguments are told at `Table`.
+        """
         table = Table(
             item_type,
             name=name or default_name(item_type),
@@ -166,6 +171,7 @@ class App:
             sort=sort,
             indexes=indexes,
             expires=expires,
+            upgrade=upgrade,
             place=site(1).place,
             declare=Declaring(self),
         )
@@ -186,6 +192,7 @@ class App:
         on_failure: Literal["skip", "block"] = "skip",
         fair_by: Callable[[T], Any] | None = None,
         claim_check: bool = False,
+        upgrade: Upgrades = None,
     ) -> Queue[T]:
         """Declare a queue; its name is the plural of the type's (`ExportJob` -> `export_jobs`).
 
@@ -204,6 +211,7 @@ class App:
             on_failure=on_failure,
             fair_by=fair_by,
             claim_check=claim_check,
+            upgrade=upgrade,
             place=site(1).place,
         )
         return self._keep(self._queues, queue)
@@ -229,18 +237,31 @@ class App:
         """Declare a secret."""
         return self._keep(self._secrets, Secret(name=name, place=site(1).place))
 
-    def event(self, name: str, *, version: int = 1) -> Callable[[type[T]], type[T]]:
+    def event(
+        self,
+        name: str,
+        *,
+        version: int = 1,
+        upgrade: Upgrades = None,
+        downgrade: Callable[[Any], Any] | None = None,
+    ) -> Callable[[type[T]], type[T]]:
         """Declare a class as a type of event, which `publish` tells and `app.on` listens to.
 
         Args:
             name: What happened, `"shop.order_placed"`: small letters, digits, `_`, `-` and dots.
             version: Of its form. Both are declared while somebody listens to an older one.
+            upgrade: Makes this form of an older one that is still on its way.
+            downgrade: Makes a value of the older version's class of one of this class, for those
+                who listen to that.
         """
         place = site(1).place
 
         def declare(kind: type[T]) -> type[T]:
-            declared = self._keep(self._events, EventType(kind, name, version, place))
-            declared.mark()
+            event = EventType(
+                kind, name, version, place,
+                upgrade=upgrade, downgrade=downgrade, versions=self._events,
+            )  # fmt: skip
+            self._keep(self._events, event).mark()
             return kind
 
         return declare

@@ -25,6 +25,7 @@ from wherry.blueprint.records import (
 from wherry.handles import Queue, Table
 from wherry.handles.batches import Batch
 from wherry.handles.claims import claims_bucket
+from wherry.handles.events import event_type
 from wherry.handles.occurrences import Change, Firing, ObjectCreated, ObjectRemoved
 
 
@@ -68,6 +69,7 @@ def consumer_endpoint(function: Function, declared: Consumer, reading: Reading) 
         once_per=declared.once_per,
         payload=getattr(queue, "payload_type", None),
         claims=bool(getattr(queue, "claim_check", False)),
+        upgrades=queue.shape.upgrades if isinstance(queue, Queue) else (),
     )
 
 
@@ -153,12 +155,15 @@ def _named(given: list[Source], function: str) -> list[Source]:
 def _feed(source: Source, declared: Triggered, tables: Mapping[str, Table[Any]]) -> Feed:
     match source:
         case EventSource():
-            return Feed(source, declared.events.get((source.event, source.version)))
+            kind = declared.events.get((source.event, source.version))
+            event = event_type(kind)
+            return Feed(source, kind, upgrades=event.upgrades if event else ())
         case ChangeSource():
             table = tables.get(source.table)
             if table is None:
                 return Feed(source)
-            return Feed(source, table.item_type, (table.key, *([table.sort] if table.sort else ())))
+            keys = (table.key, *([table.sort] if table.sort else ()))
+            return Feed(source, table.item_type, keys, table.shape.upgrades)
         case ScheduleSource() | ObjectSource():
             return Feed(source)
         case _:

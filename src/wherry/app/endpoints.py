@@ -48,11 +48,13 @@ class Feed(Struct, frozen=True):
     """A source of a handler's messages, and what it is called with for one of them.
 
     `type` is the class of the event, of the table's items, else None; `keys` are the table's.
+    `upgrades` make that of an older form.
     """
 
     source: Source
     type: Any = None
     keys: tuple[str, ...] = ()
+    upgrades: tuple[Callable[[Any], Any], ...] = ()
 
 
 class Endpoint:
@@ -60,7 +62,8 @@ class Endpoint:
 
     `feeds`: its messages come from these sources; without any they are what was sent. `batch`: it
     takes several at once. `once_per`: from a payload, of the type `payload`, to the key under which
-    it is done once. `claims`: its queue takes payloads that travel as objects.
+    it is done once. `claims`: its queue takes payloads that travel as objects. `upgrades`: of its
+    queue.
     """
 
     __slots__ = (
@@ -77,6 +80,7 @@ class Endpoint:
         "plain",
         "signature",
         "trigger",
+        "upgrades",
     )
 
     def __init__(
@@ -94,6 +98,7 @@ class Endpoint:
         once_per: Callable[[Any], Any] | None = None,
         payload: Any = None,
         claims: bool = False,
+        upgrades: tuple[Callable[[Any], Any], ...] = (),
     ) -> None:
         self.name = name
         self.function = function
@@ -107,6 +112,7 @@ class Endpoint:
         self.once_per = once_per
         self.payload = payload
         self.claims = claims
+        self.upgrades = upgrades
         self.bound: Any = None
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wherry import limits
 from wherry.app.boundaries import check_boundaries
 from wherry.app.consumers import consumer_endpoint, triggered_endpoint, with_claims
+from wherry.app.conversions import conversion_faults
 from wherry.app.declared import Consumer, Function, Route, Triggered
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.including import with_included
@@ -75,7 +76,9 @@ def freeze(app: App) -> Frozen:
         queue_spec(queue, frozen.sent.get(queue.name), queue.name in fed)
         for queue in declared_queues
     ]
-    events = [event_spec(event) for one in apps for event in one._events]
+    event_types = [event for one in apps for event in one._events]
+    events = [event_spec(event) for event in event_types]
+    frozen.findings.extend(conversion_faults(declared, declared_queues, event_types))
     for _, faults in (*tables, *queues, *events):
         frozen.findings.extend(faults)
     buckets = [bucket for one in apps for bucket in one._buckets]

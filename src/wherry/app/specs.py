@@ -76,6 +76,7 @@ def event_spec(event: EventType[Any]) -> tuple[EventSpec, list[Finding]]:
         version=event.version,
         payload=shown(event.kind),
         schema=schema,
+        downgrades=event.downgrade is not None,
         place=event.place,
     )
     return spec, findings

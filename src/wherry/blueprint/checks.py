@@ -10,6 +10,7 @@ from wherry.blueprint.checks_functions import check_functions
 from wherry.blueprint.checks_resources import check_resources
 from wherry.blueprint.checks_routes import check_routes, throttle_faults
 from wherry.blueprint.checks_triggers import check_triggers
+from wherry.blueprint.checks_versions import check_versions
 from wherry.blueprint.records import Blueprint, Cors, Finding, Place
 
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
@@ -24,6 +25,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
         *check_routes(blueprint),
         *check_functions(blueprint),
         *check_triggers(blueprint),
+        *check_versions(blueprint),
         *_edge(blueprint),
     ]
     return in_order(findings)

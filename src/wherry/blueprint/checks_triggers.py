@@ -68,6 +68,8 @@ def _warned(code: str, message: str, fix: str, place: Place | None) -> Finding:
 def _events(blueprint: Blueprint) -> Iterator[Finding]:
     first: dict[tuple[str, int], Place | None] = {}
     heard = {(one.event, one.version) for one in blueprint.sources if isinstance(one, EventSource)}
+    names = {name for name, _ in heard}
+    heard |= {(e.name, e.version) for e in blueprint.events if e.downgrades and e.name in names}
     told = {
         grant.resource
         for function in blueprint.functions

@@ -101,12 +101,16 @@ class AuthSpec(Record, frozen=True):
 
 
 class EventSpec(Record, frozen=True):
-    """A type of event on the bus. Consumers of an old version keep theirs while both are there."""
+    """A type of event on the bus. Consumers of an old version keep theirs while both are there.
+
+    `downgrades`: who listens to an older version gets it too, in that version's form.
+    """
 
     name: str
     version: int
     payload: str
     schema: dict[str, Any]
+    downgrades: bool = False
     place: Place | None = None
 
 

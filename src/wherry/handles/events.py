@@ -9,10 +9,14 @@ from wherry.blueprint.records import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.ids import derived_id
 from wherry.handles.scope import scope_for
-from wherry.handles.shapes import Shape
+from wherry.handles.shapes import Shape, as_upgrades
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from wherry.blueprint.records import Place
+    from wherry.handles.scope import Scope
+    from wherry.handles.shapes import Upgrades
 
 T = TypeVar("T")
 
@@ -22,14 +26,27 @@ _MARK = "__wherry_event__"
 class EventType(Generic[T]):
     """A type of event as `@app.event(name, version=)` declared it."""
 
-    __slots__ = ("kind", "name", "place", "shape", "version")
+    __slots__ = ("downgrade", "kind", "name", "place", "shape", "upgrades", "version", "versions")
 
-    def __init__(self, kind: type[T], name: str, version: int, place: Place | None) -> None:
+    def __init__(
+        self,
+        kind: type[T],
+        name: str,
+        version: int,
+        place: Place | None,
+        *,
+        upgrade: Upgrades = None,
+        downgrade: Callable[[T], Any] | None = None,
+        versions: Sequence[EventType[Any]] = (),
+    ) -> None:
         self.kind = kind
         self.name = name
         self.version = version
         self.place = place
-        self.shape = Shape(kind)
+        self.shape = Shape(kind)  # without the upgrades: what is published has the new form
+        self.upgrades = as_upgrades(upgrade)
+        self.downgrade = downgrade
+        self.versions = versions  # of all events of its app, those that are declared later too
 
     def __repr__(self) -> str:
         return f"EventType({self.name!r}, version={self.version})"
@@ -64,15 +81,14 @@ class Publisher:
         """Tell of an event with the commit, and return its ID.
 
         Every function with `@app.on` of its type whose pattern it matches is called with it, each
-        with retries of its own. It is checked against its type first.
+        with retries of its own. It is checked against its type first. Those who listen to an older
+        version get what `downgrade=` makes of it.
 
         Raises:
             Refused: Its class is no event type, or its values are not what the class says.
             GrantMissing: The function has no `publish[...]` of it among its grants.
             BoundExceeded: Its JSON has more than `limits.EVENT_BYTES`.
         """
-        from wherry.effects import PublishEvent
-
         kind = type(event)
         found = event_type(kind)
         if found is None:
@@ -82,19 +98,45 @@ class Publisher:
             )
         scope = scope_for(f"publish({kind.__name__})")
         scope.require(found.name, "publish")
-        body = _checked(found, event)
-        if len(body) > limits.EVENT_BYTES:
-            raise BoundExceeded(
-                f"The event {found.name} has {len(body)} bytes; {limits.EVENT_BYTES} are allowed.",
-                advice="Put the content into a bucket or a table and tell its key.",
-            )
-        scope.charge(len(body))
-        invocation = scope.invocation
         purpose = f"event {found.name} {scope.next_use()}"
-        event_id = derived_id(invocation.key, purpose, invocation.started_ms)
-        scope.messages[event_id] = PublishEvent(found.name, found.version, event_id, body)
-        scope.marks.append(f"publish {found.name}@{found.version} {event_id}")
+        event_id = _record(scope, purpose, found, event)
+        while found.downgrade is not None:
+            found, event = older(found, event)
+            _record(scope, f"{purpose} as {found.version}", found, event)
         return event_id
+
+
+def older(found: EventType[Any], event: Any) -> tuple[EventType[Any], Any]:
+    """Return what `downgrade=` makes of an event: the older version and its value.
+
+    Raises:
+        Refused: It is no value of an older version's class.
+    """
+    value = found.downgrade(event) if found.downgrade is not None else event
+    other = event_type(type(value))
+    if other is None or other.name != found.name or other.version >= found.version:
+        raise Refused(
+            f"downgrade= of the event {found.name} version {found.version} gave a "
+            f"{type(value).__name__}, which is no older version of it.",
+            advice="Return a value of the class that @app.event declares as the version before.",
+        )
+    return other, value
+
+
+def _record(scope: Scope, purpose: str, found: EventType[Any], event: Any) -> str:
+    from wherry.effects import PublishEvent
+
+    body = _checked(found, event)
+    if len(body) > limits.EVENT_BYTES:
+        raise BoundExceeded(
+            f"The event {found.name} has {len(body)} bytes; {limits.EVENT_BYTES} are allowed.",
+            advice="Put the content into a bucket or a table and tell its key.",
+        )
+    scope.charge(len(body))
+    event_id = derived_id(scope.invocation.key, purpose, scope.invocation.started_ms)
+    scope.messages[event_id] = PublishEvent(found.name, found.version, event_id, body)
+    scope.marks.append(f"publish {found.name}@{found.version} {event_id}")
+    return event_id
 
 
 def _checked(found: EventType[Any], event: Any) -> bytes:

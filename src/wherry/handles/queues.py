@@ -9,13 +9,14 @@ from wherry.blueprint.records import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.ids import derived_id
 from wherry.handles.scope import scope_for
-from wherry.handles.shapes import Shape
+from wherry.handles.shapes import Shape, as_upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wherry.blueprint.records import Place
     from wherry.handles.scope import Scope
+    from wherry.handles.shapes import Upgrades
 
 T = TypeVar("T")
 
@@ -36,6 +37,7 @@ class Queue(Generic[T]):
             next, or "block" the group until it is redriven or discarded.
         fair_by: From a payload to a key; keys take turns, however many messages one of them has.
         claim_check: A payload too large for a message travels as an object of an inner bucket.
+        upgrade: Makes the new form of a payload whose old form the type does not read.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Queue(Generic[T]):
         on_failure: Literal["skip", "block"] = "skip",
         fair_by: Callable[[T], Any] | None = None,
         claim_check: bool = False,
+        upgrade: Upgrades = None,
         place: Place | None = None,
     ) -> None:
         self.payload_type = payload_type
@@ -69,7 +72,7 @@ class Queue(Generic[T]):
         self.claim_check = claim_check
         self.place = place
         self.send_grant = Grant(kind="queue", resource=name, action="send")
-        self.shape = Shape(payload_type)
+        self.shape = Shape(payload_type, as_upgrades(upgrade))
         self.send = _Sender(self)
 
     def __repr__(self) -> str:

@@ -6,7 +6,8 @@ Pydantic, which is only imported if the team uses it: a model brings its own met
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
@@ -14,6 +15,8 @@ from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import Refused
 
 T = TypeVar("T")
+Upgrade: TypeAlias = Callable[[Any], Any]
+Upgrades: TypeAlias = Upgrade | Iterable[Upgrade] | None
 
 FINITE = "Give it a number, or None where its type allows that."
 
@@ -61,13 +64,21 @@ def dump_model(value: Any) -> bytes:
     return body
 
 
+def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
+    """Accept one function where several may stand; they are tried in their order."""
+    if given is None:
+        return ()
+    return (given,) if callable(given) else tuple(given)
+
+
 class Shape(Generic[T]):
-    """Encoder and decoder of one type."""
+    """Encoder and decoder of one type; `upgrades` read what the type itself does not."""
 
-    __slots__ = ("_decoder", "_fields", "kind", "pydantic")
+    __slots__ = ("_decoder", "_fields", "kind", "pydantic", "upgrades")
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: type[T], upgrades: tuple[Upgrade, ...] = ()) -> None:
         self.kind = kind
+        self.upgrades = upgrades
         self.pydantic = is_pydantic(kind)
         self._decoder: Any = None
         self._fields: dict[str, Field] | None = None
@@ -79,6 +90,10 @@ class Shape(Generic[T]):
                 self._decoder = self.kind.model_validate_json  # type: ignore[attr-defined]
             else:
                 self._decoder = msgspec.json.Decoder(self.kind).decode
+            if self.upgrades:
+                from wherry.handles.upgrades import upgrading
+
+                self._decoder = upgrading(self._decoder, self.kind, self.upgrades)
         value: T = self._decoder(data)
         return value
 

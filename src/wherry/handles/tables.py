@@ -10,7 +10,7 @@ from wherry.codec import key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.folding import apply_update, fold
 from wherry.handles.scope import Scope, scope_for, show_key
-from wherry.handles.shapes import Shape
+from wherry.handles.shapes import Shape, as_upgrades
 from wherry.handles.shapes import to_json as encode_json
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
     from wherry.handles.options import BatchOptions, Declare, F
+    from wherry.handles.shapes import Upgrades
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Table(Generic[T]):
         sort: The field that orders the items of a partition.
         indexes: Further ways to query: `{"by_status": ("status", "created_at")}`.
         expires: The field with the moment from which an item is never read again.
+        upgrade: Makes the new form of an item whose old form the type does not read.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Table(Generic[T]):
         sort: str | None = None,
         indexes: Mapping[str, str | Sequence[str]] | None = None,
         expires: str | None = None,
+        upgrade: Upgrades = None,
         place: Place | None = None,
         declare: Declare | None = None,
     ) -> None:
@@ -76,7 +79,7 @@ class Table(Generic[T]):
         self.place = place
         self.read = Grant(kind="table", resource=name, action="read")
         self.write = Grant(kind="table", resource=name, action="write")
-        self.shape = Shape(item_type)
+        self.shape = Shape(item_type, as_upgrades(upgrade))
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"

@@ -19,6 +19,7 @@ from wherry.app.fields import fields_of
 from wherry.app.kinds import has_pydantic, list_item, without_none
 from wherry.codec import refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
+from wherry.handles.shapes import Upgrade
 from wherry.runtime.binding.scanning import TooDeep, UnknownField, scan, shape_of
 from wherry.runtime.binding.texts import BadText, raw_reader
 from wherry.runtime.binding.urlencoded import parse
@@ -252,25 +253,39 @@ def _form_builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
 # --- messages -----------------------------------------------------------------------------------
 
 
-def message_reader(kind: Any) -> Reader:
-    """Return a function from a message's bytes to a payload; it raises `ValueError`."""
+def message_reader(kind: Any, upgrades: tuple[Upgrade, ...] = ()) -> Reader:
+    """Return a function from a message's bytes to a payload; it raises `ValueError`.
+
+    `upgrades` are tried on what is not of this type.
+    """
+    read: Reader
     if has_pydantic(kind):
         import pydantic
 
-        adapter: Any = pydantic.TypeAdapter(kind)
-        read: Reader = adapter.validate_json
+        read = pydantic.TypeAdapter(kind).validate_json
+    else:
+        read = msgspec.json.Decoder(kind).decode
+    return _upgrading(read, kind, upgrades)
+
+
+def _upgrading(read: Reader, kind: Any, upgrades: tuple[Upgrade, ...]) -> Reader:
+    if not upgrades:
         return read
-    return msgspec.json.Decoder(kind).decode
+    from wherry.handles.upgrades import upgrading
+
+    return upgrading(read, kind, upgrades)
 
 
-def arguments_reader(arguments: tuple[Argument, ...]) -> Callable[[bytes], dict[str, Any]]:
+def arguments_reader(
+    arguments: tuple[Argument, ...], upgrades: tuple[Upgrade, ...] = ()
+) -> Callable[[bytes], dict[str, Any]]:
     """Return a function from a message's bytes to its consumer's arguments, by name.
 
     A consumer's one argument is the payload; what runs after a commit gets its fields. The
     function raises `ValueError`.
     """
     if len(arguments) == 1 and arguments[0].source == "message":
-        name, read_payload = arguments[0].name, message_reader(arguments[0].type)
+        name, read_payload = arguments[0].name, message_reader(arguments[0].type, upgrades)
         return lambda body: {name: read_payload(body)}
     readers = {one.name: message_reader(one.type) for one in arguments}
     required = [one.name for one in arguments if one.required]
@@ -285,4 +300,4 @@ def arguments_reader(arguments: tuple[Argument, ...]) -> Callable[[bytes], dict[
             name: reader(bytes(given[name])) for name, reader in readers.items() if name in given
         }
 
-    return read
+    return _upgrading(read, None, upgrades)

@@ -50,9 +50,9 @@ def occurrence_reader(
     for feed in feeds:
         match feed.source:
             case EventSource(event=name, version=version):
-                events[name, version] = message_reader(feed.type)
+                events[name, version] = message_reader(feed.type, feed.upgrades)
             case ChangeSource(table=table):
-                tables[table] = message_reader(feed.type)
+                tables[table] = message_reader(feed.type, feed.upgrades)
             case _:
                 pass
 
@@ -63,12 +63,18 @@ def occurrence_reader(
     return read
 
 
+def _after(events: dict[tuple[str, int], Reader], found: Occurrence) -> Reader | None:
+    """Return what reads the next version: an event on its way may be older than who listens."""
+    newer = [key for key in events if key[0] == found.event and key[1] > found.version]
+    return events[min(newer)] if newer else None
+
+
 def _value(
     found: Occurrence, events: dict[tuple[str, int], Reader], tables: dict[str, Reader]
 ) -> Any:
     at = datetime.fromtimestamp(found.at_ms / 1000, UTC)
     if found.event is not None:
-        reader = events.get((found.event, found.version))
+        reader = events.get((found.event, found.version)) or _after(events, found)
         if reader is None:
             raise ValueError(f"it listens to no {found.event} version {found.version}")
         return reader(bytes(found.detail))

@@ -156,14 +156,14 @@ def keyed_by(endpoint: Endpoint, payload: Any) -> Any:
 def compile_endpoint(endpoint: Endpoint) -> None:
     """Make, before the first call, what every call needs of a handler's signature."""
     if endpoint.bound is None and endpoint.plain and endpoint.once_per is not None:
-        endpoint.bound = message_reader(endpoint.payload)
+        endpoint.bound = message_reader(endpoint.payload, endpoint.upgrades)
     if endpoint.bound is None and not endpoint.plain:
         if isinstance(endpoint.trigger, QueueTrigger):
             arguments = endpoint.signature.arguments
             if endpoint.feeds:
                 endpoint.bound = occurrence_reader(endpoint.feeds, arguments)
             else:
-                endpoint.bound = arguments_reader(arguments)
+                endpoint.bound = arguments_reader(arguments, endpoint.upgrades)
         else:
             _compile(endpoint)
 
