@@ -106,6 +106,67 @@ def test_a_new_version_is_taken_over_under_load_without_a_failed_request(steps: 
     until(lambda: len(steps.status()["zygotes"]) == 1, "the end of the old versions")
 
 
+HELD = """
+import os, time
+from wherry import App, Struct, log
+
+app = App("steps")
+
+class Job(Struct):
+    number: int
+
+class Run(Struct):
+    number: int
+    runs: int = 0
+
+runs = app.table(Run, key="number")
+
+@app.get("/runs/{number}", grants=[runs.read])
+def look(number: int) -> int:
+    found = runs.get(number)
+    return found.runs if found else 0
+"""
+QUEUE = """
+jobs = app.queue(Job)
+
+@app.post("/jobs/{number}", grants=[jobs.send])
+def send(number: int) -> None:
+    jobs.send(Job(number), delay_s=0 if number == 1 else 2.5)
+
+@app.consume(jobs, concurrency=2, grants=[runs.write])
+def work(job: Job) -> None:
+    if job.number == 1:
+        log.info("the first began")
+        while not os.path.exists("GATE"):
+            time.sleep(0.01)
+    runs.add(job.number, runs=1)
+"""
+
+
+def test_what_a_queue_of_an_older_version_has_in_hand_stays_leased(tmp_path: Path) -> None:
+    """It is not run beside itself when the queue is declared anew, and its effect is there."""
+    code, gate = tmp_path / "code", tmp_path / "gate"
+    whole = HELD + QUEUE.replace("GATE", str(gate))
+    bounds = {"LEASE_S": 1.0, "LEASE_RENEW_S": 0.2, "POLL_S": 0.2}
+    write(code, 1, whole)
+    with serving("steps", tmp_path / "data", folder=code, limits=bounds) as engine:
+        assert engine.client("POST", "/jobs/1").status == 204
+        until(lambda: engine.lines(message="the first began"), "the beginning")
+        write(code, 2, HELD)
+        engine.call("reload")
+        assert engine.client("POST", "/jobs/2").status == 404
+        write(code, 3, whole)
+        engine.call("reload")
+        assert engine.client("POST", "/jobs/2").status == 204
+        # This one is due only when a lease that nobody extends would have run out.
+        until(lambda: engine.client("GET", "/runs/2").json() == 1, "the later message")
+        gate.touch()
+        until(lambda: engine.client("GET", "/runs/1").json() == 1, "the first message")
+        until(lambda: engine.drained("jobs"), "an empty queue")
+        assert len(engine.lines(message="the first began")) == 1
+        assert engine.client("GET", "/runs/1").json() == 1
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -156,23 +156,37 @@ class Feeds:
         self.admission: Admission | None = None
         self.paused = False
         self.feeds: dict[str, Feed] = {}
+        self._former: dict[str, Feed] = {}  # of queues that are declared no more, till all is done
         self._chance = chance
         self._done = done
         self._leaving: set[str] = set()  # being given back or buried, unanswered yet
 
     def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, str]]) -> None:
         """Feed these consumers from now on; what others hold, they finish."""
-        before, self.feeds = self.feeds, {}
+        before, self.feeds = self._former | self.feeds, {}
         for queue, function, endpoint in consumers:
             feed = Feed(self, queue, function, endpoint)
             feed.paused = self.paused
             old = before.get(queue.name)
             if old is not None:
-                feed.in_hand, feed.paused, feed.offered = old.in_hand, old.paused, old.offered
+                feed.in_hand, feed.offered = old.in_hand, old.offered
                 old.retire()
             self.feeds[queue.name] = feed
             feed.backlog = True
             feed.claim()
+        self._former = {}
+        for name, old in before.items():
+            if name not in self.feeds and old.in_hand:
+                old.retire()
+                self._former[name] = old
+
+    def _of(self, queue: str) -> Feed | None:
+        return self.feeds.get(queue) or self._former.get(queue)
+
+    def _held(self) -> list[str]:
+        """The messages in hand, also of queues that are declared no more."""
+        every = (*self.feeds.values(), *self._former.values())
+        return [found for feed in every for found in feed.in_hand]
 
     def pause(self, paused: bool) -> None:
         """Let all messages wait, or go on."""
@@ -188,7 +202,7 @@ class Feeds:
 
     def renew(self) -> None:
         """Extend the leases of what is in hand."""
-        ids = [found for feed in self.feeds.values() for found in feed.in_hand]
+        ids = self._held()
         if ids:
             self.store.send("", Renew(self.owner, ids), lambda answer: None)
 
@@ -197,8 +211,7 @@ class Feeds:
 
         What it had leased to us in answers that never came, nobody here would begin.
         """
-        held = [found for feed in self.feeds.values() for found in feed.in_hand]
-        return Recover(self.owner, [*held, *self._leaving])
+        return Recover(self.owner, [*self._held(), *self._leaving])
 
     # -- born leased -----------------------------------------------------------------------------
 
@@ -218,9 +231,9 @@ class Feeds:
     def take_back(self, work: Work) -> None:
         """The commit is answered: its offers are used or free again."""
         for name in work.offered:
-            feed = self.feeds.get(name)
+            feed = self._of(name)
             if feed is not None:
-                feed.offered -= 1
+                feed.offered = max(0, feed.offered - 1)  # 0: the queue was declared anew meanwhile
         work.offered = {}
 
     def sent(self, answer: Committed) -> None:
@@ -248,7 +261,7 @@ class Feeds:
         """Give a message back, or move it to the failure inbox. True: its record went with it."""
         message = work.message
         assert message is not None
-        feed = self.feeds.get(message.queue)
+        feed = self._of(message.queue)
         most = feed.queue.max_attempts if feed is not None else limits.MAX_ATTEMPTS
         name = work.function.spec.name
         if counted and (not retry or message.attempt >= most):
@@ -286,16 +299,18 @@ class Feeds:
     def finished(self, work: Work) -> None:
         """A message is off our hands."""
         assert work.message is not None
-        feed = self.feeds.get(work.message.queue)
+        feed = self._of(work.message.queue)
         if feed is not None:
             feed.finished(work)
+            if not feed.in_hand:
+                self._former.pop(feed.queue.name, None)
         if self.admission is not None:
             self.admission.done()
 
     def give_back_waiting(self) -> None:
         """Stop: messages that have not begun go back to their queue, their attempt uncounted."""
         self.stopping = True
-        for feed in self.feeds.values():
+        for feed in (*self.feeds.values(), *self._former.values()):
             for work in list(feed.in_hand.values()):
                 message = work.message
                 if message is not None and work.function.pool.withdraw(work):
