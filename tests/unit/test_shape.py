@@ -23,7 +23,7 @@ ROWS: list[set[str]] = [
     {"invocation", "ports"},
     {"handles", "platforms.sql", "platforms.files"},
     {"platforms.socket"},
-    {"app", "identity", "observe"},
+    {"app", "identity", "observe", "registry"},
     {"runtime"},
     {"engine", "openapi"},
     {"testing"},

@@ -21,10 +21,51 @@ def schema_of(kind: Any) -> dict[str, Any]:
 
     try:
         json.Decoder(kind)  # what can be described cannot always be read: untagged unions
-        found: dict[str, Any] = json.schema(kind)
+        found = _msgspec_schema(kind)
     except (TypeError, NameError, RecursionError) as error:
         raise TypeError(f"{shown(kind)} has no JSON form: {_first_line(error)}") from error
     return found
+
+
+def _msgspec_schema(kind: Any) -> dict[str, Any]:
+    """Describe a type as msgspec does, with the format of every moment and of keys of mappings.
+
+    msgspec leaves it out where a time zone may be missing, so that a moment would look like any
+    text: nobody could see that a field which was text has become one.
+    """
+    from msgspec import _json_schema, inspect
+
+    class Generator(_json_schema._SchemaGenerator):
+        def to_schema(self, t: inspect.Type, check_ref: bool = True) -> dict[str, Any]:
+            found = super().to_schema(t, check_ref)
+            while isinstance(t, inspect.Metadata):
+                t = t.type
+            if isinstance(t, inspect.DateTimeType):
+                found.setdefault("format", "date-time" if t.tz is not False else "date-time-local")
+            elif isinstance(t, inspect.TimeType):
+                found.setdefault("format", "time")
+            elif isinstance(t, inspect.DictType) and "propertyNames" not in found:
+                names = _keys(self.to_schema(t.key_type, False))
+                found.update({"propertyNames": names} if names else {})
+            return found
+
+    types = inspect.multi_type_info([kind])
+    components = _json_schema._collect_component_types(types)
+    names = _json_schema._build_name_map(components)
+    generator = Generator(names)
+    found = generator.to_schema(types[0])
+    if components:
+        found["$defs"] = {
+            names[cls]: generator.to_schema(one, False) for cls, one in components.items()
+        }
+    return found
+
+
+def _keys(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return what the keys of a mapping are, which are texts in JSON; empty for any text."""
+    if schema.get("type") == "integer":
+        return {"pattern": "^-?[0-9]+$"}
+    return {key: schema[key] for key in ("format", "enum") if key in schema}
 
 
 _KINDS: dict[Any, ReplyKind] = {

@@ -1,0 +1,358 @@
+"""Examples of a JSON Schema: the least, the whole, and what differs at one place from the whole.
+
+The same schema gives the same examples. They stand for data of an old form when a new type, or the
+team's `upgrade=`, is to show that it reads it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from msgspec import Struct
+
+from wherry import limits
+from wherry.codec import canonical_json
+from wherry.registry.branches import branches, shown, words
+from wherry.registry.forms import Node, Schema, definitions
+from wherry.registry.texts import text_matching
+
+_FORMATS = {
+    "date": ("2026-01-31", "2024-02-29"),
+    "date-time": ("2026-01-31T12:00:00Z", "2026-01-31T23:59:59.999999+02:00"),
+    "date-time-local": ("2026-01-31T12:00:00", "2026-01-31T23:59:59.999999"),
+    "decimal": ("12.50", "0", "-0.01"),
+    "duration": ("PT1H", "P1DT0.5S"),
+    "email": ("ada@example.com",),
+    "time": ("12:00:00Z", "23:59:59.999999Z"),
+    "partial-time": ("12:00:00", "23:59:59.999999"),
+    "uri": ("https://example.com/",),
+    "uuid": ("3f0e6f2a-6c1b-4f0e-9d6a-2b7c8d9e0f10", "00000000-0000-0000-0000-000000000000"),
+    "ipv4": ("192.0.2.1",),
+    "ipv6": ("2001:db8::1",),
+}
+_NESTED = 2  # times that a type is found within itself
+_LARGE = 1 << 33  # more than 32 bits hold
+_LONG = 1_000  # characters or items beyond which the largest is not made
+
+
+class Example(Struct, frozen=True):
+    """One value. `case` says what is special about it: `minimal`, `full`, `lines[].count least`."""
+
+    case: str
+    value: Any
+
+
+class _Made(NamedTuple):
+    """A value, and where and how it differs from the first of its schema."""
+
+    path: str
+    what: str
+    value: Any
+
+
+class NoExample(ValueError):
+    """None follows from the schema: bounds without a value between them, an odd pattern."""
+
+
+def examples_of(schema: Schema) -> list[Example]:
+    """Return examples of a schema, at most `limits.SCHEMA_EXAMPLES`; the first is the least one.
+
+    Raises:
+        NoExample: Not even one can be made.
+    """
+    maker = _Maker(definitions(schema))
+    found = [Example("minimal", maker.least(schema))]
+    for number, made in enumerate(maker.every(schema)):
+        case = f"{made.path} {made.what}".strip() if number else "full"
+        found.append(Example(case, made.value))
+    unique: dict[bytes, Example] = {}
+    for one in found:
+        unique.setdefault(canonical_json(one.value), one)
+    return list(unique.values())[: limits.SCHEMA_EXAMPLES]
+
+
+class _Maker:
+    def __init__(self, defs: dict[str, Node]) -> None:
+        self._defs = defs
+        self._within: list[bytes] = []  # the objects around what is being made
+
+    # -- the least -------------------------------------------------------------------------------
+
+    def least(self, node: Node) -> Any:
+        """Return the smallest value: required fields alone, empty lists, the shortest texts."""
+        for branch in sorted(self._alternatives(node), key=_depth):
+            try:
+                return self._least(branch)
+            except NoExample:
+                continue
+        raise NoExample("nothing fits the schema")
+
+    def _least(self, branch: Schema) -> Any:
+        if "enum" in branch:
+            return branch["enum"][0]
+        match branch.get("type"):
+            case "object":
+                with _Inside(self._within, branch):
+                    required = branch.get("required", ())
+                    of = branch.get("properties", {})
+                    found = {name: self.least(of.get(name, True)) for name in required}
+                    return self._filled(branch, found)
+            case "array":
+                parts = branch.get("prefixItems", [])[: branch.get("minItems", None)]
+                if "minItems" not in branch:
+                    parts = []
+                found_items = [self.least(part) for part in parts]
+                return self._lengthened(branch, found_items)
+            case _:
+                return _scalars(branch)[0][1]
+
+    # -- the whole, and what differs -------------------------------------------------------------
+
+    def every(self, node: Node) -> list[_Made]:
+        """Return values, each with what tells it from the first, which is the whole of it."""
+        found: list[_Made] = []
+        for branch in sorted(self._alternatives(node), key=lambda one: one.get("type") == "null"):
+            try:
+                made = self._every(branch)
+            except NoExample:
+                continue
+            if found:  # another alternative than the first
+                made = [_Made("", f"is {words([branch])}", made[0].value), *made[1:]]
+            found += made
+        if not found:
+            raise NoExample("nothing fits the schema")
+        return found
+
+    def _every(self, branch: Schema) -> list[_Made]:
+        if "enum" in branch:
+            first, *rest = branch["enum"]
+            return [_Made("", "", first), *(_Made("", f"is {shown(one)}", one) for one in rest)]
+        match branch.get("type"):
+            case "object":
+                with _Inside(self._within, branch):
+                    return self._objects(branch)
+            case "array":
+                return self._arrays(branch)
+            case _:
+                return [_Made("", case, value) for case, value in _typical(_scalars(branch))]
+
+    def _objects(self, branch: Schema) -> list[_Made]:
+        whole: dict[str, Any] = {}
+        differing: list[tuple[str, _Made]] = []
+        required = branch.get("required", ())
+        for name, node in branch.get("properties", {}).items():
+            try:
+                first, *others = self.every(node)
+            except NoExample:
+                if name in required:
+                    raise
+                continue
+            whole[name] = first.value
+            differing += [(name, _under(name, one)) for one in others]
+        free = "properties" not in branch
+        values = branch.get("additionalProperties", True)
+        if free and values is not False:
+            key = self._key(branch)
+            first, *others = self.every(values)
+            whole[key] = first.value
+            differing += [(key, _under("*", one)) for one in others]
+        whole = self._filled(branch, whole)
+        found = [_Made("", "", whole)]
+        found += [_Made(one.path, one.what, {**whole, name: one.value}) for name, one in differing]
+        if free and not branch.get("minProperties"):
+            found.append(_Made("", "empty", {}))
+        return found
+
+    def _arrays(self, branch: Schema) -> list[_Made]:
+        parts = branch.get("prefixItems", [])
+        made = [self.every(part) for part in parts]
+        whole = [values[0].value for values in made]
+        found = []
+        for at, (_, *others) in enumerate(made):
+            for one in others:
+                value = [*whole[:at], one.value, *whole[at + 1 :]]
+                found.append(_Made(_under(f"[{at}]", one).path, one.what, value))
+        most = branch.get("maxItems")
+        items = branch.get("items", not parts)
+        if items is False or len(whole) == most:
+            return [_Made("", "", whole), *found]
+        values = self._of_items(items, optional=branch.get("minItems", 0) <= len(whole))
+        for one in values[1:]:
+            value = self._lengthened(branch, [*whole, one.value])
+            found.append(_Made(_under("[]", one).path, one.what, value))
+        whole = self._lengthened(branch, [*whole, *(one.value for one in values[:1])])
+        if not branch.get("minItems") and values:
+            found.append(_Made("", "empty", []))
+        if most is not None and most <= _LONG and values and not branch.get("uniqueItems"):
+            found.append(_Made("", f"with {most} items", (whole * most)[:most]))
+        return [_Made("", "", whole), *found]
+
+    def _of_items(self, items: Node, optional: bool) -> list[_Made]:
+        try:
+            return self.every(items)
+        except NoExample:
+            if not optional:
+                raise
+            return []
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    def _alternatives(self, node: Node) -> list[Schema]:
+        return [one or {"type": "anything"} for one in branches(node, self._defs)]
+
+    def _filled(self, branch: Schema, found: dict[str, Any]) -> dict[str, Any]:
+        """Add keys until there are as many as there must be."""
+        of = branch.get("additionalProperties", True)
+        for number in range(branch.get("minProperties", 0) - len(found)):
+            found[f"{self._key(branch)}{number or ''}"] = self.least(of)
+        return found
+
+    def _key(self, branch: Schema) -> str:
+        names = branch.get("propertyNames")
+        return str(self.least({"type": "string", **names})) if names else "key"
+
+    def _lengthened(self, branch: Schema, found: list[Any]) -> list[Any]:
+        """Add items until there are as many as there must be."""
+        missing = branch.get("minItems", 0) - len(found)
+        if missing <= 0:
+            return found
+        if missing > _LONG:
+            raise NoExample("too many items must be there")
+        items = branch.get("items", True)
+        if not branch.get("uniqueItems"):
+            return found + [self.least(items)] * missing
+        known = {canonical_json(one) for one in found}
+        for one in self.every(items):
+            if missing and canonical_json(one.value) not in known:
+                known.add(canonical_json(one.value))
+                found = [*found, one.value]
+                missing -= 1
+        if missing:
+            raise NoExample("there are not so many different items")
+        return found
+
+
+class _Inside:
+    """While an object is made: one that holds itself too often has no end."""
+
+    def __init__(self, within: list[bytes], branch: Schema) -> None:
+        self._within = within
+        self._key = canonical_json(branch)
+
+    def __enter__(self) -> None:
+        if self._within.count(self._key) >= _NESTED:
+            raise NoExample("it holds itself without an end")
+        self._within.append(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        self._within.pop()
+
+
+# --- texts, numbers -----------------------------------------------------------------------------
+
+
+def _scalars(branch: Schema) -> list[tuple[str, Any]]:
+    """Return values of a kind without parts, the least first, each with what it is."""
+    match branch.get("type"):
+        case "string":
+            return _texts(branch)
+        case "integer" | "number" as kind:
+            return _numbers(branch, whole=kind == "integer")
+        case "boolean":
+            return [("false", False), ("true", True)]
+        case "null":
+            return [("None", None)]
+        case _:
+            return [("None", None), ("text", "text"), ("an object", {"key": [1]})]
+
+
+def _typical(values: list[tuple[str, Any]]) -> list[tuple[str, Any]]:
+    """Put the value in front that is neither the least nor the most."""
+    middle = next((at for at, (case, _) in enumerate(values) if case == "typical"), 0)
+    return [values[middle], *values[:middle], *values[middle + 1 :]]
+
+
+def _texts(branch: Schema) -> list[tuple[str, Any]]:
+    least, most = branch.get("minLength", 0), branch.get("maxLength")
+    if "contentEncoding" in branch:
+        size = -(-least // 4) * 4
+        return [("least", "AAAA" * (size // 4)), ("typical", "dGV4dA==".ljust(size, "A"))]
+    if "format" in branch and "pattern" not in branch:
+        known = [
+            one for one in _FORMATS.get(branch["format"], ("text",))
+            if least <= len(one) <= (len(one) if most is None else most)
+        ]  # fmt: skip
+        if not known:
+            raise NoExample(f"no {branch['format']} has such a length")
+        return [("typical", known[0]), *((shown(one), one) for one in known[1:])]
+    if "pattern" in branch:
+        text = text_matching(branch["pattern"], least, most)
+        if text is None:
+            raise NoExample(f"no text was found that matches {branch['pattern']!r}")
+        return [("typical", text)]
+    if least > _LONG or (most is not None and most < least):
+        raise NoExample("no text has such a length")
+    typical = "some text".ljust(least, "t")[: most if most is not None else None]
+    found = [("least", "t" * least), ("typical", typical)]
+    if most is not None and most <= _LONG:
+        found.append((f"with {most} characters", "ü" * most))
+    return found
+
+
+def _numbers(branch: Schema, *, whole: bool) -> list[tuple[str, Any]]:
+    step = branch.get("multipleOf")
+    nudge = step or (1 if whole else 0.5)
+    low = _edge(branch, "minimum", "exclusiveMinimum", nudge, max)
+    high = _edge(branch, "maximum", "exclusiveMaximum", -nudge, min)
+    if low is not None and high is not None and low > high:
+        low = high = (
+            branch.get("exclusiveMinimum", low) + branch.get("exclusiveMaximum", high)
+        ) / 2
+    start = low if low is not None else 0 if high is None else min(0, high)
+    middle = start + nudge
+    if high is not None and middle > high:
+        middle = start
+    given: list[tuple[str, Any]] = [("least" if low is not None else "", start)]
+    given.append(("typical", middle))
+    given.append(("most", high) if high is not None else ("large", start + _LARGE * nudge))
+    if low is None and high is None:
+        given.append(("below zero", -nudge))
+    found: list[tuple[str, Any]] = []
+    for case, value in given:
+        if step is not None:
+            value = -(-value // step) * step
+        value = int(value) if whole or float(value).is_integer() else value
+        if _within(value, branch):
+            found.append((case or "zero", value))
+    if not found:
+        raise NoExample("no number is between the bounds")
+    return found
+
+
+def _edge(branch: Schema, near: str, beyond: str, nudge: float, pick: Any) -> Any:
+    """Return the outermost value of one side, or None where that side is open."""
+    found = [branch[near]] if near in branch else []
+    if beyond in branch:
+        found.append(branch[beyond] + nudge)
+    return pick(found) if found else None
+
+
+def _within(value: float, branch: Schema) -> bool:
+    return bool(
+        branch.get("minimum", value) <= value <= branch.get("maximum", value)
+        and branch.get("exclusiveMinimum", value - 1) < value
+        and value < branch.get("exclusiveMaximum", value + 1)
+    )
+
+
+# --- telling ------------------------------------------------------------------------------------
+
+
+def _under(step: str, made: _Made) -> _Made:
+    """Return a value's case as it is seen from one step above."""
+    join = "." if made.path and not made.path.startswith("[") else ""
+    return made._replace(path=f"{step}{join}{made.path}")
+
+
+def _depth(branch: Schema) -> int:
+    return {"object": 2, "array": 1}.get(branch.get("type", ""), 0)

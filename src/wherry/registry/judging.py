@@ -1,0 +1,241 @@
+"""What of an app's types does not read what is recorded, who breaks on it, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from wherry.blueprint.records import Blueprint, Finding
+from wherry.registry.comparing import Change, compare
+from wherry.registry.examples import NoExample, examples_of
+from wherry.registry.folder import Form, Key, Recorded
+from wherry.registry.forms import Schema
+from wherry.registry.stored import Stored, stored_types
+
+Reader: TypeAlias = Callable[[bytes], Any]
+State: TypeAlias = Literal["new", "same", "changed", "breaks"]
+
+
+class Judged(Struct, frozen=True):
+    """A type beside its file.
+
+    Attributes:
+        state: "new": there is no file; "changed": it reads every recorded form, and is not recorded
+            itself; "breaks": there is a form that it does not read.
+        recorded: The file, or None.
+        changes: From the recorded form to what the type is now.
+    """
+
+    stored: Stored
+    state: State
+    recorded: Recorded | None
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def next(self) -> Recorded:
+        """What the file is to be when it is brought up to date."""
+        key, recorded, schema = self.stored.key, self.recorded, self.stored.schema
+        if recorded is None:
+            return Recorded(
+                kind=key.kind, name=key.name, version=key.version, form=1, schema=schema
+            )
+        if self.state == "same":  # at most a class has another name
+            return msgspec.structs.replace(recorded, schema=schema)
+        return msgspec.structs.replace(
+            recorded, form=recorded.form + 1, schema=schema, earlier=recorded.forms
+        )
+
+
+class Judgement(Struct, frozen=True):
+    """What came of comparing an app with its folder."""
+
+    types: tuple[Judged, ...]
+    findings: tuple[Finding, ...]
+
+
+def judge(
+    blueprint: Blueprint,
+    recorded: Mapping[Key, Recorded],
+    upgrades: Mapping[Key, Reader],
+    downgrades: Mapping[Key, Reader],
+) -> Judgement:
+    """Compare an app with what is recorded.
+
+    Args:
+        upgrades: For each type with `upgrade=`, what reads its bytes as its handlers do. It is
+            shown examples of each form that the type itself does not read.
+        downgrades: For each version of an event with `downgrade=`, what makes an older one of its
+            bytes. Both raise for what they do not read.
+    """
+    stored = stored_types(blueprint)
+    types: list[Judged] = []
+    findings: list[Finding] = []
+    for one in stored:
+        of = recorded.get(one.key)
+        if of is None:
+            types.append(Judged(one, "new", None))
+            findings.append(_unrecorded(one, f"The {one.key} is not recorded."))
+        else:
+            faults = list(_faults(one, of.forms, upgrades.get(one.key)))
+            found = tuple(compare(of.schema, one.schema))
+            errors = any(fault.severity == "error" for fault in faults)
+            state: State = "breaks" if errors else "changed" if found else "same"
+            types.append(Judged(one, state, of, found))
+            findings += faults
+            if state == "changed":
+                said = "; ".join(map(str, found))
+                findings.append(
+                    _unrecorded(one, f"The {one.key} is not recorded as it is: {said}.")
+                )
+        if one.key in downgrades:
+            findings += _downgrade_faults(one, downgrades[one.key])
+    declared = {one.key for one in stored}
+    for key in sorted(recorded.keys() - declared):
+        findings += _undeclared(recorded[key], stored, upgrades)
+    return Judgement(tuple(types), tuple(findings))
+
+
+def _faults(one: Stored, forms: list[Form], upgrade: Reader | None) -> Iterator[Finding]:
+    """Yield what a type does not read of the forms that its data may have."""
+    told: set[str] = set()
+    needed = False
+    for form in forms:
+        lost = [found for found in compare(form.schema, one.schema) if found.breaks]
+        needed = needed or bool(lost)
+        if lost and upgrade is not None:
+            yield from _upgrade_faults(one, form, upgrade)
+        elif lost:
+            new = [found for found in lost if str(found) not in told]
+            told.update(map(str, new))
+            yield from (_broken(one, form, forms[0], found) for found in new)
+    if upgrade is not None and not needed:
+        yield Finding(
+            code="upgrade_unused",
+            message=f"upgrade= of the {one.key} is never tried: its type reads every recorded form "
+            "as it stands.",
+            fix="Take it away; or, where a field got another name, give the new one no default, so "
+            "that the old form does not pass for the new.",
+            severity="warning",
+            place=one.place,
+        )
+
+
+def _upgrade_faults(one: Stored, form: Form, upgrade: Reader) -> Iterator[Finding]:
+    try:
+        fault = _unread(form.schema, upgrade)
+    except NoExample as error:
+        yield Finding(
+            code="upgrade_untried",
+            message=f"No example of form {form.form} of the {one.key} can be made to try upgrade= "
+            f"on: {error}.",
+            fix="Write a test that reads data of that form.",
+            severity="warning",
+            place=one.place,
+        )
+        return
+    if fault:
+        yield Finding(
+            code="upgrade_fails",
+            message=f"upgrade= of the {one.key} does not read form {form.form}: {fault}. "
+            f"{_who(one)}",
+            fix="Have it return the new form for this example too.",
+            place=one.place,
+        )
+
+
+def _unread(schema: Schema, reader: Reader) -> str:
+    """Return why an example of a schema is not read, or an empty text."""
+    for example in examples_of(schema):
+        body = msgspec.json.encode(example.value)
+        try:
+            reader(body)
+        except Exception as error:  # the team's own code may raise anything
+            return f"{body.decode()} ({example.case}): {type(error).__name__}: {error}"
+    return ""
+
+
+def _downgrade_faults(one: Stored, downgrade: Reader) -> Iterator[Finding]:
+    try:
+        fault = _unread(one.schema, downgrade)
+    except NoExample:
+        return
+    if fault:
+        yield Finding(
+            code="downgrade_fails",
+            message=f"downgrade= of the {one.key} does not give the older version: {fault}.",
+            fix="Have it return a value of the older class for this example too.",
+            place=one.place,
+        )
+
+
+def _undeclared(
+    of: Recorded, stored: list[Stored], upgrades: Mapping[Key, Reader]
+) -> Iterator[Finding]:
+    """Yield what becomes of values whose type is declared no more."""
+    newer = [one for one in stored if one.key[:2] == of.key[:2] and one.key > of.key]
+    if newer:
+        one = newer[0]  # as who listens to it reads what is older
+        for fault in _faults(one, of.forms, upgrades.get(one.key)):
+            if fault.severity == "error":
+                yield msgspec.structs.replace(
+                    fault,
+                    message=f"The {of.key} is recorded and no longer declared. {fault.message}",
+                    fix=f"Declare version {of.version} until none is on its way, or write upgrade= "
+                    f"on version {one.key.version}; if none is, delete schemas/{of.key.path}.",
+                )
+        return
+    yield Finding(
+        code="schema_unused",
+        message=f"The {of.key} is recorded and no longer declared.",
+        fix=f"Delete schemas/{of.key.path} when nothing of it is left.",
+        severity="warning",
+    )
+
+
+# --- telling ------------------------------------------------------------------------------------
+
+
+def _unrecorded(one: Stored, message: str) -> Finding:
+    return Finding(
+        code="schema_unrecorded",
+        message=message,
+        fix="Run: wherry schemas update",
+        severity="warning",
+        place=one.place,
+    )
+
+
+def _broken(one: Stored, form: Form, newest: Form, change: Change) -> Finding:
+    of = "" if form is newest else f" since form {form.form}"
+    return Finding(
+        code="schema_breaks",
+        message=f"The {one.key}: {change}{of}. {_who(one)}",
+        fix=_advice(one, change),
+        place=one.place,
+    )
+
+
+def _who(one: Stored) -> str:
+    """Say who breaks on what."""
+    names = ", ".join(one.readers)
+    told = f"read by {names}" if names else "read by nobody so far"
+    return f"This breaks {one.values}, {told}."
+
+
+def _advice(one: Stored, change: Change) -> str:
+    match change.code:
+        case "required":
+            first = "Give it a default"
+        case "renamed":
+            first = "Keep its name in JSON, `msgspec.field(name=...)`"
+        case "refused":
+            first = "Let the type pass over fields that it does not know"
+        case _:
+            first = "Let the type take the old form too"
+    another = ""
+    if one.key.kind == "event":
+        another = f", or declare version {one.key.version + 1} beside version {one.key.version}"
+    return f"{first}, or write upgrade=, which makes the new form of the old one{another}."
