@@ -1,0 +1,23 @@
+"""What every worker of the suite does: where `.ci/run` asks for it, it notes what it runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep the test's name in a file while it runs: what is killed can say nothing any more."""
+    folder = os.environ.get("RUNNING_TESTS")
+    if not folder:
+        return (yield)
+    note = Path(folder, os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+    note.write_text(item.nodeid + "\n")
+    try:
+        return (yield)
+    finally:
+        note.write_text(f"(between two tests, or at the end, after {item.nodeid})\n")
