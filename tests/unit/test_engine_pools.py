@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 from wherry import limits
 from wherry.engine.admission import Admission
 from wherry.engine.pools import Pool
 from wherry.invocation import Spent
-from wherry.world import ManualClock, ManualLoop
+from wherry.platforms.socket import EngineLink
+from wherry.runtime.stopwatch import Stopwatch
+from wherry.world import ManualClock, ManualLoop, Meter, Usage
 
 PROCESSORS = 8
 FORK_S = 0.002
@@ -58,7 +60,7 @@ class Machine:
         environment.work = None
         self.done += 1
         cpu_s, away_s = self._run
-        quick = cpu_s + away_s < limits.QUICK_OWN_S
+        quick = cpu_s + away_s < limits.QUICK_OWN_S or environment.runs == 1  # as a stopwatch says
         environment.spent = None if quick else environment.spends
         self.pool.took(environment)
         self.submit()  # its client asks again
@@ -81,10 +83,34 @@ def test_quick_runs_get_a_few_environments_however_long_they_queue_for_engine_an
         assert Machine(0.0003, 0.0, queued_s=0.015).after(2.0, clients) == limits.QUICK_ENVIRONMENTS
 
 
-def test_the_first_run_of_an_environment_tells_nothing_it_warms_it_up() -> None:
-    machine = Machine(0.0005, 0.2, queued_s=0.0)
-    machine.after(0.3, 1)
-    assert (machine.done, machine.pool.run_s) == (1, 0.0)
+class Usages:
+    """A meter whose process computes and queues as the test says."""
+
+    def __init__(self) -> None:
+        self.now = Usage(0.0, 0.0)
+
+    def read(self) -> Usage:
+        return self.now
+
+
+def test_only_a_slow_run_after_a_slow_one_tells_what_it_computed_and_waited_outside() -> None:
+    clock, meter, link = ManualClock(), Usages(), SimpleNamespace(asked_s=0.0)
+    stopwatch = Stopwatch(clock, cast(Meter, meter), cast(EngineLink, link))
+
+    def run(took_s: float, cpu_s: float, queued_s: float, asked_s: float) -> Spent | None:
+        stopwatch.start()
+        clock.advance(took_s)
+        link.asked_s += asked_s
+        meter.now = Usage(meter.now.cpu_s + cpu_s, meter.now.queued_s + queued_s)
+        return stopwatch.stop()
+
+    assert run(0.0, 0.0, 0.0, 0.0) is None
+    assert run(0.1, 0.01, 0.02, 0.03) is None  # the first slow one
+    spent = run(0.1, 0.01, 0.02, 0.03)
+    assert spent is not None
+    assert (round(spent.cpu_s, 6), round(spent.away_s, 6)) == (0.01, 0.04)
+    assert run(0.1, 0.001, 0.099, 0.0) is None  # it waited for a processor only
+    assert run(0.1, 0.001, 0.0, 0.099) is None  # for the engine only
 
 
 def test_runs_that_wait_outside_get_all_environments_before_the_first_has_ended() -> None:

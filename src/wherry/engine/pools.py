@@ -169,15 +169,14 @@ class Pool:
         return 0
 
     def took(self, environment: Environment) -> None:
-        """A run has ended. The first one of an environment tells nothing: it warms it up."""
+        """A run has ended."""
         spent = environment.spent
         if spent is None:
             if self.run_s:  # some are slow, this one was quick
                 self._count(0.0, 0.0)
             return
         environment.spent = None
-        if environment.runs > 1:
-            self._count(spent.cpu_s + spent.away_s, spent.away_s)
+        self._count(spent.cpu_s + spent.away_s, spent.away_s)
 
     def _count(self, run_s: float, away_s: float) -> None:
         self.run_s += limits.AVERAGE_SHARE * (run_s - self.run_s)
