@@ -129,10 +129,7 @@ PATH_STEPS_SHOWN = 200  # of one entry, then what was shown before is not shown 
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type
 EVENT_VERSION_MAX = 10_000
 EVENT_BYTES = 250_000  # AWS EventBridge: 256 KB an entry, with its envelope
-
-# --- Schemas ----------------------------------------------------------------------------------
-SCHEMA_EXAMPLES = 100  # of one form of a type
-SCHEMA_FILE_BYTES = 4 * MIB  # of a type with all its forms
+SPREAD_BYTES = 64 * MIB  # what the events of one commit send to their listeners, together
 
 # --- Schedules --------------------------------------------------------------------------------
 SCHEDULE_EXPRESSION_LENGTH = 256  # AWS EventBridge Scheduler
@@ -147,6 +144,7 @@ SCHEDULES_COMPILED = 4_096  # expressions held as read
 PATTERN_LENGTH = 2_048  # AWS EventBridge: default quota of characters (4,096 on request)
 PATTERN_COMBINATIONS = 1_000  # AWS EventBridge: the product of the lengths of all $or lists
 PATTERN_WILDCARD_COMPLEXITY = 10  # AWS says no number: its example of "too complex" has 11 here
+PATTERNS_COMPILED = 4_096  # patterns held as compiled
 PATTERN_STEPS = 500_000  # of one event and pattern, through arrays of objects; beyond: no match
 
 # --- Buckets ----------------------------------------------------------------------------------

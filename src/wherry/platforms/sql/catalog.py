@@ -8,6 +8,7 @@ A release that is not known counts as the activated one.
 from __future__ import annotations
 
 from wherry import limits
+from wherry.platforms.sql.listeners import Listeners, check_sources
 from wherry.platforms.sql.rights import Grants, Rights
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import (
@@ -58,7 +59,9 @@ class Catalog:
         tables: dict[str, TableShape] = {}
         queues: dict[str, tuple[QueueShape, str]] = {}
         self.buckets: dict[str, int] = {}
+        self.events: set[str] = set()
         for release in self._releases.values():
+            self.events |= {event.name for event in release.events}
             consumers = _consumers(release)
             tables |= {shape.name: shape for shape in release.tables}
             queues |= {
@@ -77,17 +80,23 @@ class Catalog:
             index = Index(number, name, definition, bool(ready))
             kept.setdefault(table, []).append(index)
             self._definitions[table, name, definition] = index
+        self._declare_queues(queues)
+        active = self._releases.get(self.active, ReleaseShape())
+        self.listeners = Listeners(active, self.queues)
         self.tables: dict[str, Table] = {}
         for name, shape in tables.items():
             number = self.number("table", name)
-            self.tables[name] = Table(number, shape, kept.get(number, []))
+            followers = tuple(self.listeners.changes.get(name, ()))
+            self.tables[name] = Table(number, shape, kept.get(number, []), followers)
         self.tables_by_id = {table.id: table for table in self.tables.values()}
+
+    def _declare_queues(self, queues: dict[str, tuple[QueueShape, str]]) -> None:
         self.queues: dict[str, Queue] = {}
         active = self._releases.get(self.active, ReleaseShape())
-        kept_queues = {queue.name for queue in active.queues}
+        kept = {queue.name for queue in active.queues}
         for name, (queue, consumer) in queues.items():
             number = self.number("queue", name)
-            self.queues[name] = Queue(number, queue, consumer, name in kept_queues)
+            self.queues[name] = Queue(number, queue, consumer, name in kept)
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
 
     def number(self, kind: str, name: str) -> int:
@@ -132,8 +141,10 @@ class Catalog:
 
         Raises:
             msgspec.ValidationError: The blueprint cannot be read.
+            Refused: One of its sources cannot work.
         """
         shape = read_release(blueprint)
+        check_sources(shape)
         session = self._session
         session.write("release_put", digest, session.next(), blueprint)
         if activate:
@@ -202,7 +213,7 @@ class Catalog:
         return found
 
     def _rights_of(self, grants: Grants | None) -> Rights:
-        return Rights(grants, self.tables, self.queues, self.buckets)
+        return Rights(grants, self.tables, self.queues, self.buckets, self.events)
 
     def _release(self, digest: str) -> ReleaseShape:
         shape = self._releases.get(digest)

@@ -11,7 +11,7 @@ from typing import assert_never
 import msgspec
 
 from wherry import limits
-from wherry.effects import CancelMessage, Effect, PutObject
+from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.items import Items, Rows
 from wherry.platforms.sql.messages import Messages
@@ -20,6 +20,7 @@ from wherry.platforms.sql.plans import Plan
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Ack,
     Already,
@@ -53,6 +54,7 @@ class Commits:
         objects: Objects,
         records: Records,
         replies: Replies,
+        sources: Sources,
     ) -> None:
         self._session = session
         self._catalog = catalog
@@ -61,6 +63,7 @@ class Commits:
         self._objects = objects
         self._records = records
         self._replies = replies
+        self._sources = sources
 
     def commit(self, caller: str, commit: Commit) -> CommitAnswer:
         """Check and apply one commit. What it says holds once the batch is committed."""
@@ -141,6 +144,10 @@ class Commits:
                 and self._objects.is_there(effect.bucket, effect.key)
             ):
                 return Unmet(effect.bucket, effect.key)
+            if isinstance(effect, PublishEvent):
+                refused = self._sources.publish(effect, plan)
+                if refused is not None:
+                    return refused
         return None
 
     # -- applying ----------------------------------------------------------------------------
@@ -155,11 +162,15 @@ class Commits:
                 self._replies.add(ack)
         for change in plan.changes:
             self._items.apply(change, record.number)
+            if change.table.followers:
+                self._sources.changed(change, record.number, plan)
         for effect in plan.others:
             if isinstance(effect, CancelMessage):
                 self._messages.cancel(self._catalog.queues[effect.queue].id, effect.id)
-            else:
-                self._objects.apply(effect)
+            elif not isinstance(effect, PublishEvent):
+                old = self._objects.apply(effect)
+                if self._catalog.listeners.objects:
+                    self._sources.object(effect, old, record.number, plan)
         if not plan.sends:
             self._records.add_new(record, None)
             return Committed([], self._messages.take_woken() if self._messages.woken else {})

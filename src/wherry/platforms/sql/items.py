@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -29,6 +29,7 @@ class Change:
 
     body: bytes | None = None
     old: Stored | None = None
+    version = 0
     entries: Sequence[Entry] = ()
     old_entries: Sequence[Entry] = ()
     expires_ms: int | None = None
@@ -65,7 +66,7 @@ class Items:
         key, effect = change.key, change.effect
         if key in rows:
             return rows[key]
-        blind = not change.table.indexes and (
+        blind = change.table.blind and (
             not isinstance(effect, UpdateItem)
             and (effect.when is None or isinstance(effect.when, Absent | Present))
         )
@@ -93,7 +94,7 @@ class Items:
         """Work out a change against the present state, without changing anything."""
         effect, table = change.effect, change.table
         try:
-            if isinstance(effect, PutItem) and effect.when is None and not table.indexes:
+            if isinstance(effect, PutItem) and effect.when is None and table.blind:
                 change.body = effect.body  # whatever stands there is replaced: it is not read
             else:
                 old = change.old = self._stored(change, rows)
@@ -143,7 +144,7 @@ class Items:
             session.run(self._delete, (item,))
             self._remember_deleted(change.key, writer)
         else:
-            version = session.next()
+            version = change.version = session.next()
             if old is None:
                 item = version  # unique, and it grows: a row number that costs no search
                 row = (item, *change.key, version, writer, change.expires_ms, body)
@@ -168,8 +169,8 @@ class Items:
         if len(self._deleted) > REMEMBERED:
             del self._deleted[next(iter(self._deleted))]
 
-    def remove_expired(self, limit: int) -> int:
-        """Remove up to `limit` items that have expired."""
+    def remove_expired(self, limit: int, gone: Callable[[Table, Key, bytes], None]) -> int:
+        """Remove up to `limit` items that have expired; tell `gone` of those that are followed."""
         session = self._session
         rows = session.rows("items_expired", session.now_ms, limit)
         for number, table_id, pk, sk, body in rows:
@@ -178,6 +179,8 @@ class Items:
                 for entry in table.entries(body):
                     session.write("entry_delete", *entry, pk, sk)
             session.write("item_delete", number)
+            if table is not None and table.followers:
+                gone(table, (table_id, pk, sk), body)
         return len(rows)
 
     def fill_index(self, table: Table, index: int, limit: int) -> int:

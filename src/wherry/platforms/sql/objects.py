@@ -50,8 +50,11 @@ class Objects:
         """Whether an object is there."""
         return self._row(bucket, key) is not None
 
-    def apply(self, effect: PutObject | DeleteObject) -> None:
-        """Make a blob visible, or an object go. The transaction is open."""
+    def apply(self, effect: PutObject | DeleteObject) -> ObjectRow | None:
+        """Make a blob visible, or an object go; return the one that went.
+
+        The transaction is open.
+        """
         session = self._session
         bucket = self._catalog.number("bucket", effect.bucket)
         old = self._row(effect.bucket, effect.key)
@@ -73,6 +76,8 @@ class Objects:
             )
         elif old is not None:
             session.write("object_delete", bucket, effect.key.encode())
+            return _object(effect.bucket, old)
+        return None
 
     def garbage(self, limit: int) -> tuple[int, list[tuple[str, str]]]:
         """Return blobs to remove, old enough that readers have finished.

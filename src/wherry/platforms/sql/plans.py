@@ -30,7 +30,7 @@ class Plan:
         rights: What the function may do.
     """
 
-    __slots__ = ("changes", "guards", "keys", "others", "rights", "sends")
+    __slots__ = ("changes", "guards", "keys", "others", "rights", "sends", "spread_bytes")
 
     def __init__(self, rights: Rights) -> None:
         self.rights = rights
@@ -38,7 +38,8 @@ class Plan:
         self.guards: list[tuple[Guard, Table]] = []
         self.changes: list[Change] = []
         self.sends: list[tuple[SendMessage, Queue]] = []
-        self.others: list[CancelMessage | PutObject | DeleteObject] = []
+        self.others: list[CancelMessage | PutObject | DeleteObject | PublishEvent] = []
+        self.spread_bytes = 0  # what events send to their listeners
 
     def add(self, effects: list[Effect]) -> Denied | Rejected | None:
         """Take over the effects; return what is wrong with them.
@@ -74,8 +75,10 @@ class Plan:
                         return rights.refusal("queue", effect.queue, "send")
                     keys.add(effect.id)
                     self.others.append(effect)
-                case PublishEvent():  # this store knows no events yet
-                    return rights.refusal("event", effect.event, "publish")
+                case PublishEvent():
+                    refused = self._add_event(effect)
+                    if refused is not None:
+                        return refused
                 case PutObject() | DeleteObject():
                     refused = self._add_object(effect)
                     if refused is not None:
@@ -84,6 +87,22 @@ class Plan:
                     assert_never(effect)
         if len(keys) < len(effects):
             return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
+        return None
+
+    def _add_event(self, effect: PublishEvent) -> Denied | Rejected | None:
+        rights, event = self.rights, effect.event
+        if event not in rights.events or not rights.allows("event", event, "publish"):
+            return rights.refusal("event", event, "publish")
+        if len(effect.body) > limits.EVENT_BYTES:
+            return Rejected(
+                f"event {event}: {len(effect.body)} bytes; {limits.EVENT_BYTES} at most."
+            )
+        # Its messages are named after it and their queue.
+        longest = limits.MESSAGE_ID_LENGTH - limits.NAME_LENGTH - 1
+        if not 0 < len(effect.id) <= longest:
+            return Rejected(f"event {event}: an ID has 1 to {longest} characters.")
+        self.keys.add(effect.id)
+        self.others.append(effect)
         return None
 
     def _add_object(self, effect: PutObject | DeleteObject) -> Denied | Rejected | None:

@@ -16,9 +16,10 @@ class Rights:
         tables: All tables that there are.
         queues: All queues that there are.
         buckets: All buckets that there are.
+        events: All events that there are.
     """
 
-    __slots__ = ("buckets", "grants", "queues", "readable", "writable")
+    __slots__ = ("buckets", "events", "grants", "queues", "readable", "writable")
 
     def __init__(
         self,
@@ -26,8 +27,10 @@ class Rights:
         tables: dict[str, Table],
         queues: dict[str, Queue],
         buckets: dict[str, int],
+        events: set[str],
     ) -> None:
         self.grants = grants
+        self.events = events
         self.buckets = buckets
         self.readable, self.writable, self.queues = tables, tables, queues
         if grants is not None:

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 
+from wherry import limits
+from wherry.codec import digest
+
 
 class Message(NamedTuple):
     """A row of `messages`, in the order of its columns. `grp` and `place`: see `parking`."""
@@ -38,6 +41,20 @@ class Lease(Struct, frozen=True, gc=False):
     token: int
     queue: int
     grp: str | None = None
+
+
+class Cause:
+    """A message that no run has sent. It begins a correlation and a trace of its own.
+
+    Args:
+        id: The message's ID, which is the correlation ID too.
+    """
+
+    __slots__ = ("correlation_id", "traceparent")
+
+    def __init__(self, id: str) -> None:
+        self.correlation_id = id[: limits.CORRELATION_ID_LENGTH]
+        self.traceparent = f"00-{digest('trace', id)}-{digest('span', id)[:16]}-01"
 
 
 class Origin(Protocol):

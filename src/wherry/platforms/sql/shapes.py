@@ -60,6 +60,35 @@ class BucketShape(Struct, frozen=True):
     name: str
 
 
+class SourceShape(Struct, frozen=True):
+    """Any source as declared; `type` says which of these fields count."""
+
+    type: str
+    queue: str
+    event: str = ""
+    version: int = 0
+    pattern: str | None = None
+    name: str = ""
+    expression: str = ""
+    timezone: str = "UTC"
+    window_s: int = 0
+    overlap: str = "queue"
+    missed: str = "latest"
+    missed_max: int = limits.SCHEDULE_MISSED_MAX
+    bucket: str = ""
+    kind: str = ""
+    prefix: str = ""
+    suffix: str = ""
+    table: str = ""
+
+
+class EventShape(Struct, frozen=True):
+    """A type of event as declared."""
+
+    name: str
+    version: int
+
+
 class GrantShape(Struct, frozen=True):
     """A grant as declared."""
 
@@ -83,6 +112,8 @@ class ReleaseShape(Struct, frozen=True):
     tables: tuple[TableShape, ...] = ()
     queues: tuple[QueueShape, ...] = ()
     buckets: tuple[BucketShape, ...] = ()
+    events: tuple[EventShape, ...] = ()
+    sources: tuple[SourceShape, ...] = ()
 
 
 read_release = msgspec.json.Decoder(ReleaseShape).decode
@@ -147,12 +178,23 @@ class Index:
 
 
 class Table:
-    """A table and how the keys of its index entries come from an item's JSON."""
+    """A table and how the keys of its index entries come from an item's JSON.
 
-    __slots__ = ("_decode", "_expires_at", "_plan", "id", "indexes", "shape")
+    Args:
+        followers: The queues that every change of an item goes into.
+    """
 
-    def __init__(self, number: int, shape: TableShape, indexes: list[Index]) -> None:
-        self.id, self.shape, self.indexes = number, shape, indexes
+    __slots__ = ("_decode", "_expires_at", "_plan", "blind", "followers", "id", "indexes", "shape")
+
+    def __init__(
+        self,
+        number: int,
+        shape: TableShape,
+        indexes: list[Index],
+        followers: tuple[Queue, ...] = (),
+    ) -> None:
+        self.id, self.shape, self.indexes, self.followers = number, shape, indexes, followers
+        self.blind = not indexes and not followers  # what stands there need not be known
         fields: list[str] = []
         for index in indexes:
             fields += [index.key, *([index.sort] if index.sort else [])]

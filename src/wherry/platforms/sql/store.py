@@ -25,6 +25,7 @@ from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.sources import Sources
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.ports import (
     Already,
@@ -90,8 +91,9 @@ class SqlStore:
         self._replies = Replies(session)
         self._exits = Exits(session, self._catalog, self._inbox, self._messages)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
-        self._commits = Commits(session, self._catalog, *rooms)
-        self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox)
+        sources = Sources(session, self._catalog)
+        self._commits = Commits(session, self._catalog, *rooms, sources)
+        self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox, sources)
         self._open = True
 
     def run(self, requests: list[tuple[str, Request]], tidy: bool = True) -> list[Answer]:

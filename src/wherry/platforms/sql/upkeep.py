@@ -5,15 +5,19 @@ from __future__ import annotations
 import msgspec
 
 from wherry import limits
+from wherry.errors import Refused
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.expiry import Expiry
 from wherry.platforms.sql.inbox import Inbox
-from wherry.platforms.sql.items import Items
+from wherry.platforms.sql.items import Items, Key
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.rows import Cause
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import Table
+from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Configure,
     Configured,
@@ -47,6 +51,7 @@ class Upkeep:
         records: Records,
         replies: Replies,
         inbox: Inbox,
+        sources: Sources,
     ) -> None:
         self._session = session
         self._catalog = catalog
@@ -56,13 +61,14 @@ class Upkeep:
         self._records = records
         self._replies = replies
         self._inbox = inbox
+        self._sources = sources
         self._expiry = Expiry(session, catalog, inbox, messages)
 
     def configure(self, request: Configure) -> Configured | Rejected:
         """Take over a release, and the messages of engines before this one."""
         try:
             unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, Refused) as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
         if request.owner:
             self._messages.free_others(request.owner)
@@ -161,7 +167,7 @@ class Upkeep:
         """Remove a small batch of everything that has outlived its retention."""
         limit = max(1, min(request.limit, limits.SWEEP_BATCH))
         count = self._expiry.sweep(limit)
-        count += self._items.remove_expired(limit)
+        count += self._items.remove_expired(limit, self._item_gone)
         count += self._replies.remove_old(limit)
         count += self._records.remove_old(limit)
         count += self._inbox.remove_old(limit)
@@ -171,6 +177,12 @@ class Upkeep:
         count += self._remove_releases()
         removed, blobs = self._objects.garbage(limit)
         return Swept(count + removed, blobs)
+
+    def _item_gone(self, table: Table, key: Key, body: bytes) -> None:
+        """Tell who follows a table of an item that has expired."""
+        prefix = f"change.expired.{self._session.next()}"
+        for message, queue in self._sources.gone(table, key[1], key[2], body, prefix):
+            self._messages.send(queue, message, Cause(message.id), "")
 
     def _remove_entries(self, limit: int) -> int:
         session = self._session
