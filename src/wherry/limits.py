@@ -131,6 +131,10 @@ EVENT_VERSION_MAX = 10_000
 EVENT_BYTES = 250_000  # AWS EventBridge: 256 KB an entry, with its envelope
 SPREAD_BYTES = 64 * MIB  # what the events of one commit send to their listeners, together
 
+# --- Schemas ----------------------------------------------------------------------------------
+SCHEMA_EXAMPLES = 100  # of one form of a type
+SCHEMA_FILE_BYTES = 4 * MIB  # of a type with all its forms
+
 # --- Schedules --------------------------------------------------------------------------------
 SCHEDULE_EXPRESSION_LENGTH = 256  # AWS EventBridge Scheduler
 SCHEDULE_RATE_MAX_S = 3_660 * 86_400  # ten years: longer is a slip
