@@ -13,6 +13,8 @@ from wherry.statemachine.functions import Draw
 from wherry.statemachine.text import to_text
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from wherry.statemachine.jsonata_engine import Expression
 
 Part: TypeAlias = Callable[["Bindings"], Any]
@@ -37,20 +39,33 @@ class QueryScope(Protocol):
         ...
 
 
+def engine() -> ModuleType:
+    """Return the module of the engine; importing it does not change Python's recursion limit."""
+    import sys
+
+    loaded = sys.modules.get("wherry.statemachine.jsonata_engine")
+    if loaded is not None:
+        return loaded
+    limit = sys.getrecursionlimit()
+    from wherry.statemachine import jsonata_engine
+
+    sys.setrecursionlimit(limit)
+    return jsonata_engine
+
+
 class Bindings:
     """The names of one evaluation; made ready for the engine once for all its expressions."""
 
     __slots__ = ("draw", "now_ms", "values")
 
     def __init__(self, scope: QueryScope, states: dict[str, Any]) -> None:
-        from wherry.statemachine.jsonata_engine import Lazy, inward
-
+        inward, lazy = engine().inward, engine().Lazy
         self.draw = scope.draw
         self.now_ms = scope.now_ms
         self.values: dict[str, Any] = {
             name: inward(value) for name, value in scope.variables().items()
         }
-        self.values["states"] = Lazy(
+        self.values["states"] = lazy(
             {name: inward(value) for name, value in states.items()}, scope.context
         )
 
@@ -123,24 +138,21 @@ def _compile(value: Any, field: str) -> Part | None:
 
 
 def _expression(text: str, field: str) -> Part:
-    from wherry.statemachine.jsonata_engine import Unsupported, compile_expression
-
-    expression: Expression = compile_expression(text)
+    module = engine()
+    expression: Expression = module.compile_expression(text)
     named = f"The JSONata expression '{text}' specified for the field '{field}'"
 
     def evaluate(bindings: Bindings) -> Any:
-        from wherry.statemachine.jsonata_engine import UNDEFINED, EvaluationError
-
         try:
             found = expression.evaluate(bindings.values, bindings.draw, bindings.now_ms)
-        except EvaluationError as error:
+        except module.EvaluationError as error:
             mark = f". {error.code}: " if error.code else ": "
             cause = f"{named} threw an error during evaluation{mark}{error.message}"
             raise StatesError(QUERY, cause, location=field) from None
-        except Unsupported:
+        except module.Unsupported:
             cause = f"{named} returned an unsupported result type."
             raise StatesError(QUERY, cause, location=field) from None
-        if found is UNDEFINED:
+        if found is module.UNDEFINED:
             raise StatesError(QUERY, f"{named} returned nothing (undefined).", location=field)
         return found
 

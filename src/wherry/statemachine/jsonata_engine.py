@@ -6,8 +6,10 @@ Only this module and its functions know the library. It is loaded when it is fir
 from __future__ import annotations
 
 import math
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from jsonata.jexception import JException  # type: ignore[import-untyped]
@@ -27,6 +29,7 @@ UNDEFINED: Any = object()
 """What an expression gives that finds nothing."""
 
 _active = threading.local()
+_FRAMES = 10_000  # of Python, for the depth that JSONata may have
 _LONG = 2**63
 
 
@@ -160,7 +163,8 @@ class Expression:
         _active.evaluation = evaluation
         Jsonata.CURRENT.jsonata = self._engine
         try:
-            found = self._engine.evaluate(None, dict(values))
+            with _deep():
+                found = self._engine.evaluate(None, dict(values))
             evaluation.meter.measure(found)
             return UNDEFINED if found is None else outward(found)
         except JException as error:
@@ -190,7 +194,8 @@ def compile_expression(text: str) -> Expression:
     from wherry.statemachine.jsonata_functions import frame
 
     try:
-        engine = _Bounded(text, regex_engine=_regex)
+        with _deep():
+            engine = _Bounded(text, regex_engine=_regex)
     except JException as error:
         raise QuerySyntax(str(message_of(error))) from None
     except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -203,6 +208,16 @@ def compile_expression(text: str) -> Expression:
     engine.environment.set_evaluate_entry_callback(_enter)
     engine.environment.set_evaluate_exit_callback(_leave)
     return Expression(engine, "context" in text or "$states" in text.replace("$states.", ""))
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def _enter(expr: Any, value: Any, environment: Any) -> None:

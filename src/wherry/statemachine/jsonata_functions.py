@@ -162,7 +162,7 @@ def number_text(value: float) -> str:
         return text
     mantissa, exponent = text.split("e")
     power = int(exponent)
-    if -7 <= power < 0:
+    if -7 < power < 0:
         digits = mantissa.replace(".", "").lstrip("-")
         return ("-" if shown < 0 else "") + "0." + "0" * (-power - 1) + digits
     return f"{mantissa}e{'+' if power > 0 else '-'}{abs(power)}"

@@ -31,15 +31,15 @@ class Resource:
         self.pattern: Literal["", "sync", "waitForTaskToken"] = ""
         self.family: Literal["LambdaFunction", "Activity", "Task"] = "LambdaFunction"
         self.name = text
-        if match := _INTEGRATION.match(text):
+        if match := _ACTIVITY.match(text):
+            self.family, self.name = "Activity", match.group(1)
+        elif match := _INTEGRATION.match(text):
             service, action, suffix = match.groups()
             self.family = "Task"
             self.service = service
             self.action = action if suffix is None else f"{action}.{suffix}"
             if suffix:
                 self.pattern = "waitForTaskToken" if suffix == "waitForTaskToken" else "sync"
-        elif match := _ACTIVITY.match(text):
-            self.family, self.name = "Activity", match.group(1)
         elif match := _LAMBDA.match(text):
             self.name = match.group(1)
 

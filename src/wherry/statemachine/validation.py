@@ -37,8 +37,8 @@ def validate(
     findings = Findings()
     value: Any = definition
     if isinstance(definition, str | bytes):
-        size = len(definition.encode() if isinstance(definition, str) else definition)
-        if size > limits.STATE_DEFINITION_BYTES:
+        raw = definition if isinstance(definition, bytes) else definition.encode("utf-8", "replace")
+        if len(raw) > limits.STATE_DEFINITION_BYTES:
             findings.add("", f"Maximum length is {limits.STATE_DEFINITION_BYTES}", JSON)
             return findings.found
         if not definition.strip():
@@ -81,8 +81,8 @@ class _Machine:
         for name in ("Comment", "Version"):
             if name in definition:
                 values.string(findings, definition[name], f"/{name}", False)
-        seconds = definition.get("TimeoutSeconds")
-        if seconds is not None:
+        if "TimeoutSeconds" in definition:
+            seconds = definition["TimeoutSeconds"]
             values.integer(1)(findings, seconds, "/TimeoutSeconds", self._jsonata)
             if self._jsonata and is_expression(seconds):
                 check_queries(findings, seconds, "/TimeoutSeconds")
@@ -113,9 +113,9 @@ class _Machine:
         missing = [name for name in ("States", "StartAt") if name not in block]
         if missing:
             findings.add(location, f"These fields are required: [{', '.join(missing)}]")
-        states = block.get("States")
-        if states is None:
+        if "States" not in block:
             return
+        states = block["States"]
         if not isinstance(states, dict):
             findings.add(f"{location}/States", "Expected value of type Object")
             return
@@ -134,11 +134,12 @@ class _Machine:
             self._outer = inside
             self._checks.check(fields, where, before)
         self._outer = before
-        self._graph(block.get("StartAt"), states, location)
+        self._graph(block, states, location)
 
-    def _graph(self, start_at: Any, states: dict[str, Any], location: str) -> None:
+    def _graph(self, block: dict[str, Any], states: dict[str, Any], location: str) -> None:
         findings = self._findings
-        if start_at is not None and not isinstance(start_at, str):
+        start_at = block.get("StartAt")
+        if "StartAt" in block and not isinstance(start_at, str):
             findings.add(f"{location}/StartAt", "Expected value of type [STRING]")
             return
         if start_at is not None and start_at not in states:

@@ -32,8 +32,8 @@ _ASSIGN: dict[str, Check] = {"Assign": values.object_template}
 _RESULT: dict[str, Check] = {
     "ResultSelector": values.object_template,
     "ResultPath": values.result_path,
-    "Retry": values.array,
-    "Catch": values.array,
+    "Retry": values.clauses,
+    "Catch": values.clauses,
 }
 
 STATES: dict[str, dict[str, Check]] = {
@@ -56,7 +56,7 @@ STATES: dict[str, dict[str, Check]] = {
     },
     "Choice": {
         **_COMMON, **_DATA, **_ASSIGN,
-        "Choices": values.array,
+        "Choices": values.clauses,
         "Default": values.string,
     },
     "Wait": {
@@ -76,7 +76,7 @@ STATES: dict[str, dict[str, Check]] = {
     },
     "Parallel": {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
-        "Branches": values.array,
+        "Branches": values.clauses,
         "Parameters": values.template,
         "Arguments": values.anything,
     },
@@ -123,7 +123,7 @@ EITHER: dict[str, tuple[tuple[str, str], ...]] = {
 }
 
 RETRIER: dict[str, Check] = {
-    "ErrorEquals": values.array,
+    "ErrorEquals": values.clauses,
     "IntervalSeconds": values.integer(0),
     "MaxAttempts": values.integer(0, limits.STATE_RETRIES_MAX),
     "BackoffRate": values.number(1.0),
@@ -132,7 +132,7 @@ RETRIER: dict[str, Check] = {
     "Comment": values.string,
 }
 CATCHER: dict[str, Check] = {
-    "ErrorEquals": values.array,
+    "ErrorEquals": values.clauses,
     "Next": values.string,
     "ResultPath": values.result_path,
     "Output": values.anything,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wherry.statemachine.findings import Findings
-from wherry.statemachine.jsonata import QuerySyntax, inner, is_expression
+from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression
 
 _SKIPPED = ("_outer_instance", "type", "value", "id", "position", "lbp", "bp", "environment")
 _RELATIVE = ("predicate", "stages", "group", "update", "delete", "pattern", "terms")
@@ -30,10 +30,8 @@ def check_queries(
 
 
 def _check(findings: Findings, text: str, location: str, readable: tuple[str, ...]) -> None:
-    from wherry.statemachine.jsonata_engine import compile_expression
-
     try:
-        tree = compile_expression(text).tree
+        tree = engine().compile_expression(text).tree
     except QuerySyntax as error:
         findings.add(location, f"The JSONata expression is not valid: {error}")
         return

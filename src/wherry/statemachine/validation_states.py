@@ -84,9 +84,9 @@ class StateChecks:
     # --- language and fields ------------------------------------------------------------------
 
     def _language(self, fields: dict[str, Any], location: str) -> bool:
-        language = fields.get("QueryLanguage")
-        if language is None:
+        if "QueryLanguage" not in fields:
             return self._machine_jsonata
+        language = fields["QueryLanguage"]
         if language not in ("JSONPath", "JSONata"):
             self._findings.add(
                 f"{location}/QueryLanguage",
@@ -163,10 +163,10 @@ class StateChecks:
 
     def _errors(self, clause: dict[str, Any], clauses: list[Any], at: int, location: str) -> None:
         findings = self._findings
-        names = clause.get("ErrorEquals")
-        if names is None:
+        if "ErrorEquals" not in clause:
             findings.add(location, "These fields are required: [ErrorEquals]")
             return
+        names = clause["ErrorEquals"]
         if not isinstance(names, list):
             return
         where = f"{location}/ErrorEquals"

@@ -35,6 +35,11 @@ def mapping(findings: Findings, value: Any, location: str, jsonata: bool) -> Non
     findings.expect(isinstance(value, dict), location, "Expected value of type Object")
 
 
+def clauses(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+    """Take an array."""
+    findings.expect(isinstance(value, list), location, "Expected value of type Array")
+
+
 def array(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take an array; in JSONata an expression, too."""
     if jsonata and is_expression(value):

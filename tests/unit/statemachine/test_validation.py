@@ -1,0 +1,288 @@
+"""What CreateStateMachine says of a definition, with its codes, messages and places."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.unit.statemachine.machines import only
+from wherry.statemachine import validate
+
+SCHEMA = "SCHEMA_VALIDATION_FAILED"
+TARGET = "MISSING_TRANSITION_TARGET"
+LAMBDA = "arn:aws:lambda:eu-central-1:123456789012:function:f"
+TASK: dict[str, Any] = {"Type": "Task", "Resource": LAMBDA}
+PASS: dict[str, Any] = {"Type": "Pass"}
+INNER = {"StartAt": "I", "States": {"I": {"Type": "Pass", "End": True}}}
+MAP: dict[str, Any] = {"Type": "Map", "ItemProcessor": INNER}
+RULE: dict[str, Any] = {"Variable": "$.a", "IsPresent": True, "Next": "Z"}
+
+
+def said(definition: Any, **more: Any) -> list[str]:
+    return [str(finding) for finding in validate(definition, **more)]
+
+
+def state(fields: dict[str, Any], *, jsonata: bool = False, **more: Any) -> list[str]:
+    """What is said of a machine with one state S."""
+    return said(only(fields, jsonata=jsonata), **more)
+
+
+def choice(rule: dict[str, Any]) -> list[str]:
+    machine = only({"Type": "Choice", "Choices": [rule]})
+    machine["States"]["Z"] = {"Type": "Succeed"}
+    return said(machine)
+
+
+TAKEN: list[dict[str, Any]] = [
+    PASS,
+    {**PASS, "Comment": "c", "Result": [1], "ResultPath": "$.a.b[0]"},
+    {**PASS, "InputPath": None, "OutputPath": "$.a[*]", "Parameters": {"a.$": "$$.Execution.Id"}},
+    {**PASS, "Parameters": {"a.$": "States.Format('{}', $.b)", "b.$": "$v.c"}},
+    {**PASS, "Assign": {"v.$": "$.a", "w": 1}},
+    TASK,
+    {**TASK, "TimeoutSeconds": 60, "HeartbeatSeconds": 10, "ResultSelector": {"a.$": "$.b"}},
+    {**TASK, "TimeoutSecondsPath": "$.t", "HeartbeatSecondsPath": "$.h"},
+    {**TASK, "Retry": [{"ErrorEquals": ["A"], "IntervalSeconds": 1, "BackoffRate": 1.0,
+                        "MaxAttempts": 0, "MaxDelaySeconds": 5, "JitterStrategy": "FULL"},
+                       {"ErrorEquals": ["States.ALL"]}]},
+    {**TASK, "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken"},
+    {**TASK, "Resource": "arn:aws:states:::aws-sdk:s3:listBuckets"},
+    {**TASK, "Resource": "arn:aws:states:eu-central-1:123456789012:activity:a b"},
+    {**TASK, "Credentials": {"RoleArn.$": "$.r"}},
+    {"Type": "Wait", "Seconds": 0},
+    {"Type": "Wait", "TimestampPath": "$.t"},
+    {"Type": "Wait", "Timestamp": "2024-03-14T01:59:00Z"},
+    {"Type": "Succeed", "InputPath": "$.a"},
+    {"Type": "Fail"},
+    {"Type": "Fail", "ErrorPath": "$.e", "CausePath": "States.Format('{}', $.c)"},
+    {"Type": "Parallel", "Branches": [INNER]},
+    MAP,
+    {"Type": "Map", "Iterator": INNER, "Parameters": {"v.$": "$$.Map.Item.Value"}},
+    {**MAP, "MaxConcurrency": 0, "ItemSelector": {"v": 1}, "ItemsPath": "$.l"},
+    {"Type": "Map", "ItemProcessor": {
+        **INNER, "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}},
+     "ItemBatcher": {"MaxItemsPerBatch": 5, "BatchInput": {"a.$": "$.a"}},
+     "ToleratedFailurePercentage": 5, "Label": "L",
+     "ItemReader": {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Bucket": "b"}}},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("fields", TAKEN, ids=lambda one: json.dumps(one)[:60])
+def test_a_good_state_is_taken(fields: dict[str, Any]) -> None:
+    assert state(fields) == []
+
+
+TAKEN_JSONATA: list[dict[str, Any]] = [
+    {**PASS, "Output": "{% $states.input.a %}", "Assign": {"v": "{% $states.context.State %}"}},
+    {**TASK, "Arguments": {"a": "{% $v %}"}, "Output": "{% $states.result.a[b > 1] %}"},
+    {**TASK, "TimeoutSeconds": "{% $states.input.t %}", "Assign": {"r": "{% $states.result %}"}},
+    {**MAP, "Items": "{% $states.input %}", "MaxConcurrency": "{% 1 %}"},
+    {**MAP, "Items": [1, "{% 2 %}"], "ItemSelector": {"v": "{% $states.context.Map.Item %}"}},
+    {"Type": "Wait", "Seconds": "{% 1 %}"},
+    {"Type": "Fail", "Error": "{% 'E' %}"},
+    {**PASS, "Output": "{% $map([1], function($v) { $v.name }) %}"},
+    {**PASS, "Output": "{% $states.input.a.{'b': c}.(d & e) %}"},
+]
+
+
+@pytest.mark.parametrize("fields", TAKEN_JSONATA, ids=lambda one: json.dumps(one)[:60])
+def test_a_good_state_in_jsonata_is_taken(fields: dict[str, Any]) -> None:
+    assert state(fields, jsonata=True) == []
+
+
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({}, "The field 'Type' is required", "/States/S"),
+    ({"Type": "Nap"}, "The field 'Type' should have one of these values: [Task, Wait, Pass,"
+     " Succeed, Fail, Choice, Parallel, Map]", "/States/S/Type"),
+    ({**PASS, "Nope": 1}, "Field 'Nope' is not supported", "/States/S/Nope"),
+    ({**PASS, "TimeoutSeconds": 1}, "Field 'TimeoutSeconds' is not supported",
+     "/States/S/TimeoutSeconds"),
+    ({**PASS, "Retry": []}, "Field 'Retry' is not supported", "/States/S/Retry"),
+    ({**PASS, "ResultPath": "a"},
+     "Value is not a Reference Path: Reference path didn't start with '$'", "/States/S/ResultPath"),
+    ({**PASS, "Comment": 1}, "Expected value of type [STRING]", "/States/S/Comment"),
+    ({**PASS, "Parameters": {"a.$": "b"}},
+     "The value for the field 'a.$' must be a valid JSONPath or a valid intrinsic function call",
+     "/States/S/Parameters"),
+    ({**PASS, "Parameters": {"a.$": "States.Nope()"}},
+     "The value for the field 'a.$' must be a valid JSONPath or a valid intrinsic function call",
+     "/States/S/Parameters"),
+    ({**PASS, "Output": 1}, "The QueryLanguage is set to 'JSONPath', but field 'Output' is only"
+     " supported for the 'JSONata' QueryLanguage", "/States/S"),
+    ({"Type": "Task"}, "These fields are required: [Resource]", "/States/S"),
+    ({"Type": "Task", "Resource": "nonsense"},
+     "The resource provided ARN is not recognized. The value is not a valid resource ARN, or the"
+     " resource is not available in this region.", "/States/S/Resource"),
+    ({**TASK, "TimeoutSeconds": "1"}, "Expected value of type Integer",
+     "/States/S/TimeoutSeconds"),
+    ({**TASK, "Retry": [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["E"]}]},
+     "States.ALL must appear alone and at end of list", "/States/S/Retry[0]/ErrorEquals"),
+    ({**TASK, "Retry": [{"ErrorEquals": ["E"], "MaxAttempts": -1}]}, "Minimum value is 0",
+     "/States/S/Retry[0]/MaxAttempts"),
+    ({"Type": "Wait"}, "This object should have only one of the following fields: [SecondsPath,"
+     " Seconds, TimestampPath, Timestamp]", "/States/S"),
+    ({"Type": "Wait", "Seconds": 1, "SecondsPath": "$.a"}, "There should only be one of the"
+     " following fields: [SecondsPath, Seconds, TimestampPath, Timestamp]", "/States/S"),
+    ({"Type": "Wait", "Seconds": -1}, "Minimum value is 0", "/States/S/Seconds"),
+    ({"Type": "Wait", "Timestamp": "soon"}, "String does not match RFC3339 timestamp",
+     "/States/S/Timestamp"),
+    ({"Type": "Fail", "Error": "E", "ErrorPath": "$.e"},
+     "A Fail state cannot include both field 'Error' and 'ErrorPath'", "/States/S"),
+    ({**MAP, "ItemSelector": {}, "Parameters": {}},
+     "A Map state cannot include both field 'Parameters' and 'ItemSelector'", "/States/S"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "message", "location"), REFUSED)
+def test_a_bad_state_is_refused(fields: dict[str, Any], message: str, location: str) -> None:
+    machine = {"StartAt": "S", "States": {"S": {**fields}, "Z": {"Type": "Succeed"}}}
+    if fields.get("Type") not in (None, "Nap", "Fail"):
+        machine["States"]["S"]["Next"] = "Z"  # type: ignore[index]
+    else:
+        del machine["States"]["Z"]  # type: ignore[attr-defined]
+    if fields.get("Type") in (None, "Nap"):
+        assert f"{SCHEMA}: {message} at {location}" in said(machine)
+    else:
+        assert said(machine) == [f"{SCHEMA}: {message} at {location}"]
+
+
+RULES: list[tuple[dict[str, Any], str, str]] = [
+    ({"Variable": "$.a", "IsPresent": True}, "These fields are required: [Next]", ""),
+    ({"IsPresent": True, "Next": "Z"}, "These fields are required: [Variable]", ""),
+    ({**RULE, "IsPresent": 1}, "Expected value of type Boolean", "/IsPresent"),
+    ({"And": [], "Next": "Z"}, "Value cannot be empty", "/And"),
+    ({"Not": RULE, "Next": "Z"}, "Field 'Next' is not supported", "/Not/Next"),
+    ({"Variable": "$.a", "TimestampEquals": "x", "Next": "Z"},
+     "String does not match RFC3339 timestamp", "/TimestampEquals"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "message", "location"), RULES)
+def test_a_bad_rule_is_refused(rule: dict[str, Any], message: str, location: str) -> None:
+    assert f"{SCHEMA}: {message} at /States/S/Choices[0]{location}" in choice(rule)
+
+
+def test_a_rule_needs_exactly_one_operator() -> None:
+    (none,) = choice({"Variable": "$.a", "Next": "Z"})
+    assert none.startswith(
+        f"{SCHEMA}: This object should have only one of the following fields: [StringEquals,"
+        " IsBoolean, StringLessThan, IsNumeric,"
+    )
+    (two,) = choice({**RULE, "IsNull": True})
+    assert two.startswith(f"{SCHEMA}: There should only be one of the following fields: [String")
+
+
+QUERIES: list[tuple[dict[str, Any], str, str]] = [
+    ({"Type": "Pass", "InputPath": "$.a"}, "The QueryLanguage is set to 'JSONata', but field"
+     " 'InputPath' is only supported for the 'JSONPath' QueryLanguage", "/States/S"),
+    ({"Type": "Pass", "Output": "{% $states.result %}"}, "Field '$states.result' does not exist.",
+     "/States/S/Output"),
+    ({"Type": "Pass", "Output": "{% $states.errorOutput %}"},
+     "Field '$states.errorOutput' does not exist.", "/States/S/Output"),
+    ({"Type": "Pass", "Output": {"a": "{% $$.b %}"}}, "Reference to '$$' is not supported.",
+     "/States/S/Output/a"),
+    ({"Type": "Pass", "Output": "{% phone %}"},
+     "Reference to 'phone' at the top level is not supported.", "/States/S/Output"),
+    ({**TASK, "Arguments": "{% $states.result %}"}, "Field '$states.result' does not exist.",
+     "/States/S/Arguments"),
+    ({"Type": "Pass", "QueryLanguage": "JSONPath"},
+     "'QueryLanguage' can not be 'JSONPath' if set to 'JSONata' for whole state machine",
+     "/States/S"),
+    ({"Type": "Pass", "QueryLanguage": "SQL"},
+     "Value should be one of the following: [JSONPath, JSONata]", "/States/S/QueryLanguage"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "message", "location"), QUERIES)
+def test_a_bad_expression_is_refused(fields: Any, message: str, location: str) -> None:
+    assert state(fields, jsonata=True) == [f"{SCHEMA}: {message} at {location}"]
+
+
+def test_an_expression_that_cannot_be_parsed_is_refused() -> None:
+    (finding,) = state({"Type": "Pass", "Output": "{% 1 + %}"}, jsonata=True)
+    assert "JSONata" in finding
+    assert finding.endswith("/States/S/Output")
+
+
+END = {"Type": "Pass", "End": True}
+MACHINES: list[tuple[Any, list[str]]] = [
+    ("", ["INVALID_JSON_DESCRIPTION: Definition must be a valid JSON object at /"]),
+    ("[]", ["INVALID_JSON_DESCRIPTION: Definition must be a valid JSON object at /"]),
+    ({}, [f"{SCHEMA}: These fields are required: [States, StartAt] at /"]),
+    ({"StartAt": "A", "States": {}}, [f"{SCHEMA}: Value cannot be empty at /States"]),
+    ({"StartAt": "B", "States": {"A": END}}, [f"{TARGET}: Missing 'Next' target: B at /StartAt"]),
+    (
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}},
+        ["MISSING_END_STATE: Workflow has no terminal state at /"],
+    ),
+    (
+        {"StartAt": "A", "States": {"A": END, "B": END}},
+        [f'{TARGET}: State "B" is not reachable. at /States/B'],
+    ),
+    (
+        {"StartAt": "A", "States": {"A": {**PASS, "Next": "X"}, "B": END}},
+        [
+            f"{TARGET}: Missing 'Next' target: X at /States/A/Next",
+            f'{TARGET}: State "B" is not reachable. at /States/B',
+        ],
+    ),
+    (
+        {"StartAt": "A", "States": {"A": PASS, "B": END}},
+        [
+            f"{SCHEMA}: This object should have only one of the following fields: [Next, End] at"
+            " /States/A",
+            f'{TARGET}: State "B" is not reachable. at /States/B',
+        ],
+    ),
+    (
+        {"StartAt": "I", "States": {"I": {**MAP, "End": True}}},
+        ["DUPLICATE_STATE_NAME: Duplicate State name: I at /States/I/ItemProcessor/States/I"],
+    ),
+    (
+        {"StartAt": "A", "States": {"A": {**MAP, "Assign": {"v": 1}, "ItemProcessor": {
+            "StartAt": "I", "States": {"I": {**END, "Assign": {"v": 1}}}}, "End": True}}},
+        [
+            f"{SCHEMA}: The variable name 'v' was already defined in a parent scope. at"
+            " /States/A/ItemProcessor/States/I/Assign"
+        ],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("definition", "findings"), MACHINES)
+def test_a_bad_machine_is_refused(definition: Any, findings: list[str]) -> None:
+    assert said(definition) == findings
+    if not isinstance(definition, str):
+        assert said(json.dumps(definition)) == findings
+
+
+EXPRESS = [
+    ("arn:aws:states:::sqs:sendMessage.waitForTaskToken", ".waitForTaskToken"),
+    ("arn:aws:states:::states:startExecution.sync", ".sync"),
+]
+
+
+@pytest.mark.parametrize(("resource", "pattern"), EXPRESS)
+def test_an_express_workflow_cannot_wait_for_others(resource: str, pattern: str) -> None:
+    task = {"Type": "Task", "Resource": resource}
+    assert state(task) == []
+    assert state(task, type="EXPRESS") == [
+        f"{SCHEMA}: Express state machine does not support '{pattern}' service integration  at"
+        " /States/S/Resource"
+    ]
+
+
+def test_functions_may_be_named_where_they_are_known() -> None:
+    task = {"Type": "Task", "Resource": "charge"}
+    assert state(task) != []
+    assert state(task, functions=["charge"]) == []
+    assert state(task, functions=None) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "nul", "[" * 5_000, '{"StartAt": 1}', "\x00", '{"a":"\ud800"}']
+)
+def test_no_text_is_too_broken_to_be_judged(text: str) -> None:
+    assert validate(text) != []
