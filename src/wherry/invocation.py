@@ -132,6 +132,7 @@ class ItemOutcome(Struct, frozen=True, array_like=True):
     With a `failure` it is given back, or buried. Else it is acknowledged: with `own` in a commit of
     its own, with these effects and guards and its `BatchMessage.number`; without it in the one
     commit of the outcome's effects and guards, together with all the others that are not `own`.
+    A failure that is not `own` is the run's: which of its messages is to blame is not known.
     """
 
     id: str
@@ -142,6 +143,7 @@ class ItemOutcome(Struct, frozen=True, array_like=True):
     guards: list[Guard] = []
     marks: list[str] = []
     once: Once | None = None
+    replayed: bool = False  # it was done before, under its `once_per` key
 
 
 class Outcome(Struct, frozen=True, array_like=True):
@@ -163,7 +165,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     marks: list[str]
     failure: Failure | None = None
     fingerprint: str = ""  # of the request's body, where an Idempotency-Key was sent
-    replayed: bool = False  # the reply is the stored one of an earlier run
+    replayed: bool = False  # an earlier run has done it; the reply is the stored one
     kept: dict[str, bytes] = {}
     once: Once | None = None
     items: list[ItemOutcome] = []

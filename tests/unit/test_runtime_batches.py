@@ -347,3 +347,40 @@ def test_a_consumer_of_batches_works_off_its_queue(backend: Any) -> None:
         jobs.send(Job("sent"))
     backend.drain()
     assert "sent" in [one.key for one in backend.items(done)]
+
+
+# --- whose failure it is ------------------------------------------------------------------------
+
+
+def test_a_failure_of_the_run_is_told_from_that_of_an_item(runs: Runs, backend: Any) -> None:
+    """Of the first it is not known which message is to blame."""
+    one_by_one = runs.batch(Job("a", "fail"), Job("b"), b"[]").items
+    assert [one.own for one in one_by_one] == [True, True, True]
+    broken = runs.batch(Job("a", "fail"), Job("b", "break"), Job("c")).items
+    assert [one.own for one in broken] == [True, False, False]
+    whole = Runs(app, backend, "whole").batch(Job("a"), Job("b", "fail"), b"[]").items
+    assert [one.own for one in whole] == [False, False, True]
+    reported = Runs(app, backend, "aws").batch(Job("a", "fail"), Job("b")).items
+    assert [one.own for one in reported] == [True, False]
+
+
+def test_a_named_step_belongs_to_an_item(backend: Any) -> None:
+    """Outside of them it would be done again in other company; also where one came alone."""
+    inner = App("inner")
+    some = inner.queue(Job)
+
+    @inner.consume(some, batch=5)
+    def work(batch: Batch[Job]) -> None:
+        if batch.values[0].do == "beside":
+            inner.atomic("beside", lambda: None)
+        for item in batch:
+            with item as job:
+                inner.atomic("inside", len, job.key)
+
+    with running(inner) as found:
+        found_runs = Runs(inner, found, "work")
+        assert codes(found_runs.batch(Job("a"), Job("b"))) == ["ok", "ok"]
+        assert codes(found_runs.batch(Job("a", "beside"), Job("b"))) == ["refused", "refused"]
+        alone = found_runs.one(Job("c", "beside")).failure
+    assert alone is not None
+    assert "inside `with item`" in alone.message

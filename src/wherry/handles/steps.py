@@ -31,13 +31,21 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
 
     Raises:
         ConditionFailed: A condition of the step did not hold; nothing of it was applied.
-        Refused: Other arguments than in the run before, or a step inside a step.
+        Refused: Other arguments than in the run before, a step inside a step, or one of a batch
+            outside of its items: it would be done again in other company.
     """
+    from wherry.invocation import BatchEvent
     from wherry.ports import GetReply, StoredReply
 
     outer = scope_for("app.atomic()")
     if outer.inside_step:
         raise Refused("A named step cannot be inside another named step.")
+    if isinstance(outer.invocation.event, BatchEvent):
+        raise Refused(
+            f"The step {name!r} of a batch is outside of its items: it belongs to no message, and "
+            "would be done again when these messages come in other company.",
+            advice="Call it inside `with item`.",
+        )
     use = outer.step_uses.get(name, 0) + 1
     outer.step_uses[name] = use
     key = f"{outer.invocation.key}#{name}#{use}"

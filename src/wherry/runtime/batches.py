@@ -41,13 +41,16 @@ NOT_ENTERED = "item_not_entered"
 class _Member:
     """One message of the batch, from its bytes to its outcome."""
 
-    __slots__ = ("failure", "is_done", "item", "leader", "message", "once", "payload", "scope")
+    __slots__ = (
+        "failure", "is_done", "item", "leader", "message", "once", "payload", "scope", "shares",
+    )  # fmt: skip
 
     def __init__(self, message: BatchMessage, scope: Scope) -> None:
         self.message = message
         self.scope = scope
         self.payload: Any = None
         self.failure: Failure | None = None
+        self.shares = False  # its failure with others: which of them is to blame is not known
         self.once: Once | None = None
         self.is_done = False  # by an earlier message of its `once_per` key
         self.leader: _Member | None = None  # in this batch, with the same key: both end alike
@@ -161,13 +164,19 @@ class BatchRun:
             for one in handed:
                 one.scope.over = True
         if not batch.entered:
-            for one in handed:
-                one.failure = ended
+            _share(handed, ended)
             return self._together(handed)
         refuse_writes_beside(self._endpoint.name, self._scope)
-        for one in handed:
-            if one.failure is None and one.item is not None and not one.item.left:
-                one.failure = ended or _not_entered(one.message.id)
+        left_over = [
+            one
+            for one in handed
+            if one.failure is None and one.item is not None and not one.item.left
+        ]
+        if ended is not None:
+            _share(left_over, ended)
+            return self._each()
+        for one in left_over:
+            one.failure = _not_entered(one.message.id)
         return self._each()
 
     def _plain(self, handed: list[_Member]) -> Outcome:
@@ -179,9 +188,7 @@ class BatchRun:
             result = self._call({"event": event, "context": context})
             failures = binding.failed_items(result, [one.message.id for one in handed])
         except BaseException as error:
-            ended = failure_of(error, self._spec.memory_mb)
-            for one in handed:
-                one.failure = ended
+            _share(handed, failure_of(error, self._spec.memory_mb))
             return self._together(handed)
         for one in handed:
             if one.message.id in failures:
@@ -221,9 +228,11 @@ class BatchRun:
         )  # fmt: skip
 
     def _own(self, one: _Member) -> ItemOutcome:
-        failure = one.failure if one.leader is None else one.leader.failure
-        if failure is not None:
-            return ItemOutcome(one.message.id, own=True, failure=failure, marks=one.scope.marks)
+        first = one.leader or one
+        if first.failure is not None:
+            return ItemOutcome(
+                one.message.id, own=not first.shares, failure=first.failure, marks=one.scope.marks
+            )
         effects = one.scope.effects()
         return ItemOutcome(
             one.message.id,
@@ -233,6 +242,7 @@ class BatchRun:
             guards=one.scope.guards(),
             marks=one.scope.marks,
             once=None if one.is_done or one.leader is not None else one.once,
+            replayed=one.is_done or one.leader is not None,
         )
 
 
@@ -244,6 +254,12 @@ def refuse_writes_beside(name: str, scope: Scope) -> None:
             "and nothing of the batch is applied.",
             advice="Write inside `with item`, or enter no item and decide for all of them.",
         )
+
+
+def _share(members: list[_Member], failure: Failure | None) -> None:
+    """Let the failure of the run (None: it has not failed) be that of all these messages."""
+    for one in members:
+        one.failure, one.shares = failure, failure is not None
 
 
 def _is_handed(one: _Member) -> bool:
@@ -272,8 +288,9 @@ def run_alone(run: BatchRun) -> Outcome:
             once=item.once,
         )  # fmt: skip
     return Outcome(
-        None, item.effects, item.effect_count, item.guards, marks, kept=whole.kept, once=item.once
-    )
+        None, item.effects, item.effect_count, item.guards, marks, replayed=item.replayed,
+        kept=whole.kept, once=item.once,
+    )  # fmt: skip
 
 
 def batch_of_one(invocation: Invocation, event: MessageEvent) -> BatchEvent:

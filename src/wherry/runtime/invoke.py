@@ -132,7 +132,7 @@ class Runner:
             once = once_of(endpoint, binding.keyed_by(endpoint, payload))
             if is_done(scope, once):
                 scope.marks.append(DONE_BEFORE)
-                return _outcome(scope, None, "")
+                return msgspec.structs.replace(_outcome(scope, None, ""), replayed=True)
         if endpoint.plain:
             if event is not invocation.event:
                 invocation = msgspec.structs.replace(invocation, event=event)
@@ -157,6 +157,7 @@ class Runner:
         if isinstance(event, BatchEvent):
             return BatchRun(endpoint, self._spec, invocation, event, scope, call).run()
         alone = batch_of_one(invocation, event)
+        scope.invocation = msgspec.structs.replace(invocation, event=alone)
         return run_alone(BatchRun(endpoint, self._spec, invocation, alone, scope, call))
 
     def _failed(self, error: BaseException, invocation: Invocation, scope: Scope) -> Outcome:
