@@ -20,19 +20,20 @@ PLAIN = "bench.apps.plain:app"
 COLD = "bench.apps.cold:app"
 
 
-def start(app: str, folder: Path) -> Server:
+def start(app: str, folder: Path, *options: str) -> Server:
     """Start `wherry run`, without waiting for it."""
     if not Path(WHERRY).exists():
         raise BenchError(f"{WHERRY} is missing: install the project in this environment first")
     port = free_port()
     command = [WHERRY, "run", app, "--data", str(data_of(folder)), "--port", str(port)]
+    command += options
     return Server(command, folder, port)
 
 
 @contextlib.contextmanager
-def serving(app: str, folder: Path) -> Iterator[Server]:
+def serving(app: str, folder: Path, *options: str) -> Iterator[Server]:
     """A wherry that is ready, and is stopped at the end."""
-    server = start(app, folder)
+    server = start(app, folder, *options)
     try:
         first_200(server, "GET", "/readyz")
         yield server

@@ -77,23 +77,36 @@ def test_the_file_system_of_a_folder_is_that_of_its_nearest_mount() -> None:
     assert file_system(Path("/tmp/a b/c"), mounts) == "xfs"
 
 
-def soaked(sizes: Sequence[float], rates: Sequence[float]) -> list[Slice]:
+def soaked(
+    sizes: Sequence[float],
+    rates: Sequence[float] = (100,) * 9,
+    costs: Sequence[float] = (1.0,) * 9,
+    rows: Sequence[int] = (10_000,) * 9,
+) -> list[Slice]:
     return [
-        Slice(number, number, rate, {"store.db": size})
-        for number, (size, rate) in enumerate(zip(sizes, rates, strict=True))
+        Slice(number, number, rate, cost, {"store.db": size, "logs": number}, 3, {"a": row}, 64, 99)
+        for number, (size, rate, cost, row) in enumerate(
+            zip(sizes, rates, costs, rows, strict=False)
+        )
     ]
 
 
-def test_a_soak_is_steady_when_files_stop_growing_and_the_rate_holds() -> None:
-    verdict = judge(soaked([1, 2, 3, 4, 4, 4, 4, 4, 4], [100] * 9))
-    assert (verdict.growth, verdict.cost, verdict.steady) == (0, 0, True)
+def test_a_soak_is_steady_when_nothing_grows_and_the_clean_up_is_cheap() -> None:
+    verdict = judge(soaked([10, 20, 30, 40, 40, 40, 40, 40, 40]))
+    assert (verdict.cost, verdict.slower, verdict.steady) == (0, 0, True)
+    assert set(verdict.growth.values()) == {0.0}
 
 
-def test_a_soak_whose_files_grow_or_whose_rate_falls_is_not_steady() -> None:
-    growing = judge(soaked([float(each) for each in range(1, 10)], [100] * 9))
-    slowing = judge(soaked([1] * 9, [100] * 6 + [90] * 3))
-    assert (growing.steady, slowing.steady) == (False, False)
-    assert slowing.cost == pytest.approx(0.1)
+def test_a_soak_that_grows_or_slows_or_costs_more_is_not_steady() -> None:
+    flat = [40.0] * 9
+    growing = judge(soaked([float(100 * each) for each in range(1, 10)]))
+    assert growing.growth["files MB"] == pytest.approx(9 / 7 - 1)
+    slowing = judge(soaked(flat, rates=[100] * 6 + [90] * 3))
+    assert slowing.slower == pytest.approx(0.1)
+    costly = judge(soaked(flat, costs=[1.0] * 6 + [1.1] * 3))
+    assert costly.cost == pytest.approx(0.1)
+    hoarding = judge(soaked(flat, rows=[1_000 * each for each in range(10, 19)]))
+    assert [one.steady for one in (growing, slowing, costly, hoarding)] == [False] * 4
 
 
 def test_a_soak_of_few_slices_is_not_judged() -> None:
