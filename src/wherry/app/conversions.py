@@ -28,12 +28,12 @@ def conversion_faults(
 def _faults(whose: str, what: str, functions: tuple[Any, ...], of: Any) -> Iterator[Finding]:
     if not functions:
         return
-    from wherry.handles.upgrades import argument_of
+    from wherry.handles.upgrades import argument_of, takes_one
 
     for one in functions:
         fault = ""
         try:
-            argument_of(one)
+            argument_of(one) if what == "upgrade" else takes_one(one)
         except (TypeError, ValueError, NameError) as error:
             fault = str(error)
         if fault or not callable(one):

@@ -39,6 +39,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "retries": ("retries", "Show what can follow a request, and how often it is tried."),
         "blueprint": ("check", "Print the app's description as canonical JSON."),
         "openapi": ("check", "Print the app's OpenAPI document."),
+        "schemas": ("schemas", "Record the types of what is stored and sent; find what breaks."),
     },
 }
 """Verb -> module below `commands`, one line of help. Printed in this order."""

@@ -69,12 +69,23 @@ def argument_of(convert: Upgrade) -> Any:
         TypeError: It does not take one argument.
         NameError: Its annotation names what is not there.
     """
-    from inspect import signature
+    from types import SimpleNamespace
     from typing import get_type_hints
+
+    name = takes_one(convert)
+    annotations = getattr(convert, "__annotations__", {})
+    if name not in annotations:
+        return Any
+    alone = SimpleNamespace(__annotations__={name: annotations[name]})
+    return get_type_hints(alone, getattr(convert, "__globals__", {}))[name]
+
+
+def takes_one(convert: Upgrade) -> str:
+    """Return the name of the one argument that a conversion takes; raises `TypeError`."""
+    from inspect import signature
 
     parameters = list(signature(convert).parameters.values())
     required = [one for one in parameters if one.default is one.empty]
     if not parameters or len(required) > 1:
         raise TypeError(f"it takes {len(required)} arguments")
-    hints = get_type_hints(convert) if hasattr(convert, "__annotations__") else {}
-    return hints.get(parameters[0].name, Any)
+    return parameters[0].name

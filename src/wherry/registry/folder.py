@@ -81,12 +81,12 @@ def text_of(recorded: Recorded) -> bytes:
 
 
 def read_folder(folder: str) -> dict[Key, Recorded] | None:
-    """Return what is recorded; None where there is no such folder.
+    """Return what is recorded; None where there is no such folder, or one of something else.
 
     Raises:
         Refused: A file is none of ours, or not where it belongs.
     """
-    if not os.path.isdir(folder):
+    if not any(os.path.isdir(os.path.join(folder, f"{kind}s")) for kind in _KINDS):
         return None
     found: dict[Key, Recorded] = {}
     for kind in _KINDS:

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from wherry.blueprint.records import Blueprint, Finding
-from wherry.registry.comparing import Change, compare
+from wherry.registry.comparing import Change, breaking, compare
 from wherry.registry.examples import NoExample, examples_of
 from wherry.registry.folder import Form, Key, Recorded
 from wherry.registry.forms import Schema
@@ -90,6 +90,8 @@ def judge(
                 findings.append(
                     _unrecorded(one, f"The {one.key} is not recorded as it is: {said}.")
                 )
+        if one.key in upgrades:
+            findings += _unused(one, recorded)
         if one.key in downgrades:
             findings += _downgrade_faults(one, downgrades[one.key])
     declared = {one.key for one in stored}
@@ -101,17 +103,25 @@ def judge(
 def _faults(one: Stored, forms: list[Form], upgrade: Reader | None) -> Iterator[Finding]:
     """Yield what a type does not read of the forms that its data may have."""
     told: set[str] = set()
-    needed = False
     for form in forms:
-        lost = [found for found in compare(form.schema, one.schema) if found.breaks]
-        needed = needed or bool(lost)
+        lost = breaking(form.schema, one.schema)
         if lost and upgrade is not None:
             yield from _upgrade_faults(one, form, upgrade)
         elif lost:
             new = [found for found in lost if str(found) not in told]
             told.update(map(str, new))
             yield from (_broken(one, form, forms[0], found) for found in new)
-    if upgrade is not None and not needed:
+
+
+def _unused(one: Stored, recorded: Mapping[Key, Recorded]) -> Iterator[Finding]:
+    """Yield that no recorded form, of an older version of an event neither, needs the upgrade."""
+    forms = [
+        form
+        for key, of in recorded.items()
+        if key[:2] == one.key[:2] and key <= one.key
+        for form in of.forms
+    ]
+    if forms and not any(breaking(form.schema, one.schema) for form in forms):
         yield Finding(
             code="upgrade_unused",
             message=f"upgrade= of the {one.key} is never tried: its type reads every recorded form "
@@ -221,8 +231,7 @@ def _broken(one: Stored, form: Form, newest: Form, change: Change) -> Finding:
 def _who(one: Stored) -> str:
     """Say who breaks on what."""
     names = ", ".join(one.readers)
-    told = f"read by {names}" if names else "read by nobody so far"
-    return f"This breaks {one.values}, {told}."
+    return f"{names} would fail on {one.values}." if names else f"Nobody reads {one.values} yet."
 
 
 def _advice(one: Stored, change: Change) -> str:

@@ -19,6 +19,7 @@ from wherry.testing.backend import Backend, running
 from wherry.testing.calling import call, repeats
 from wherry.testing.client import TestReply
 from wherry.testing.composing import NotDrained
+from wherry.testing.contracts import ContractExample, contract
 from wherry.testing.environments import TooManyRuns
 from wherry.testing.seen import Called, Effects
 from wherry.testing.twice import NotRepeatable
@@ -30,6 +31,8 @@ __all__ = [
     "TestReply",
     "call",
     "repeats",
+    "contract",
+    "ContractExample",
     "Called",
     "Effects",
     "NotDrained",

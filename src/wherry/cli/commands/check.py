@@ -41,10 +41,12 @@ if TYPE_CHECKING:
 def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> None:
     """Find everything that is wrong with TARGET, each with its place and what to do.
 
-    With a data folder also what its tables need: indexes that must be filled. Exits with 1 where
-    there is an error; warnings alone exit with 0.
+    With a folder schemas/ also what a changed type breaks (`wherry schemas`); with a data folder
+    what its tables need: indexes that must be filled. Exits with 1 where there is an error;
+    warnings alone exit with 0.
     """
     from wherry.blueprint.stage import check_stage
+    from wherry.cli.commands.schemas import of_the_schemas
     from wherry.paths import Graph, check_paths
 
     app = load_target(target, folder)
@@ -55,6 +57,7 @@ def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> Non
             *app.warnings,
             *check_paths(Graph(blueprint)),
             *check_stage(blueprint, stage),
+            *of_the_schemas(app, folder, stage),
             *_of_the_data(blueprint, data),
         ]
     except AppInvalid as error:
