@@ -157,7 +157,7 @@ class Machine:
 
 
 def _is_distributed(fields: dict[str, Any]) -> bool:
-    processor = fields.get("ItemProcessor") or {}
+    processor = fields.get("ItemProcessor") or fields.get("Iterator") or {}
     return (processor.get("ProcessorConfig") or {}).get("Mode") == "DISTRIBUTED"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from wherry import limits
@@ -11,6 +12,8 @@ from wherry.statemachine.jsonata import Query, compile_query, unexpected_type
 from wherry.statemachine.paths import NoMatch, Path, parse
 from wherry.statemachine.templates import root_of
 from wherry.statemachine.text import to_text
+
+_INTEGER = re.compile(r"-?[0-9]{1,9}\Z")
 
 
 class Quantity:
@@ -54,6 +57,8 @@ class Quantity:
                 f"Invalid path '{path.text}' : No results for path: {path.text}"
             ) from None
         if isinstance(found, float) and found == int(found):
+            found = int(found)
+        if isinstance(found, str) and _INTEGER.match(found):
             found = int(found)
         percentage = self.field == "ToleratedFailurePercentage"
         if isinstance(found, bool) or not isinstance(found, int | float if percentage else int):

@@ -52,6 +52,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
     due_ms: int | None = None
     call: int | None = None
     token: str | None = None
+    submitted: bool = False
     timeout_s: int | None = None
     timeout_ms: int | None = None
     beat_s: int | None = None

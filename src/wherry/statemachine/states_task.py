@@ -125,6 +125,7 @@ class TaskState(State):
         text = walk.bounded(output, self._sized)
         details = self.resource.named({"output": text, "outputDetails": WHOLE})
         walk.note(frame, "TaskSubmitted", details)
+        frame.submitted = True
 
     def answered(self, walk: Walk, frame: Frame, call: int, output: Any) -> None:
         if frame.token is not None:
@@ -149,7 +150,9 @@ class TaskState(State):
 
     def refused(self, walk: Walk, frame: Frame, call: int, error: StatesError) -> None:
         details = self.resource.named(error_details(error.error, error.cause))
-        walk.note(frame, f"{self.resource.family}Failed", details)
+        unsubmitted = bool(self.resource.pattern) and not frame.submitted
+        kind = "Submit" if unsubmitted else ""
+        walk.note(frame, f"{self.resource.family}{kind}Failed", details)
         raise error
 
     def beat(self, walk: Walk, frame: Frame) -> None:

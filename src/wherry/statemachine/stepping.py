@@ -173,6 +173,7 @@ class Walk:
         if frame.token is not None:
             self.run.tokens.pop(frame.token, None)
             frame.token = None
+        frame.submitted = False
         if frame.join is not None and stop:
             mine = [call for call, owner in self.run.calls.items() if owner == frame.id]
             for call in mine:

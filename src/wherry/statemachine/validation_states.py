@@ -16,6 +16,7 @@ from wherry.statemachine.validation_queries import check_queries
 from wherry.statemachine.validation_values import Check
 
 _VARIABLE = re.compile(r"[^\W\d]\w{0,79}\Z")
+_NOT_IN_LABELS = re.compile(r"[\s?*<>{}\[\]:;,\\|^~$#%&`\"\x00-\x1f\x7f-\x9f/]")
 _UNPARSED = frozenset({
     "Comment", "Next", "Default", "Resource", "Retry", "ItemProcessor", "Iterator", "Branches",
     "Catch", "Choices", "Type", "QueryLanguage", "ItemReader", "ItemBatcher", "ResultWriter",
@@ -263,8 +264,12 @@ class StateChecks:
             if jsonata:
                 check_queries(findings, batcher, where)
         label = fields.get("Label")
-        if isinstance(label, str) and len(label) > 40:
-            findings.add(f"{location}/Label", "Maximum length is 40")
+        if isinstance(label, str):
+            where = f"{location}/Label"
+            findings.expect(label != "", where, "Label cannot be empty")
+            findings.expect(len(label) <= 40, where, "Label cannot exceed 40 characters")
+            bad = _NOT_IN_LABELS.search(label)
+            findings.expect(bad is None, where, "Label contains invalid characters")
 
     def _processor(self, config: Any, location: str) -> None:
         where = f"{location}/ProcessorConfig"

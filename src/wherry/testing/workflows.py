@@ -21,6 +21,7 @@ from wherry.statemachine.records import (
     Failed,
     HistoryEvent,
     Run,
+    Started,
     Submitted,
     Succeeded,
     TokenFailed,
@@ -240,18 +241,21 @@ class _Driver:
             self._begin(child, (number, call))
             return
         resource = Resource(call.resource)
-        submitted = {"SdkHttpMetadata": {"HttpStatusCode": 200}}
+        if resource.family == "Activity":
+            self._advance(number, Started(call.id))
         try:
             answer = self._ask(call, resource)
         except TaskFailed as failure:
             self._overdue(number)
-            self._fail(number, call, failure)
+            self._submit(number, call, resource)
+            if call.token is not None:
+                event: Event = TokenFailed(call.token, failure.error, failure.cause)
+            else:
+                event = Failed(call.id, failure.error, failure.cause)
+            self._advance(number, event)
             return
         self._overdue(number)
-        if call.token is not None:
-            self._advance(number, Succeeded(call.id, submitted))
-        elif resource.pattern == "sync":
-            self._advance(number, Submitted(call.id, submitted))
+        self._submit(number, call, resource)
         if answer is NEVER:
             return
         if call.token is not None:
@@ -259,13 +263,13 @@ class _Driver:
         else:
             self._advance(number, Succeeded(call.id, answer))
 
-    def _fail(self, number: int, call: Call, failure: TaskFailed) -> None:
-        if call.token is not None and Resource(call.resource).pattern == "waitForTaskToken":
-            submitted = {"SdkHttpMetadata": {"HttpStatusCode": 200}}
-            self._advance(number, Succeeded(call.id, submitted))
-            self._advance(number, TokenFailed(call.token, failure.error, failure.cause))
-        else:
-            self._advance(number, Failed(call.id, failure.error, failure.cause))
+    def _submit(self, number: int, call: Call, resource: Resource) -> None:
+        """Answer a call that only begins something: a message sent, a job started."""
+        answer = {"SdkHttpMetadata": {"HttpStatusCode": 200}}
+        if resource.pattern == "waitForTaskToken":
+            self._advance(number, Succeeded(call.id, answer))
+        elif resource.pattern == "sync":
+            self._advance(number, Submitted(call.id, answer))
 
     def _overdue(self, number: int) -> None:
         if self._wakes.get(number, self._clock.now_ms() + 1) <= self._clock.now_ms():

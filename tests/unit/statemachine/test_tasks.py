@@ -343,3 +343,19 @@ def test_the_history_carries_moments_of_the_clock() -> None:
     result = run_workflow(only({"Type": "Wait", "Seconds": 1}), {}, clock=clock)
     assert result.history[0]["timestamp"] == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert clock.now_ms() == 1_700_000_001_000
+
+
+ENDS = [
+    ("arn:aws:states:::sqs:sendMessage", ["TaskFailed"]),
+    ("arn:aws:states:::sqs:sendMessage.waitForTaskToken", ["TaskSubmitted", "TaskFailed"]),
+    ("arn:aws:states:::states:startExecution.sync:2", ["TaskSubmitted", "TaskFailed"]),
+    ("arn:aws:states:eu-central-1:123456789012:activity:sign", ["ActivityFailed"]),
+    ("f", ["LambdaFunctionFailed"]),
+]
+
+
+@pytest.mark.parametrize(("resource", "events"), ENDS)
+def test_each_kind_of_resource_fails_with_its_own_events(resource: str, events: list[str]) -> None:
+    result = run_workflow(only({"Type": "Task", "Resource": resource}), {}, failing("E"))
+    assert (result.error, result.cause) == ("E", "why")
+    assert types(result)[4:-1] == events
