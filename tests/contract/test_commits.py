@@ -213,7 +213,7 @@ def test_of_two_commits_under_one_key_one_wins_and_the_other_gets_its_reply(plac
         place.put("orders", "c", "2", n=2), acks=[ReplyAck(key, "print", b"second", 60)]
     )
     assert isinstance(first, Committed)
-    assert second == Already(StoredReply("print", b"first"))
+    assert second == Already(StoredReply("print", b"first"), key)
     assert place.get("orders", "c", "2") is None
     assert place.ask(GetReply(key)) == StoredReply("print", b"first")
 
@@ -235,7 +235,7 @@ def test_a_commit_whose_lease_is_lost_applies_nothing(place: Any) -> None:
     place.advance(limits.LEASE_S + 1)
     [again] = place.claim(owner="engine-2")
     assert again.token != message.token
-    assert place.acknowledge(message, place.put("orders", "c", "1")) == LeaseLost()
+    assert place.acknowledge(message, place.put("orders", "c", "1")) == LeaseLost(["a"])
     assert place.get("orders", "c", "1") is None
     assert isinstance(place.acknowledge(again), Committed)
 
@@ -243,7 +243,7 @@ def test_a_commit_whose_lease_is_lost_applies_nothing(place: Any) -> None:
 def test_a_lost_lease_is_said_before_a_stored_reply(place: Any) -> None:
     place.commit(acks=[ReplyAck("message/worker/a", "", b"", 60)])
     acks = [ReplyAck("message/worker/a", "", b"", 60), MessageAck("a", 1)]
-    assert place.commit(acks=acks) == LeaseLost()
+    assert place.commit(acks=acks) == LeaseLost(["a"])
 
 
 # --- grants -------------------------------------------------------------------------------------

@@ -98,7 +98,7 @@ def test_a_message_comes_back_when_its_lease_ends_and_the_attempt_counts(place: 
     assert second.attempt == 2
     assert release(place, first) == LeaseLost()
     assert place.ask(Bury("a", first.token, "worker", "failed", "", None)) == LeaseLost()
-    assert place.acknowledge(first) == LeaseLost()
+    assert place.acknowledge(first) == LeaseLost(["a"])
     assert isinstance(place.acknowledge(second), Committed)
 
 
@@ -121,7 +121,7 @@ def test_an_engine_that_begins_frees_what_others_held(place: Any) -> None:
     assert (again.id, again.attempt) == ("a", 2)
     place.configure("release-1", owner="engine-2")
     assert place.claim(owner="engine-2") == []
-    assert place.acknowledge(held) == LeaseLost()
+    assert place.acknowledge(held) == LeaseLost(["a"])
 
 
 def test_a_message_whose_attempts_are_used_up_when_its_lease_ends_waits_in_the_inbox(

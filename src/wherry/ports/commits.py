@@ -36,7 +36,8 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
 
     Sending the same commit again is harmless: `record.number` is unique, and one that is there
     already answers `Already`. `leases` names the queues whose new messages may be born leased to
-    this engine, with how many of each it has room for.
+    this engine, with how many of each it has room for. `others` are the records of the further
+    messages that it acknowledges: one for each.
     """
 
     function: str
@@ -47,6 +48,7 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     leases: dict[str, int]
     owner: str = ""
     key: str = ""
+    others: list[InvocationRecord] = []
 
 
 class StepCommit(Struct, frozen=True, array_like=True):
@@ -73,9 +75,15 @@ class Committed(Struct, frozen=True, array_like=True, tag="committed"):
 
 
 class Already(Struct, frozen=True, array_like=True, tag="already"):
-    """An earlier commit under the same key stands; its reply is the answer."""
+    """An earlier commit under the same key stands; its reply is the answer.
+
+    `key` is that of the reply that was there; empty: this very commit was applied before. A commit
+    of one message is done with it: the message is deleted, its record says "duplicate". Of several
+    messages nothing is deleted: they were not all of them done under this key.
+    """
 
     stored: StoredReply | None
+    key: str = ""
 
 
 class Conflicted(Struct, frozen=True, array_like=True, tag="conflicted"):
@@ -95,7 +103,9 @@ class Unmet(Struct, frozen=True, array_like=True, tag="unmet"):
 
 
 class LeaseLost(Struct, frozen=True, array_like=True, tag="leaselost"):
-    """The message is no longer ours. Nothing was applied."""
+    """These messages are no longer ours. Nothing was applied."""
+
+    ids: list[str] = []
 
 
 class Rejected(Struct, frozen=True, array_like=True, tag="rejected"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 import msgspec
+from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject
@@ -95,8 +96,18 @@ class Commits:
             or self._check_state(plan)
         )
         if stopped is not None:
+            if isinstance(stopped, Already):
+                self._delete_done(commit)
             return stopped
         return self._apply(commit, plan)
+
+    def _delete_done(self, commit: Commit) -> None:
+        """Delete the message of a commit whose key has been there before."""
+        acks = [ack for ack in commit.acks if isinstance(ack, MessageAck)]
+        if len(acks) == 1:
+            self._session.begin()
+            self._messages.acknowledge(acks[0].id)
+            self._records.add_new(replace(commit.record, ending="duplicate"), None)
 
     def _stored(self, commit: Commit) -> StoredReply | None:
         for ack in commit.acks:
@@ -108,20 +119,21 @@ class Commits:
 
     def _check_acks(self, acks: list[Ack]) -> Already | LeaseLost | Rejected | None:
         already: Already | None = None
+        lost: list[str] = []
         for ack in acks:
             match ack:
                 case MessageAck():
                     if self._messages.leased(ack.id, ack.token) is None:
-                        return LeaseLost()
+                        lost.append(ack.id)
                 case ReplyAck():
                     if len(ack.body) > REPLY_BYTES:
                         return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
                     stored = self._replies.get(ack.key)
                     if stored is not None:
-                        already = already or Already(stored)
+                        already = already or Already(stored, ack.key)
                 case _:
                     assert_never(ack)
-        return already
+        return LeaseLost(lost) if lost else already
 
     def _check_state(self, plan: Plan) -> Conflicted | Unmet | Rejected | None:
         """Check what was seen, then the conditions, against the present state."""
@@ -171,6 +183,8 @@ class Commits:
                 old = self._objects.apply(effect)
                 if self._catalog.listeners.objects:
                     self._sources.object(effect, old, record.number, plan)
+        for other in commit.others:
+            self._records.add_new(other, None)
         if not plan.sends:
             self._records.add_new(record, None)
             return Committed([], self._messages.take_woken() if self._messages.woken else {})
