@@ -142,6 +142,9 @@ SCHEDULE_WINDOW_MAX_S = 86_400  # AWS EventBridge Scheduler: 1,440 minutes
 SCHEDULE_LATE_S = 60  # AWS EventBridge Scheduler: its precision; later than that is missed
 SCHEDULE_MISSED_MAX = 1_000  # missed firings that are made up for at once
 SCHEDULE_SKIPPED_COUNTED = 1_000  # beyond, "so many or more"
+FIRE_BATCH = 500  # schedules that are looked at in one step of the store
+FIRE_S = 0.02  # ... or for so long: others wait meanwhile
+SCHEDULE_INVALID_S = 3_600  # until one whose time zone cannot be read is looked at again
 SCHEDULES_COMPILED = 4_096  # expressions held as read
 
 # --- Event patterns ---------------------------------------------------------------------------

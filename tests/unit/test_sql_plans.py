@@ -18,10 +18,12 @@ WHOLE = {
     "indexes_all",
     "names_all",
     "owners_all",
+    "pauses_all",
     "release_active",
     "release_newest",
     "releases_list",
     "runs_all",
+    "schedules_all",
     "unfound_all",
     "unfound_clear",
 }

@@ -35,6 +35,15 @@ from wherry.ports.reads import (
     SignedUrl,
     StoredReply,
 )
+from wherry.ports.schedules import (
+    Fire,
+    Fired,
+    ListPaused,
+    ListSchedules,
+    Pause,
+    Paused,
+    ScheduleRows,
+)
 from wherry.ports.upkeep import (
     Broken,
     Configure,
@@ -75,6 +84,10 @@ Request: TypeAlias = (
     | PutState
     | Sweep
     | Releases
+    | Fire
+    | ListSchedules
+    | Pause
+    | ListPaused
 )
 
 ReadAnswer: TypeAlias = (
@@ -117,6 +130,9 @@ Answer: TypeAlias = (
     | State
     | Swept
     | ReleaseRows
+    | Fired
+    | ScheduleRows
+    | Paused
     | Done
     | Broken
 )

@@ -17,6 +17,7 @@ from wherry.platforms.sql.shapes import (
     Queue,
     QueueShape,
     ReleaseShape,
+    SourceShape,
     Table,
     TableShape,
     read_release,
@@ -94,9 +95,18 @@ class Catalog:
         self.queues: dict[str, Queue] = {}
         active = self._releases.get(self.active, ReleaseShape())
         kept = {queue.name for queue in active.queues}
+        self.paused: set[str] = set()  # functions; "" is the whole app
+        resumed: dict[str, int] = {}
+        for function, _, _, resumed_ms in self._session.rows("pauses_all"):
+            if resumed_ms is None:
+                self.paused.add(function)
+            else:
+                resumed[function] = resumed_ms
         for name, (queue, consumer) in queues.items():
             number = self.number("queue", name)
-            self.queues[name] = Queue(number, queue, consumer, name in kept)
+            paused = "" in self.paused or consumer in self.paused
+            went_on_ms = max(resumed.get("", 0), resumed.get(consumer, 0))
+            self.queues[name] = Queue(number, queue, consumer, name in kept, paused, went_on_ms)
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
 
     def number(self, kind: str, name: str) -> int:
@@ -118,6 +128,14 @@ class Catalog:
     def name(self, number: int) -> str:
         """Return the name behind a number."""
         return self._names.get(number, "")
+
+    def has_function(self, name: str) -> bool:
+        """Whether a release that counts declares this function."""
+        return any(_function(release, name) for release in self._releases.values())
+
+    def active_sources(self) -> tuple[SourceShape, ...]:
+        """Return the sources of the activated release."""
+        return self._releases.get(self.active, ReleaseShape()).sources
 
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""

@@ -15,10 +15,12 @@ from wherry.errors import Passing
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
 from wherry.platforms.sql.dialect import damaged_connection, passing_fault, request_fault
+from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.items import Items
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
@@ -38,6 +40,7 @@ from wherry.ports import (
     Denied,
     Discard,
     Done,
+    Fire,
     GetItem,
     GetObject,
     GetReply,
@@ -46,9 +49,12 @@ from wherry.ports import (
     LeaseLost,
     ListFailures,
     ListObjects,
+    ListPaused,
+    ListSchedules,
     Note,
     Nothing,
     Page,
+    Pause,
     PutState,
     QueryItems,
     QueueDepths,
@@ -93,7 +99,11 @@ class SqlStore:
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
         self._commits = Commits(session, self._catalog, *rooms, sources)
-        self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox, sources)
+        self._firings = Firings(session, self._catalog, self._messages)
+        self._pauses = Pauses(session, self._catalog, self._inbox)
+        self._upkeep = Upkeep(
+            session, self._catalog, *rooms, self._inbox, sources, self._firings, self._pauses
+        )
         self._open = True
 
     def run(self, requests: list[tuple[str, Request]], tidy: bool = True) -> list[Answer]:
@@ -293,6 +303,14 @@ class SqlStore:
                 return self._upkeep.sweep(request)
             case Releases():
                 return self._upkeep.releases()
+            case Fire():
+                return self._firings.fire(request)
+            case ListSchedules():
+                return self._firings.page(request)
+            case Pause():
+                return self._pauses.change(request)
+            case ListPaused():
+                return self._pauses.list()
         raise Passing(f"This store does not know {type(request).__name__}.")
 
 

@@ -8,10 +8,12 @@ from wherry import limits
 from wherry.errors import Refused
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.expiry import Expiry
+from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.items import Items, Key
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.rows import Cause
@@ -52,6 +54,8 @@ class Upkeep:
         replies: Replies,
         inbox: Inbox,
         sources: Sources,
+        firings: Firings,
+        pauses: Pauses,
     ) -> None:
         self._session = session
         self._catalog = catalog
@@ -63,6 +67,8 @@ class Upkeep:
         self._inbox = inbox
         self._sources = sources
         self._expiry = Expiry(session, catalog, inbox, messages)
+        self._firings = firings
+        self._pauses = pauses
 
     def configure(self, request: Configure) -> Configured | Rejected:
         """Take over a release, and the messages of engines before this one."""
@@ -70,6 +76,8 @@ class Upkeep:
             unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
         except (msgspec.MsgspecError, Refused) as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        if request.activate:
+            self._firings.adopt()
         if request.owner:
             self._messages.free_others(request.owner)
         return Configured(unready)
@@ -138,6 +146,7 @@ class Upkeep:
     def timeline(self, correlation_id: str) -> TimelineRows:
         """Return all that is known of a correlation ID."""
         records, sent = self._records.correlated(correlation_id)
+        sent = [correlation_id, *sent]  # what no run has sent begins a correlation: a firing
         waiting: list[Waiting] = []
         failures = []
         for id in sent:
@@ -172,6 +181,7 @@ class Upkeep:
         count += self._records.remove_old(limit)
         count += self._inbox.remove_old(limit)
         self._expiry.settle(limit)
+        count += self._pauses.remove_old()
         count += self._remove_entries(limit)
         count += self._remove_state(limit)
         count += self._remove_releases()
