@@ -25,6 +25,7 @@ class StatesError(WherryError):
         final: The cause is written as it is; other causes are preceded by the state's name.
         location: The field whose JSONata failed.
         also: A further name under which Retry and Catch know it.
+        terminal: Only a clause that names it means it; States.ALL does not.
     """
 
     code = "states_error"
@@ -37,6 +38,7 @@ class StatesError(WherryError):
         final: bool = False,
         location: str = "",
         also: str = "",
+        terminal: bool = False,
     ) -> None:
         super().__init__(f"{error}: {cause}")
         self.error = error
@@ -44,6 +46,15 @@ class StatesError(WherryError):
         self.final = final or cause is None
         self.location = location
         self.also = also
+        self.terminal = terminal
+
+    def within(self, state: str, entered: int) -> StatesError:
+        """Return the error as the innermost state tells it: its cause says where it occurred."""
+        if self.final:
+            return self
+        where = f"'{state}' (entered at the event id #{entered})"
+        cause = f"An error occurred while executing the state {where}. {self.cause}"
+        return StatesError(self.error, cause, final=True, location=self.location, also=self.also)
 
     @property
     def is_runtime(self) -> bool:
@@ -56,13 +67,17 @@ def runtime(cause: str) -> StatesError:
     return StatesError(RUNTIME, cause)
 
 
-def too_large(what: str) -> StatesError:
-    """Return the error of a result above 256 KiB; `what` is a state, a service or an ARN."""
+def too_large(what: str, terminal: bool = True) -> StatesError:
+    """Return the error of a result above 256 KiB; `what` is a state, a service or an ARN.
+
+    AWS documents it as terminal; that of a task was recorded to be caught by States.ALL.
+    """
     return StatesError(
         DATA_LIMIT,
         f"The state/task '{what}' returned a result with a size exceeding the maximum number"
         " of bytes service limit.",
         final=True,
+        terminal=terminal,
     )
 
 

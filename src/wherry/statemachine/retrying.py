@@ -41,8 +41,12 @@ def matches(names: list[str], error: StatesError) -> bool:
     if error.is_runtime:
         return False
     for name in names:
-        if name == faults.ALL or name == error.error or (error.also and name == error.also):
+        if name == error.error or (error.also and name == error.also):
             return True
+        if name == faults.ALL and not error.terminal:
+            return True
+        if error.terminal:
+            continue
         if name == faults.TASK_FAILED and error.error != faults.TIMEOUT:
             return True
     return False

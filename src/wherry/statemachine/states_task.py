@@ -122,7 +122,7 @@ class TaskState(State):
         self._submitted(walk, frame, event.output)
 
     def _submitted(self, walk: Walk, frame: Frame, output: Any) -> None:
-        text = walk.bounded(output, self._sized)
+        text = walk.bounded(output, self._sized, terminal=False)
         details = self.resource.named({"output": text, "outputDetails": WHOLE})
         walk.note(frame, "TaskSubmitted", details)
         frame.submitted = True
@@ -139,7 +139,7 @@ class TaskState(State):
     def succeeded(self, walk: Walk, frame: Frame, output: Any) -> None:
         """The task has its result."""
         try:
-            text = walk.bounded(output, self._sized)
+            text = walk.bounded(output, self._sized, terminal=False)
         except StatesError as error:
             self.refused(walk, frame, 0, error)
             return

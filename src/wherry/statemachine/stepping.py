@@ -123,7 +123,7 @@ class Walk:
         self._texts[id(value)] = (value, text)
         return text
 
-    def bounded(self, value: Any, what: str) -> str:
+    def bounded(self, value: Any, what: str, terminal: bool = True) -> str:
         """Return a value as JSON.
 
         Raises:
@@ -131,7 +131,7 @@ class Walk:
         """
         text = self.text(value)
         if size_bytes(text) > limits.STATE_DATA_BYTES:
-            raise too_large(what)
+            raise too_large(what, terminal)
         return text
 
     def record(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
@@ -288,7 +288,7 @@ class Walk:
         if frame.join is not None:
             self.cut(frame, frame.last)
         frame.due_ms = None
-        error = self._named(frame, state.name, error)
+        error = error.within(state.name, frame.entered)
         self._evaluation_failed(frame, error)
         if error.is_runtime:
             self.end_failed(error, frame.last)
@@ -307,20 +307,13 @@ class Walk:
                 self.leave(frame, output, assigned, catcher.next)
                 return
             except StatesError as second:
-                error = self._named(frame, state.name, second)
+                error = second.within(state.name, frame.entered)
                 self._evaluation_failed(frame, error)
                 if error.is_runtime:
                     self.end_failed(error, frame.last)
                     return
                 state.failed(self, frame)
         self._fail_block(frame, error)
-
-    def _named(self, frame: Frame, name: str, error: StatesError) -> StatesError:
-        if error.final:
-            return error
-        where = f"'{name}' (entered at the event id #{frame.entered})"
-        cause = f"An error occurred while executing the state {where}. {error.cause}"
-        return StatesError(error.error, cause, final=True, location=error.location, also=error.also)
 
     def _evaluation_failed(self, frame: Frame, error: StatesError) -> None:
         if not error.location:

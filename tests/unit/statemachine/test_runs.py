@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.statemachine.machines import only, run, types
+from tests.unit.statemachine.machines import chain, only, run, types
 from tests.unit.statemachine.test_branches import block, distributed, mapped, parallel
 from wherry import limits
 from wherry.statemachine import compile_machine
@@ -202,6 +202,18 @@ def test_an_output_above_256_kib_fails_its_state() -> None:
     half = "x" * (limits.STATE_DATA_BYTES // 2)
     doubled = only({"Type": "Pass", "Parameters": {"a.$": "$", "b.$": "$"}})
     assert run(doubled, half) == too_large("S")
+
+
+def test_states_all_means_too_large_a_task_s_result_and_no_other() -> None:
+    catch = {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}]}
+    named = {"Catch": [{"ErrorEquals": ["States.DataLimitExceeded"], "Next": "B"}]}
+    passed: dict[str, Any] = {"Type": "Pass"}
+    large = {"f": lambda _: LARGE}
+    half = {"f": lambda _: "x" * (limits.STATE_DATA_BYTES // 2)}
+    doubled = {**TASK, "ResultSelector": {"a.$": "$", "b.$": "$"}}
+    assert run(chain({**TASK, **catch}, passed), {}, large)["Error"] == too_large("f")[0]
+    assert run(chain({**doubled, **catch}, passed), {}, half) == too_large("A")
+    assert run(chain({**doubled, **named}, passed), {}, half)["Error"] == too_large("A")[0]
 
 
 def test_a_map_s_results_are_not_kept_beyond_the_limit() -> None:
