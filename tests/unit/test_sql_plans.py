@@ -19,6 +19,7 @@ WHOLE = {
     "names_all",
     "owners_all",
     "pauses_all",
+    "redrives_all",
     "release_active",
     "release_newest",
     "releases_list",
@@ -37,8 +38,8 @@ FROM_ONE_END = {
     "records_newest",
     "records_oldest",
 }
-# These sort a few rows: what is leased, of a new store process.
-SORTED = {"count_leased"}
+# These sort a few rows: what is leased, of a new store process; jobs, one for each queue.
+SORTED = {"count_leased", "redrives_all"}
 
 
 @pytest.fixture(scope="module")

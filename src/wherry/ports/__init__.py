@@ -63,6 +63,15 @@ from wherry.ports.reads import (
     SignUrl,
     StoredReply,
 )
+from wherry.ports.redrives import (
+    ListRedrives,
+    RedriveAll,
+    RedriveJob,
+    RedriveJobs,
+    Redriven,
+    RedriveTick,
+    StopRedrive,
+)
 from wherry.ports.schedules import (
     Fire,
     Fired,
@@ -164,6 +173,13 @@ __all__ = [
     "ListPaused",
     "PausedRow",
     "Paused",
+    "RedriveAll",
+    "RedriveJob",
+    "StopRedrive",
+    "ListRedrives",
+    "RedriveJobs",
+    "RedriveTick",
+    "Redriven",
     "Done",
     "Broken",
     "Platform",

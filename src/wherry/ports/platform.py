@@ -35,6 +35,15 @@ from wherry.ports.reads import (
     SignedUrl,
     StoredReply,
 )
+from wherry.ports.redrives import (
+    ListRedrives,
+    RedriveAll,
+    RedriveJob,
+    RedriveJobs,
+    Redriven,
+    RedriveTick,
+    StopRedrive,
+)
 from wherry.ports.schedules import (
     Fire,
     Fired,
@@ -88,6 +97,10 @@ Request: TypeAlias = (
     | ListSchedules
     | Pause
     | ListPaused
+    | RedriveAll
+    | StopRedrive
+    | ListRedrives
+    | RedriveTick
 )
 
 ReadAnswer: TypeAlias = (
@@ -133,6 +146,9 @@ Answer: TypeAlias = (
     | Fired
     | ScheduleRows
     | Paused
+    | RedriveJob
+    | RedriveJobs
+    | Redriven
     | Done
     | Broken
 )

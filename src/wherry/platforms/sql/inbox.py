@@ -106,7 +106,9 @@ class Inbox:
         self._count(row.queue, -1)
 
     def _count(self, queue: int, change: int) -> None:
-        counts = self.counts() if self._counts is None else self._counts
+        counts = self._counts
+        if counts is None:  # they will be read with this change in them
+            return
         counts[queue] = counts.get(queue, 0) + change
         if not counts[queue]:
             del counts[queue]

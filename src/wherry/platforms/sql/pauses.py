@@ -31,7 +31,7 @@ class Pauses:
         self._catalog.reload()
         return Count(1)
 
-    def list(self) -> Paused:
+    def show(self) -> Paused:
         """List what is paused."""
         rows = self._session.rows("pauses_all")
         return Paused([PausedRow(*row[:3]) for row in rows if row[3] is None])

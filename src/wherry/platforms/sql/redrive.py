@@ -31,7 +31,7 @@ class Exits:
         if request.body is None:
             rows = self._inbox.choose(request.ids, request.queue, request.limit)
             for row in rows:
-                self._put_back(row, row.id, row.body)
+                self.put_back(row, row.id, row.body)
                 self._inbox.note(request.actor, "redrive", row.id, self._catalog.name(row.queue))
             return Count(len(rows))
         if len(request.ids) != 1 or not request.new_id:
@@ -43,11 +43,16 @@ class Exits:
             return Count(0)
         if self._messages.find(request.new_id) or self._inbox.find(request.new_id):
             return Rejected(f"The new ID {request.new_id} is taken.")
-        self._put_back(found, request.new_id, request.body)
+        self.put_back(found, request.new_id, request.body)
         self._inbox.note(request.actor, "edit", found.id, request.new_id)
         return Count(1)
 
-    def _put_back(self, row: Failed, id: str, body: bytes) -> None:
+    def put_back(self, row: Failed, id: str, body: bytes) -> int:
+        """Put failed work back into its queue; return when it is due.
+
+        Args:
+            id: Its own, or that of the edited message that it becomes.
+        """
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
         seq, edited = self._session.next(), id != row.id
@@ -82,6 +87,7 @@ class Exits:
             place,
         )
         self._messages.put_back(message)
+        return due
 
     def discard(self, request: Discard) -> Count:
         """Give work up, with a reason."""

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from wherry.errors import Passing
+from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
 from wherry.platforms.sql.dialect import damaged_connection, passing_fault, request_fault
@@ -50,6 +51,7 @@ from wherry.ports import (
     ListFailures,
     ListObjects,
     ListPaused,
+    ListRedrives,
     ListSchedules,
     Note,
     Nothing,
@@ -61,12 +63,15 @@ from wherry.ports import (
     RecentRecords,
     Recover,
     Redrive,
+    RedriveAll,
+    RedriveTick,
     Reindex,
     Rejected,
     Release,
     Releases,
     Renew,
     Request,
+    StopRedrive,
     Sweep,
     TimelineRows,
 )
@@ -96,6 +101,7 @@ class SqlStore:
         self._records = Records(session, self._catalog)
         self._replies = Replies(session)
         self._exits = Exits(session, self._catalog, self._inbox, self._messages)
+        self._bulk = Bulk(session, self._catalog, self._inbox, self._messages, self._exits)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
         self._commits = Commits(session, self._catalog, *rooms, sources)
@@ -310,7 +316,15 @@ class SqlStore:
             case Pause():
                 return self._pauses.change(request)
             case ListPaused():
-                return self._pauses.list()
+                return self._pauses.show()
+            case RedriveTick():
+                return self._bulk.tick(request)
+            case RedriveAll():
+                return self._bulk.begin(request)
+            case StopRedrive():
+                return self._bulk.stop(request)
+            case ListRedrives():
+                return self._bulk.show()
         raise Passing(f"This store does not know {type(request).__name__}.")
 
 

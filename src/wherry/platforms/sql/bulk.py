@@ -1,0 +1,136 @@
+"""Redrive of a whole queue: a stored job, which goes on at its own rate until all has gone back.
+
+What fails again comes behind the job's end, so that a job ends however its messages fare.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import NamedTuple
+
+from wherry import limits
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.inbox import Failed, Inbox
+from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.redrive import Exits
+from wherry.platforms.sql.session import Session
+from wherry.ports import (
+    Count,
+    RedriveAll,
+    RedriveJob,
+    RedriveJobs,
+    Redriven,
+    RedriveTick,
+    Rejected,
+    StopRedrive,
+)
+
+BURST_MS = 1_000  # a job that nobody has moved on for long catches up with so much of its rate
+
+
+class Job(NamedTuple):
+    """A row of `redrives`: `through` is the last failure that is part of it."""
+
+    queue: int
+    through: int
+    per_s: float
+    next_ms: float
+    done: int
+    begun_ms: int
+    actor: str
+
+
+class Bulk:
+    """The jobs, one for each queue at most."""
+
+    def __init__(
+        self, session: Session, catalog: Catalog, inbox: Inbox, messages: Messages, exits: Exits
+    ) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._inbox = inbox
+        self._messages = messages
+        self._exits = exits
+
+    def begin(self, request: RedriveAll) -> RedriveJob | Rejected:
+        """Begin a job, or change the rate and the end of the one that there is. Audited."""
+        session, now = self._session, self._session.now_ms
+        number = self._catalog.find("queue", request.queue)
+        if number is None:
+            return Rejected(f"There is no queue {request.queue!r}.")
+        if not 0 < request.per_s <= limits.REDRIVE_RATE_MAX_PER_S:
+            return Rejected(
+                f"A redrive goes at up to {limits.REDRIVE_RATE_MAX_PER_S} messages a second, not "
+                f"at {request.per_s}."
+            )
+        newest = session.row("failure_newest_of", number)
+        if newest is None:
+            return RedriveJob(request.queue, request.per_s, request.actor, now, 0, 0)
+        rate = float(request.per_s)
+        session.write("redrive_put", number, newest[0], rate, float(now), now, request.actor)
+        job = self._shown(Job(*(session.row("redrive_get", number) or ())))
+        detail = f"{job.remaining} messages at {job.per_s:g} a second"
+        self._inbox.note(request.actor, "redrive all", job.queue, detail)
+        return job
+
+    def stop(self, request: StopRedrive) -> Count:
+        """End a job. Audited."""
+        number = self._catalog.find("queue", request.queue)
+        row = None if number is None else self._session.row("redrive_get", number)
+        if row is None:
+            return Count(0)
+        self._end(Job(*row), request.actor, "redrive stopped")
+        return Count(1)
+
+    def show(self) -> RedriveJobs:
+        """List the jobs."""
+        return RedriveJobs([self._shown(job) for job in self._jobs()])
+
+    def tick(self, request: RedriveTick) -> Redriven:
+        """Move the jobs on, the one first that has waited longest."""
+        left = max(1, min(request.limit, limits.REDRIVE_BATCH))
+        count, queued = 0, dict[str, int]()
+        for job in self._jobs():
+            if left == 0:
+                break
+            moved = self._move(job, left, queued)
+            left -= moved
+            count += moved
+        for name, due_ms in self._messages.take_woken().items():
+            queued[name] = min(due_ms, queued.get(name, due_ms))
+        first = min((job.next_ms for job in self._jobs()), default=None)
+        return Redriven(count, queued, None if first is None else ceil(first))
+
+    def _move(self, job: Job, most: int, queued: dict[str, int]) -> int:
+        """Give back what a job's rate allows by now."""
+        now, step_ms = self._session.now_ms, 1000 / job.per_s
+        next_ms = max(job.next_ms, now - BURST_MS)
+        if next_ms > now + step_ms:  # the clock was set back
+            next_ms = now
+        if next_ms > now:
+            return 0
+        wanted = min(most, int((now - next_ms) / step_ms) + 1)
+        rows = self._session.rows("failures_through", job.queue, job.through, wanted)
+        for row in rows:
+            failed = Failed(*row)
+            due_ms = self._exits.put_back(failed, failed.id, failed.body)
+            name = self._catalog.name(job.queue)
+            queued[name] = min(due_ms, queued.get(name, due_ms))
+        self._session.write("redrive_moved", next_ms + len(rows) * step_ms, len(rows), job.queue)
+        if len(rows) < wanted:
+            self._end(job._replace(done=job.done + len(rows)), "wherry", "redrive done")
+        return len(rows)
+
+    def _end(self, job: Job, actor: str, action: str) -> None:
+        self._session.write("redrive_delete", job.queue)
+        name = self._catalog.name(job.queue)
+        self._inbox.note(actor, action, name, f"{job.done} messages, begun by {job.actor}")
+
+    def _jobs(self) -> list[Job]:
+        return [Job(*row) for row in self._session.rows("redrives_all")]
+
+    def _shown(self, job: Job) -> RedriveJob:
+        name = self._catalog.name(job.queue)
+        row = self._session.row("count_through", job.queue, job.through)
+        left = row[0] if row else 0
+        return RedriveJob(name, job.per_s, job.actor, job.begun_ms, job.done, left)
