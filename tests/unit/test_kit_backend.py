@@ -304,15 +304,19 @@ def test_an_app_with_faults_is_refused_with_all_of_them() -> None:
         raise AssertionError("never reached")
 
 
-def test_a_thread_of_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_a_thread_of_nothing_is_left_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import tempfile
     import threading
 
-    before = set(Path(tempfile.gettempdir()).glob("wherry-test-*")), threading.active_count()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # others use the common one meanwhile
+    before = threading.active_count()
     with running(app) as backend, backend.acting():
         files.put("a.txt", b"text")
-    assert set(Path(tempfile.gettempdir()).glob("wherry-test-*")) <= before[0]
-    assert threading.active_count() == before[1]
+        assert list(tmp_path.iterdir())
+    assert not list(tmp_path.iterdir())
+    assert threading.active_count() == before
 
 
 def test_one_backend_knows_nothing_of_what_was_outside_of_another() -> None:

@@ -23,7 +23,7 @@ from wherry.engine.controlwire import AccountAsked, Fault, TokenAsked, framed, s
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
-from wherry.ports import Redrive, Reindex, Request
+from wherry.ports import Pause, Redrive, Reindex, Request
 from wherry.world import Chance
 
 if TYPE_CHECKING:
@@ -164,10 +164,14 @@ class Control:
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._core.store.forward("", payload, lambda answer: _settle(future, answer))
         answer = await future
-        if isinstance(request, Redrive):
-            self._core.feeds.poll()
-        elif isinstance(request, Reindex):
-            self._reindexed(request, answer)
+        match request:
+            case Redrive():
+                self._core.feeds.poll()
+            case Pause():
+                self._core.feeds.poll()
+                self._core.rounds.schedules.ask()
+            case Reindex():
+                self._reindexed(request, answer)
         return answer
 
     def _reindexed(self, request: Reindex, answer: bytes) -> None:

@@ -23,6 +23,7 @@ from wherry.engine.gateway.gateway import Gateway, Pages
 from wherry.engine.gateway.objects import Objects
 from wherry.engine.journal import Journal
 from wherry.engine.releases import ActiveRelease
+from wherry.engine.rounds import Rounds
 from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Core:
             loop, clock, chance, store, self.dispatcher, settings.owner, _message_done
         )
         self.dispatcher.feeds = self.feeds
+        self.rounds = Rounds(loop, clock, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
         objects = Objects(
             blobs,
@@ -175,6 +177,7 @@ class Core:
             callers.prepare()
             self.gateway.follow(release, callers)
             self.feeds.follow(release.consumers())
+            self.rounds.begin()
             then(release)
 
         if self.active is None:

@@ -217,12 +217,12 @@ class Composed:
             raise NotDrained(self._still(self.waiting()))
 
     def advance(self, seconds: float) -> None:
-        """Let time pass; messages that fall due meanwhile run at their moment."""
+        """Let time pass; messages and schedules that fall due meanwhile run at their moment."""
         end_s = self.clock.steady_s() + seconds
         with _Running(self):
-            for _ in range(JUMPS):
+            while True:
                 depths = self.waiting()
-                due_s = self._next_due_s(depths) if depths else end_s
+                due_s = min(self._next_due_s(depths) if depths else end_s, self._next_firing_s())
                 if due_s >= end_s:
                     break
                 self._jump(due_s)
@@ -254,6 +254,13 @@ class Composed:
                 wait_s = limits.POLL_S if due_ms is None else (due_ms - now_ms) / 1000
                 found.append(now_s + max(wait_s, 0.001))
         return min(found)
+
+    def _next_firing_s(self) -> float:
+        """Return when (`steady_s`) a schedule fires next."""
+        due_ms = self.core.rounds.schedules.due_ms
+        if due_ms is None:
+            return float("inf")
+        return self.clock.steady_s() + max(0.001, (due_ms - self.clock.now_ms()) / 1000)
 
     def _still(self, depths: list[Depth]) -> str:
         lines = []

@@ -8,6 +8,7 @@ from typing import BinaryIO
 import click
 
 from wherry import limits
+from wherry.cli.actor import actor
 from wherry.cli.backend import Backend, connected
 from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
@@ -132,15 +133,15 @@ def redrive(
 
             new_id = Chance().token(16).hex()
             id = _find(backend, ids[0]).id
-            count = _count(backend.ask(Redrive([id], None, _actor(), body, new_id)))
+            count = _count(backend.ask(Redrive([id], None, actor(), body, new_id)))
         elif ids:
             found = [_find(backend, one).id for one in ids]
-            count = _count(backend.ask(Redrive(found, None, _actor())))
+            count = _count(backend.ask(Redrive(found, None, actor())))
         else:
             count = _all_of(
                 backend,
                 queue,
-                lambda limit: Redrive([], queue, _actor(), limit=limit),
+                lambda limit: Redrive([], queue, actor(), limit=limit),
                 BETWEEN_S,
             )
     _told("redriven", count, as_json, new_id if body is not None else "")
@@ -162,10 +163,10 @@ def discard(ids: tuple[str, ...], queue: str | None, reason: str, data: str, as_
         if not reason.strip():  # asked for last: first it must be known what is meant
             raise click.UsageError('Say why: --reason "...". It is kept.')
         if ids:
-            count = _count(backend.ask(Discard(found, None, reason, _actor())))
+            count = _count(backend.ask(Discard(found, None, reason, actor())))
         else:
             count = _all_of(
-                backend, queue, lambda limit: Discard([], queue, reason, _actor(), limit), 0.0
+                backend, queue, lambda limit: Discard([], queue, reason, actor(), limit), 0.0
             )
     _told("discarded", count, as_json)
 
@@ -248,17 +249,6 @@ def _json(body: bytes) -> bytes:
     if len(body) > limits.MESSAGE_BYTES:
         raise Refused(f"A message has at most {limits.MESSAGE_BYTES} bytes.")
     return body.strip()
-
-
-def _actor() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # a user without a name, as in some containers
-        import os
-
-        return f"uid {os.getuid()}"
 
 
 def _told(what: str, count: int, as_json: bool, new_id: str = "") -> None:

@@ -32,7 +32,7 @@ def queues(data: str, as_json: bool) -> None:
         return
     rows: list[list[Cell]] = [
         [
-            row.queue,
+            f"{row.queue} (paused)" if row.paused else row.queue,
             str(row.waiting),
             str(row.leased),
             ("bad", str(row.failed)) if row.failed else "0",

@@ -1,0 +1,124 @@
+"""What falls due without anybody asking: schedules.
+
+The store decides, in one transaction, so that each firing happens once however many engines ask.
+Here is only when to ask: at the moment that the last answer named, and every few seconds as the
+truth behind it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wherry import limits
+from wherry.ports import Fire, Fired
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.engine.feeds import Feeds
+    from wherry.engine.journal import Journal
+    from wherry.engine.store import Store
+    from wherry.world import Clock, Loop, Timer
+
+
+class Round:
+    """One question, asked again and again.
+
+    Args:
+        request: What is asked; answered with the queues that got messages and the next moment.
+        told: Gets each answer.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        clock: Clock,
+        store: Store,
+        feeds: Feeds,
+        request: Fire,
+        told: Callable[[Fired], None] = lambda answer: None,
+    ) -> None:
+        self._loop = loop
+        self._clock = clock
+        self._store = store
+        self._feeds = feeds
+        self._request = request
+        self._told = told
+        self._asking = False
+        self._again = False  # asked for while an answer was under way, which may not know of it
+        self._timer: Timer | None = None
+        self.due_ms: int | None = None  # when the next question is of use, as far as is known
+
+    def ask(self) -> None:
+        """Ask now."""
+        if self._feeds.stopping:
+            return
+        if self._asking:
+            self._again = True
+            return
+        self._asking = True
+        self._store.send("", self._request, self._answered)
+
+    def _answered(self, answer: Any) -> None:
+        self._asking = False
+        if isinstance(answer, Fired):
+            for queue, due_ms in answer.queued.items():
+                feed = self._feeds.feeds.get(queue)
+                if feed is not None:
+                    feed.wake(due_ms)
+            self._told(answer)
+            self.due_ms = answer.next_ms
+        else:  # the store is in trouble
+            self.due_ms = self._clock.now_ms() + 1000
+        if self._again:
+            self._again = False
+            self.ask()
+        else:
+            self._wait()
+
+    def _wait(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self.due_ms is not None:
+            delay_s = max(0.0, (self.due_ms - self._clock.now_ms()) / 1000)
+            # A long wait is cut: the wall clock may be set meanwhile.
+            self._timer = self._loop.call_later(min(delay_s, limits.POLL_S), self._due)
+
+    def _due(self) -> None:
+        self._timer = None
+        self.ask()
+
+
+class Rounds:
+    """The rounds of an engine. They cost nothing where there is no schedule."""
+
+    def __init__(
+        self, loop: Loop, clock: Clock, store: Store, feeds: Feeds, journal: Journal
+    ) -> None:
+        self._journal = journal
+        fire = Fire(limits.FIRE_BATCH)
+        self.schedules = Round(loop, clock, store, feeds, fire, self._fired)
+
+    def begin(self) -> None:
+        """Ask for the first time, of what fell due while no engine ran, too."""
+        self.schedules.ask()
+
+    def _fired(self, answer: Fired) -> None:
+        for one in answer.skipped:
+            self._journal.say(
+                "INFO" if one.why == "paused" else "WARNING",
+                f"the schedule {one.schedule!r} has skipped {one.count} firing(s): {WHY[one.why]}",
+                function_name=one.queue,
+                schedule=one.schedule,
+                skipped=one.count,
+                why=one.why,
+            )
+
+
+WHY = {
+    "missed": "they were missed, and its policy does not make up for them",
+    "overlap": "an earlier one is not done",
+    "paused": "its function is paused",
+    "invalid": "its expression or time zone cannot be read on this machine",
+}
