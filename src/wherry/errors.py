@@ -223,7 +223,7 @@ class StoredItemUnreadable(WherryError):
         super().__init__(
             f"The stored item {key} cannot be read as {kind}: {fault}.",
             advice="Give the type what it had when the item was stored (a new field needs a "
-            "default), or put the item anew.",
+            "default), write upgrade= on the table, or put the item anew.",
         )
 
 
