@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
 from wherry.engine.http.connection import Connection
@@ -260,6 +260,11 @@ async def running(bounds: Bounds | None = None) -> AsyncIterator[Running]:
         yield run
     finally:
         await server.stop(0)
+
+
+def finish(main: Coroutine[Any, Any, None]) -> None:
+    """Run this to its end, which has to come."""
+    asyncio.run(asyncio.wait_for(main, 60))
 
 
 async def until(holds: Callable[[], object]) -> None:

@@ -10,9 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
+from .server_kit import until
+
+VERB_S = 60  # a verb that takes longer hangs
 WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
 ENV = {**os.environ, "PYTHONUNBUFFERED": "1"}
 
@@ -28,21 +32,23 @@ class Running:
             env=ENV,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
-        assert self.process.stdout is not None
-        self.said: list[str] = []
-        for line in self.process.stdout:
-            self.said.append(line)
-            if "is served at" in line:
-                break
+        self._said = bytearray()
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+        try:
+            until(lambda: b"is served at" in self._said, "its start", 40.0)
+        except BaseException:
+            self.kill()
+            raise
         self.url = (Path(folder) / ".wherry" / "address").read_text().strip()
 
     def verb(self, *arguments: str, code: int = 0) -> str:
         """Run a verb in the app's folder."""
         run = subprocess.run(
-            [*WHERRY, *arguments], cwd=self.folder, env=ENV, capture_output=True, text=True
-        )
+            [*WHERRY, *arguments],
+            cwd=self.folder, env=ENV, capture_output=True, text=True, timeout=VERB_S,
+        )  # fmt: skip
         assert run.returncode == code, run.stdout + run.stderr
         return run.stdout if code == 0 else run.stderr
 
@@ -56,13 +62,29 @@ class Running:
 
     def end(self) -> str:
         """Wait for its end; return all that it said."""
-        rest, _ = self.process.communicate(timeout=40)
-        return "".join([*self.said, rest])
+        self.process.wait(40)
+        self._reader.join(20)
+        return self._said.decode()
+
+    def kill(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(20)
+        self._reader.join(20)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as output:
+            while piece := output.read1(65_536):
+                self._said += piece
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    run = subprocess.run([*WHERRY, "new", "hello"], cwd=tmp_path, env=ENV, capture_output=True)
+    run = subprocess.run(
+        [*WHERRY, "new", "hello"], cwd=tmp_path, env=ENV, capture_output=True, timeout=VERB_S
+    )
     assert run.returncode == 0
     return tmp_path / "hello"
 
@@ -71,9 +93,7 @@ def folder(tmp_path: Path) -> Path:
 def app(folder: Path) -> Iterator[Running]:
     running = Running(folder, "run")
     yield running
-    if running.process.poll() is None:
-        running.process.terminate()
-        running.end()
+    running.kill()
 
 
 def test_the_first_ten_minutes(app: Running) -> None:
@@ -82,8 +102,11 @@ def test_the_first_ten_minutes(app: Running) -> None:
     answer, correlation_id = app.visit(token)
     assert answer == {"text": "Hello, alice!", "visits": 0}
 
-    while "count_visit" not in (page := app.verb("timeline", correlation_id)):
-        assert app.process.poll() is None
+    def timeline() -> str:
+        page = app.verb("timeline", correlation_id)
+        return page if "count_visit" in page else ""
+
+    page = until(timeline, "the job", 40.0)
     assert "POST /visits  greet" in page
     assert correlation_id in app.verb("timeline")
 
@@ -95,6 +118,7 @@ def test_the_first_ten_minutes(app: Running) -> None:
     assert "subject is" in subprocess.run(
         [*WHERRY, "accounts", "add", "bob"],
         cwd=app.folder, env=ENV, input="correct horse battery\n", capture_output=True, text=True,
+        timeout=VERB_S,
     ).stdout  # fmt: skip
 
     code = app.folder / "app.py"
@@ -125,8 +149,11 @@ def test_a_second_engine_is_refused(app: Running) -> None:
 def test_a_developers_log_is_readable(folder: Path) -> None:
     """`wherry dev` shows lines for people, also where its output is no terminal."""
     running = Running(folder, "dev")
-    running.verb("stop")
-    said = running.end()
+    try:
+        running.verb("stop")
+        said = running.end()
+    finally:
+        running.kill()
     assert running.process.returncode == 0
     assert "INFO" in said
     assert not any(line.startswith("{") for line in said.splitlines())

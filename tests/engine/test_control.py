@@ -122,6 +122,10 @@ def with_engine(
     path: Path, test: Callable[[Engine], Awaitable[None]], app: App | None = None
 ) -> None:
     async def run() -> None:
+        async with asyncio.timeout(60):
+            await served()
+
+    async def served() -> None:
         with DataFolder.open(str(path)) as data:
             engine = Engine(data, app or shop())
             await engine.start()
@@ -239,7 +243,7 @@ def test_stop_is_answered_first(tmp_path: Path) -> None:
 
     async def test(engine: Engine) -> None:
         await engine.call("stop")
-        await asyncio.wait_for(engine.stopped.wait(), 5)
+        await asyncio.wait_for(engine.stopped.wait(), 30)
 
     with_engine(tmp_path, test)
 

@@ -12,7 +12,7 @@ from wherry import limits
 from wherry.engine.http.server import FileSlice, Request, Responder, Response
 from wherry.errors import Conflict
 
-from .http_kit import GET, Memory, post, read_answers, running, until
+from .http_kit import GET, Memory, finish, post, read_answers, running, until
 
 
 def answer(response: Response, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
@@ -209,7 +209,7 @@ def test_a_socket_that_is_closed_calls_on_gone() -> None:
             run.app.responders[0].send(Response(200))
             assert run.server.connections == run.server.in_flight == 0
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_a_slice_of_a_file_is_sent_between_other_answers(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_slice_of_a_file_is_sent_between_other_answers(tmp_path: Path) -> None
             assert [body for _, _, body in answers] == [b"ok", sent, b"", sent, b"ok", b"ok"]
             assert run.faults == []
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_a_client_that_does_not_read_its_file_is_cut_off(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_client_that_does_not_read_its_file_is_cut_off(tmp_path: Path) -> None
                 await asyncio.sleep(0)
             writer.close()
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(tmp_path: Path) -> None:
@@ -280,4 +280,4 @@ def test_a_file_that_shrinks_while_it_is_sent_cuts_the_connection(tmp_path: Path
             await until(lambda: not run.server.connections)
             writer.close()
 
-    asyncio.run(main())
+    finish(main())

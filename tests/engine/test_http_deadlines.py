@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from wherry import limits
 from wherry.engine.http.server import Bounds, Response
 
-from .http_kit import GET, Bucket, Memory, chunked, post, read_answers, running
+from .http_kit import GET, Bucket, Memory, chunked, finish, post, read_answers, running
 
 
 def test_two_thousand_slow_connections_are_closed_by_one_sweep() -> None:
@@ -185,4 +183,4 @@ def test_sockets_that_are_silent_slow_or_idle_are_closed() -> None:
                 writer.close()
             assert [request.path for request in run.app.requests] == ["/ok"] * 3
 
-    asyncio.run(main())
+    finish(main())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 
-from .http_kit import GET, SMUGGLED, Memory, chunked, post, read_answers, running
+from .http_kit import GET, SMUGGLED, Memory, chunked, finish, post, read_answers, running
 
 H = b"Host: a\r\n"
 
@@ -233,7 +232,7 @@ def test_a_request_with_two_readings_is_refused_and_its_connection_closed(name: 
             assert run.app.requests == []
             await until_alive(run.exchange)
 
-    asyncio.run(main())
+    finish(main())
 
 
 async def until_alive(exchange: object) -> None:
@@ -268,7 +267,7 @@ def test_a_refusal_behind_a_good_request_comes_behind_its_answer() -> None:
             assert [status for status, _, _ in read_answers(answer)] == [200, 400]
             assert [request.path for request in run.app.requests] == ["/ok"]
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
@@ -284,4 +283,4 @@ def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
             assert status == 413
             writer.close()
 
-    asyncio.run(main())
+    finish(main())

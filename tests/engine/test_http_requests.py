@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from wherry.engine.http.server import Bounds, Request, Response
 from wherry.errors import TooLarge
 
-from .http_kit import GET, Bucket, Client, Memory, chunked, post, read_answers, running
+from .http_kit import GET, Bucket, Client, Memory, chunked, finish, post, read_answers, running
 
 
 def as_tuple(request: Request) -> tuple[object, ...]:
@@ -313,4 +311,4 @@ def test_real_sockets_carry_a_large_body_both_ways() -> None:
             assert echoed == body
             assert run.app.requests[0].client == "127.0.0.1"
 
-    asyncio.run(main())
+    finish(main())

@@ -6,7 +6,7 @@ import asyncio
 
 from wherry.engine.http.server import Bounds, Response
 
-from .http_kit import GET, post, read_answers, running, until
+from .http_kit import GET, finish, post, read_answers, running, until
 
 
 def test_connections_above_the_bound_are_told_and_closed() -> None:
@@ -29,7 +29,7 @@ def test_connections_above_the_bound_are_told_and_closed() -> None:
             assert [status for status, _, _ in read_answers(last)] == [200]
             kept[1].close()
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_stopping_finishes_what_is_under_way_and_closes_what_is_idle() -> None:
@@ -59,7 +59,7 @@ def test_stopping_finishes_what_is_under_way_and_closes_what_is_idle() -> None:
             assert await stopping == 0
             assert run.server.connections == 0
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_stopping_cuts_off_what_takes_too_long() -> None:
@@ -81,7 +81,7 @@ def test_stopping_cuts_off_what_takes_too_long() -> None:
             assert await reader.read() == b""
             writer.close()
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_a_stopped_server_takes_no_connection() -> None:
@@ -95,7 +95,7 @@ def test_a_stopped_server_takes_no_connection() -> None:
                 refused = True
             assert refused
 
-    asyncio.run(main())
+    finish(main())
 
 
 def test_the_sweep_runs_by_itself() -> None:
@@ -108,4 +108,4 @@ def test_the_sweep_runs_by_itself() -> None:
                 assert await reader.read() == b""
             writer.close()
 
-    asyncio.run(main())
+    finish(main())

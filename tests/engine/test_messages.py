@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from wherry import limits
 from wherry.ports import Count, FailedWork, Redrive
 
 from .server_kit import Engine, serving, until
@@ -79,12 +80,14 @@ def test_one_that_must_not_be_tried_again_is_not(ledger: Engine) -> None:
 
 
 def test_a_hanging_message_is_ended_and_tried_again(ledger: Engine) -> None:
-    """At its deadline its process is killed; each time counts; the neighbour is done at once."""
+    """At its deadline its process is killed; each time counts; its neighbour is done before."""
     correlation_id = send(ledger, {"name": "slow", "work_s": 30}, {"name": "neighbour"})
-    until(lambda: runs(ledger, "neighbour") == 1, "its neighbour", 0.9)
     row = until(lambda: failed(ledger, "slow"), "it in the inbox")
     assert (row.attempts, row.code) == (3, "deadline_exceeded")
-    assert endings(ledger, correlation_id).count("timeout") == 3
+    records = [one for one in ledger.timeline(correlation_id).records if one.function == "task"]
+    ended = {one.ending: one.at_ms + one.waited_ms + one.ran_ms for one in records}  # the last
+    assert [one.ending for one in records].count("timeout") == 3
+    assert ended["ok"] < ended["timeout"]
 
 
 def test_poison_never_delays_its_neighbours(ledger: Engine) -> None:
@@ -94,7 +97,7 @@ def test_poison_never_delays_its_neighbours(ledger: Engine) -> None:
     before = ledger.failures("tasks").total
     correlation_id = send(ledger, *(one for pair in zip(bad, good, strict=True) for one in pair))
     until(lambda: endings(ledger, correlation_id).count("ok") == 40, "all good ones")
-    until(lambda: ledger.failures("tasks").total == before + 40, "all bad ones in the inbox")
+    until(lambda: ledger.failures("tasks").total == before + 40, "all bad ones", 30.0)
     assert {runs(ledger, f"good-{one}") for one in range(40)} == {1}
     assert {runs(ledger, f"bad-{one}") for one in range(40)} == {0}
 
@@ -122,13 +125,13 @@ def test_failed_work_can_be_mended_and_then_done(ledger: Engine) -> None:
 
 
 def test_a_delayed_message_comes_in_time(ledger: Engine) -> None:
-    """Not before it is due, and then at once: no poll is waited for."""
+    """Not before it is due, and then without waiting for a poll."""
     began_ms = time.time() * 1000
     correlation_id = send(ledger, {"name": "later"}, delay_s=0.4)
-    until(lambda: "ok" in endings(ledger, correlation_id), "it", 3.0)
+    until(lambda: "ok" in endings(ledger, correlation_id), "it")
     record = next(row for row in ledger.timeline(correlation_id).records if row.function == "task")
     assert record.at_ms >= began_ms + 400 - 1
-    assert record.waited_ms < 2000
+    assert record.waited_ms < 1000 * limits.POLL_S
 
 
 def test_a_thousand_messages_drain(ledger: Engine) -> None:
