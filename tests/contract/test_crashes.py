@@ -21,7 +21,7 @@ from wherry.effects import SendMessage, UpdateItem
 from wherry.errors import Passing
 from wherry.platforms.sql.client import StoreClient
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import Already, Commit, Committed
+from wherry.ports import Already, Bury, Commit, Committed, ListFailures, QueueDepths
 from wherry.world import ManualClock
 
 SEED = int(os.environ.get("WHERRY_SEED", "20261121"))
@@ -94,6 +94,20 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(
         client.close()
         assert client.process.returncode == -signal.SIGKILL
         check(make_place, path, acknowledged, COMMITS)
+
+
+def test_what_fails_first_after_a_start_is_counted_once(make_place: Any, tmp_path: Path) -> None:
+    """The counts of the inbox are read when they are first asked for, with that failure in them."""
+    path = str(tmp_path / "store.sqlite")
+    place = make_place(SqlStore(path, ManualClock()))
+    place.send("a")
+    [message] = place.claim()
+    place.platform.close()
+    place = make_place(SqlStore(path, ManualClock()))
+    place.ask(Bury("a", message.token, "worker", "handler_failed", "no luck", None))
+    assert place.ask(ListFailures(None, 100, None)).total == 1
+    assert {row.queue: row.failed for row in place.ask(QueueDepths()).rows}["jobs"] == 1
+    place.platform.close()
 
 
 def test_a_lease_outlives_the_process_of_the_store(make_place: Any, tmp_path: Path) -> None:

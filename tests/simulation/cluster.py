@@ -109,6 +109,11 @@ class NodeLoop:
             self._loop.call_soon(self._call, callback, args)
 
 
+def _as_it_is(answer: Any) -> Any:
+    """An answer comes as a record here, not as bytes."""
+    return answer
+
+
 class Wire:
     """A node's connection to the store (`engine.store.Store`): it delays, breaks and repeats.
 
@@ -118,7 +123,7 @@ class Wire:
     def __init__(self, cluster: Cluster, loop: NodeLoop) -> None:
         self._cluster = cluster
         self._loop = loop
-        self._owed: Owed[tuple[str, Request]] = Owed(loop, self._ask)
+        self._owed: Owed[tuple[str, Request]] = Owed(loop, self._ask, _as_it_is)
         self._number = 0
         self._life = 0  # of the connection: what was on its way in another one is lost
         self.recover: Callable[[], Request] | None = None
@@ -170,7 +175,7 @@ class Wire:
             return
         if self.recover is not None:
             self._cluster.apply("", self.recover())
-        self._owed.lost()
+        self._owed.lost(self._number)
 
 
 class Host(InlineHost):

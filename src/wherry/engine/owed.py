@@ -7,7 +7,7 @@ asked again for a while, and then the fate is said to be unknown: never that not
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from wherry.errors import FateUnknown
@@ -71,9 +71,17 @@ class Owed(Generic[P]):
         if found is not None:
             self._ask(number, found[0])
 
-    def lost(self) -> None:
-        """The store has died: ask everything again, in order."""
+    def forget(self, numbers: Iterable[int]) -> None:
+        """Wait for these no more."""
+        for number in numbers:
+            self.entries.pop(number, None)
+            self._doubts.pop(number, None)
+
+    def lost(self, last: int) -> None:
+        """The store has died: ask everything up to this number again, in order."""
         for number, (request, _, decoded) in list(self.entries.items()):
+            if number > last:
+                continue
             if decoded:
                 self._doubts.setdefault(number, 0)
             self._ask(number, request)

@@ -73,6 +73,9 @@ class StoreProcess:
         self._in = b""
         self._flushing = False
         self._deaths = 0
+        # Asked at the last restart, ahead of what was owed. Asked again behind that, it would take
+        # back what that has been answered meanwhile: a message would run twice at once.
+        self._at_restart = range(0)
         self._stopping = False
         self.hangs = False  # then nothing more is sent: what it owes goes on, if ever it does
         self._since_s = 0.0  # the last answer, or the first request after all were answered
@@ -207,9 +210,12 @@ class StoreProcess:
         self._late.clear()
         self._rest = b""
         self.hangs = False
+        self._owed.forget(self._at_restart)
+        before = self._number
         self._start()
         self._on_restart()
-        self._owed.lost()
+        self._at_restart = range(before + 1, self._number + 1)
+        self._owed.lost(before)
         self._flush()
 
     def silent_s(self) -> float:
