@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import tempfile
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -12,6 +18,7 @@ PAGES = sorted(
     path.relative_to(ROOT).as_posix()
     for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")]
 )
+RUN_S = 100  # less than what a test may take
 _FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _MARK = re.compile(r"<!-- (.*) -->")
 
@@ -57,3 +64,29 @@ def program_of(page: str) -> str:
         lines += [""] * (block.line - 1 - len(lines))
         lines += block.text.splitlines()
     return "\n".join(lines) + "\n"
+
+
+def run_whole(command: list[str], **more: Any) -> tuple[int, str]:
+    """Run a command with all that it starts; return its code and what it said.
+
+    What still runs of it when it has ended, or after RUN_S, is killed.
+    """
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **more,
+        )
+        try:
+            code = process.wait(RUN_S)
+        except subprocess.TimeoutExpired:
+            code = -1
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+        said.seek(0)
+        return code, said.read().decode("utf-8", "replace")

@@ -20,7 +20,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.docs.pages import PAGES, ROOT, blocks_of, text_of
+from tests.docs.pages import PAGES, ROOT, blocks_of, run_whole, text_of
 from wherry.cli.root import wherry
 
 RUN = [page for page in PAGES if any(block.mark == "run" for block in blocks_of(page, "sh"))]
@@ -75,7 +75,12 @@ def test_shell_blocks_are_shell() -> None:
     for page in PAGES:
         for block in blocks_of(page, "sh"):
             run = subprocess.run(
-                ["bash", "-n"], input=block.text, text=True, capture_output=True, check=False
+                ["bash", "-n"],
+                input=block.text,
+                text=True,
+                capture_output=True,
+                check=False,
+                timeout=60,
             )
             assert run.returncode == 0, f"{page}:{block.line} {run.stderr}"
 
@@ -93,7 +98,7 @@ def script_of(page: str, port: int) -> str:
                 f"{command} --port {port} >server.log 2>&1 &\n"
                 "server=$!\n"
                 "trap 'kill $server; wait $server || true; tail -n 20 server.log' EXIT\n"
-                "for _ in $(seq 200); do\n"
+                "for _ in $(seq 800); do\n"
                 f"  curl -fs http://127.0.0.1:{port}/readyz >/dev/null && break; sleep 0.05\n"
                 "done\n"
             )
@@ -108,9 +113,9 @@ def test_the_marked_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     beside = str(Path(sys.executable).parent)
-    run = subprocess.run(
+    code, said = run_whole(
         ["bash", "-x", "-c", script_of(page, port)],
-        cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        cwd=tmp_path,
         env={**os.environ, "PATH": beside + os.pathsep + os.environ["PATH"], "NO_COLOR": "1"},
-    )  # fmt: skip
-    assert run.returncode == 0, f"{run.stdout[-3000:]}\n{run.stderr[-3000:]}"
+    )
+    assert code == 0, said[-6000:]

@@ -76,7 +76,7 @@ class Running:
     def _read(self) -> None:
         assert self.process.stdout is not None
         with self.process.stdout as output:
-            while piece := output.read1(65_536):
+            while piece := os.read(output.fileno(), 65_536):
                 self._said += piece
 
 
