@@ -105,7 +105,7 @@ def test_a_soak_that_grows_or_slows_or_costs_more_is_not_steady() -> None:
     assert slowing.slower == pytest.approx(0.1)
     costly = judge(soaked(flat, costs=[1.0] * 6 + [1.1] * 3))
     assert costly.cost == pytest.approx(0.1)
-    hoarding = judge(soaked(flat, rows=[1_000 * each for each in range(10, 19)]))
+    hoarding = judge(soaked(flat, rows=[100_000 * each for each in range(10, 19)]))
     assert [one.steady for one in (growing, slowing, costly, hoarding)] == [False] * 4
 
 
