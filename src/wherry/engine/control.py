@@ -23,7 +23,7 @@ from wherry.engine.controlwire import AccountAsked, Fault, TokenAsked, framed, s
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
-from wherry.ports import Pause, Redrive, Reindex, Request
+from wherry.ports import Pause, Redrive, RedriveAll, Reindex, Request
 from wherry.world import Chance
 
 if TYPE_CHECKING:
@@ -167,6 +167,8 @@ class Control:
         match request:
             case Redrive():
                 self._core.feeds.poll()
+            case RedriveAll():
+                self._core.rounds.redrives.ask()
             case Pause():
                 self._core.feeds.poll()
                 self._core.rounds.schedules.ask()

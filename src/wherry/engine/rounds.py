@@ -1,4 +1,4 @@
-"""What falls due without anybody asking: schedules.
+"""What falls due without anybody asking: schedules, and the next messages of a redrive.
 
 The store decides, in one transaction, so that each firing happens once however many engines ask.
 Here is only when to ask: at the moment that the last answer named, and every few seconds as the
@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
-from wherry.ports import Fire, Fired
+from wherry.ports import Fire, Fired, Redriven, RedriveTick
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +35,8 @@ class Round:
         clock: Clock,
         store: Store,
         feeds: Feeds,
-        request: Fire,
-        told: Callable[[Fired], None] = lambda answer: None,
+        request: Fire | RedriveTick,
+        told: Callable[[Fired | Redriven], None] = lambda answer: None,
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -61,7 +61,7 @@ class Round:
 
     def _answered(self, answer: Any) -> None:
         self._asking = False
-        if isinstance(answer, Fired):
+        if isinstance(answer, Fired | Redriven):
             for queue, due_ms in answer.queued.items():
                 feed = self._feeds.feeds.get(queue)
                 if feed is not None:
@@ -91,20 +91,24 @@ class Round:
 
 
 class Rounds:
-    """The rounds of an engine. They cost nothing where there is no schedule."""
+    """The rounds of an engine. They cost nothing where there is no schedule and no redrive."""
 
     def __init__(
         self, loop: Loop, clock: Clock, store: Store, feeds: Feeds, journal: Journal
     ) -> None:
         self._journal = journal
-        fire = Fire(limits.FIRE_BATCH)
+        fire, tick = Fire(limits.FIRE_BATCH), RedriveTick(limits.REDRIVE_BATCH)
         self.schedules = Round(loop, clock, store, feeds, fire, self._fired)
+        self.redrives = Round(loop, clock, store, feeds, tick)
 
     def begin(self) -> None:
-        """Ask for the first time, of what fell due while no engine ran, too."""
+        """Ask for the first time: of what fell due, or was under way, while no engine ran, too."""
         self.schedules.ask()
+        self.redrives.ask()
 
-    def _fired(self, answer: Fired) -> None:
+    def _fired(self, answer: Fired | Redriven) -> None:
+        if not isinstance(answer, Fired):
+            return
         for one in answer.skipped:
             self._journal.say(
                 "INFO" if one.why == "paused" else "WARNING",

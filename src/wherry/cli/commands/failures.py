@@ -14,6 +14,7 @@ from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, paint, show, show_json
 from wherry.errors import Refused
+from wherry.observe.columns import Cell
 from wherry.ports import (
     Count,
     Depths,
@@ -22,13 +23,18 @@ from wherry.ports import (
     Failures,
     GetTimeline,
     ListFailures,
+    ListRedrives,
     QueueDepths,
     Redrive,
+    RedriveAll,
+    RedriveJob,
+    RedriveJobs,
     Request,
+    StopRedrive,
 )
 
 AT_ONCE = 100  # redriven or discarded in one step
-BETWEEN_S = 1.0  # steps of a redrive: what failed together must not come back as a flood
+PER_S = 50.0  # of a redrive of many: what failed together must not come back as a flood
 
 
 class Inbox(ListFirst):
@@ -103,7 +109,7 @@ def show_(id: str, data: str, as_json: bool) -> None:
     short_help="Give work back to its queue: IDs, or all of a queue.",
     epilog=examples(
         "wherry failures redrive 3f2a",
-        "wherry failures redrive --queue exports",
+        "wherry failures redrive --queue exports --per-second 20",
         "wherry failures redrive 3f2a --payload fixed.json",
     ),
 )
@@ -114,14 +120,28 @@ def show_(id: str, data: str, as_json: bool) -> None:
     type=click.File("rb"),
     help="Redrive one message with this JSON instead; it gets a new ID. `-`: standard input.",
 )
+@click.option(
+    "--per-second",
+    type=click.FloatRange(0.1, limits.REDRIVE_RATE_MAX_PER_S),
+    default=PER_S,
+    show_default=True,
+    help="Of a queue: so many messages at most.",
+)
 @data_option
 @json_option
 def redrive(
-    ids: tuple[str, ...], queue: str | None, payload: BinaryIO | None, data: str, as_json: bool
+    ids: tuple[str, ...],
+    queue: str | None,
+    payload: BinaryIO | None,
+    per_second: float,
+    data: str,
+    as_json: bool,
 ) -> None:
     """Give work back to its queue, after the cause is gone: IDs, or all of a queue.
 
-    A message keeps its identity: what it had already done is not done again.
+    A message keeps its identity: what it had already done is not done again. The more often it
+    was redriven in vain, the longer it waits. Many go back little by little, also after a restart:
+    `wherry failures redrives` shows how far it is, `wherry failures stop QUEUE` ends it.
     """
     _one_way(ids, queue)
     body = None if payload is None else _json(payload.read())
@@ -137,13 +157,12 @@ def redrive(
         elif ids:
             found = [_find(backend, one).id for one in ids]
             count = _count(backend.ask(Redrive(found, None, actor())))
+        elif _check_queue(backend, queue) > AT_ONCE:
+            job: RedriveJob = backend.ask(RedriveAll(str(queue), per_second, actor()))
+            _told_jobs([job], as_json)
+            return
         else:
-            count = _all_of(
-                backend,
-                queue,
-                lambda limit: Redrive([], queue, actor(), limit=limit),
-                BETWEEN_S,
-            )
+            count = _count(backend.ask(Redrive([], queue, actor(), limit=AT_ONCE)))
     _told("redriven", count, as_json, new_id if body is not None else "")
 
 
@@ -166,9 +185,48 @@ def discard(ids: tuple[str, ...], queue: str | None, reason: str, data: str, as_
             count = _count(backend.ask(Discard(found, None, reason, actor())))
         else:
             count = _all_of(
-                backend, queue, lambda limit: Discard([], queue, reason, actor(), limit), 0.0
+                backend, queue, lambda limit: Discard([], queue, reason, actor(), limit)
             )
     _told("discarded", count, as_json)
+
+
+@failures.command(epilog=examples("wherry failures redrives"))
+@data_option
+@json_option
+def redrives(data: str, as_json: bool) -> None:
+    """Show the redrives of whole queues that are under way."""
+    with connected(data) as backend:
+        jobs: RedriveJobs = backend.ask(ListRedrives())
+    _told_jobs(jobs.rows, as_json)
+
+
+@failures.command(
+    short_help="Stop the redrive of a queue.", epilog=examples("wherry failures stop exports")
+)
+@click.argument("queue")
+@data_option
+def stop(queue: str, data: str) -> None:
+    """Stop the redrive of a queue. What is left of it stays in the inbox."""
+    with connected(data) as backend:
+        _check_queue(backend, queue)
+        count: Count = backend.ask(StopRedrive(queue, actor()))
+    show(f"The redrive of {queue!r} is stopped." if count.count else "There was none.")
+
+
+def _told_jobs(jobs: list[RedriveJob], as_json: bool) -> None:
+    from wherry.observe.columns import columns
+
+    if as_json:
+        show_json(jobs)
+    elif not jobs:
+        show("No redrive is under way.")
+    else:
+        rows: list[list[Cell]] = [
+            [job.queue, str(job.done), str(job.remaining), f"{job.per_s:g} a second", job.actor]
+            for job in jobs
+        ]
+        head = ["queue", "redriven", "left", "at", "by"]
+        show(columns(head, rows, paint(), right="redriven left"))
 
 
 # -- helpers ---------------------------------------------------------------------------------------
@@ -216,12 +274,8 @@ def _check_queue(backend: Backend, queue: str | None) -> int:
     return failed[queue]
 
 
-def _all_of(
-    backend: Backend, queue: str | None, request: Callable[[int], Request], between_s: float
-) -> int:
+def _all_of(backend: Backend, queue: str | None, request: Callable[[int], Request]) -> int:
     """Take what is in the inbox now, step by step; what fails meanwhile is left."""
-    from wherry.world import pause
-
     left = _check_queue(backend, queue)
     total = 0
     while left > 0:
@@ -230,8 +284,6 @@ def _all_of(
         left -= count
         if count == 0:
             break
-        if left > 0 and between_s:
-            pause(between_s)
     return total
 
 
