@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
+from wherry import limits
 from wherry.app.schemas import schema_of
 from wherry.registry.comparing import breaking, compare
 from wherry.registry.examples import NoExample, examples_of
@@ -350,6 +351,27 @@ def test_a_type_that_only_holds_itself_has_no_example() -> None:
     }}}  # fmt: skip
     with pytest.raises(NoExample):
         examples_of(schema)
+
+
+def test_types_that_hold_each_other_in_many_ways_have_examples() -> None:
+    """Of an expression in twenty operators the least is a number, and the number of them ends."""
+    operators = [f"Op{number}" for number in range(20)]
+    expression = {"anyOf": [{"$ref": f"#/$defs/{name}"} for name in (*operators, "Number")]}
+    sides = {"left": expression, "right": expression}
+    defs: dict[str, Any] = {
+        name: {
+            "type": "object",
+            "properties": {"type": {"enum": [name]}, **sides},
+            "required": ["type", "left", "right"],
+        }
+        for name in operators
+    }
+    number = {"type": {"enum": ["Number"]}, "value": {"type": "integer"}}
+    defs["Number"] = {"type": "object", "properties": number, "required": ["type", "value"]}
+    found = examples_of({**expression, "$defs": defs})
+    assert found[0].value == {"type": "Number", "value": 0}
+    assert len(found) == limits.SCHEMA_EXAMPLES
+    assert compare({**expression, "$defs": defs}, {**expression, "$defs": defs}) == []
 
 
 @pytest.mark.parametrize(

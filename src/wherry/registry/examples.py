@@ -6,6 +6,8 @@ team's `upgrade=`, is to show that it reads it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -31,6 +33,8 @@ _FORMATS = {
     "ipv6": ("2001:db8::1",),
 }
 _NESTED = 2  # times that a type is found within itself
+_DEEPEST = 24  # levels of the least value; a type that needs more has hardly any
+_LOOKED = 1_000  # schemas looked at, one within the other, before the rest is made the least
 _LARGE = 1 << 33  # more than 32 bits hold
 _LONG = 1_000  # characters or items beyond which the largest is not made
 
@@ -71,45 +75,74 @@ def examples_of(schema: Schema) -> list[Example]:
     return list(unique.values())[: limits.SCHEMA_EXAMPLES]
 
 
+class _TooDeep(NoExample):
+    """There may be one that is nested more deeply."""
+
+
 class _Maker:
     def __init__(self, defs: dict[str, Node]) -> None:
         self._defs = defs
         self._within: list[bytes] = []  # the objects around what is being made
+        self._known: dict[bytes, Any] = {}  # the least of a schema, by how deep it may be
+        self._looked = 0
 
     # -- the least -------------------------------------------------------------------------------
 
     def least(self, node: Node) -> Any:
-        """Return the smallest value: required fields alone, empty lists, the shortest texts."""
+        """Return the smallest value: required fields alone, empty lists, the shortest texts.
+
+        Where a type may hold itself, the one that is nested least.
+        """
+        for depth in range(1, _DEEPEST):
+            with suppress(_TooDeep):
+                return self._least(node, depth)
+        raise NoExample("it holds itself without an end")
+
+    def _least(self, node: Node, depth: int) -> Any:
+        key = canonical_json([node, depth])
+        if key not in self._known:
+            self._known[key] = self._least_of(node, depth)
+        found = self._known[key]
+        if isinstance(found, NoExample):
+            raise found
+        return found
+
+    def _least_of(self, node: Node, depth: int) -> Any:
+        """Return the value, or the exception that says why there is none."""
+        fault = NoExample("nothing fits the schema")
         for branch in sorted(self._alternatives(node), key=_depth):
             try:
-                return self._least(branch)
-            except NoExample:
-                continue
-        raise NoExample("nothing fits the schema")
+                return self._least_branch(branch, depth)
+            except NoExample as error:
+                fault = fault if isinstance(fault, _TooDeep) else error
+        return fault
 
-    def _least(self, branch: Schema) -> Any:
+    def _least_branch(self, branch: Schema, depth: int) -> Any:
         if "enum" in branch:
             return branch["enum"][0]
-        match branch.get("type"):
-            case "object":
-                with _Inside(self._within, branch):
-                    required = branch.get("required", ())
-                    of = branch.get("properties", {})
-                    found = {name: self.least(of.get(name, True)) for name in required}
-                    return self._filled(branch, found)
-            case "array":
-                parts = branch.get("prefixItems", [])[: branch.get("minItems", None)]
-                if "minItems" not in branch:
-                    parts = []
-                found_items = [self.least(part) for part in parts]
-                return self._lengthened(branch, found_items)
-            case _:
-                return _scalars(branch)[0][1]
+        kind = branch.get("type")
+        if kind not in ("object", "array"):
+            return _scalars(branch)[0][1]
+
+        def make(node: Node) -> Any:
+            if depth <= 1:
+                raise _TooDeep("it is nested deeply")
+            return self._least(node, depth - 1)
+
+        if kind == "object":
+            of = branch.get("properties", {})
+            found = {name: make(of.get(name, True)) for name in branch.get("required", ())}
+            return self._filled(branch, found, make)
+        parts = branch.get("prefixItems", [])[: branch.get("minItems", 0)]
+        return self._lengthened(branch, [make(part) for part in parts], make)
 
     # -- the whole, and what differs -------------------------------------------------------------
 
     def every(self, node: Node) -> list[_Made]:
         """Return values, each with what tells it from the first, which is the whole of it."""
+        self._looked += 1
+        if self._looked > _LOOKED:
+            return [_Made("", "", self.least(node))]
         found: list[_Made] = []
         for branch in sorted(self._alternatives(node), key=lambda one: one.get("type") == "null"):
             try:
@@ -156,7 +189,7 @@ class _Maker:
             first, *others = self.every(values)
             whole[key] = first.value
             differing += [(key, _under("*", one)) for one in others]
-        whole = self._filled(branch, whole)
+        whole = self._filled(branch, whole, self.least)
         found = [_Made("", "", whole)]
         found += [_Made(one.path, one.what, {**whole, name: one.value}) for name, one in differing]
         if free and not branch.get("minProperties"):
@@ -178,9 +211,10 @@ class _Maker:
             return [_Made("", "", whole), *found]
         values = self._of_items(items, optional=branch.get("minItems", 0) <= len(whole))
         for one in values[1:]:
-            value = self._lengthened(branch, [*whole, one.value])
+            value = self._lengthened(branch, [*whole, one.value], self.least)
             found.append(_Made(_under("[]", one).path, one.what, value))
-        whole = self._lengthened(branch, [*whole, *(one.value for one in values[:1])])
+        first = [one.value for one in values[:1]]
+        whole = self._lengthened(branch, [*whole, *first], self.least)
         if not branch.get("minItems") and values:
             found.append(_Made("", "empty", []))
         if most is not None and most <= _LONG and values and not branch.get("uniqueItems"):
@@ -200,18 +234,22 @@ class _Maker:
     def _alternatives(self, node: Node) -> list[Schema]:
         return [one or {"type": "anything"} for one in branches(node, self._defs)]
 
-    def _filled(self, branch: Schema, found: dict[str, Any]) -> dict[str, Any]:
+    def _filled(
+        self, branch: Schema, found: dict[str, Any], make: Callable[[Node], Any]
+    ) -> dict[str, Any]:
         """Add keys until there are as many as there must be."""
         of = branch.get("additionalProperties", True)
         for number in range(branch.get("minProperties", 0) - len(found)):
-            found[f"{self._key(branch)}{number or ''}"] = self.least(of)
+            found[f"{self._key(branch)}{number or ''}"] = make(of)
         return found
 
     def _key(self, branch: Schema) -> str:
         names = branch.get("propertyNames")
         return str(self.least({"type": "string", **names})) if names else "key"
 
-    def _lengthened(self, branch: Schema, found: list[Any]) -> list[Any]:
+    def _lengthened(
+        self, branch: Schema, found: list[Any], make: Callable[[Node], Any]
+    ) -> list[Any]:
         """Add items until there are as many as there must be."""
         missing = branch.get("minItems", 0) - len(found)
         if missing <= 0:
@@ -220,7 +258,7 @@ class _Maker:
             raise NoExample("too many items must be there")
         items = branch.get("items", True)
         if not branch.get("uniqueItems"):
-            return found + [self.least(items)] * missing
+            return found + [make(items)] * missing
         known = {canonical_json(one) for one in found}
         for one in self.every(items):
             if missing and canonical_json(one.value) not in known:
