@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import click
 import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks_of, run_whole, text_of
+from tests.engine.server_kit import free_port
 from wherry.cli.root import wherry
 
 RUN = [page for page in PAGES if any(block.mark == "run" for block in blocks_of(page, "sh"))]
@@ -109,9 +109,7 @@ def script_of(page: str, port: int) -> str:
 @pytest.mark.parametrize("page", RUN)
 def test_the_marked_commands_of_a_page_work(page: str, tmp_path: Path) -> None:
     """Typed one after another, in an empty folder, each ends with 0."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     beside = str(Path(sys.executable).parent)
     code, said = run_whole(
         ["bash", "-x", "-c", script_of(page, port)],

@@ -6,6 +6,7 @@ Nothing here waits for a fixed time: `until` looks again and again, up to a dead
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -43,7 +44,8 @@ T = TypeVar("T")
 
 APPS = Path(__file__).parent / "apps"
 WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
-WAIT_S = 15.0
+WAIT_S = 30.0  # a loaded machine with one core; who waits in vain waits so long
+PORTS = 500  # of one worker of the suite
 _ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 
 
@@ -56,11 +58,23 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
     return found
 
 
+_ports = itertools.count(os.getpid())
+
+
 def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a port that nobody listens on now, and that nobody is given meanwhile.
+
+    It is below those that the system gives to clients, of which a suite makes thousands: an engine
+    that starts again needs its port again. Each worker of the suite has a range of its own.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 32
+    for number in itertools.islice(_ports, PORTS):
+        port = 10_000 + PORTS * worker + number % PORTS
+        with socket.socket() as one, suppress(OSError):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"{PORTS} ports from {10_000 + PORTS * worker} on are taken")
 
 
 class Reply(NamedTuple):
@@ -251,7 +265,7 @@ class Engine:
             with suppress(OSError):
                 os.kill(self.pid, signal.SIGCONT)
             self._process.kill()
-            self._process.wait()
+            self._process.wait(40)
             until(lambda: not any(map(running, below)), "the end of its processes")
 
     # -- speaking with it --------------------------------------------------------------------------
