@@ -132,6 +132,7 @@ EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type
 EVENT_VERSION_MAX = 10_000
 EVENT_BYTES = 250_000  # AWS EventBridge: 256 KB an entry, with its envelope
 SPREAD_BYTES = 64 * MIB  # what the events of one commit send to their listeners, together
+SPREAD_MESSAGES = 10_000  # some 0.1 s of the store
 
 # --- Schemas ----------------------------------------------------------------------------------
 SCHEMA_EXAMPLES = 100  # of one form of a type

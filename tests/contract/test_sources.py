@@ -168,6 +168,9 @@ def test_an_event_with_a_thousand_listeners_is_one_commit(place: Any) -> None:
     assert isinstance(refused, Rejected)
     assert "bucket" in refused.message
     assert depth(place, "q0").waiting == 1
+    many = [PublishEvent("order", 1, f"many{n}", b"1") for n in range(11)]
+    assert isinstance(place.commit(*many, function=""), Rejected)
+    assert isinstance(place.commit(*many[:10], function=""), Committed)
 
 
 def test_a_release_with_a_source_that_cannot_work_is_rejected(place: Any) -> None:

@@ -46,9 +46,10 @@ class Expiry:
                     expired += 1
         return expired
 
-    def settle(self, limit: int) -> None:
-        """Let groups go on that are blocked no more, after the inbox was swept."""
+    def settle(self, limit: int) -> int:
+        """Let groups go on that are blocked no more, after the inbox was swept; return how many."""
         freed = self._inbox.freed + self._messages.parking.unblock(limit)
         self._inbox.freed = []
         for queue, group in freed:
             self._messages.settle(queue, group)
+        return len(freed)

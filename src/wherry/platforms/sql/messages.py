@@ -33,8 +33,6 @@ class Messages:
         self._catalog = catalog
         self._inbox = inbox
         self.parking = Parking(session, catalog, inbox)
-        # Queues where a message's turn has come, and when it is due: a hint, for who may claim it.
-        self.woken: dict[str, int] = {}
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._cancel = session.sql["message_cancel"]
         self._claimed = session.sql["claimed"]
@@ -44,6 +42,8 @@ class Messages:
     def forget(self) -> None:
         """Read anew what is kept in memory (after a rollback, or at the start)."""
         session = self._session
+        # Queues where a message's turn has come, and when it is due: a hint, for who may claim it.
+        self.woken: dict[str, int] = {}
         self._owners: dict[str, int] = dict(session.rows("owners_all"))
         # By message ID, in the order in which they end: all that `leased` must know.
         until = session.steady_s + limits.LEASE_S

@@ -53,6 +53,11 @@ class Sources:
                 f"may tell at most {limits.SPREAD_BYTES} bytes in all. Put the content into a "
                 "bucket or a table and tell its key."
             )
+        if len(plan.sends) > limits.SPREAD_MESSAGES:
+            return Rejected(
+                f"event {event.event}: with its {len(told)} listeners the commit would send more "
+                f"than {limits.SPREAD_MESSAGES} messages. Publish fewer events at once."
+            )
         return None
 
     def changed(self, change: Change, number: int, plan: Plan) -> None:

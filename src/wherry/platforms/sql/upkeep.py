@@ -180,7 +180,7 @@ class Upkeep:
         count += self._replies.remove_old(limit)
         count += self._records.remove_old(limit)
         count += self._inbox.remove_old(limit)
-        self._expiry.settle(limit)
+        count += self._expiry.settle(limit)
         count += self._pauses.remove_old()
         count += self._remove_entries(limit)
         count += self._remove_state(limit)
