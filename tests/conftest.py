@@ -1,4 +1,8 @@
-"""What every worker of the suite does: where `.ci/run` asks for it, it notes what it runs."""
+"""What every worker of the suite does.
+
+Examples that Hypothesis makes have no deadline: a slow machine is no fault. Where `.ci/run` asks
+for it, each worker notes what it runs.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,10 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True)

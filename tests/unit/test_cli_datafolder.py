@@ -92,7 +92,7 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
         DataFolder.open(str(tmp_path))
     assert caught.value.pid == owner.pid
     owner.kill()
-    owner.wait()
+    owner.wait(30)
     DataFolder.open(str(tmp_path)).close()
     owner.stdin.close()
     owner.stdout.close()

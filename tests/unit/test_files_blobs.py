@@ -215,7 +215,7 @@ def test_of_many_writers_of_one_id_one_content_wins_and_stays(blobs: Blobs) -> N
     gate = threading.Barrier(8)
 
     def write(number: int) -> None:
-        gate.wait()
+        gate.wait(30)
         for _ in range(20):
             try:
                 refs.append(blobs.put("assets", BLOB, [b"%d" % number] * 100))
@@ -226,7 +226,7 @@ def test_of_many_writers_of_one_id_one_content_wins_and_stays(blobs: Blobs) -> N
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert len(set(refs)) == 1
     assert read(blobs, refs[0]) == read(blobs, refs[0])[:1] * 100
     assert files(blobs) == [BLOB]

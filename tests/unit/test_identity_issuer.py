@@ -126,7 +126,7 @@ def test_a_name_is_taken_once_also_by_two_at_the_same_time(desk: Desk) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert sorted(results) == ["made"] + ["taken"] * 7
 
 
@@ -192,7 +192,7 @@ def test_of_many_who_show_one_refresh_token_at_once_one_gets_tokens(desk: Desk) 
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     assert len([one for one in results if one]) == 1
 
 
@@ -233,7 +233,7 @@ def test_the_key_is_made_once_and_outlives_the_issuer() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        thread.join(30)
     token = first.issuer.token_for("alice")
     second = Desk(first.state)
     assert second.issuer.jwks() == first.issuer.jwks()

@@ -274,7 +274,7 @@ def server(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
             yield f"http://127.0.0.1:{running.server_port}"
         finally:
             running.shutdown()
-            thread.join()
+            thread.join(30)
 
 
 def reply(status: int, body: bytes, **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:

@@ -75,7 +75,7 @@ def test_an_app_that_starts_threads_is_not_forked() -> None:
         thread.start()
         during = forking.why_unsafe()
         gate.set()
-        thread.join()
+        thread.join(30)
         return [before, during]
 
     before, during = in_zygote(zygote)
