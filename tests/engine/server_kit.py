@@ -9,7 +9,6 @@ import http.client
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
-import pytest
 
 from wherry.codec import to_msgpack
 from wherry.engine.controlwire import TokenAsked, call
@@ -46,7 +44,15 @@ APPS = Path(__file__).parent / "apps"
 WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
 WAIT_S = 30.0  # a loaded machine with one core; who waits in vain waits so long
 PORTS = 500  # of one worker of the suite
-_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+# The file stays mapped in what is forked and confined later: every process jumps at once.
+MOVED_CLOCK = """
+import mmap, time
+with open({path!r}, "rb") as file:
+    off_ns = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
+real_ns = time.time_ns
+time.time_ns = lambda: real_ns() + int.from_bytes(off_ns[:8], "little", signed=True)
+time.time = lambda: time.time_ns() / 1e9
+"""
 
 
 def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
@@ -156,6 +162,7 @@ class Engine:
         limits: Bounds of `wherry.limits` that are other ones in all of its processes.
         output: Where it prints to (default: beside its data).
         stopped_clock: The wall's clock stands still at one moment of 2026.
+        clock: A file of 8 bytes: by how many ns (signed, little-endian) the wall's clock is off.
     """
 
     def __init__(
@@ -167,6 +174,7 @@ class Engine:
         arguments: Iterable[str] = (),
         limits: dict[str, float] | None = None,
         stopped_clock: bool = False,
+        clock: Path | None = None,
         output: Path | None = None,
     ) -> None:
         self.app = app
@@ -177,20 +185,22 @@ class Engine:
         self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
         self._variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        if limits or stopped_clock:
-            self._prepare(limits or {}, stopped_clock)
+        if limits or stopped_clock or clock:
+            self._prepare(limits or {}, stopped_clock, clock)
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[tuple[str, ...], str] = {}
         self.client = Client(self.port)
 
-    def _prepare(self, limits: dict[str, float], stopped_clock: bool) -> None:
+    def _prepare(self, limits: dict[str, float], stopped_clock: bool, clock: Path | None) -> None:
         """Have every Python process of this engine begin with other bounds, or another clock."""
-        folder = self.root.parent / f"{self.root.name}-site"
+        folder = self.output.parent / f"{self.root.name}-site"
         folder.mkdir(exist_ok=True)
         lines = ["from wherry import limits"]
         lines += [f"limits.{name} = {value!r}" for name, value in limits.items()]
         if stopped_clock:
             lines.append("import time\ntime.time_ns = lambda: 1_790_000_000_000_000_000")
+        if clock is not None:
+            lines.append(MOVED_CLOCK.format(path=str(clock)))
         (folder / "sitecustomize.py").write_text("\n".join([*lines, ""]))
         others = os.environ.get("PYTHONPATH")
         path = [str(folder), *([others] if others else [])]
@@ -198,11 +208,16 @@ class Engine:
 
     # -- its life ----------------------------------------------------------------------------------
 
-    def launch(self, output_fd: int | None = None) -> subprocess.Popen[bytes]:
-        """Start it and do not wait; it prints into its file, or to this file descriptor."""
+    def launch(
+        self, output_fd: int | None = None, under: Iterable[str] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start it and do not wait; it prints into its file, or to this file descriptor.
+
+        `under`: the command that runs it, and leaves it the process ID.
+        """
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
-                self._command,
+                [*under, *self._command],
                 env=self._variables,
                 stdin=subprocess.DEVNULL,
                 stdout=output if output_fd is None else output_fd,
@@ -244,7 +259,8 @@ class Engine:
     def kill(self) -> None:
         """End the engine as a power switch would, and wait until its processes are gone."""
         below = descendants(self.pid)
-        os.kill(self.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it has ended, and that was seen
+            os.kill(self.pid, signal.SIGKILL)
         self.wait()
         until(lambda: not any(map(running, below)), "the end of its processes")
 
@@ -396,35 +412,3 @@ def tries(call: Callable[[], T]) -> T | None:
         return call()
     except (OSError, Passing, http.client.HTTPException):
         return None
-
-
-# -- disks -----------------------------------------------------------------------------------------
-
-
-def run(*command: str) -> bool:
-    """Run a command; False where this machine does not let us."""
-    try:
-        return subprocess.run(command, capture_output=True, timeout=20).returncode == 0
-    except OSError:
-        return False
-
-
-@contextmanager
-def mounted(folder: Path, *command: str) -> Iterator[Path]:
-    """Mount something on `folder`, or skip."""
-    folder.mkdir()
-    if not _ROOT or sys.platform != "linux" or not run(*command, str(folder)):
-        pytest.skip("mounting needs root on Linux")
-    try:
-        yield folder
-    finally:
-        until(lambda: run("umount", str(folder)), "the unmounting")
-
-
-def disk_image(path: Path) -> Path:
-    """Make a file that can be mounted as an ext4 file system, or skip."""
-    with path.open("wb") as file:
-        file.truncate(64 << 20)
-    if shutil.which("mkfs.ext4") is None or not run("mkfs.ext4", "-q", "-F", str(path)):
-        pytest.skip("mkfs.ext4 is not installed")
-    return path

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import socket
-import struct
-from contextlib import suppress
 from pathlib import Path
 
-import pytest
-
-from .server_kit import Engine, Reply, disk_image, mounted, serving, until
-
-EXT4_IOC_SHUTDOWN = 0x8004587D  # Linux, fs/ext4/ext4.h
-NO_LOG_FLUSH = 2
+from .fault_kit import cut_power, disk_image, fill, mounted
+from .server_kit import Engine, Reply, serving, until
 
 
 def place(engine: Engine, order_id: str) -> Reply:
     return engine.client("POST", "/orders", {"order_id": order_id})
-
-
-def fill(path: Path) -> None:
-    """Write until there is no room."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-    with suppress(OSError):
-        while True:
-            os.write(fd, b"x" * 4096)
-    os.close(fd)
 
 
 def test_a_full_disk_refuses_writes_serves_reads_and_is_forgotten(tmp_path: Path) -> None:
@@ -129,13 +113,7 @@ def test_a_power_cut_loses_no_accepted_order(tmp_path: Path) -> None:
                     order_id = f"p-{life}-{number}"
                     assert place(engine, order_id).status == 201
                     accepted.append(order_id)
-                disk = os.open(folder, os.O_RDONLY)
-                try:
-                    fcntl.ioctl(disk, EXT4_IOC_SHUTDOWN, struct.pack("I", NO_LOG_FLUSH))
-                except OSError as error:
-                    pytest.skip(f"this file system cannot be shut down: {error}")
-                finally:
-                    os.close(disk)
+                cut_power(folder)
                 assert place(engine, "too-late").status in (500, 503, 507)
             finally:
                 engine.close()

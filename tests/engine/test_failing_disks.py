@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from .server_kit import Engine, Reply, disk_image, mounted, rss_mb, serving, until
+from .fault_kit import disk_image, mounted
+from .server_kit import Engine, Reply, rss_mb, serving, until
 
 # Thaws what it has frozen when its input ends, and by itself if nobody lets it: whoever writes to
 # a frozen file system cannot even be killed.

@@ -1,0 +1,100 @@
+"""Torture real processes: `python -m tests.torture --minutes 10 --seed 7`, `--life 3` for one life.
+
+Each life is an engine under load to which every kind of fault happens that this machine lets us
+have, in an order drawn from the seed; then an oracle's ledger is held against what is there. Its
+disk is in turn an ext4 whose power can be cut, a small tmpfs and a folder. Exit status 1 when an
+invariant did not hold: the life's folder is left, and the command that does it again is printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from .disks import offered
+from .faults import KINDS
+from .life import Life, Told
+from .report import Report, device_of
+
+
+def read_arguments(given: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--minutes", type=float, default=10.0, help="no life begins later")
+    parser.add_argument("--seed", help="default: one that is drawn, and printed")
+    parser.add_argument("--life", type=int, help="this one only")
+    parser.add_argument("--only", action="append", choices=[*KINDS], help="these kinds of faults")
+    parser.add_argument("--folder", type=Path, help="where lives lie (default: a temporary one)")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
+    return parser.parse_args(given)
+
+
+def main(given: list[str] | None = None) -> int:
+    """Live, tell, and return the exit status."""
+    options = read_arguments(given)
+    seed = options.seed or str(random.SystemRandom().randrange(1_000_000))
+    root = Path(tempfile.mkdtemp(prefix="wherry-torture-", dir=options.folder))
+    disks, lacking = offered(root)
+    for need, why in lacking.items():
+        tell(f"skipped: faults that need {need}: {why}")
+    report = Report(seed, lacking)
+    kinds = options.only or [*KINDS]
+    end_s = time.monotonic() + options.minutes * 60
+    number = 0 if options.life is None else options.life
+    while True:
+        disk = disks[number % len(disks)]
+        told = live(root, seed, number, disk, kinds, report)
+        if told.wrong:
+            blame(root, seed, told, options.only or [])
+        number += 1
+        if options.life is not None or time.monotonic() >= end_s:
+            break
+    print(json.dumps(report.json(), indent=2) if options.json else f"\n{report.table()}")
+    if not report.failed:
+        shutil.rmtree(root)
+    return 1 if report.failed else 0
+
+
+def live(root: Path, seed: str, number: int, disk: str, kinds: list[str], report: Report) -> Told:
+    """Live one life, count it, and tell in a line what it came to."""
+    folder = root / f"life-{number}"
+    folder.mkdir()
+    told = Life(folder, seed, number, disk, kinds).play()
+    report.add(told)
+    report.devices.add(disk if disk in ("tmpfs",) else f"{disk} on {device_of(folder)}")
+    accepted = len(told.ledger.ok) if told.ledger else 0
+    verdict = "FAILED" if told.wrong else "every invariant holds"
+    tell(
+        f"life {number}: {len(told.strikes)} faults on {disk}, {accepted} orders accepted, "
+        f"{told.seconds:.0f} s: {verdict}"
+    )
+    if not told.wrong:
+        shutil.rmtree(folder)
+    return told
+
+
+def blame(root: Path, seed: str, told: Told, only: list[str]) -> None:
+    """Say what did not hold, where it lies, and how to do it again."""
+    for text in told.wrong:
+        tell(f"  {text}")
+    again = "".join(f" --only '{kind}'" for kind in only)
+    tell(
+        f"  left in {root / f'life-{told.number}'}; the faults: "
+        + ", ".join(strike.kind for strike in told.strikes)
+    )
+    tell(f"  again: python -m tests.torture --seed {seed} --life {told.number}{again}")
+
+
+def tell(text: str) -> None:
+    """Progress goes to standard error: what is printed is the report."""
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

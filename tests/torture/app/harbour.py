@@ -1,0 +1,116 @@
+"""Orders and their jobs, of five kinds, counted on both sides: what the oracle is held against."""
+
+import socket
+import time
+from pathlib import Path
+from typing import Literal
+
+from wherry import App, Struct, current
+
+app = App("harbour")
+
+Kind = Literal["plain", "flaky", "slow", "delayed", "poison", "brittle"]
+TIGHT = ("poison", "brittle")  # jobs that have few attempts
+COLLECTOR = Path(__file__).with_name("collector").read_text()  # the port that hears of each run
+SLOW_S = 0.3
+DELAY_S = 0.6
+
+
+class NewOrder(Struct):
+    client: str
+    order_id: str
+    kind: Kind
+
+
+class Order(Struct):
+    client: str
+    order_id: str
+    kind: Kind
+
+
+class Job(Struct):
+    client: str
+    order_id: str
+    kind: Kind
+
+
+class Effect(Struct):
+    client: str
+    order_id: str
+    runs: int = 0
+
+
+class Total(Struct):
+    name: str
+    placed: int = 0
+    done: int = 0
+
+
+orders = app.table(Order, key="client", sort="order_id")
+effects = app.table(Effect, key="client", sort="order_id")
+totals = app.table(Total, key="name")
+jobs = app.queue(Job, max_attempts=100, retry_base_s=0.05, retry_max_s=0.2)
+tight = app.queue(Job, name="tight", max_attempts=3, retry_base_s=0.05, retry_max_s=0.2)
+
+
+@app.post("/orders", status=201, grants=[orders.write, totals.write, jobs.send, tight.send])
+def place(order: NewOrder) -> Order:
+    placed = Order(order.client, order.order_id, order.kind)
+    orders.put(placed, if_absent=True)
+    totals.add("all", placed=1)
+    job = Job(order.client, order.order_id, order.kind)
+    if order.kind in TIGHT:
+        tight.send(job)
+    else:
+        jobs.send(job, delay_s=DELAY_S if order.kind == "delayed" else 0)
+    return placed
+
+
+def do(job: Job) -> None:
+    attempt = current().attempt
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
+        run = f"{job.order_id} {job.kind} {attempt} {time.monotonic_ns()}"
+        told.sendto(run.encode(), ("127.0.0.1", int(COLLECTOR)))
+    if job.kind == "slow":
+        time.sleep(SLOW_S)
+    effects.add(job.client, job.order_id, runs=1)
+    totals.add("all", done=1)
+    if job.kind == "poison" or (job.kind == "flaky" and attempt == 1):
+        raise RuntimeError(f"{job.order_id} cannot be done now")
+
+
+@app.consume(jobs, timeout_s=1, grants=[effects.write, totals.write])
+def work(job: Job) -> None:
+    do(job)
+
+
+@app.consume(tight, timeout_s=1, grants=[effects.write, totals.write])
+def work_tight(job: Job) -> None:
+    do(job)
+
+
+class Orders(Struct):
+    rows: list[Order]
+    cursor: str | None
+
+
+class Effects(Struct):
+    rows: list[Effect]
+    cursor: str | None
+
+
+@app.get("/orders/{client}", grants=[orders.read])
+def placed(client: str, cursor: str | None = None) -> Orders:
+    page = orders.query(client, limit=1000, cursor=cursor)
+    return Orders(list(page), page.cursor)
+
+
+@app.get("/effects/{client}", grants=[effects.read])
+def done(client: str, cursor: str | None = None) -> Effects:
+    page = effects.query(client, limit=1000, cursor=cursor)
+    return Effects(list(page), page.cursor)
+
+
+@app.get("/total", grants=[totals.read])
+def total() -> Total:
+    return totals.get("all") or Total("all")
