@@ -236,5 +236,5 @@ def test_whatever_goes_wrong_everything_accepted_is_there_once(seed: int) -> Non
         assert backend.failures() == []
         core = backend._composed.core
         assert core.dispatcher.open == 0
-        assert core.dispatcher._reruns._queues == {}
+        assert core.dispatcher.reruns._queues == {}
         assert all(not feed.offered and not feed.in_hand for feed in core.feeds.feeds.values())

@@ -9,16 +9,24 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from wherry import errors, limits
 from wherry.codec import to_msgpack
+from wherry.engine.batches import Batches, member_of
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
-from wherry.engine.settling import commit_of, record_of, step_commit_of
-from wherry.invocation import ANSWERED, FILES_LIMIT, MEMORY_LIMIT, Failure, Outcome, Reply
+from wherry.engine.settling import (
+    commit_of,
+    ending_of,
+    failed_reply,
+    record_of,
+    step_commit_of,
+    stored_reply,
+)
+from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
@@ -46,10 +54,6 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
 
-_TOLD = {  # failures that a caller is told the kind of
-    errors.GrantMissing.code: "The function used something it has no grant for; its log names it.",
-    errors.StoredItemUnreadable.code: "The function cannot read a stored item; its log names it.",
-}
 _outcome = msgspec.msgpack.Decoder(Outcome)
 _step = msgspec.msgpack.Decoder(StepCommit)
 
@@ -84,7 +88,8 @@ class Dispatcher:
         self._store = store
         self._journal = journal
         self._broker = broker
-        self._reruns = Reruns(loop, chance, self._again)
+        self.reruns = Reruns(loop, chance, self._again)
+        self.batches = Batches(self, store, journal)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -112,6 +117,8 @@ class Dispatcher:
         self.running.add(work)
         if work.message is not None and not work.reruns:
             work.deadline_s = now_s + work.function.spec.timeout_s
+        if work.members:
+            self.batches.begin(work)
         environment.run(to_msgpack(work.invocation()))
 
     def check_deadlines(self) -> None:
@@ -153,24 +160,27 @@ class Dispatcher:
         self._stopped(work, self._clock.steady_s())
         pool.took(environment)
         work.outcome = outcome
-        if outcome.failure is not None:
-            self._failed(work, outcome.failure, outcome.reply)
+        if work.members:
+            if self.batches.outcome(work, outcome) and environment.pid:
+                environment.kill("it had used up its memory or its files")
+                return
+        elif outcome.failure is not None:
+            self.failed(work, outcome.failure, outcome.reply)
             if outcome.failure.code in (MEMORY_LIMIT, FILES_LIMIT) and environment.pid:
                 environment.kill("it had used up its memory or its files")
                 return  # the next run begins in a fresh one
         elif self._commits(work, outcome):
-            commit = commit_of(work, outcome, record_of(work, "ok"), self._leases(work))
+            ending: Ending = "duplicate" if outcome.replayed else "ok"
+            commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
             patient = self.open >= limits.PATIENT_FROM
             if work.message is None:
                 self._committing.add(work)
-            self._store.send(
-                work.function.spec.name, commit, partial(self._answered, work), patient
-            )
+            self._store.send(work.function.spec.name, commit, partial(self.answered, work), patient)
         else:
-            ending: Ending = "duplicate" if outcome.replayed else "ok"
+            ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(record_of(work, ending))
             self._journal.line(work, ending, outcome.reply)
-            self._finish(work, outcome.reply)
+            self.finish(work, outcome.reply)
         pool.release(environment)
 
     def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
@@ -196,13 +206,13 @@ class Dispatcher:
         if work is None:
             return
         self._stopped(work, self._clock.steady_s())
-        self._failed(
-            work, Failure("environment_died", "EnvironmentDied", environment.end, trace=""), None
-        )
+        self.failed(work, Failure("environment_died", "EnvironmentDied", environment.end), None)
 
     def not_started(self, work: Work, why: str) -> None:
         """Work waited for an environment that does not start."""
-        self._failed(work, Failure("environment_died", "EnvironmentDied", why), None)
+        failure = Failure("environment_died", "EnvironmentDied", why)
+        for one in self.batches.part(work) if work.members else (work,):
+            self.failed(one, failure, None)
 
     # -- the commit ------------------------------------------------------------------------------
 
@@ -213,7 +223,8 @@ class Dispatcher:
             return False
         return outcome.effect_count > 0 or bool(outcome.guards) or work.idempotency
 
-    def _leases(self, work: Work) -> dict[str, int]:
+    def leases(self, work: Work) -> dict[str, int]:
+        """Return what a commit may lease of what it sends."""
         if self.feeds is None or not work.function.sends:
             return {}
         return self.feeds.offer(work)
@@ -222,14 +233,16 @@ class Dispatcher:
         """Return the commit of a named step."""
         work.steps += 1
         number = self.numbers.next()
-        name = step.key.rsplit("#", 2)[1]
+        key, name, _ = step.key.rsplit("#", 2)
+        if work.members:
+            work = member_of(work, key)
         record = record_of(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
         return step_commit_of(work, step, record)
 
     def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
         """A step's commit was answered: begin what it sent; return what its run has to know."""
         if isinstance(answer, Committed):
-            self._sent(answer)
+            self.sent(answer)
             return Committed([])
         return answer
 
@@ -240,11 +253,12 @@ class Dispatcher:
         commit = self.step_commit(work, step)
         self._store.send(work.function.spec.name, commit, answered)
 
-    def _sent(self, answer: Committed) -> None:
+    def sent(self, answer: Committed) -> None:
+        """Begin what a commit has sent."""
         if self.feeds is not None and (answer.leased or answer.queued):
             self.feeds.sent(answer)
 
-    def _answered(self, work: Work, answer: CommitAnswer) -> None:
+    def answered(self, work: Work, answer: CommitAnswer) -> None:
         """The store has answered a commit."""
         outcome = work.outcome
         assert outcome is not None
@@ -253,51 +267,45 @@ class Dispatcher:
             self.feeds.take_back(work)
         if work.finished:  # its caller was told at its deadline that nobody knows
             if isinstance(answer, Committed):
-                self._sent(answer)
+                self.sent(answer)
             elif not isinstance(answer, Already):
                 self._journal.note(record_of(work, "failed", error="it was not applied"))
             return
         match answer:
             case Committed():
-                self._finish(work, outcome.reply)  # first of all: somebody waits for it
-                self._journal.line(work, "ok", outcome.reply)
-                self._sent(answer)
+                self.finish(work, outcome.reply)  # first of all: somebody waits for it
+                self._journal.line(work, "duplicate" if outcome.replayed else "ok", outcome.reply)
+                self.sent(answer)
             case Already(stored=stored):
-                reply = self._stored_reply(work, outcome, stored)
+                reply = stored_reply(work, outcome, stored)
                 self._journal.line(work, "duplicate", reply)
-                self._finish(work, reply)
-            case Conflicted():
-                self._conflicted(work, answer)
+                self.finish(work, reply)
+            case Conflicted(table=table, key=key, winner_function=name, winner_request_id=run):
+                self.lost(work, f"{table}/{key}", f"{table}/{key}: {name} {run} was first")
             case Unmet(table=table, key=key):
                 self._fail(work, "condition", errors.ConditionFailed(table, key), retry=False)
             case LeaseLost():
                 self._journal.note(record_of(work, "duplicate", error="the lease was lost"))
-                self._finish(work, None)
+                self.finish(work, None)
             case Denied(resource=resource, action=action):
                 refusal = errors.GrantMissing(work.function.spec.name, resource, action)
-                self._failed(work, Failure(refusal.code, "GrantMissing", str(refusal), False), None)
+                self.failed(work, Failure(refusal.code, "GrantMissing", str(refusal), False), None)
             case Rejected(message=message):
-                self._failed(work, Failure("bound_exceeded", "BoundExceeded", message, False), None)
+                self.failed(work, Failure("bound_exceeded", "BoundExceeded", message, False), None)
             case Broken(code=code, message=message):
                 self._store_failed(work, code, message)
-
-    def _stored_reply(self, work: Work, outcome: Outcome, stored: Any) -> Reply | None:
-        if stored is None:
-            return outcome.reply
-        if stored.fingerprint != outcome.fingerprint:
-            problem = errors.Invalid("This Idempotency-Key was used with another request.")
-            return problem_reply(problem, work.correlation_id)
-        return msgspec.msgpack.decode(stored.body, type=Reply)
 
     def _store_failed(self, work: Work, code: str, message: str) -> None:
         self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
         self._fail(work, "failed", store_trouble(code), error=message, counted=False)
 
-    def _conflicted(self, work: Work, answer: Conflicted) -> None:
-        where = f"{answer.table}/{answer.key}"
-        winner = f"{where}: {answer.winner_function} {answer.winner_request_id} was first"
-        self._journal.note(record_of(work, "conflict", error=winner))
-        if self._reruns.again(work, where, self._clock.steady_s()):
+    def lost(self, work: Work, where: str, winner: str) -> None:
+        """Somebody else was first at `where`: run again, on what he has left."""
+        if work.members:
+            self.batches.note(work, "conflict", winner)
+        else:
+            self._journal.note(record_of(work, "conflict", error=winner))
+        if self.reruns.again(work, where, self._clock.steady_s()):
             return
         busy = errors.Unavailable(
             f"Too many writers on {where}; nothing was applied.", headers={"retry-after": "1"}
@@ -323,26 +331,13 @@ class Dispatcher:
         work.ran_ms += (now_s - work.ran_from_s) * 1000
         work.environment = None
 
-    def _failed(self, work: Work, failure: Failure, reply: Reply | None) -> None:
+    def failed(self, work: Work, failure: Failure, reply: Reply | None) -> None:
         """A run ended without an outcome to commit."""
-        ending: Ending = "failed"
-        if failure.code == ANSWERED:
-            ending = "refused"
-        elif failure.code == "environment_died":
-            ending = "died"
-        elif failure.code == errors.ConditionFailed.code:
-            ending = "condition"
         if reply is None and work.message is None:
-            problem: errors.Problem = errors.HandlerFailed()
-            if ending == "died":
-                problem = errors.EnvironmentDied()
-            elif failure.code in _TOLD:
-                problem = errors.HandlerFailed(_TOLD[failure.code])
-                problem.code = failure.code
-            reply = problem_reply(problem, work.correlation_id)
+            reply = failed_reply(failure, work.correlation_id)
         text = f"{failure.error}: {failure.message}"
         self._journal.failed(work, failure)
-        self._end(work, ending, reply, failure.code, text, failure.retry, counted=True)
+        self.end(work, ending_of(failure), reply, failure.code, text, failure.retry, counted=True)
 
     def _fail(
         self,
@@ -357,9 +352,9 @@ class Dispatcher:
     ) -> None:
         reply = problem_reply(problem, work.correlation_id) if work.message is None else None
         text = error or problem.message
-        self._end(work, ending, reply, problem.code, text, retry, counted, noted)
+        self.end(work, ending, reply, problem.code, text, retry, counted, noted)
 
-    def _end(
+    def end(
         self,
         work: Work,
         ending: Ending,
@@ -370,6 +365,10 @@ class Dispatcher:
         counted: bool,
         noted: bool = False,
     ) -> None:
+        """Work has come to an end without a commit. `noted`: its record is kept already."""
+        if work.members:
+            self.batches.end(work, ending, code, error, retry, counted, noted)
+            return
         status = reply.status if reply is not None else 0
         record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:
@@ -377,16 +376,17 @@ class Dispatcher:
         if not noted:
             self._journal.note(record)
         self._journal.line(work, ending, reply)
-        self._finish(work, reply)
+        self.finish(work, reply)
 
-    def _finish(self, work: Work, reply: Reply | None) -> None:
+    def finish(self, work: Work, reply: Reply | None) -> None:
+        """Nothing more is to be done for work: tell who waits for it."""
         if work.finished:
             return
         work.finished = True
         self.open -= 1
         if work.solo:
-            self._reruns.finished(work)
-        if work.message is not None and self.feeds is not None:
+            self.reruns.finished(work)
+        if work.message is not None and work.members is None and self.feeds is not None:
             self.feeds.finished(work)
         work.done(work, reply)
 
@@ -395,4 +395,4 @@ class Dispatcher:
         work.finished = True
         self.open -= 1
         if work.solo:
-            self._reruns.finished(work)
+            self.reruns.finished(work)

@@ -18,7 +18,7 @@ from wherry.runtime.keys import message_key
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from wherry.blueprint import QueueSpec
+    from wherry.blueprint import QueueSpec, QueueTrigger
     from wherry.engine.admission import Admission
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.releases import ActiveFunction
@@ -42,6 +42,7 @@ class Feed:
         self.backlog = False  # more may be due than we hold
         self.paused = False
         self.lag_s = 0.0  # how long the message that was claimed last had been due
+        self.most = 1  # messages of a run, and of a commit that are born leased
         self.offered = 0  # places promised to commits that are on their way
         self._feeds = feeds
         self._claiming = False
@@ -63,6 +64,11 @@ class Feed:
     def due_ms(self) -> int | None:
         """When the next message falls due, as far as is known (epoch ms)."""
         return None if self._timer is None else self._due_ms
+
+    @property
+    def gathering(self) -> bool:
+        """Whether messages are in hand that wait for others."""
+        return False
 
     def wake(self, due_ms: int) -> None:
         """A message falls due at `due_ms`: claim then."""
@@ -117,6 +123,18 @@ class Feed:
             self._timer.cancel()
             self._timer = None
 
+    def inherit(self, old: Feed) -> None:
+        """Take over from the feed of an older version: what it holds, it finishes."""
+        self.in_hand, self.offered = old.in_hand, old.offered
+        old.retire()
+
+    def withdraw(self) -> list[Work]:
+        """Take back what has not begun; its message is still leased."""
+        found = [work for work in self.in_hand.values() if work.function.pool.withdraw(work)]
+        for work in found:
+            self._feeds.dispatcher.forget(work)
+        return found
+
     def take(self, message: Claimed) -> None:
         """Run a message that is leased to us."""
         work = self._feeds.work_of(self, message)
@@ -161,16 +179,15 @@ class Feeds:
         self._done = done
         self._leaving: set[str] = set()  # being given back or buried, unanswered yet
 
-    def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, str]]) -> None:
+    def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, QueueTrigger]]) -> None:
         """Feed these consumers from now on; what others hold, they finish."""
         before, self.feeds = self._former | self.feeds, {}
-        for queue, function, endpoint in consumers:
-            feed = Feed(self, queue, function, endpoint)
+        for queue, function, trigger in consumers:
+            feed = feed_of(self, queue, function, trigger)
             feed.paused = self.paused
             old = before.get(queue.name)
             if old is not None:
-                feed.in_hand, feed.offered = old.in_hand, old.offered
-                old.retire()
+                feed.inherit(old)
             self.feeds[queue.name] = feed
             feed.backlog = True
             feed.claim()
@@ -216,24 +233,25 @@ class Feeds:
     # -- born leased -----------------------------------------------------------------------------
 
     def offer(self, work: Work) -> dict[str, int]:
-        """Offer a commit one place in each queue that its function sends to, where one is free."""
+        """Offer a commit places in each queue that its function sends to, where some are free."""
         leases: dict[str, int] = {}
         if self.stopping:
             return leases
         for name in work.function.sends:
             feed = self.feeds.get(name)
-            if feed is not None and not feed.backlog and feed.room():
-                feed.offered += 1
-                leases[name] = 1
+            if feed is not None and not feed.backlog and (room := feed.room()):
+                places = 1 if feed.most == 1 else min(room, feed.most)
+                feed.offered += places
+                leases[name] = places
         work.offered = leases
         return leases
 
     def take_back(self, work: Work) -> None:
         """The commit is answered: its offers are used or free again."""
-        for name in work.offered:
+        for name, places in work.offered.items():
             feed = self._of(name)
-            if feed is not None:
-                feed.offered = max(0, feed.offered - 1)  # 0: the queue was declared anew meanwhile
+            if feed is not None:  # 0: the queue was declared anew meanwhile
+                feed.offered = max(0, feed.offered - places)
         work.offered = {}
 
     def sent(self, answer: Committed) -> None:
@@ -311,12 +329,11 @@ class Feeds:
         """Stop: messages that have not begun go back to their queue, their attempt uncounted."""
         self.stopping = True
         for feed in (*self.feeds.values(), *self._former.values()):
-            for work in list(feed.in_hand.values()):
+            for work in feed.withdraw():
                 message = work.message
-                if message is not None and work.function.pool.withdraw(work):
-                    release = Release(message.id, message.token, 0, False, "")
-                    self.store.send("", release, lambda answer: None)
-                    self.dispatcher.forget(work)
+                assert message is not None
+                release = Release(message.id, message.token, 0, False, "")
+                self.store.send("", release, lambda answer: None)
 
     def work_of(self, feed: Feed, message: Claimed) -> Work:
         """Return the work that a message is."""
@@ -350,6 +367,17 @@ class Feeds:
             message=message,
             cause=message.id,
         )
+
+
+def feed_of(
+    feeds: Feeds, queue: QueueSpec, function: ActiveFunction, trigger: QueueTrigger
+) -> Feed:
+    """Return the feed of a queue: for a consumer of single messages, or of batches."""
+    if trigger.batch == 1:
+        return Feed(feeds, queue, function, trigger.endpoint)
+    from wherry.engine.gathering import BatchFeed
+
+    return BatchFeed(feeds, queue, function, trigger)
 
 
 def _trace(traceparent: str) -> tuple[str, str]:

@@ -74,13 +74,13 @@ class ActiveRelease:
                 if isinstance(trigger, HttpTrigger):
                     yield function, trigger
 
-    def consumers(self) -> Iterator[tuple[QueueSpec, ActiveFunction, str]]:
-        """All queues with their consumer and its endpoint."""
+    def consumers(self) -> Iterator[tuple[QueueSpec, ActiveFunction, QueueTrigger]]:
+        """All queues with their consumer."""
         queues = {queue.name: queue for queue in self.blueprint.queues}
         for function in self.functions.values():
             for trigger in function.spec.triggers:
                 if isinstance(trigger, QueueTrigger):
-                    yield queues[trigger.queue], function, trigger.endpoint
+                    yield queues[trigger.queue], function, trigger
 
     def hold(self) -> None:
         """Start nothing more: its zygote is gone. Work that comes waits for `Core.take_over`."""

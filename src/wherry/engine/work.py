@@ -19,6 +19,7 @@ class Work(msgspec.Struct, eq=False):
     """An event, what is known of its run, and whom to tell how it ended.
 
     `done` gets the reply for a request, or None for a message; it is called exactly once.
+    A batch is work too: it is run as one, and its members end one by one (`engine.batches`).
     A Struct because one is made for every event: its fields are set without code of ours.
     """
 
@@ -52,6 +53,7 @@ class Work(msgspec.Struct, eq=False):
     offered: dict[str, int] = {}
     outcome: Outcome | None = None
     finished: bool = False
+    members: list[Work] | None = None  # of a batch: the work of each of its messages
 
     def renumber(self, number: int) -> None:
         """Make this another attempt, with a span of its own in the trace."""

@@ -212,7 +212,8 @@ class BatchRun:
         for one in self._members:
             if any(one is other or one.leader is other for other in joined):
                 once = one.once if one.leader is None else None
-                items.append(ItemOutcome(one.message.id, own=False, once=once))
+                repeat = one.leader is not None
+                items.append(ItemOutcome(one.message.id, own=False, once=once, replayed=repeat))
             else:
                 items.append(self._own(one))
         effects = self._scope.effects() if joined else []

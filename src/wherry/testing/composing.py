@@ -232,6 +232,7 @@ class Composed:
 
     def _jump(self, due_s: float) -> None:
         self.clock.advance_to(due_s)
+        self.core.feeds.renew()
         self.core.feeds.poll()
         self.settle()
 
@@ -247,10 +248,11 @@ class Composed:
         now_s, now_ms = self.clock.steady_s(), self.clock.now_ms()
         found = []
         for row in depths:
-            due_ms = self.core.feeds.feeds[row.queue].due_ms
-            if row.leased:  # to nobody who is here: its answer got lost
+            feed = self.core.feeds.feeds[row.queue]
+            due_ms, gathering = feed.due_ms, feed.gathering
+            if row.leased and not gathering:  # to nobody who is here: its answer got lost
                 found.append(now_s + limits.LEASE_S)
-            if row.waiting:
+            if row.waiting or gathering:
                 wait_s = limits.POLL_S if due_ms is None else (due_ms - now_ms) / 1000
                 found.append(now_s + max(wait_s, 0.001))
         return min(found)
@@ -280,6 +282,7 @@ class _Running:
     def __enter__(self) -> None:
         waiting = sum(row.waiting for row in self._composed.waiting())
         self._composed.host.runs_left = RUNS + RUNS_EACH * waiting
+        self._composed.core.feeds.renew()  # what waits in hand for others
         self._composed.core.feeds.pause(False)
         self._composed.settle()
 

@@ -7,25 +7,26 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wherry import limits
-from wherry.effects import DeleteObject, Effect, PutObject
+from wherry.effects import DeleteObject, PutObject
 from wherry.engine.inline import InlineEnvironment, InlineHost, InlineLink
 from wherry.handles.logs import send_lines_to
 from wherry.handles.scope import maybe_scope
+from wherry.invocation import BatchEvent
 from wherry.ports import Broken, GetSecret, SignUrl
 from wherry.testing.faults import Faults, resources_of
-from wherry.testing.twice import compare
+from wherry.testing.twice import compare, effects_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from wherry.app import App
+    from wherry.effects import Effect
     from wherry.engine.core import Core
     from wherry.engine.work import Work
     from wherry.invocation import Invocation, Outcome
     from wherry.ports import ObjectRow, Platform, Read, ReadAnswer
     from wherry.world import ManualClock
 
-_effects = msgspec.msgpack.Decoder(list[Effect])
 RUNS = 10_000  # of handlers in one call of the kit: more is a loop without an end
 RERUN_S = 1.0  # one that loses again and again takes: or its deadline would never come
 SECOND_RUN_S = 0.05  # how much later the second of two compared runs begins
@@ -41,7 +42,7 @@ class KitLink(InlineLink):
     def __init__(self, core: Core, platform: Platform, work: Work, faults: Faults) -> None:
         super().__init__(core, platform, work)
         self._faults = faults
-        self._puts: Mapping[tuple[str, str], Effect] = {}
+        self._puts: dict[int, Mapping[tuple[str, str], Effect]] = {}  # of each scope, by its id
 
     def ask(self, request: Read) -> ReadAnswer:
         if isinstance(request, GetSecret | SignUrl):  # no platform sees these
@@ -54,14 +55,15 @@ class KitLink(InlineLink):
         self._faults.check("bucket", bucket)
         scope = maybe_scope()
         if scope is not None:
-            self._puts = scope.objects
+            self._puts[id(scope)] = scope.objects
         return super().stage(bucket, blob)
 
     def puts(self) -> list[PutObject]:
         """Return what this run has put into buckets where it stays in any case."""
         return [
             one
-            for one in self._puts.values()
+            for puts in self._puts.values()
+            for one in puts.values()
             if isinstance(one, PutObject) and not one.commit and self._faults.orphans(one.bucket)
         ]
 
@@ -124,7 +126,7 @@ class KitHost(InlineHost):
 
     def _sort_out(self, key: str, puts: list[PutObject], outcome: Outcome) -> None:
         """Leave what the outcome leaves out; what a repeat puts anew is no clash with itself."""
-        committed = _effects.decode(outcome.effects)
+        committed = effects_of(outcome)
         self._leave(key, [one for one in puts if one not in committed])
         again = [
             one for one in puts if one in committed and (key, one.bucket, one.key) in self._left
@@ -145,13 +147,22 @@ class KitHost(InlineHost):
         work.function.pool.lost(environment, started=True)
         self.core.dispatcher.ended(environment)
 
+    def _renumbered(self, invocation: Invocation) -> Invocation:
+        numbers, event = self.core.dispatcher.numbers, invocation.event
+        if isinstance(event, BatchEvent):
+            messages = [
+                msgspec.structs.replace(one, number=numbers.next()) for one in event.messages
+            ]
+            event = msgspec.structs.replace(event, messages=messages)
+        return msgspec.structs.replace(invocation, number=numbers.next(), event=event)
+
     def _run(
         self, environment: InlineEnvironment, link: KitLink, invocation: Invocation, cold: bool
     ) -> Outcome:
         runner = environment.runner
         if not self._twice:
             return runner.run(invocation, link, self._clock, cold=cold)
-        again = msgspec.structs.replace(invocation, number=self.core.dispatcher.numbers.next())
+        again = self._renumbered(invocation)
         before = send_lines_to(lambda line: None, "")
         try:
             first = runner.run(again, link, self._clock, cold=cold)

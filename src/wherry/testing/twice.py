@@ -34,7 +34,7 @@ class NotRepeatable(AssertionError):
 
 def compare(function: str, first: Outcome, second: Outcome) -> None:
     """Raise `NotRepeatable` where two runs under one key differ in reply, failure or effects."""
-    differences = compare_effects(_effects.decode(first.effects), _effects.decode(second.effects))
+    differences = compare_effects(effects_of(first), effects_of(second))
     for what, one, two in (
         ("the reply", _reply(first), _reply(second)),
         ("how it ended", _end(first), _end(second)),
@@ -42,6 +42,12 @@ def compare(function: str, first: Outcome, second: Outcome) -> None:
         if one != two:
             differences.append(f"{what}:\n    first:  {one}\n    second: {two}")
     refuse(function, differences)
+
+
+def effects_of(outcome: Outcome) -> list[Effect]:
+    """Return what a run wants to change, with all items of a batch."""
+    items = [effect for item in outcome.items for effect in _effects.decode(item.effects)]
+    return [*_effects.decode(outcome.effects), *items]
 
 
 def refuse(function: str, differences: list[str]) -> None:
@@ -111,8 +117,9 @@ def _reply(outcome: Outcome) -> str:
 
 
 def _end(outcome: Outcome) -> str:
-    failure = outcome.failure
-    return "it returned" if failure is None else f"{failure.error}: {failure.message}"
+    ends = [outcome.failure, *(item.failure for item in outcome.items)]
+    shown = [f"{one.error}: {one.message}" if one is not None else "it returned" for one in ends]
+    return "; ".join(shown)
 
 
 def _cut(text: str) -> str:

@@ -1,0 +1,274 @@
+"""Batches: one run with several messages, and what becomes of each of them.
+
+The run is `Work` whose `members` are the works of its messages. What an item did alone is its
+member's own commit, answered, run again and given back as if the message had come alone. What the
+handler did for all of them is one commit.
+
+A failure of the whole run (its environment died, its time was over, the handler raised for all)
+says nothing about which message is to blame. The messages are run again at once, in halves, and
+no attempt is counted but that of a message that failed alone: a poison message is found after some
+runs, and its neighbours are done. Each split is smaller than the one before, so this ends after
+less than twice as many runs as there are messages.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from wherry import limits
+from wherry.codec import digest
+from wherry.engine.settling import commit_of, joint_commit_of, record_of
+from wherry.engine.work import Work
+from wherry.invocation import (
+    FILES_LIMIT,
+    MEMORY_LIMIT,
+    BatchEvent,
+    BatchMessage,
+    Failure,
+    MessageEvent,
+    Outcome,
+)
+from wherry.ports import Already, CommitAnswer, Committed, LeaseLost
+from wherry.runtime.keys import message_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.engine.dispatch import Dispatcher
+    from wherry.engine.journal import Journal
+    from wherry.engine.store import Store
+    from wherry.invocation import ItemOutcome
+    from wherry.ports import Commit
+    from wherry.telemetry import Ending
+
+_DIVISIBLE = frozenset(("died", "timeout", "failed", "condition"))
+_WORN = frozenset((MEMORY_LIMIT, FILES_LIMIT))  # the next run begins in a fresh environment
+
+
+class Batches:
+    """Begins and ends runs of batches for the dispatcher."""
+
+    def __init__(self, dispatcher: Dispatcher, store: Store, journal: Journal) -> None:
+        self._dispatcher = dispatcher
+        self._store = store
+        self._journal = journal
+
+    # -- beginning -------------------------------------------------------------------------------
+
+    def begin(self, work: Work) -> None:
+        """A batch is handed to an environment: nobody joins it any more."""
+        event, members = work.event, members_of(work)
+        assert isinstance(event, BatchEvent)
+        if work.reruns:
+            self._renumber(members)
+        for one in members:
+            one.function, one.cold, one.ran_from_s = work.function, work.cold, work.ran_from_s
+            one.deadline_s = work.deadline_s
+        messages = [_message(one) for one in members]
+        company = digest(*(one.id for one in messages))
+        work.key = message_key(work.function.spec.name, f"batch/{company}")
+        work.event = BatchEvent(event.endpoint, event.queue, messages)
+
+    def _renumber(self, members: list[Work]) -> None:
+        for one in members:
+            one.renumber(self._dispatcher.numbers.next())
+
+    # -- the end of a run ------------------------------------------------------------------------
+
+    def outcome(self, work: Work, outcome: Outcome) -> bool:
+        """Commit what a run came to, message by message. True: its environment is worn out."""
+        members, items = members_of(work), outcome.items
+        failure = outcome.failure
+        if failure is None and [one.id for one in items] != [one.cause for one in members]:
+            failure = Failure("handler_failed", "BadOutcome", "It answered for other messages.")
+        if failure is not None:
+            self._dispatcher.failed(work, failure, None)
+            return failure.code in _WORN
+        self._ran(work)
+        both = list(zip(members, items, strict=True))
+        joint = [(one, item) for one, item in both if not item.own and item.failure is None]
+        shared = [one for one, item in both if not (item.own or item.failure is None or joint)]
+        together = shared or [one for one, _ in joint]
+        apart = [(one, item) for one, item in both if one not in together]
+        self._dispatcher.open += len(apart)
+        for one, item in apart:
+            self._apart(one, item, outcome)
+        if together:
+            work.members, work.message = together, together[0].message
+        if joint:
+            self._commit(work, outcome, joint)
+        elif shared:
+            self._dispatcher.failed(work, _shared_failure(items), None)
+        else:
+            self._dispatcher.finish(work, None)
+        return any(item.failure is not None and item.failure.code in _WORN for item in items)
+
+    def _apart(self, work: Work, item: ItemOutcome, outcome: Outcome) -> None:
+        """Go on with a message whose end is its own."""
+        dispatcher = self._dispatcher
+        work.outcome = own = Outcome(
+            None, item.effects, item.effect_count, item.guards, item.marks, item.failure,
+            replayed=item.replayed, kept=outcome.kept, once=item.once,
+        )  # fmt: skip
+        if item.failure is not None:
+            dispatcher.failed(work, item.failure, None)
+            return
+        ending: Ending = "duplicate" if item.replayed else "ok"
+        commit = commit_of(work, own, record_of(work, ending), dispatcher.leases(work))
+        self._send(work, commit, partial(dispatcher.answered, work))
+
+    def end(
+        self,
+        work: Work,
+        ending: Ending,
+        code: str,
+        error: str,
+        retry: bool,
+        counted: bool,
+        noted: bool,
+    ) -> None:
+        """A run has failed for all of its messages: run them in halves, or end each."""
+        members = members_of(work)
+        if not counted or len(members) == 1 or ending not in _DIVISIBLE:
+            for one in self.part(work):
+                self._dispatcher.end(one, ending, None, code, error, retry, counted, noted)
+            return
+        self._ran(work)
+        told = f"{error} (with {len(members) - 1} others; they are run again in halves)"
+        self.note(work, ending, told)
+        for one in members:
+            self._journal.line(one, ending, None)
+        self._dispatcher.finish(work, None)
+        self._renumber(members)
+        kept = work.kept if work.outcome is None else work.outcome.kept
+        middle = (len(members) + 1) // 2
+        for half in (members[:middle], members[middle:]):
+            self._submit(half, kept)
+
+    def _submit(self, members: list[Work], kept: dict[str, bytes]) -> None:
+        """Run some members of a batch again."""
+        alone = len(members) == 1
+        work = members[0] if alone else company(members, self._dispatcher.numbers.next())
+        work.kept = kept
+        self._dispatcher.submit(work)
+
+    def part(self, work: Work) -> list[Work]:
+        """Let the members of a batch go on by themselves."""
+        self._ran(work)
+        members = members_of(work)
+        self._dispatcher.open += len(members)
+        self._dispatcher.finish(work, None)
+        return members
+
+    def note(self, work: Work, ending: Ending, error: str) -> None:
+        """Remember a run that committed nothing, for each of its messages."""
+        marks = [] if work.outcome is None else work.outcome.marks
+        for one in members_of(work):
+            self._journal.note(record_of(one, ending, error=error, marks=marks))
+
+    def _ran(self, work: Work) -> None:
+        """Let the members know how long their run has taken."""
+        for one in members_of(work):
+            one.ran_ms = work.ran_ms
+
+    # -- the commit of what was decided for all --------------------------------------------------
+
+    def _commit(self, work: Work, outcome: Outcome, joint: list[tuple[Work, ItemOutcome]]) -> None:
+        commit = joint_commit_of(work, outcome, joint, self._dispatcher.leases(work))
+        self._send(work, commit, partial(self._answered, work))
+
+    def _send(self, work: Work, commit: Commit, then: Callable[[CommitAnswer], None]) -> None:
+        patient = self._dispatcher.open >= limits.PATIENT_FROM
+        self._store.send(work.function.spec.name, commit, then, patient)
+
+    def _answered(self, work: Work, answer: CommitAnswer) -> None:
+        dispatcher, feeds = self._dispatcher, self._dispatcher.feeds
+        if work.offered and feeds is not None:
+            feeds.take_back(work)
+        match answer:
+            case Already(key=key) if key and len(members_of(work)) > 1:
+                dispatcher.lost(work, key, "One of these messages was done before, under its key.")
+            case Committed() | Already():
+                ending: Ending = "ok" if isinstance(answer, Committed) else "duplicate"
+                for one in self.part(work):
+                    self._journal.line(one, ending, None)
+                    dispatcher.finish(one, None)
+                if isinstance(answer, Committed):
+                    dispatcher.sent(answer)
+            case LeaseLost(ids=ids):
+                self._drop(work, set(ids))
+            case _:
+                dispatcher.answered(work, answer)
+
+    def _drop(self, work: Work, ids: set[str]) -> None:
+        """Messages of the batch are no longer ours: run it again without them."""
+        members = self.part(work)
+        rest = [one for one in members if one.cause not in ids]
+        for one in members:
+            if one.cause in ids or len(rest) == len(members):
+                self._journal.note(record_of(one, "duplicate", error="the lease was lost"))
+                self._dispatcher.finish(one, None)
+        if 0 < len(rest) < len(members):
+            self._dispatcher.open -= len(rest)
+            self._renumber(rest)
+            self._submit(rest, work.outcome.kept if work.outcome is not None else {})
+
+
+def company(members: list[Work], number: int) -> Work:
+    """Return the work that runs these messages at once."""
+    first = members[0]
+    event = first.event
+    assert isinstance(event, MessageEvent)
+    return Work(
+        first.function,
+        BatchEvent(event.endpoint, event.queue, []),
+        first.trigger,
+        number=number,
+        key=first.key,
+        request_id=first.request_id,
+        correlation_id=first.correlation_id,
+        trace=first.trace,
+        traceparent=first.traceparent,
+        parent=first.parent,
+        attempt=first.attempt,
+        started_ms=first.started_ms,
+        at_ms=first.at_ms,
+        at_s=first.at_s,
+        ran_from_s=first.at_s,
+        deadline_s=first.deadline_s,
+        done=first.done,
+        message=first.message,
+        cause=first.cause,
+        members=members,
+    )
+
+
+def members_of(work: Work) -> list[Work]:
+    """Return the works of a batch's messages."""
+    assert work.members is not None
+    return work.members
+
+
+def member_of(work: Work, key: str) -> Work:
+    """Return the member whose key this is, or the batch itself."""
+    return next((one for one in members_of(work) if one.key == key), work)
+
+
+def _message(work: Work) -> BatchMessage:
+    event = work.event
+    assert isinstance(event, MessageEvent)
+    return BatchMessage(
+        work.number,
+        event.id,
+        event.body,
+        event.sent_at_ms,
+        work.attempt,
+        work.started_ms,
+        work.correlation_id,
+        work.traceparent,
+    )
+
+
+def _shared_failure(items: list[ItemOutcome]) -> Failure:
+    return next(item.failure for item in items if not item.own and item.failure is not None)
