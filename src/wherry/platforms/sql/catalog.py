@@ -7,6 +7,8 @@ A release that is not known counts as the activated one.
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from wherry import limits
 from wherry.platforms.sql.listeners import Listeners, check_sources
 from wherry.platforms.sql.rights import Grants, Rights
@@ -17,7 +19,6 @@ from wherry.platforms.sql.shapes import (
     Queue,
     QueueShape,
     ReleaseShape,
-    SourceShape,
     Table,
     TableShape,
     read_release,
@@ -52,7 +53,7 @@ class Catalog:
             if digest != self.active:
                 self._releases[digest] = shape
         if active:
-            self._releases[active[0]] = self._known.get(active[0]) or read_release(active[1])
+            self._releases[active[0]] = self._known.get(active[0]) or _lean(read_release(active[1]))
         self._declare()
         self._rights: dict[str, Rights] = {"": self._rights_of(None)}
 
@@ -133,10 +134,6 @@ class Catalog:
         """Whether a release that counts declares this function."""
         return any(_function(release, name) for release in self._releases.values())
 
-    def active_sources(self) -> tuple[SourceShape, ...]:
-        """Return the sources of the activated release."""
-        return self._releases.get(self.active, ReleaseShape()).sources
-
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""
         return [number for (kind, _), number in self._ids.items() if kind == "queue"]
@@ -183,7 +180,7 @@ class Catalog:
                 if key not in wanted:
                     session.write("index_drop", old.id)
         self._known.pop(digest, None)
-        self._known[digest] = shape
+        self._known[digest] = _lean(shape)
         for forgotten in list(self._known)[: -limits.RELEASES_KEPT]:
             del self._known[forgotten]
         self.reload()
@@ -238,8 +235,14 @@ class Catalog:
         if shape is None and digest:
             row = self._session.row("release_get", digest)
             if row is not None:
-                shape = self._known[digest] = read_release(row[0])
+                shape = self._known[digest] = _lean(read_release(row[0]))
         return shape or self._releases.get(self.active) or ReleaseShape()
+
+
+def _lean(release: ReleaseShape) -> ReleaseShape:
+    """Leave out the schedules, which are rows: there may be very many of them."""
+    kept = tuple(source for source in release.sources if source.type != "schedule")
+    return release if len(kept) == len(release.sources) else replace(release, sources=kept)
 
 
 def _function(release: ReleaseShape, name: str) -> FunctionShape | None:

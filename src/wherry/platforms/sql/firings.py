@@ -48,13 +48,13 @@ class Firings:
 
     # -- what there is -----------------------------------------------------------------------
 
-    def adopt(self) -> None:
-        """Take over the schedules of the release that was just activated.
+    def adopt(self, sources: tuple[SourceShape, ...]) -> None:
+        """Take over the schedules among the sources of the release that was just activated.
 
         One whose expression is another begins anew; the others keep their place.
         """
         rows = {row[0]: Row(*row) for row in self._session.rows("schedules_all")}
-        for source in self._catalog.active_sources():
+        for source in sources:
             if source.type == "schedule":
                 self._keep(source, rows.pop(source.name, None))
         for row in rows.values():

@@ -18,7 +18,7 @@ from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.rows import Cause
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Table
+from wherry.platforms.sql.shapes import Table, read_release
 from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Configure,
@@ -77,7 +77,7 @@ class Upkeep:
         except (msgspec.MsgspecError, Refused) as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
         if request.activate:
-            self._firings.adopt()
+            self._firings.adopt(read_release(request.blueprint).sources)
         if request.owner:
             self._messages.free_others(request.owner)
         return Configured(unready)
