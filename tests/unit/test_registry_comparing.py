@@ -23,8 +23,9 @@ from msgspec import Meta, Struct
 from wherry import limits
 from wherry.app.schemas import schema_of
 from wherry.registry.comparing import breaking, compare
-from wherry.registry.examples import NoExample, examples_of
+from wherry.registry.examples import examples_of
 from wherry.registry.forms import Schema, normal
+from wherry.registry.scalars import NoExample
 from wherry.registry.texts import text_matching
 from wherry.runtime.binding.bodies import message_reader
 
@@ -147,6 +148,42 @@ class ModelStrict(pydantic.BaseModel, extra="forbid"):
 
 
 A = ("a", int)
+
+
+class Cat(pydantic.BaseModel):
+    """A member of a discriminated union."""
+
+    kind: Literal["cat"]
+    lives: int = pydantic.Field(9, ge=1)
+
+
+class Dog(pydantic.BaseModel):
+    """Another."""
+
+    kind: Literal["dog"] = "dog"
+    name: str = pydantic.Field(alias="dogName")
+
+
+class Owner(pydantic.BaseModel):
+    """All that a model may hold."""
+
+    pet: Annotated[Cat | Dog, pydantic.Field(discriminator="kind")]
+    price: Decimal = pydantic.Field(max_digits=6, decimal_places=2, gt=0)
+    born: date
+    tags: set[str] = set()
+    others: dict[UUID, list[Cat]] = {}
+    code: str = pydantic.Field("abc", pattern="^[a-z]{3}$")
+    friend: Owner | None = None
+
+
+class CatOwner(pydantic.BaseModel):
+    """Of one kind of pet alone."""
+
+    pet: Cat
+    price: Decimal = Decimal(1)
+    born: date
+
+
 BREAKS: list[tuple[str, Any, Any, str, str]] = [
     ("added without a default", record(A), record(A, ("b", str)), "b", "required"),
     ("renamed", record(A, ("b", str)), record(A, ("c", str)), "c", "renamed"),
@@ -200,6 +237,8 @@ BREAKS: list[tuple[str, Any, Any, str, str]] = [
     ("mapping to fields", record(("a", dict[str, int])), record(("a", record(A))), "a.a",
      "required"),
     ("Pydantic", Model, ModelMore, "c", "required"),
+    ("Pydantic's union", Owner, CatOwner, "pet", "member"),
+    ("Pydantic's decimal", CatOwner, Owner, "price", "bounds"),
     ("Pydantic refuses", Model, ModelStrict, "b", "refused"),
 ]  # fmt: skip
 
@@ -225,6 +264,9 @@ FITS: list[tuple[str, Any, Any, str]] = [
     ("recursive", Node, Node, ""),
     ("set to list", record(("a", set[int])), record(("a", list[int])), "widened"),
     ("Pydantic", ModelMore, Model, "removed"),
+    ("all of Pydantic", Owner, Owner, ""),
+    ("Pydantic's decimal", record(("a", Decimal)), pydantic.create_model("D", a=(Decimal, 0)),
+     "optional"),
 ]  # fmt: skip
 
 

@@ -98,10 +98,19 @@ def _union(parts: list[Any]) -> Any:
 
 def _pydantic_schema(kind: Any) -> dict[str, Any]:
     import pydantic
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Generator(GenerateJsonSchema):
+        def decimal_schema(self, schema: Any) -> dict[str, Any]:
+            found = super().decimal_schema(schema)
+            for one in found.get("anyOf", [found]):  # a number or text, and written as text
+                if one.get("type") == "string":
+                    one.setdefault("format", "decimal")
+            return found
 
     try:
         found: dict[str, Any] = pydantic.TypeAdapter(kind).json_schema(
-            ref_template="#/$defs/{model}"
+            ref_template="#/$defs/{model}", schema_generator=Generator
         )
     except (pydantic.errors.PydanticUserError, NameError) as error:
         arguments = ", ".join(shown(part) for part in get_args(kind))

@@ -70,11 +70,11 @@ def values_of(branch: Schema) -> list[Any] | None:
 
 
 def tags_of(branch: Schema) -> dict[str, Any]:
-    """Return the fields of an object that must be there with one value: what it is told by."""
+    """Return the fields of an object that have one value alone: what it is told by."""
     found = {}
-    for name in branch.get("required", ()):
-        one = branch.get("properties", {}).get(name)
-        if isinstance(one, dict):
+    required = branch.get("required", ())
+    for name, one in branch.get("properties", {}).items():
+        if isinstance(one, dict) and (name in required or "default" in one):
             values = [one["const"]] if "const" in one else one.get("enum", ())
             if len(values) == 1:
                 found[name] = values[0]

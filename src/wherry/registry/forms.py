@@ -59,6 +59,7 @@ def _normal(node: Node) -> Node:
             value = {name: _normal(value[name]) for name in sorted(value)}
         elif key in _LISTED and isinstance(value, list):
             value = [_normal(one) for one in value]
+            value = _decimals(value) if key == "anyOf" else value
         elif key in _INNER:
             value = _normal(value)
         elif key in ("required", "enum") and isinstance(value, list):
@@ -66,6 +67,22 @@ def _normal(node: Node) -> Node:
         if value != [] or key != "required":
             found[key] = value
     return found
+
+
+def _decimals(parts: list[Node]) -> list[Node]:
+    """Return alternatives with a decimal as what it is written as: text, within its bounds."""
+    text = {"type": "string", "format": "decimal"}
+    numbers = [one for one in parts if isinstance(one, dict) and one.get("type") == "number"]
+    if not numbers or not any(
+        isinstance(one, dict) and text.items() <= one.items() for one in parts
+    ):
+        return parts
+    rest = [
+        one
+        for one in parts
+        if not (isinstance(one, dict) and (one in numbers or text.items() <= one.items()))
+    ]
+    return [{**numbers[0], **text}, *rest]
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from wherry.blueprint.records import Blueprint, Finding
 from wherry.registry.comparing import Change, breaking, compare
-from wherry.registry.examples import NoExample, examples_of
+from wherry.registry.examples import examples_of
 from wherry.registry.folder import Form, Key, Recorded
 from wherry.registry.forms import Schema
+from wherry.registry.scalars import NoExample
 from wherry.registry.stored import Stored, stored_types
 
 Reader: TypeAlias = Callable[[bytes], Any]

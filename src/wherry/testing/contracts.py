@@ -13,9 +13,10 @@ from wherry.app.schemas import schema_of
 from wherry.handles import Queue, Table
 from wherry.handles.events import EventType, event_type, older
 from wherry.registry.comparing import breaking
-from wherry.registry.examples import NoExample, examples_of
+from wherry.registry.examples import examples_of
 from wherry.registry.folder import FOLDER, Key, read_folder
 from wherry.registry.forms import Schema, normal
+from wherry.registry.scalars import NoExample
 from wherry.runtime.stored import event_reader
 
 if TYPE_CHECKING:
