@@ -116,6 +116,8 @@ def key_bytes(value: object) -> bytes:
         TypeError: For a type that no key can have (bool, bytes, None, containers).
         ValueError: For NaN, or a whole number that a double cannot hold exactly.
     """
+    if type(value) is str:  # as most keys are
+        return _TEXT + value.encode()
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, str):

@@ -19,6 +19,7 @@ from msgspec import Struct
 from wherry import limits
 from wherry.errors import BadRequest, Invalid, Problem
 from wherry.runtime.binding.bodies import form_reader, json_reader
+from wherry.runtime.binding.scanning import depth_of
 
 T = TypeVar("T")
 
@@ -82,6 +83,14 @@ class Page(Struct, Generic[T]):
 class Data:
     line: Line
     mode: Literal["a", "b"] = "a"
+
+
+@dataclass
+class Noted:
+    line: str
+
+    def __post_init__(self) -> None:
+        self.note = "none"
 
 
 class Typed(TypedDict):
@@ -300,6 +309,64 @@ def test_a_key_is_refused_exactly_when_it_is_there_twice(pairs: list[tuple[str, 
         assert not twice
     except BadRequest:
         assert twice
+
+
+SHAPES: list[tuple[Any, int | None]] = [
+    (int, 0),
+    (Line, 1),
+    (Order, 3),
+    (Card | Cash | None, 1),
+    (dict[str, list[Line]], 3),
+    (Page[Line], 3),
+    (Tree, None),  # it ends nowhere
+    (Any, None),
+    (dict[str, Any], None),
+    (msgspec.Raw, None),  # it would be written as it came
+    (dict[int, str], None),
+    (Data, None),  # its attributes are written, not its fields
+]
+
+
+@pytest.mark.parametrize(("kind", "depth"), SHAPES)
+def test_it_is_known_how_deep_a_type_is(kind: Any, depth: int | None) -> None:
+    assert depth_of(kind) == depth
+
+
+FORMS = [
+    b'{"sku":"a","count":1}',
+    b'{"count":1,"sku":"a"}',
+    b'{"sku":"a"}',
+    b' { "sku" : "a" ,\n"count": 1 } ',
+    b'{"sku":"\\u0061","count":1}',
+]
+
+
+@pytest.mark.parametrize("body", FORMS)
+def test_a_body_may_be_written_in_any_form(body: bytes) -> None:
+    """Order of fields, spaces and escapes make no difference to what is read."""
+    assert json_reader(Line)(body) == Line("a", 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (Line, b'{"sku":"a","sku":"a","count":1}'),
+        (Line, b'{"sku":"b","sku":"a","count":1}'),
+        (Line, b'{"sku":"a","count":1,"count":1}'),
+        (Line, b'{ "sku": "a", "sku": "a", "count": 1 }'),
+        (list[Line], b'[{"sku":"a","count":1},{"sku":"a","count":1,"sku":"a"}]'),
+        (msgspec.Raw, b'{"a":1,"a":1}'),
+        (dict[int, int], b'{"1":1,"1":1}'),
+        (dict[str, dict[str, int]], b'{"a":{"b":1,"b":1}}'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused_in_any_form(kind: Any, body: bytes) -> None:
+    assert isinstance(refused(kind, body), BadRequest)
+
+
+def test_an_unknown_field_is_refused_although_the_value_would_be_written_with_it() -> None:
+    """An attribute of a dataclass that is no field is written as if it were one."""
+    assert list(faults(Noted, b'{"line":"a","note":"none"}')) == ["$.note"]
 
 
 # --- forms --------------------------------------------------------------------------------------

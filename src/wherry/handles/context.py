@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from wherry import limits
 from wherry.codec import digest
 from wherry.errors import BoundExceeded, Refused
-from wherry.handles.ids import derived_id
 from wherry.handles.scope import Scope, scope_for
 from wherry.handles.shapes import Shape, result_type, to_json
 
@@ -104,9 +103,7 @@ def current() -> Current:
 
 def new_id() -> str:
     """Return a new ID (UUID version 7 form), the same when the run is repeated."""
-    scope = scope_for("new_id()")
-    invocation = scope.invocation
-    return derived_id(invocation.key, f"id {scope.next_use()}", invocation.started_ms)
+    return scope_for("new_id()").next_id("id")
 
 
 def now() -> datetime:

@@ -96,8 +96,7 @@ class Publisher:
                 f"{kind.__name__} is no type of event.",
                 advice=f'Declare it: @app.event("{kind.__name__.lower()}", version=1).',
             )
-        scope = scope_for(f"publish({kind.__name__})")
-        scope.require(found.name, "publish")
+        scope = scope_for(f"publish({kind.__name__})", (found.name, "publish"))
         purpose = f"event {found.name} {scope.next_use()}"
         event_id = _record(scope, purpose, found, event)
         while found.downgrade is not None:

@@ -51,7 +51,7 @@ def render(level: str, message: str, fields: dict[str, Any], now_ms: int, locati
     moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
     record: dict[str, Any] = {
         "level": level,
-        "timestamp": moment.replace("+00:00", "Z"),
+        "timestamp": f"{moment[:23]}Z",
         "message": message,
         "location": location,
         "service": _service,
@@ -59,11 +59,13 @@ def render(level: str, message: str, fields: dict[str, Any], now_ms: int, locati
     scope = maybe_scope()
     if scope is not None:
         invocation = scope.invocation
-        record["function_name"] = scope.function
-        record["function_request_id"] = invocation.request_id
-        record["correlation_id"] = invocation.correlation_id
-        record["xray_trace_id"] = invocation.traceparent[3:35]
-        record["cold_start"] = scope.cold
+        record |= {
+            "function_name": invocation.function,
+            "function_request_id": invocation.request_id,
+            "correlation_id": invocation.correlation_id,
+            "xray_trace_id": invocation.traceparent[3:35],
+            "cold_start": scope.cold,
+        }
         if invocation.attempt > 1:
             record["attempt"] = invocation.attempt
     for name, value in fields.items():

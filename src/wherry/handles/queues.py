@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.errors import BoundExceeded, Refused
-from wherry.handles.ids import derived_id
+from wherry.handles.late import Late
 from wherry.handles.scope import scope_for
 from wherry.handles.shapes import Shape, as_upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from wherry import effects
     from wherry.blueprint.records import Place
     from wherry.handles.scope import Scope
     from wherry.handles.shapes import Upgrades
+else:
+    effects = Late("wherry.effects", globals())
 
 T = TypeVar("T")
 
@@ -69,11 +72,14 @@ class Queue(Generic[T]):
         self.dedup = dedup
         self.on_failure = on_failure
         self.fair_by = fair_by
+        self.keyed = bool(group or dedup or fair_by)  # its messages have keys of their own
         self.claim_check = claim_check
         self.place = place
         self.send_grant = Grant(kind="queue", resource=name, action="send")
         self.shape = Shape(payload_type, as_upgrades(upgrade))
         self.send = _Sender(self)
+        self._shown = f"The queue {name!r}"
+        self._may_send = (name, "send")
 
     def __repr__(self) -> str:
         return f"Queue({self.name!r})"
@@ -84,22 +90,21 @@ class Queue(Generic[T]):
         One that its consumer has already, that is done, waits in the failure inbox or never was,
         stays as it is; that is no error, and nobody is told. The grant is that to send.
         """
-        from wherry.effects import CancelMessage, SendMessage
-
-        scope = scope_for(f"The queue {self.name!r}")
-        scope.require(self.name, "send")
+        scope = scope_for(self._shown, self._may_send)
         if not 0 < len(message_id) <= limits.MESSAGE_ID_LENGTH:
             raise Refused(f"{message_id[:80]!r} is not what {self.name}.send(...) returned.")
         match scope.messages.get(message_id):
-            case SendMessage(queue=queue):  # sent by this very run: then it is not sent at all
+            case effects.SendMessage(
+                queue=queue
+            ):  # sent by this very run: then it is not sent at all
                 if queue == self.name:
                     del scope.messages[message_id]
                     self._unclaim(scope, message_id)
-            case CancelMessage():
+            case effects.CancelMessage():
                 return
             case None:
                 scope.charge(len(message_id))
-                scope.messages[message_id] = CancelMessage(self.name, message_id)
+                scope.messages[message_id] = effects.CancelMessage(self.name, message_id)
         scope.marks.append(f"cancel {self.name} {message_id}")
 
     def _unclaim(self, scope: Scope, message_id: str) -> None:
@@ -119,24 +124,21 @@ class _Sender(Generic[T]):
 
     def __call__(self, payload: T, *, delay_s: float = 0) -> str:
         """Send a message with the commit, to be seen after `delay_s`; return its ID."""
-        from wherry.effects import SendMessage
-
         queue = self._queue
-        scope = scope_for(f"The queue {queue.name!r}")
-        scope.require(queue.name, "send")
+        name = queue.name
+        scope = scope_for(queue._shown, queue._may_send)
         body = queue.shape.encode(payload)
-        self._check_delay(delay_s)
-        group, dedup = self._keys(payload)
-        invocation = scope.invocation
-        purpose = f"message {queue.name} {scope.next_use()}"
-        message_id = derived_id(invocation.key, purpose, invocation.started_ms)
-        body = self._fitting(body, message_id)
+        if delay_s != 0:
+            self._check_delay(delay_s)
+        group, dedup = self._keys(payload) if queue.keyed else ("", "")
+        message_id = scope.next_id(f"message {name}")
+        if queue.claim_check or len(body) > limits.MESSAGE_BYTES:
+            body = self._fitting(body, message_id)
         scope.charge(len(body))
-        delay_ms = int(delay_s * 1000)
-        scope.messages[message_id] = SendMessage(
-            queue.name, message_id, body, delay_ms, group, dedup
+        scope.messages[message_id] = effects.SendMessage(
+            name, message_id, body, int(delay_s * 1000), group, dedup
         )
-        scope.marks.append(f"send {queue.name} {message_id}")
+        scope.marks.append(f"send {name} {message_id}")
         return message_id
 
     def _check_delay(self, delay_s: float) -> None:

@@ -6,7 +6,9 @@ Handles record here; nothing of it reaches the store before the commit.
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+
+from msgspec import Struct
 
 from wherry import limits
 from wherry.codec import key_text
@@ -19,10 +21,13 @@ from wherry.errors import (
     StoreFull,
     Unavailable,
 )
+from wherry.handles.ids import derived_id
+from wherry.handles.late import Late
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from wherry import effects, ports
     from wherry.effects import (
         CancelMessage,
         DeleteItem,
@@ -36,12 +41,22 @@ if TYPE_CHECKING:
         UpdateItem,
     )
     from wherry.invocation import Invocation
-    from wherry.ports import CommitAnswer, Read, ReadAnswer, StepCommit
+    from wherry.ports import (
+        Broken,
+        CommitAnswer,
+        Denied,
+        NotReady,
+        Read,
+        ReadAnswer,
+        StepCommit,
+    )
     from wherry.world import Clock
 
     Write = PutItem | UpdateItem | DeleteItem
     ItemKey = tuple[str, bytes, bytes]
     Policy = Callable[[Any, Any], Any]
+else:
+    effects, ports = Late("wherry.effects", globals()), Late("wherry.ports", globals())
 
 
 class Link(Protocol):
@@ -64,97 +79,60 @@ class Link(Protocol):
         ...
 
 
-class Scope:
-    """One run.
+class Scope(Struct, eq=False):
+    """One run. A Struct, because its many fields are then filled in without a step of Python each.
 
     `grants` are ("orders", "write") pairs; None means that all is allowed. `kept` holds what
     outside calls gave, by their key; it outlives the run, for its re-runs.
     """
 
-    __slots__ = (
-        "blobs",
-        "bytes_written",
-        "caller",
-        "clock",
-        "cold",
-        "function",
-        "grants",
-        "guard_all",
-        "guarded",
-        "inside_step",
-        "invocation",
-        "kept",
-        "link",
-        "marks",
-        "messages",
-        "objects",
-        "over",
-        "pending",
-        "policies",
-        "seen",
-        "step_uses",
-        "uses",
-    )
+    invocation: Invocation
+    link: Link
+    clock: Clock
+    grants: frozenset[tuple[str, str]] | None = None
+    policies: Mapping[str, Sequence[Policy]] = {}
+    guard_all: bool = False
+    cold: bool = False
+    kept: dict[str, bytes] = {}
+    caller: Any = None
+    inside_step: bool = False
+    over: bool = False  # the handler has returned: what is recorded now would be lost
+    pending: dict[ItemKey, Write] = {}
+    objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
+    messages: dict[str, SendMessage | CancelMessage | PublishEvent] = {}  # by ID
+    seen: dict[ItemKey, int] = {}
+    guarded: set[ItemKey] = set()
+    marks: list[str] = []
+    uses: int = 0
+    step_uses: dict[str, int] = {}
+    bytes_written: int = 0
+    blobs: list[str] = []  # staged so far, by this scope and those within it
 
-    def __init__(
-        self,
-        invocation: Invocation,
-        link: Link,
-        clock: Clock,
-        *,
-        grants: frozenset[tuple[str, str]] | None = None,
-        policies: Mapping[str, Sequence[Policy]] | None = None,
-        guard_all: bool = False,
-        cold: bool = False,
-        kept: dict[str, bytes] | None = None,
-    ) -> None:
-        self.invocation = invocation
-        self.function = invocation.function
-        self.link = link
-        self.clock = clock
-        self.grants = grants
-        self.policies = policies or {}
-        self.caller: Any = None
-        self.inside_step = False
-        self.over = False  # the handler has returned: what is recorded now would be lost
-        self.guard_all = guard_all
-        self.cold = cold
-        self.kept = dict(invocation.kept) if kept is None else kept
-        self.pending: dict[ItemKey, Write] = {}
-        self.objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
-        self.messages: dict[str, SendMessage | CancelMessage | PublishEvent] = {}  # by ID
-        self.seen: dict[ItemKey, int] = {}
-        self.guarded: set[ItemKey] = set()
-        self.marks: list[str] = []
-        self.uses = 0
-        self.step_uses: dict[str, int] = {}
-        self.bytes_written = 0
-        self.blobs = [0]  # staged so far, by this scope and those within it
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.invocation.function
 
     # -- asking ----------------------------------------
 
-    def require(self, resource: str, action: str) -> None:
-        """Refuse what the function has no grant for, with the line to add."""
-        if self.grants is not None and (resource, action) not in self.grants:
-            raise GrantMissing(self.function, resource, action)
-
     def ask(self, request: Read) -> Any:
         """Ask the platform; turn its refusals into errors."""
-        from wherry.ports import Broken, Denied, NotReady
-
         answer = self.link.ask(request)
+        if isinstance(answer, (ports.Denied, ports.NotReady, ports.Broken)):
+            self._refuse(answer)
+        return answer
+
+    def _refuse(self, answer: Denied | NotReady | Broken) -> NoReturn:
         match answer:
-            case Denied(resource=resource, action=action):
+            case ports.Denied(resource=resource, action=action):
                 raise GrantMissing(self.function, resource, action)
-            case NotReady(table=table, index=index):
+            case ports.NotReady(table=table, index=index):
                 raise Unavailable(
                     f"The index {index!r} of {table!r} is being filled.",
                     advice=f"Run `wherry tables reindex {table}`, then query it.",
                 )
-            case Broken(code=code, message=message):
+            case ports.Broken(code=code, message=message):
                 raise (StoreFull if code == StoreFull.code else Passing)(message)
-            case _:
-                return answer
 
     # -- reading and writing keys ----------------------------------------
 
@@ -170,8 +148,8 @@ class Scope:
 
     def keys_taken(self) -> int:
         """Return how many distinct keys the commit writes or guards."""
-        guarded = len(self.guarded.difference(self.pending)) if self.guarded else 0
-        return len(self.pending) + len(self.objects) + len(self.messages) + guarded
+        taken = len(self.pending) + len(self.objects) + len(self.messages)
+        return taken + len(self.guarded.difference(self.pending)) if self.guarded else taken
 
     def charge(self, size_bytes: int, count: int = 1) -> None:
         """Count an effect, or a guard, against the bounds of a commit.
@@ -193,14 +171,21 @@ class Scope:
         self.uses += 1
         return self.uses
 
+    def next_id(self, purpose: str) -> str:
+        """Return a new ID that is the same when the run is repeated."""
+        invocation = self.invocation
+        use = f"{purpose} {self.next_use()}"
+        return derived_id(invocation.key, use, invocation.started_ms)
+
     def next_blob(self) -> str:
         """Return the ID of a blob that this attempt, and no other, stages."""
-        self.blobs[0] += 1
-        return f"{self.invocation.number:016x}{self.blobs[0]:04x}"
+        blob = f"{self.invocation.number:016x}{len(self.blobs) + 1:04x}"
+        self.blobs.append(blob)
+        return blob
 
     def authorize(self, table: str, item: Any) -> None:
         """Hold the app's policies for the items of a table against the caller."""
-        if self.caller is None:
+        if self.caller is None or not self.policies:
             return
         for policy in self.policies.get(table, ()):
             if policy(self.caller, item) is False:
@@ -215,12 +200,11 @@ class Scope:
 
     def guards(self) -> list[Guard]:
         """Return the versions to check: of keys that were read and are written, or guarded."""
-        from wherry.effects import Guard
-
-        seen = self.seen
+        if not self.seen:
+            return []
         return [
-            Guard(key[0], key[1], key[2], version)
-            for key, version in seen.items()
+            effects.Guard(key[0], key[1], key[2], version)
+            for key, version in self.seen.items()
             if key in self.pending or key in self.guarded
         ]
 
@@ -238,24 +222,31 @@ def leave(token: Any) -> None:
     _scope.reset(token)
 
 
-def scope_for(what: str) -> Scope:
-    """Return the scope of the present run.
+def scope_for(what: str, grant: tuple[str, str] | None = None) -> Scope:
+    """Return the scope of the present run; `what` is the text that an error begins with.
 
     Raises:
         Refused: Outside of a handler.
+        GrantMissing: The function lacks `grant`; the error has the line to add.
     """
     scope = _scope.get()
+    if scope is None or scope.over:
+        raise _out_of_place(what, scope)
+    if grant is not None and scope.grants is not None and grant not in scope.grants:
+        raise GrantMissing(scope.function, *grant)
+    return scope
+
+
+def _out_of_place(what: str, scope: Scope | None) -> Refused:
     if scope is None:
-        raise Refused(
+        return Refused(
             f"{what} was used outside of a handler.",
             advice="In a test, use wherry.testing: `with running(app) as backend: ...`.",
         )
-    if scope.over:
-        raise Refused(
-            f"{what} was used by a thread or task after its handler had returned.",
-            advice="Wait for it in the handler, or send a message and do it in a consumer.",
-        )
-    return scope
+    return Refused(
+        f"{what} was used by a thread or task after its handler had returned.",
+        advice="Wait for it in the handler, or send a message and do it in a consumer.",
+    )
 
 
 def maybe_scope() -> Scope | None:

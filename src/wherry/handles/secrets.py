@@ -32,8 +32,7 @@ class Secret:
         """
         from wherry.ports import GetSecret, SecretValue
 
-        scope = scope_for(f"The secret {self.name!r}")
-        scope.require(self.name, "read")
+        scope = scope_for(f"The secret {self.name!r}", (self.name, "read"))
         answer = scope.ask(GetSecret(self.name))
         if not isinstance(answer, SecretValue):
             raise Refused(

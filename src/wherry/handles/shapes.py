@@ -20,7 +20,7 @@ Upgrades: TypeAlias = Upgrade | Iterable[Upgrade] | None
 
 FINITE = "Give it a number, or None where its type allows that."
 
-_encoder = msgspec.json.Encoder()
+_encode = msgspec.json.Encoder().encode
 
 
 def is_pydantic(kind: Any) -> bool:
@@ -35,11 +35,9 @@ def to_json(value: Any) -> bytes:
         TypeError: For a value that has no JSON form.
         NotFinite: For NaN and Infinity, which would be null when they are read.
     """
-    return dump_model(value) if is_pydantic(type(value)) else _plain_json(value)
-
-
-def _plain_json(value: Any) -> bytes:
-    body = _encoder.encode(value)
+    if is_pydantic(type(value)):
+        return dump_model(value)
+    body = _encode(value)
     if b"null" in body:
         refuse_lost_numbers(value)
     return body
@@ -74,12 +72,15 @@ def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
 class Shape(Generic[T]):
     """Encoder and decoder of one type; `upgrades` read what the type itself does not."""
 
-    __slots__ = ("_decoder", "_fields", "kind", "pydantic", "upgrades")
+    __slots__ = ("_class", "_decoder", "_fields", "kind", "pydantic", "upgrades")
 
     def __init__(self, kind: type[T], upgrades: tuple[Upgrade, ...] = ()) -> None:
         self.kind = kind
         self.upgrades = upgrades
         self.pydantic = is_pydantic(kind)
+        # What a value must be an instance of; the model says it itself, and some types cannot.
+        bare = getattr(kind, "__origin__", kind)
+        self._class: type | None = bare if isinstance(bare, type) and not self.pydantic else None
         self._decoder: Any = None
         self._fields: dict[str, Field] | None = None
 
@@ -104,12 +105,16 @@ class Shape(Generic[T]):
             TypeError: It is not of the type.
             Refused: It holds NaN or Infinity: nobody could read it any more.
         """
-        if not self.pydantic:
-            expected = getattr(self.kind, "__origin__", self.kind)
-            if isinstance(expected, type) and not isinstance(value, expected):
-                raise TypeError(f"expected a {self.kind.__name__}, got a {type(value).__name__}")
+        expected = self._class
+        if type(value) is not expected and expected is not None and not isinstance(value, expected):
+            raise TypeError(f"expected a {self.kind.__name__}, got a {type(value).__name__}")
         try:
-            return dump_model(value) if self.pydantic else _plain_json(value)
+            if self.pydantic:
+                return dump_model(value)
+            body = _encode(value)
+            if b"null" in body:
+                refuse_lost_numbers(value)
+            return body
         except NotFinite as error:
             at = getattr(self.kind, "__name__", "The value")
             raise Refused(f"{at} cannot be stored: {error}.", advice=FINITE) from None

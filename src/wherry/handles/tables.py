@@ -9,6 +9,7 @@ from wherry.blueprint.records import Grant
 from wherry.codec import key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.folding import apply_update, fold
+from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for, show_key
 from wherry.handles.shapes import Shape, as_upgrades
 from wherry.handles.shapes import to_json as encode_json
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Literal, Unpack
 
+    from wherry import effects, ports
     from wherry.blueprint.records import Place
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
     from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.shapes import Upgrades
+else:
+    effects, ports = Late("wherry.effects", globals()), Late("wherry.ports", globals())
 
 T = TypeVar("T")
 
@@ -80,6 +84,8 @@ class Table(Generic[T]):
         self.read = Grant(kind="table", resource=name, action="read")
         self.write = Grant(kind="table", resource=name, action="write")
         self.shape = Shape(item_type, as_upgrades(upgrade))
+        self._shown = f"The table {name!r}"
+        self._may = {"read": (name, "read"), "write": (name, "write")}
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"
@@ -121,7 +127,6 @@ class Table(Generic[T]):
             committed: Read what is committed although this run has writes of its own pending.
         """
         from wherry.handles.cursors import read_cursor, write_cursor
-        from wherry.ports import QueryItems
 
         scope = self._scope("read")
         if not committed and any(found[0] == self.name for found in scope.pending):
@@ -137,7 +142,7 @@ class Table(Generic[T]):
         low, high = (sort.low, sort.high) if sort else (None, None)
         bound = (self.name, index or "", pk, low or b"", high or b"", descending)
         page = scope.ask(
-            QueryItems(
+            ports.QueryItems(
                 self.name, index, pk, low, high, limit, descending, read_cursor(cursor, bound)
             )
         )
@@ -158,8 +163,6 @@ class Table(Generic[T]):
         Raises:
             ConditionFailed: At the commit, where `if_absent` or `when` does not hold.
         """
-        from wherry.effects import Absent, AllOf, PutItem
-
         scope = self._scope("write")
         body = self.shape.encode(item)
         if len(body) > limits.ITEM_BYTES:
@@ -174,11 +177,12 @@ class Table(Generic[T]):
         scope.authorize(self.name, item)
         condition: Condition | None = when
         if if_absent:
-            condition = Absent() if when is None else AllOf((Absent(), when))
+            absent = effects.Absent()
+            condition = absent if when is None else effects.AllOf((absent, when))
         else:
             self._authorize_stored(scope, pk, sk)
-        self._record(scope, PutItem(self.name, pk, sk, body, condition), len(body))
-        scope.marks.append("put " + "/".join([self.name, *map(str, parts)]))
+        self._record(scope, effects.PutItem(self.name, pk, sk, body, condition), len(body))
+        scope.marks.append(f"put {self.name}/{'/'.join(map(str, parts))}")
 
     def update(self, *key: Any, when: Condition | None = None, **fields: Any) -> None:
         """Change fields of an item in place at the commit. An absent item fails the condition."""
@@ -193,12 +197,10 @@ class Table(Generic[T]):
 
     def delete(self, *key: Any, when: Condition | None = None) -> None:
         """Remove an item at the commit. Removing one that is not there is no error."""
-        from wherry.effects import DeleteItem
-
         scope = self._scope("write")
         pk, sk = self._key_bytes(key)
         self._authorize_stored(scope, pk, sk)
-        self._record(scope, DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
+        self._record(scope, effects.DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
         scope.marks.append("delete " + show_key(self.name, pk, sk))
 
     # -- declaring -------------------------------------------------------------------------------
@@ -218,9 +220,7 @@ class Table(Generic[T]):
     # -- inside ------------------------------------------------------------------------------------
 
     def _scope(self, action: str) -> Scope:
-        scope = scope_for(f"The table {self.name!r}")
-        scope.require(self.name, action)
-        return scope
+        return scope_for(self._shown, self._may[action])
 
     def _update(
         self,
@@ -229,14 +229,12 @@ class Table(Generic[T]):
         assign: dict[str, Any],
         add: dict[str, Any],
     ) -> None:
-        from wherry.effects import UpdateItem
-
         scope = self._scope("write")
         pk, sk = self._key_bytes(key)
         for name in (*assign, *add):
             if name in (self.key, self.sort):
                 raise Refused(f"{name!r} is a key field of {self.name!r} and cannot be changed.")
-        effect = UpdateItem(
+        effect = effects.UpdateItem(
             self.name,
             pk,
             sk,
@@ -271,26 +269,26 @@ class Table(Generic[T]):
 
     def _current(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
         """Return the item's JSON as this run sees it: its own writes on top of what is stored."""
-        from wherry.effects import DeleteItem, PutItem, UpdateItem
-
         match scope.pending.get((self.name, pk, sk)):
-            case PutItem(body=body):
-                return body
-            case DeleteItem():
-                return None
-            case UpdateItem() as update:
-                return self._after(update, pk, sk, self._stored(scope, pk, sk, guard))
             case None:
                 return self._stored(scope, pk, sk, guard)
+            case effects.PutItem(body=body):
+                return body
+            case effects.DeleteItem():
+                return None
+            case update:
+                return self._after(update, pk, sk, self._stored(scope, pk, sk, guard))
 
     def _stored(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
-        from wherry.ports import GetItem, Item
-
-        answer = scope.ask(GetItem(self.name, pk, sk))
-        found = isinstance(answer, Item)
-        scope.saw((self.name, pk, sk), answer.version if found else 0, guard)
-        scope.marks.append(f"read {show_key(self.name, pk, sk)}" + ("" if found else " (absent)"))
-        return answer.body if found else None
+        answer = scope.ask(ports.GetItem(self.name, pk, sk))
+        shown = show_key(self.name, pk, sk)
+        if not isinstance(answer, ports.Item):
+            scope.saw((self.name, pk, sk), 0, guard)
+            scope.marks.append(f"read {shown} (absent)")
+            return None
+        scope.saw((self.name, pk, sk), answer.version, guard)
+        scope.marks.append(f"read {shown}")
+        return answer.body
 
     def _read(self, pk: bytes, sk: bytes, body: bytes) -> T:
         try:
@@ -312,7 +310,7 @@ class Table(Generic[T]):
         self, scope: Scope, pk: bytes, sk: bytes, update: UpdateItem | None = None
     ) -> None:
         """Hold the policies against the item that a blind write replaces, and what comes of it."""
-        if scope.caller is None or not scope.policies.get(self.name):
+        if scope.caller is None or not scope.policies or not scope.policies.get(self.name):
             return
         body = self._current(scope, pk, sk, guard=True)
         if body is not None:
@@ -334,9 +332,7 @@ class Table(Generic[T]):
             encoded = key_bytes(value)
         except (TypeError, ValueError) as error:
             raise BadRequest(f"A key of {self.name!r} is not usable: {error}.") from None
-        if not 1 < len(encoded) <= bound:
-            size = len(encoded) - 1
-            raise BadRequest(
-                f"A key of {self.name!r} has {size} bytes; 1..{bound - 1} are allowed."
-            )
-        return encoded
+        if 1 < len(encoded) <= bound:
+            return encoded
+        size = len(encoded) - 1
+        raise BadRequest(f"A key of {self.name!r} has {size} bytes; 1..{bound - 1} are allowed.")

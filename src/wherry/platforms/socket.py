@@ -14,12 +14,13 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.errors import Refused
+from wherry.ports import CommitAnswer, GetSecret, ReadAnswer, SignUrl
 
 if TYPE_CHECKING:
     import socket
 
     from wherry.platforms.files.blobs import Blobs
-    from wherry.ports import CommitAnswer, ObjectRow, Read, ReadAnswer, StepCommit
+    from wherry.ports import ObjectRow, Read, StepCommit
     from wherry.world import Clock
 
 # engine -> environment
@@ -34,8 +35,10 @@ BROKER = b"B"  # for the engine itself: secrets, signatures
 STEP = b"S"
 SPENT = b"T"  # before the outcome of a run that was not quick: what its time went into
 
-
-_head = struct.Struct(">Ic").pack
+_BROKERED = (GetSecret, SignUrl)
+_HEAD = struct.Struct(">Ic")
+_head = _HEAD.pack
+_answer = msgspec.msgpack.Decoder(ReadAnswer).decode
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
@@ -58,7 +61,6 @@ class EngineLink:
         self._buffer = bytearray()
         self._lock = allocate_lock()
         self._running = False
-        self._decoder: Any = None
         self._clock = clock
         self.asked_s = 0.0  # for how long answers of the engine were waited for
 
@@ -75,6 +77,10 @@ class EngineLink:
             piece = self._sock.recv(limits.RECEIVE_BYTES)
             if not piece:
                 raise EngineGone(0)
+            if not buffer and len(piece) >= _HEAD.size:
+                size, kind = _HEAD.unpack_from(piece)
+                if len(piece) == 4 + size:  # one frame and no more, as nearly always
+                    return kind, piece[5:]
             buffer += piece
 
     def send(self, kind: bytes, payload: bytes) -> None:
@@ -82,7 +88,7 @@ class EngineLink:
         if len(payload) >= limits.FRAME_BYTES:
             raise ValueError(f"{len(payload)} bytes are more than a message takes")
         try:
-            self._sock.sendall(frame(kind, payload))
+            self._sock.sendall(_head(len(payload) + 1, kind) + payload)
         except (BrokenPipeError, ConnectionResetError):
             raise EngineGone(0) from None
 
@@ -112,18 +118,12 @@ class EngineLink:
 
     def ask(self, request: Read) -> ReadAnswer:
         """Answer a read (`handles.scope.Link`)."""
-        from wherry.ports import GetSecret, ReadAnswer, SignUrl
-
-        if self._decoder is None:
-            self._decoder = msgspec.msgpack.Decoder(ReadAnswer)
-        kind = BROKER if isinstance(request, GetSecret | SignUrl) else READ
-        answer: ReadAnswer = self._decoder.decode(self._round_trip(kind, to_msgpack(request)))
+        kind = BROKER if isinstance(request, _BROKERED) else READ
+        answer: ReadAnswer = _answer(self._round_trip(kind, to_msgpack(request)))
         return answer
 
     def commit_step(self, step: StepCommit) -> CommitAnswer:
         """Commit a named step (`handles.scope.Link`)."""
-        from wherry.ports import CommitAnswer
-
         data = self._round_trip(STEP, to_msgpack(step))
         answer: CommitAnswer = msgspec.msgpack.decode(data, type=CommitAnswer)
         return answer

@@ -77,6 +77,7 @@ class Runner:
             policies=self._policies,
             guard_all=self._spec.reads == "checked",
             cold=cold,
+            kept=dict(invocation.kept),
         )
         endpoint = self._endpoints[invocation.event.endpoint]
         token = enter(scope)

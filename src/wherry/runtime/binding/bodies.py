@@ -20,13 +20,14 @@ from wherry.app.kinds import has_pydantic, list_item, without_none
 from wherry.codec import refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
 from wherry.handles.shapes import Upgrade
-from wherry.runtime.binding.scanning import TooDeep, UnknownField, scan, shape_of
+from wherry.runtime.binding.scanning import TooDeep, UnknownField, depth_of, scan, shape_of
 from wherry.runtime.binding.texts import BadText, raw_reader
 from wherry.runtime.binding.urlencoded import parse
 
 Reader = Callable[[bytes], Any]
 
 _decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
@@ -40,7 +41,7 @@ def json_reader(kind: Any) -> Reader:
     decode = msgspec.json.Decoder(kind).decode
     shape = shape_of(kind)
 
-    def read(body: bytes) -> Any:
+    def read_slowly(body: bytes) -> Any:
         value = decode_strictly(body)
         message = ""
         try:
@@ -57,6 +58,21 @@ def json_reader(kind: Any) -> Reader:
         from wherry.runtime.binding.faults import faults_of
 
         raise Invalid("The body breaks its contract.", faults=faults_of(value, kind, message))
+
+    depth = depth_of(kind)
+    if depth is None or depth > limits.JSON_DEPTH:
+        return read_slowly
+
+    def read(body: bytes) -> Any:
+        try:
+            value = decode(body)
+            text = _encode(value)
+        except Exception:  # whatever it is, the slow reading tells it
+            return read_slowly(body)
+        # Its keys are those of what an encoder wrote: all known, none twice.
+        if text == body or text == msgspec.json.format(body, indent=-1):
+            return value
+        return read_slowly(body)
 
     return read
 

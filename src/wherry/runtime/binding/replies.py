@@ -15,6 +15,7 @@ from wherry.app.kinds import members, shown, unwrap
 from wherry.blueprint.records import HttpTrigger
 from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import HandlerFailed
+from wherry.handles.shapes import is_pydantic
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -64,11 +65,14 @@ def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
         if result.status not in REDIRECTS:
             raise CannotReply(f"A redirect has a status of {REDIRECTS}, not {result.status}.")
         return invocation.Reply(result.status, [header("location", result.url)], b"")
-    _check_type(endpoint, result)
+    if type(result) is not endpoint.signature.returns:
+        _check_type(endpoint, result)
     if result is None:
         return invocation.Reply(204 if status == 200 else status, [], b"")
     if status in BODILESS:
         raise CannotReply(f"{endpoint.name!r} returned a body, and {status} has none.")
+    if isinstance(result, msgspec.Struct):  # as most are
+        return invocation.Reply(status, [("content-type", JSON)], encode_json(result))
     media_type, body = _content(result, None)
     return invocation.Reply(status, [("content-type", media_type)], body)
 
@@ -125,7 +129,7 @@ def encode_json(value: Any) -> bytes:
         CannotReply: It has no JSON form.
     """
     try:
-        if hasattr(type(value), "__pydantic_validator__"):
+        if not isinstance(value, msgspec.Struct) and is_pydantic(type(value)):
             text: str = value.model_dump_json(by_alias=True)
             body = text.encode()
         else:
@@ -143,7 +147,7 @@ def encode_json(value: Any) -> bytes:
 
 
 def _model(value: Any) -> Any:
-    if hasattr(type(value), "__pydantic_validator__"):
+    if is_pydantic(type(value)):
         return value.model_dump(mode="json", by_alias=True)
     raise TypeError(f"{type(value).__name__} has no JSON form")
 
@@ -158,8 +162,6 @@ def _check_type(endpoint: Endpoint, result: Any) -> None:
     """Refuse a result that is plainly not what the handler says it returns."""
     returns = endpoint.signature.returns
     if returns is UNSET:
-        return
-    if type(result) is returns:
         return
     kinds = _classes(returns)
     if kinds is not None and not isinstance(result, kinds):

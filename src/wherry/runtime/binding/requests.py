@@ -32,7 +32,7 @@ TextReader: TypeAlias = Callable[[str], Any]
 class _Binder:
     """The compiled arguments of a routed handler, by where they come from."""
 
-    __slots__ = ("body", "callers", "headers", "in_path", "query", "read_body")
+    __slots__ = ("body", "callers", "has_texts", "headers", "in_path", "query", "read_body")
 
     def __init__(self, arguments: tuple[Argument, ...]) -> None:
         def of(*sources: str) -> list[Argument]:
@@ -41,6 +41,7 @@ class _Binder:
         self.in_path = [(one, text_reader(one.type)) for one in of("path")]
         self.query = [(one, text_reader(one.type)) for one in of("query")]
         self.headers = [(one, text_reader(one.type)) for one in of("header")]
+        self.has_texts = bool(self.in_path or self.query or self.headers)
         self.callers = of("caller")
         bodies = of("body", "form", "raw")
         self.body = bodies[0] if bodies else None
@@ -83,20 +84,8 @@ def bind(endpoint: Endpoint, event: HttpEvent, caller: Caller | None = None) -> 
             if known is None and argument.required:
                 raise Unauthenticated()
             found[argument.name] = known
-    for argument, read in binder.in_path:
-        text = event.path_parameters.get(argument.alias)
-        _one(argument, read, [] if text is None else [text], found, faults)
-    for argument, read in binder.headers:
-        text = event.headers.get(argument.alias)
-        _one(argument, read, [] if text is None else [text], found, faults)
-    if binder.query:
-        given = _query(event.query)
-        for argument, read in binder.query:
-            texts = given.get(argument.alias, [])
-            if argument.many:
-                _many(argument, read, texts, found, faults)
-            else:
-                _one(argument, read, texts, found, faults)
+    if binder.has_texts:
+        _texts(binder, event, found, faults)
     if binder.body is not None:
         _body(binder.body, binder.read_body, event, found, faults)
     if faults:
@@ -174,6 +163,23 @@ def _compile(endpoint: Endpoint) -> _Binder:
 
 
 # --- texts --------------------------------------------------------------------------------------
+
+
+def _texts(binder: _Binder, event: HttpEvent, found: dict[str, Any], faults: Faults) -> None:
+    for argument, read in binder.in_path:
+        text = event.path_parameters.get(argument.alias)
+        _one(argument, read, [] if text is None else [text], found, faults)
+    for argument, read in binder.headers:
+        text = event.headers.get(argument.alias)
+        _one(argument, read, [] if text is None else [text], found, faults)
+    if binder.query:
+        given = _query(event.query)
+        for argument, read in binder.query:
+            texts = given.get(argument.alias, [])
+            if argument.many:
+                _many(argument, read, texts, found, faults)
+            else:
+                _one(argument, read, texts, found, faults)
 
 
 def _query(text: str) -> Query:

@@ -1,12 +1,15 @@
 """The fast part of strict JSON: no unknown field, no duplicate key, no bottomless nesting.
 
-A key that is there twice is found by counting: each key has a colon of its own in the text, so
-where the text has as many colons as the decoded value has keys (and colons within its strings),
-no key was dropped. Only where the numbers differ is the text read again by a slower parser.
+Where a text is, but for its spaces, what an encoder makes of the value decoded from it, all of
+this holds; `depth_of` says for which types. Other texts are scanned. A key that is there twice is
+found by counting: each key has a colon of its own in the text, so where the text has as many
+colons as the decoded value has keys (and colons within its strings), no key was dropped. Only
+where the numbers differ is the text read again by a slower parser.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 
@@ -113,6 +116,62 @@ def shape_of(kind: Any) -> Shape | None:
     from msgspec import inspect
 
     return _shape(inspect.type_info(kind), {})
+
+
+def depth_of(kind: Any) -> int | None:
+    """Return how many arrays and objects are within each other at most in a value of this type.
+
+    None: there is no such bound, or a value's encoding may have other keys than the value took
+    from its text, or the same one twice (`Raw`; attributes that are no fields).
+    """
+    from msgspec import inspect
+
+    return _depth(inspect.type_info(kind), frozenset())
+
+
+def _depth(node: Any, outer: frozenset[Any]) -> int | None:
+    """`outer` are the classes that the node is within."""
+    from msgspec import inspect
+
+    parts: Sequence[Any]
+    match node:
+        case inspect.Metadata():
+            return _depth(node.type, outer)
+        case inspect.UnionType():
+            parts, own = node.types, 0
+        case inspect.StructType() if node.cls not in outer:
+            parts, own, outer = [field.type for field in node.fields], 1, outer | {node.cls}
+        case inspect.ListType() | inspect.VarTupleType():
+            parts, own = [node.item_type], 1
+        case inspect.TupleType():
+            parts, own = node.item_types, 1
+        case inspect.DictType(key_type=inspect.StrType()):
+            parts, own = [node.value_type], 1
+        case _:
+            return 0 if isinstance(node, _scalars()) else None
+    depths = [_depth(part, outer) for part in parts]
+    return None if None in depths else own + max((one or 0 for one in depths), default=0)
+
+
+def _scalars() -> tuple[type, ...]:
+    from msgspec import inspect
+
+    return (
+        inspect.NoneType,
+        inspect.BoolType,
+        inspect.IntType,
+        inspect.FloatType,
+        inspect.StrType,
+        inspect.BytesType,
+        inspect.DateTimeType,
+        inspect.DateType,
+        inspect.TimeType,
+        inspect.TimeDeltaType,
+        inspect.UUIDType,
+        inspect.DecimalType,
+        inspect.EnumType,
+        inspect.LiteralType,
+    )
 
 
 def _shape(node: Any, known: dict[int, Shape]) -> Shape | None:
