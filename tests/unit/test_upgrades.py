@@ -229,7 +229,8 @@ class Placed(Struct):
 
 
 @app.on(PlacedOnce)
-def listen_once(event: PlacedOnce) -> None: ...
+def listen_once(event: PlacedOnce) -> None:
+    got.append(event)
 
 
 @app.on(Placed)
@@ -273,6 +274,19 @@ def test_an_event_is_published_in_the_older_version_too() -> None:
     assert result.effects.published(Placed) == [Placed("1", ["oar", "rowlock"])]
     assert result.effects.published(PlacedOnce) == [PlacedOnce("1", "oar")]
     assert len({getattr(one, "id", "") for one in result.effects}) == 2
+
+
+def test_who_listens_to_either_version_gets_it_once() -> None:
+    """One commit, two listeners, each with its own class."""
+    got.clear()
+    with running(app) as backend:
+        assert backend.post("/place?skus=oar&skus=varnish").status == 200
+        backend.drain()
+        assert not backend.failures()
+    assert sorted(got, key=repr) == [
+        Placed("1", ["oar", "varnish"]),
+        PlacedOnce("1", "oar"),
+    ]
 
 
 def test_a_downgrade_that_is_no_older_version_is_refused() -> None:
