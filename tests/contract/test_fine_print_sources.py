@@ -68,7 +68,7 @@ def test_a_dead_message_lets_its_group_go_on_or_blocks_it(run: Any, policy: Any)
     with run(world.app) as backend:
         with backend.acting():
             world.orders.send.many([Order("a", n) for n in range(3)])
-        backend.drain() if policy == "skip" else backend.advance(30)
+        backend.advance(1)
         rest = [("a", 1), ("a", 2)]
         assert world.seen == [("a", 0), *(rest if policy == "skip" else [])]
         world.broken = set()

@@ -284,7 +284,12 @@ class Feeds:
         name = work.function.spec.name
         if counted and (not retry or message.attempt >= most):
             bury = Bury(message.id, message.token, name, code, error[:4000], record)
-            self._insist(bury, lambda: None)
+
+            def buried() -> None:
+                if feed is not None and feed.queue.fifo:  # the next of its group may come
+                    feed.wake(self.clock.now_ms())
+
+            self._insist(bury, buried)
             return True
         delay_s = self._delay_s(feed, message.attempt) if counted else 0.2
         give_back = Release(message.id, message.token, int(delay_s * 1000), counted, error[:4000])
