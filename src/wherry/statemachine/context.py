@@ -38,10 +38,10 @@ class StateScope:
             self._context = self._build()
         return self._context
 
-    def for_item(self, index: int, value: Any) -> StateScope:
+    def for_item(self, item: dict[str, Any]) -> StateScope:
         """Return the scope in which ItemSelector sees one item."""
         found = StateScope(self, self.frame, self.with_retries)
-        found._context = {**self.context(), "Map": {"Item": {"Index": index, "Value": value}}}
+        found._context = {**self.context(), "Map": {"Item": item}}
         return found
 
     def variable(self, name: str) -> Any:

@@ -101,6 +101,13 @@ def is_expression(value: object) -> bool:
     )
 
 
+def is_half_open(value: object) -> bool:
+    """Whether only one of the marks stands where it would make a text an expression."""
+    if not isinstance(value, str) or is_expression(value):
+        return False
+    return value.startswith("{%") or value.endswith("%}")
+
+
 def inner(value: str) -> str:
     """Return the expression between the marks."""
     return value[2:-2].strip()

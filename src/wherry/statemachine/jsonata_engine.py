@@ -129,7 +129,7 @@ def _number(value: float) -> float:
 
 
 def _shown(value: Any) -> str:
-    from wherry.statemachine.jsonata_functions import to_string
+    from wherry.statemachine.jsonata_text import to_string
 
     return "" if value is None else to_string(value)
 
@@ -195,6 +195,8 @@ def compile_expression(text: str) -> Expression:
 
     try:
         with _deep():
+            for newer in ("??", "?:"):  # AWS has JSONata 2.0.6
+                Jsonata.get_parser().symbol_table.pop(newer, None)
             engine = _Bounded(text, regex_engine=_regex)
     except JException as error:
         raise QuerySyntax(str(message_of(error))) from None

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-import msgspec
 from jsonata.functions import Functions  # type: ignore[import-untyped]
 from jsonata.jexception import JException  # type: ignore[import-untyped]
 from jsonata.jsonata import Jsonata  # type: ignore[import-untyped]
@@ -17,7 +16,13 @@ from wherry import limits
 from wherry.statemachine.functions import HASHES, uuid4
 from wherry.statemachine.javarandom import JavaRandom
 from wherry.statemachine.jsonata_engine import active, inward
-from wherry.statemachine.text import to_text
+from wherry.statemachine.jsonata_text import (
+    decode_base64,
+    decode_component,
+    parse_leniently,
+    rounded_for,
+    to_string,
+)
 
 _MISSING: Any = None
 
@@ -29,8 +34,11 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
         meter = active().meter
         meter.step(1)
         _before(self.function_name, args, meter)
+        args = _instead(self.function_name, args)
+        if self.function_name == "replace" and (plain := _plainly(args)) is not None:
+            return plain
         try:
-            found = super().call(input, args)
+            found = _sort(args) if self.function_name == "sort" else super().call(input, args)
         except ValueError:
             if self.function_name == "number":
                 raise JException("D3030", -1, args[0]) from None
@@ -43,7 +51,7 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
 class _Own(Jsonata.JFunction):  # type: ignore[misc]
     """A function of AWS's or ours; it gets its arguments as they are, None for undefined."""
 
-    def __init__(self, name: str, implementation: Callable[..., Any], most: int) -> None:
+    def __init__(self, name: str, implementation: Callable[[list[Any]], Any], most: int) -> None:
         super().__init__(None, None)
         self.function_name = name
         self._implementation = implementation
@@ -55,13 +63,32 @@ class _Own(Jsonata.JFunction):  # type: ignore[misc]
             raise _mismatch(self._most + 1, self.function_name)
         meter = active().meter
         meter.step(1)
-        found = self._implementation(*given, *[None] * (self._most - len(given)))
+        found = self._implementation(given)
         if isinstance(found, str | list | dict):
             meter.measure(found)
         return found
 
     def get_number_of_args(self) -> int:
         return self._most
+
+
+def _instead(name: str, args: Any) -> Any:
+    """Return the arguments with a number rounded as AWS does it, where it is to be shown."""
+    if name == "formatNumber" and args and len(args) > 1 and _is_number(args[0]):
+        return [rounded_for(args[0], args[1]), *args[1:]]
+    return args
+
+
+def _plainly(args: Any) -> str | None:
+    """Return a text with another in place of a third; `$0` in it means itself on AWS."""
+    text, pattern, replacement, limit = [*(args or ()), None, None, None, None][:4]
+    if not all(isinstance(one, str) for one in (text, pattern, replacement)):
+        return None
+    if not pattern:
+        raise JException("D3010", -1)
+    if limit is not None and (not _is_number(limit) or limit < 0):
+        raise JException("D3011", -1)
+    return str(text.replace(pattern, replacement, -1 if limit is None else int(limit)))
 
 
 def _before(name: str, args: Any, meter: Any) -> None:
@@ -106,72 +133,6 @@ def _mismatch(index: int, name: str | None) -> JException:
     return JException("T0410", -1, index, name)
 
 
-def to_string(value: Any, prettify: Any = None) -> str:
-    """Return a value as `$string` does: fractions with fifteen digits, functions as nothing."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and getattr(value, "outer_wrapper", False):
-        value = value[0]
-    plain = _plain(value)
-    if prettify is True and isinstance(plain, dict | list):
-        return msgspec.json.format(to_text_js(plain), indent=2)
-    return to_text_js(plain)
-
-
-def _plain(value: Any) -> Any:
-    if value is None or value is Utils.NULL_VALUE:
-        return None
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [_plain(one) for one in value]
-    if isinstance(value, bool | int | float | str):
-        return value
-    return ""
-
-
-def to_text_js(value: Any) -> str:
-    """Return JSON with numbers as JavaScript writes them."""
-    match value:
-        case dict():
-            inside = ",".join(f"{to_text(k)}:{to_text_js(v)}" for k, v in value.items())
-            return f"{{{inside}}}"
-        case list():
-            return f"[{','.join(map(to_text_js, value))}]"
-        case bool():
-            return "true" if value else "false"
-        case int() | float():
-            return number_text(value)
-        case _:
-            return to_text(value)
-
-
-def number_text(value: float) -> str:
-    """Return a number as `String(Number(value.toPrecision(15)))` does."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise JException("D3001", -1)
-    if isinstance(value, int) and abs(value) < 10**21:
-        return str(value)
-    shown = float(value)
-    if not shown.is_integer():
-        shown = float(f"{shown:.15g}")
-    if shown.is_integer() and abs(shown) < 1e21:
-        return str(int(shown))
-    text = repr(shown)
-    if "e" not in text:
-        return text
-    mantissa, exponent = text.split("e")
-    power = int(exponent)
-    if -7 < power < 0:
-        digits = mantissa.replace(".", "").lstrip("-")
-        return ("-" if shown < 0 else "") + "0." + "0" * (-power - 1) + digits
-    return f"{mantissa}e{'+' if power > 0 else '-'}{abs(power)}"
-
-
-def _string(value: Any, prettify: Any) -> Any:
-    return None if value is None else to_string(value, prettify)
-
-
 def _distinct(values: Any) -> Any:
     if not isinstance(values, list) or len(values) <= 1:
         return values
@@ -198,34 +159,33 @@ def _sorted(value: Any) -> Any:
     return float(value) if _is_number(value) and abs(value) < 2**53 else value
 
 
-def _partition(values: Any, size: Any) -> Any:
+def _partition(given: list[Any]) -> Any:
+    values, size = [*given, None, None][:2]
     if values is None:
         return None
-    if values is Utils.NULL_VALUE:
+    if not isinstance(values, list):
         raise JException("T0412", -1, 1, "partition", "array")
-    items = values if isinstance(values, list) else [values]
     if size is None:
-        return [list(items)] if items else None
+        return [list(values)]
     if not _is_number(size):
         raise _mismatch(2, "partition")
     length = int(size)
     if length < 0:
         raise JException("D3137", -1, "Second argument must be zero or greater")
-    if length == 0 or not items:
+    if length == 0 or not values:
         return None
-    active().meter.allocate(8 * len(items))
-    return Utils.create_sequence_from_iter(
-        list(items[at : at + length]) for at in range(0, len(items), length)
-    )
+    active().meter.allocate(8 * len(values))
+    return [list(values[at : at + length]) for at in range(0, len(values), length)]
 
 
-def _range(first: Any, last: Any, step: Any) -> Any:
-    for index, value in enumerate((first, last, step)):
-        if value is None and index == 1:
-            raise _mismatch(2, "range")
+def _range(given: list[Any]) -> Any:
+    for index, value in enumerate(given):
         if value is not None and not _is_number(value):
             raise _mismatch(index + 1, "range")
-    if first is None or step is None or int(step) == 0:
+    if len(given) < 2:
+        raise _mismatch(len(given) + 1, "range")
+    first, last, step = [*given, None][:3]
+    if first is None or last is None or step is None or int(step) == 0:
         return None
     by = int(step)
     found = range(int(first), int(last) + (1 if by > 0 else -1), by)
@@ -234,22 +194,26 @@ def _range(first: Any, last: Any, step: Any) -> Any:
     return Utils.create_sequence_from_iter(found)
 
 
-def _hash(value: Any, algorithm: Any) -> Any:
+def _hash(given: list[Any]) -> Any:
     import hashlib
 
-    if value is None or algorithm is None:
-        return None
-    if not isinstance(value, str):
+    if not given or (given[0] is not None and not isinstance(given[0], str)):
         raise _mismatch(1, "hash")
-    if not isinstance(algorithm, str):
+    if given[0] is None or len(given) == 1:
+        return None
+    algorithm = given[1]
+    if algorithm is not None and not isinstance(algorithm, str):
         raise _mismatch(2, "hash")
     if algorithm not in HASHES:
-        raise JException("D3137", -1, f"Unsupported hash algorithm: {algorithm}")
-    data = value.encode("utf-8", "surrogatepass")
+        shown = "null" if algorithm is None else algorithm
+        names = ", ".join(HASHES)
+        raise JException("D3137", -1, f"Hash algorithm '{shown}' must be one of [{names}]")
+    data = given[0].encode("utf-8", "surrogatepass")
     return hashlib.new(HASHES[algorithm], data, usedforsecurity=False).hexdigest()
 
 
-def _random(seed: Any) -> Any:
+def _random(given: list[Any]) -> Any:
+    seed = given[0] if given else None
     if seed is None:
         return active().draw.between(0.0, 1.0)
     if not _is_number(seed):
@@ -257,27 +221,35 @@ def _random(seed: Any) -> Any:
     return JavaRandom(int(seed)).next_double()
 
 
-def _uuid() -> str:
+def _uuid(given: list[Any]) -> str:
     return uuid4(active().draw)
 
 
-def _parse(value: Any) -> Any:
+def _parse(given: list[Any]) -> Any:
+    value = given[0] if given else None
     if value is None:
         return None
     if not isinstance(value, str):
         raise _mismatch(1, "parse")
     try:
-        found = msgspec.json.decode(value)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+        return inward(parse_leniently(value))
+    except (ValueError, RecursionError):
         raise JException("D3137", -1, "The argument is not valid JSON") from None
-    return inward(found)
 
 
-def _now(picture: Any, timezone: Any) -> Any:
-    return Functions.datetime_from_millis(active().now_ms, picture, timezone)
+def _now(given: list[Any]) -> Any:
+    _texts("now", given)
+    return Functions.datetime_from_millis(active().now_ms, *[*given, None, None][:2])
 
 
-def _shuffle(values: Any) -> Any:
+def _texts(name: str, given: list[Any]) -> None:
+    for index, value in enumerate(given):
+        if value is not None and not isinstance(value, str):
+            raise _mismatch(index + 1, name)
+
+
+def _shuffle(given: list[Any]) -> Any:
+    values = given[0] if given else None
     if not isinstance(values, list):
         return values
     found = list(values)
@@ -287,7 +259,57 @@ def _shuffle(values: Any) -> Any:
     return found
 
 
-_OWN: dict[str, tuple[Callable[..., Any], int]] = {
+def _string(given: list[Any]) -> Any:
+    if not given or given[0] is None:
+        return None
+    if len(given) > 1 and given[1] is not None and not isinstance(given[1], bool):
+        raise _mismatch(2, "string")
+    return to_string(*given)
+
+
+def _sort(given: list[Any]) -> Any:
+    """Sort stably, as AWS does: what a function calls equal stays in its order."""
+    values, function = [*given, None, None][:2]
+    if values is None:
+        return None
+    if not isinstance(values, list) or function is None:
+        return Functions.sort(values, function)
+
+    def swaps(left: Any, right: Any) -> bool:
+        found = Functions.func_apply(function, [left, right])
+        return bool(Jsonata.boolize(found))
+
+    return Utils.create_sequence_from_iter(_merged(list(values), swaps))
+
+
+def _merged(values: list[Any], swaps: Callable[[Any, Any], bool]) -> list[Any]:
+    if len(values) <= 1:
+        return values
+    middle = len(values) // 2
+    left, right = _merged(values[:middle], swaps), _merged(values[middle:], swaps)
+    found: list[Any] = []
+    at, other = 0, 0
+    while at < len(left) and other < len(right):
+        if swaps(left[at], right[other]):
+            found.append(right[other])
+            other += 1
+        else:
+            found.append(left[at])
+            at += 1
+    return found + left[at:] + right[other:]
+
+
+def _base64decode(given: list[Any]) -> Any:
+    _texts("base64decode", given)
+    return None if not given or given[0] is None else decode_base64(given[0])
+
+
+def _decode_component(given: list[Any]) -> Any:
+    _texts("decodeUrlComponent", given)
+    return None if not given or given[0] is None else decode_component(given[0])
+
+
+_OWN: dict[str, tuple[Callable[[list[Any]], Any], int]] = {
     "partition": (_partition, 2),
     "range": (_range, 3),
     "hash": (_hash, 2),
@@ -295,10 +317,12 @@ _OWN: dict[str, tuple[Callable[..., Any], int]] = {
     "uuid": (_uuid, 0),
     "parse": (_parse, 1),
     "now": (_now, 2),
-    "millis": (lambda: active().now_ms, 0),
+    "millis": (lambda _given: active().now_ms, 0),
     "shuffle": (_shuffle, 1),
-    "distinct": (_distinct, 1),
+    "distinct": (lambda given: _distinct(given[0] if given else None), 1),
     "string": (_string, 2),
+    "base64decode": (_base64decode, 1),
+    "decodeUrlComponent": (_decode_component, 1),
 }
 
 

@@ -117,11 +117,12 @@ class Machine:
 
     def child(self, parent: Run, call: Call, name: str) -> Run:
         """Return the run of a distributed Map's child, which has not begun."""
+        label = call.map_run.rsplit("/", 1)[-1].split(":")[0]
         return Run(
-            arn=f"{parent.arn.rsplit(':', 1)[0]}/{call.map_run.rsplit('/', 1)[-1]}:{name}",
+            arn=f"{parent.arn.rsplit(':', 1)[0]}/{label}:{name}",
             name=name,
-            machine_arn=f"{parent.machine_arn}/{call.map_run.rsplit('/', 1)[-1].split(':')[0]}",
-            machine_name=f"{parent.machine_name}/{call.map_run.rsplit('/', 1)[-1].split(':')[0]}",
+            machine_arn=f"{parent.machine_arn}/{label}",
+            machine_name=f"{parent.machine_name}/{label}",
             type=call.type,
             role_arn=parent.role_arn,
             input=call.arguments,

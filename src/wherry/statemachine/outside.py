@@ -25,7 +25,8 @@ class _Outside:
             else:
                 self._template = compile_template(fields[name])
 
-    def _arguments(self, scope: StateScope, raw: Any, effective: Any) -> Any:
+    def arguments(self, scope: StateScope, raw: Any, effective: Any) -> Any:
+        """Return what the call is made with."""
         if self._query is not None:
             return self._query.evaluate(scope, {"input": raw})
         return None if self._template is None else self._template(scope, effective)
@@ -38,15 +39,8 @@ class ItemReader(_Outside):
 
     def __init__(self, fields: dict[str, Any], jsonata: bool) -> None:
         super().__init__(fields, jsonata)
-        self._config: dict[str, Any] = fields.get("ReaderConfig") or {}
-        self._most = Quantity(self._config, "MaxItems", jsonata, "ItemReader/ReaderConfig/")
-
-    def arguments(self, scope: StateScope, raw: Any, effective: Any) -> Any:
-        """Return what the call is made with."""
-        return {
-            "Arguments": self._arguments(scope, raw, effective),
-            "ReaderConfig": self._config,
-        }
+        self.config: dict[str, Any] = fields.get("ReaderConfig") or {}
+        self._most = Quantity(self.config, "MaxItems", jsonata, "ItemReader/ReaderConfig/")
 
     def items(self, scope: StateScope, raw: Any, effective: Any, answer: Any) -> list[Any]:
         """Return the items of an answer, as many as the state wants.
@@ -67,12 +61,4 @@ class ResultWriter(_Outside):
 
     def __init__(self, fields: dict[str, Any], jsonata: bool) -> None:
         super().__init__(fields, jsonata)
-        self._config: dict[str, Any] = fields.get("WriterConfig") or {}
-
-    def arguments(self, scope: StateScope, raw: Any, effective: Any, results: list[Any]) -> Any:
-        """Return what the call is made with."""
-        return {
-            "Arguments": self._arguments(scope, raw, effective),
-            "WriterConfig": self._config,
-            "Results": results,
-        }
+        self.config: dict[str, Any] = fields.get("WriterConfig") or {}

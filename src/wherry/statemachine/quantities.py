@@ -94,7 +94,9 @@ def _plain_number(field: str, text: str, where: str, found: Any) -> Any:
         raise StatesError(QUERY, error.cause, location=where) from None
 
 
-def queried_integer(text: str, where: str, found: Any) -> int:
+def queried_integer(
+    text: str, where: str, found: Any, most: int | None = limits.STATE_SECONDS_MAX
+) -> int:
     """Return the seconds that an expression gave.
 
     Raises:
@@ -104,7 +106,7 @@ def queried_integer(text: str, where: str, found: Any) -> int:
         raise StatesError(QUERY, unexpected_type(text, where, "number", found), location=where)
     if found != int(found):
         raise _no_integer(where, found)
-    if not 0 <= found <= limits.STATE_SECONDS_MAX:
+    if found < 0 or (most is not None and found > most):
         raise StatesError(
             QUERY,
             f"{where} must be between 0 and {limits.STATE_SECONDS_MAX} but was: {found}",

@@ -181,7 +181,9 @@ class Call(msgspec.Struct, frozen=True):
         state: The state's name.
         attempt: 1, then one more for each retry.
         token: What SendTaskSuccess will bring, if the task waits for that.
-        map_run: Of a `child`.
+        map_run: Of a `child`, and of `results`.
+        config: ReaderConfig or WriterConfig.
+        results: What is to be written.
     """
 
     id: int
@@ -199,6 +201,8 @@ class Call(msgspec.Struct, frozen=True):
     item: Any = msgspec.UNSET
     type: Type = "STANDARD"
     map_run: str = ""
+    config: Any = None
+    results: list[Any] = []
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, omit_defaults=True):

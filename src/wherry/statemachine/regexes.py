@@ -60,7 +60,11 @@ def compile_regex(source: str, *, ignore_case: bool = False, multiline: bool = F
     """
     import regex  # type: ignore[import-untyped]
 
-    flags = (regex.IGNORECASE if ignore_case else 0) | (regex.MULTILINE if multiline else 0)
+    flags = (
+        regex.ASCII
+        | (regex.IGNORECASE if ignore_case else 0)
+        | (regex.MULTILINE if multiline else 0)
+    )
     try:
         return Regex(regex.compile(source, flags))
     except regex.error as error:

@@ -9,6 +9,7 @@ from wherry.statemachine import faults
 from wherry.statemachine.faults import StatesError
 from wherry.statemachine.functions import Draw
 
+_NO_TASK_FAILURES = (faults.TIMEOUT, faults.QUERY)
 INTERVAL_S, ATTEMPTS, RATE = 1, 3, 2.0
 
 
@@ -47,7 +48,7 @@ def matches(names: list[str], error: StatesError) -> bool:
             return True
         if error.terminal:
             continue
-        if name == faults.TASK_FAILED and error.error != faults.TIMEOUT:
+        if name == faults.TASK_FAILED and error.error not in _NO_TASK_FAILURES:
             return True
     return False
 

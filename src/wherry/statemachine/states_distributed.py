@@ -14,8 +14,9 @@ from wherry.statemachine.history import error_details
 from wherry.statemachine.outside import ItemReader, ResultWriter
 from wherry.statemachine.quantities import Quantity
 from wherry.statemachine.records import Call, Frame, Join
+from wherry.statemachine.retrying import error_output
 from wherry.statemachine.states import Compiling
-from wherry.statemachine.states_map import MapState
+from wherry.statemachine.states_map import MapState, pairs
 from wherry.statemachine.text import size_bytes
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _EXCEEDED = "The specified tolerated failure threshold was exceeded"
 
 class DistributedMapState(MapState):
     """Its failures are counted in items, and so many are tolerated."""
+
+    takes_objects = True
 
     def __init__(
         self, name: str, fields: dict[str, Any], jsonata: bool, compiling: Compiling
@@ -52,7 +55,14 @@ class DistributedMapState(MapState):
         arguments = self._reader.arguments(scope, frame.input, effective)
         frame.phase = "join"
         frame.join = Join(total=0, phase="items")
-        call = Call(walk.next_call(), "items", self.name, self._reader.resource, arguments)
+        call = Call(
+            walk.next_call(),
+            "items",
+            self.name,
+            self._reader.resource,
+            arguments,
+            config=self._reader.config,
+        )
         walk.open_call(frame, call)
 
     def begin(self, walk: Walk, frame: Frame, scope: StateScope, items: list[Any]) -> None:
@@ -109,7 +119,9 @@ class DistributedMapState(MapState):
             assert self._reader is not None
             scope = walk.scope(frame)
             effective = self.flow.effective(scope, frame.input)
-            items = self._reader.items(scope, frame.input, effective, output)
+            items = self._reader.items(
+                scope, frame.input, effective, pairs(output) if isinstance(output, dict) else output
+            )
             walk.note(frame, "MapStateStarted", {"length": len(items)})
             self.begin(walk, frame, scope, items)
             return
@@ -132,6 +144,8 @@ class DistributedMapState(MapState):
         slot = walk.take_cell(_slot_cell(frame, call))
         entry = walk.run.cells[items_cell(frame.id)][slot]
         join.failed += 1
+        failed = {"Status": "FAILED", **error_output(error)}
+        walk.put_cell(result_cell(frame.id, slot), failed)
         join.failed_items += 1 if self._batcher is None else len(entry["Items"])
         if self._exceeded(join):
             cause = _EXCEEDED
@@ -157,19 +171,18 @@ class DistributedMapState(MapState):
 
     def _all_done(self, walk: Walk, frame: Frame, join: Join) -> None:
         walk.take_cell(items_cell(frame.id))
-        names = [result_cell(frame.id, slot) for slot in range(join.total)]
-        results = [walk.take_cell(name) for name in names if name in walk.run.cells]
+        results = [walk.take_cell(result_cell(frame.id, slot)) for slot in range(join.total)]
         if self._writer is not None:
             scope = walk.scope(frame)
             effective = self.flow.effective(scope, frame.input)
-            arguments = self._writer.arguments(scope, frame.input, effective, results)
+            arguments = self._writer.arguments(scope, frame.input, effective)
             join.phase = "results"
             resource = self._writer.resource
             walk.open_call(
                 frame,
                 Call(
                     walk.next_call(), "results", self.name, resource, arguments,
-                    map_run=join.map_run,
+                    config=self._writer.config, results=results, map_run=join.map_run,
                 ),
             )  # fmt: skip
             return

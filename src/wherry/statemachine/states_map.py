@@ -25,6 +25,7 @@ class MapState(State):
     kind = "Map"
     retriable = True
     parameters = ""  # of a Map they are the old name of ItemSelector
+    takes_objects = False
 
     def __init__(
         self, name: str, fields: dict[str, Any], jsonata: bool, compiling: Compiling
@@ -32,7 +33,7 @@ class MapState(State):
         super().__init__(name, fields, jsonata, compiling)
         self.processor: dict[str, Any] = fields.get("ItemProcessor") or fields["Iterator"]
         self.block = compiling.block(self.processor)
-        self._items = ItemsField(fields, jsonata)
+        self._items = ItemsField(fields, jsonata, self.takes_objects)
         self._selector = ItemSelector(fields, jsonata)
         self._concurrency = Quantity(fields, "MaxConcurrency", jsonata)
         self.at_once = limits.STATE_INLINE_BRANCHES
@@ -56,7 +57,11 @@ class MapState(State):
         if self._selector.absent:
             return item
         effective = self.flow.effective(scope, frame.input)
-        return self._selector.read(scope.for_item(index, item), frame.input, effective)
+        if isinstance(item, Pair):
+            seen = {"Index": index, **item}
+        else:
+            seen = {"Index": index, "Value": item}
+        return self._selector.read(scope.for_item(seen), frame.input, effective)
 
     def begin(self, walk: Walk, frame: Frame, scope: StateScope, items: list[Any]) -> None:
         """Start as many iterations as may run at once."""
@@ -126,10 +131,15 @@ class MapState(State):
         walk.note(frame, "MapStateFailed")
 
 
+class Pair(dict[str, Any]):
+    """An item that was a field of an object."""
+
+
 class ItemsField:
     """ItemsPath, or Items."""
 
-    def __init__(self, fields: dict[str, Any], jsonata: bool) -> None:
+    def __init__(self, fields: dict[str, Any], jsonata: bool, takes_objects: bool) -> None:
+        self._takes_objects = takes_objects
         self._path = None if jsonata else parse(fields.get("ItemsPath", "$"))
         items = fields.get("Items")
         self._query = compile_query(items, "Items") if jsonata and items is not None else None
@@ -148,6 +158,8 @@ class ItemsField:
                 raise runtime(f'Unable to apply step "{step}" to input {to_text(effective)}') from (
                     None
                 )
+            if self._takes_objects and isinstance(found, dict):
+                return pairs(found)
             if not isinstance(found, list):
                 raise runtime(f'Reference path "{self._path.text}" must point to array.')
             return found
@@ -155,11 +167,18 @@ class ItemsField:
             found, text = raw, "$states.input"
         else:
             found, text = self._query.evaluate(scope, {"input": raw}), self._query.text
+        if self._takes_objects and isinstance(found, dict):
+            return pairs(found)
         if not isinstance(found, list):
             raise StatesError(
                 QUERY, unexpected_type(text, "Items", "array", found), location="Items"
             )
         return found
+
+
+def pairs(items: dict[str, Any]) -> list[Any]:
+    """Return the items that an object stands for."""
+    return [Pair(Key=key, Value=value) for key, value in items.items()]
 
 
 class ItemSelector:

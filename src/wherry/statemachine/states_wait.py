@@ -12,7 +12,7 @@ from wherry.statemachine.quantities import queried_integer
 from wherry.statemachine.records import Frame
 from wherry.statemachine.states import Compiling, State, query_of
 from wherry.statemachine.templates import root_of
-from wherry.statemachine.text import parse_moment_us, to_text
+from wherry.statemachine.text import parse_moment_leniently_us, to_text
 
 if TYPE_CHECKING:
     from wherry.statemachine.stepping import Walk
@@ -51,14 +51,16 @@ class WaitState(State):
     def _due_ms(self, now_ms: int, scope: StateScope, value: Any) -> int:
         if self._seconds_query is not None:
             found = self._seconds_query.evaluate(scope, {"input": value})
-            return now_ms + 1000 * queried_integer(self._seconds_query.text, "Seconds", found)
+            return now_ms + 1000 * queried_integer(
+                self._seconds_query.text, "Seconds", found, most=None
+            )
         if self._seconds is not None:
             return now_ms + int(self._seconds * 1000)
         if self._seconds_path is not None:
             return now_ms + 1000 * _seconds_at(self._seconds_path, scope, value)
         if self._timestamp_path is not None:
             found = _found("TimestampPath", self._timestamp_path, scope, value)
-            moment = parse_moment_us(found) if isinstance(found, str) else None
+            moment = parse_moment_leniently_us(found) if isinstance(found, str) else None
             if moment is None:
                 shown = found if isinstance(found, str) else to_text(found)
                 raise runtime(
@@ -69,7 +71,7 @@ class WaitState(State):
         text = self._timestamp
         if self._timestamp_query is not None:
             text = self._timestamp_query.evaluate(scope, {"input": value})
-        moment = parse_moment_us(text) if isinstance(text, str) else None
+        moment = parse_moment_leniently_us(text) if isinstance(text, str) else None
         if moment is None:
             raise StatesError(
                 QUERY,

@@ -14,6 +14,8 @@ _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?:(Z)|([+-])(\d\d):?(\d\d))\Z"
 )
 
+_WITHOUT_SECONDS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:?\d\d)\Z")
+
 
 def to_text(value: Any) -> str:
     """Return a JSON value as compact text; numbers with a fraction or exponent as Java does."""
@@ -91,6 +93,12 @@ def timestamp(at_ms: int) -> str:
 def moment_of(at_ms: int) -> datetime:
     """Return a moment as the history of an execution carries it."""
     return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=at_ms)
+
+
+def parse_moment_leniently_us(text: str) -> int | None:
+    """Return the same of what a running Wait reads: seconds may be missing, t and z be small."""
+    match = _WITHOUT_SECONDS.match(text.upper())
+    return parse_moment_us(f"{match.group(1)}:00{match.group(2)}" if match else text.upper())
 
 
 def parse_moment_us(text: str) -> int | None:

@@ -16,7 +16,7 @@ from wherry.statemachine import validation_values as values
 from wherry.statemachine.findings import DUPLICATE, JSON, NO_END, TRANSITION, Finding, Findings
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.validation_queries import check_queries
-from wherry.statemachine.validation_states import StateChecks, assignments
+from wherry.statemachine.validation_states import StateChecks
 
 _MOST_NESTED = 50
 
@@ -97,10 +97,6 @@ class _Machine:
             return
         self._depth += 1
         outer = self._outer
-        if (block.get("ProcessorConfig") or {}) and kind == ("processor",):
-            config = block["ProcessorConfig"]
-            if isinstance(config, dict) and config.get("Mode") == "DISTRIBUTED":
-                self._outer = frozenset()
         self._states(block, location, tables.PROCESSOR if kind == ("processor",) else tables.BLOCK)
         self._outer = outer
         self._depth -= 1
@@ -123,7 +119,7 @@ class _Machine:
             findings.add(f"{location}/States", "Value cannot be empty")
             return
         before = self._outer
-        inside = before | _assigned(states)
+        entering = _variables_at(block.get("StartAt"), states, before)
         for name, fields in states.items():
             where = f"{location}/States/{name}"
             if not 1 <= len(name) <= limits.STATE_NAME_LENGTH:
@@ -131,7 +127,7 @@ class _Machine:
             if name in self._names:
                 findings.add(where, f"Duplicate State name: {name}", DUPLICATE)
             self._names.add(name)
-            self._outer = inside
+            self._outer = entering.get(name, before)
             self._checks.check(fields, where, before)
         self._outer = before
         self._graph(block, states, location)
@@ -171,14 +167,41 @@ class _Machine:
                 )
 
 
-def _assigned(states: dict[str, Any]) -> frozenset[str]:
-    return frozenset(
-        name.removesuffix(".$")
-        for fields in states.values()
-        if isinstance(fields, dict)
-        for _, assigned in assignments(fields, "")
-        for name in assigned
-    )
+def _variables_at(
+    start_at: Any, states: dict[str, Any], outer: frozenset[str]
+) -> dict[str, frozenset[str]]:
+    """Return the variables that may have been assigned when a state is entered."""
+    found = {start_at: outer} if isinstance(start_at, str) else {}
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        for target, assigned in _edges(states.get(name)):
+            known = found.get(target)
+            reached = found[name] | assigned | (known or frozenset())
+            if target in states and reached != known:
+                found[target] = reached
+                waiting.append(target)
+    return found
+
+
+def _edges(fields: Any) -> list[tuple[Any, frozenset[str]]]:
+    """Return where a state can lead, each with what it assigns on the way."""
+    if not isinstance(fields, dict):
+        return []
+    found = [(fields.get(link), _names(fields)) for link in ("Next", "Default")]
+    for name in ("Choices", "Catch"):
+        clauses = fields.get(name)
+        for clause in clauses if isinstance(clauses, list) else ():
+            if isinstance(clause, dict):
+                found.append((clause.get("Next"), _names(clause)))
+    return [(target, names) for target, names in found if isinstance(target, str)]
+
+
+def _names(fields: dict[str, Any]) -> frozenset[str]:
+    assigned = fields.get("Assign")
+    if not isinstance(assigned, dict):
+        return frozenset()
+    return frozenset(name.removesuffix(".$") for name in assigned)
 
 
 def _targets(fields: Any, location: str) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from wherry.statemachine.findings import Findings
-from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression
+from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression, is_half_open
 
 _SKIPPED = ("_outer_instance", "type", "value", "id", "position", "lbp", "bp", "environment")
 _RELATIVE = ("predicate", "stages", "group", "update", "delete", "pattern", "terms")
@@ -21,6 +21,11 @@ def check_queries(
     """
     if is_expression(value):
         _check(findings, inner(value), location, readable)
+    elif is_half_open(value):
+        findings.add(
+            location,
+            "The JSONata expression is not valid: it must begin with '{%' and end with '%}'",
+        )
     elif isinstance(value, dict):
         for name, one in value.items():
             check_queries(findings, one, f"{location}/{name}", readable)

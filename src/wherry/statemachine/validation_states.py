@@ -9,7 +9,7 @@ from typing import Any
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
 from wherry.statemachine.faults import ALL
-from wherry.statemachine.findings import Findings, only_one
+from wherry.statemachine.findings import DUPLICATE_LABEL, DUPLICATE_VARIABLE, Findings, only_one
 from wherry.statemachine.resources import Resource
 from wherry.statemachine.validation_choices import check_rule
 from wherry.statemachine.validation_queries import check_queries
@@ -40,6 +40,7 @@ class StateChecks:
         self._express = express
         self._functions = functions
         self._block = block
+        self._labels: set[str] = set()
 
     def check(self, fields: Any, location: str, outer: frozenset[str]) -> None:
         """Check a state; `outer` are the variables of the blocks around it."""
@@ -79,6 +80,7 @@ class StateChecks:
         elif kind == "Task":
             self._resource(fields.get("Resource"), f"{location}/Resource")
             self._times(fields, location)
+            self._sdk(fields, location, jsonata)
         elif kind == "Map":
             self._map(fields, location, jsonata)
 
@@ -214,6 +216,7 @@ class StateChecks:
                     self._findings.add(
                         where,
                         f"The variable name '{name}' was already defined in a parent scope.",
+                        DUPLICATE_VARIABLE,
                     )
 
     # --- Task and Map -------------------------------------------------------------------------
@@ -242,6 +245,13 @@ class StateChecks:
                 location, f"Express state machine does not support '.{suffix}' service integration "
             )
 
+    def _sdk(self, fields: dict[str, Any], location: str, jsonata: bool) -> None:
+        resource = fields.get("Resource")
+        if isinstance(resource, str) and ":states:::aws-sdk:" in resource:
+            name = "Arguments" if jsonata else "Parameters"
+            if name not in fields:
+                self._findings.add(location, f"These fields are required: [{name}]")
+
     def _times(self, fields: dict[str, Any], location: str) -> None:
         timeout, beat = fields.get("TimeoutSeconds"), fields.get("HeartbeatSeconds")
         if isinstance(timeout, int) and isinstance(beat, int) and beat >= timeout:
@@ -268,6 +278,9 @@ class StateChecks:
             where = f"{location}/Label"
             findings.expect(label != "", where, "Label cannot be empty")
             findings.expect(len(label) <= 40, where, "Label cannot exceed 40 characters")
+            if label in self._labels:
+                findings.add(where, f"Duplicate Label name: {label}", DUPLICATE_LABEL)
+            self._labels.add(label)
             bad = _NOT_IN_LABELS.search(label)
             findings.expect(bad is None, where, "Label contains invalid characters")
 

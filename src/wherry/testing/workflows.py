@@ -240,6 +240,9 @@ class _Driver:
             child = self._machine.child(self._runs[number], call, name)
             self._begin(child, (number, call))
             return
+        if call.kind == "results" and not self._stands_for(call):
+            self._advance(number, Succeeded(call.id, _written(call)))
+            return
         resource = Resource(call.resource)
         if resource.family == "Activity":
             self._advance(number, Started(call.id))
@@ -262,6 +265,10 @@ class _Driver:
             self._advance(number, TokenSucceeded(call.token, answer))
         else:
             self._advance(number, Succeeded(call.id, answer))
+
+    def _stands_for(self, call: Call) -> bool:
+        tasks = self._tasks
+        return isinstance(tasks, Mapping) and (call.state in tasks or call.resource in tasks)
 
     def _submit(self, number: int, call: Call, resource: Resource) -> None:
         """Answer a call that only begins something: a message sent, a job started."""
@@ -318,6 +325,17 @@ class _Driver:
                 "stackTrace": [],
             }
             raise TaskFailed(error.__class__.__name__, to_text(cause)) from error
+
+
+def _written(call: Call) -> dict[str, Any]:
+    """Return what a distributed Map tells of results that went to a bucket."""
+    arguments = call.arguments if isinstance(call.arguments, dict) else {}
+    if not call.resource:
+        return {"MapRunArn": call.map_run, "Results": call.results}
+    run = call.map_run.rsplit(":", 1)[-1]
+    key = "/".join([*filter(None, [arguments.get("Prefix")]), run, "manifest.json"])
+    details = {"Bucket": arguments.get("Bucket", ""), "Key": key}
+    return {"MapRunArn": call.map_run, "ResultWriterDetails": details}
 
 
 def _function_name(resource: Resource, arguments: Any) -> str | None:

@@ -293,7 +293,8 @@ def test_failures_are_tolerated_up_to_a_bound(tolerance: Any, is_tolerated: bool
     machine = distributed(TASK, ItemsPath="$.l", **tolerance)
     result = run_workflow(machine, {"l": [0, 1, 2, 3], "two": 2}, {"f": odd_fails})
     if is_tolerated:
-        assert result.output == [0, 2]
+        failed = {"Status": "FAILED", "Error": "E", "Cause": ""}
+        assert result.output == [0, failed, 2, failed]
     else:
         assert (result.error, result.cause) == (
             "States.ExceedToleratedFailureThreshold",
@@ -305,17 +306,27 @@ def test_failures_are_tolerated_up_to_a_bound(tolerance: Any, is_tolerated: bool
 def test_items_are_read_and_results_written_outside() -> None:
     reader = {"Resource": "arn:aws:states:::s3:getObject", "Parameters": {"Key.$": "$.key"},
               "ReaderConfig": {"InputType": "JSON", "MaxItems": 2}}  # fmt: skip
-    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}}
-    written: list[Any] = []
-
-    def write(arguments: Any) -> Any:
-        written.append(arguments["Results"])
-        return {"ResultWriterDetails": {"Key": "k"}}
-
-    tasks = {
-        reader["Resource"]: lambda arguments: [arguments["Arguments"]["Key"], "b", "c"],
-        writer["Resource"]: write,
+    writer = {
+        "Resource": "arn:aws:states:::s3:putObject",
+        "Parameters": {"Bucket": "b", "Prefix": "p"},
     }
-    machine = distributed(PASS, ItemReader=reader, ResultWriter=writer)
-    assert run(machine, {"key": "in.json"}, tasks) == {"ResultWriterDetails": {"Key": "k"}}
-    assert written == [["in.json", "b"]]
+    tasks = {reader["Resource"]: lambda arguments: [arguments["Key"], "b", "c"]}
+    assert run(distributed(PASS, ItemReader=reader), {"key": "in.json"}, tasks) == ["in.json", "b"]
+    output = run(distributed(PASS, ItemReader=reader, ResultWriter=writer), {"key": "k"}, tasks)
+    run_id = output["MapRunArn"].rsplit(":", 1)[-1]
+    assert output["ResultWriterDetails"] == {"Bucket": "b", "Key": f"p/{run_id}/manifest.json"}
+
+
+@pytest.mark.parametrize("fields", [{"ItemsPath": "$.o"}, {"InputPath": "$.o"}])
+def test_an_object_s_fields_are_items_of_a_distributed_map(fields: dict[str, Any]) -> None:
+    data = {"o": {"a": 1, "b": {"x": 2}}}
+    assert run(distributed(PASS, **fields), data) == [
+        {"Key": "a", "Value": 1},
+        {"Key": "b", "Value": {"x": 2}},
+    ]
+    selector = {"k.$": "$$.Map.Item.Key", "v.$": "$$.Map.Item.Value", "i.$": "$$.Map.Item.Index"}
+    assert run(distributed(PASS, ItemSelector=selector, **fields), data) == [
+        {"k": "a", "v": 1, "i": 0},
+        {"k": "b", "v": {"x": 2}, "i": 1},
+    ]
+    assert run(mapped(PASS, **fields), data)[0] == "States.Runtime"
