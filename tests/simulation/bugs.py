@@ -16,7 +16,9 @@ from wherry.engine.feeds import Feeds
 from wherry.engine.owed import Owed
 from wherry.handles.scope import Scope
 from wherry.platforms.sql.commits import Commits
+from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.parking import Parking
 from wherry.ports import Broken, Committed, MessageAck
 
 Patch = tuple[Any, str, Callable[..., Any]]
@@ -48,7 +50,7 @@ def _does_not_delete_what_is_done() -> Patch:
 
     def acknowledge(self: Any, id: str) -> None:
         row = self.find(id)
-        self._give_back(row, self._session.now_ms, "", counted=True)
+        self._give_back(row, self._session.now_ms + 2000, "", counted=True)
 
     return Messages, "acknowledge", acknowledge
 
@@ -96,6 +98,26 @@ def _checks_no_versions() -> Patch:
     return Scope, "guards", lambda self: []
 
 
+def _lets_a_message_overtake() -> Patch:
+    """O: a message of a group may be claimed before those in front of it are done."""
+
+    def position(self: Any, queue: Any, group: str, seq: int, due_ms: int) -> tuple[int, int]:
+        return queue.id, seq
+
+    return Parking, "_position", position
+
+
+def _fires_twice() -> Patch:
+    """I3: a firing is made a second time, under another ID."""
+    right = Firings._send
+
+    def send(self: Any, name: str, queue: Any, at_ms: int, queued: dict[str, int]) -> None:
+        right(self, name, queue, at_ms, queued)
+        right(self, f"{name} ", queue, at_ms, queued)
+
+    return Firings, "_send", send
+
+
 BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "accepts before the commit": ("I1", _accepts_before_the_commit),
     "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
@@ -104,6 +126,8 @@ BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "forgets a message": ("I4", _forgets_a_message),
     "counts an attempt less": ("I5", _counts_an_attempt_less),
     "checks no versions": ("C", _checks_no_versions),
+    "lets a message overtake": ("O", _lets_a_message_overtake),
+    "fires twice": ("I3", _fires_twice),
 }
 
 

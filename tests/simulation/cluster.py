@@ -269,7 +269,7 @@ class Node:
         wire.recover = self.core.feeds.recover
         self.host = Host(cluster, self)
         core, blueprint = self.core, cluster.blueprint
-        release = core.prepare(blueprint, cluster.digest, self.host.start, lambda: True)
+        release = core.prepare(blueprint, cluster.digest, self.host.start, lambda kept_mb: True)
         self.host.release = release
         core.activate(release, lambda answer: None)
         self.client = Client(core.gateway, "https://simulated")

@@ -1,9 +1,10 @@
 """Clients that write down what they were told, and the invariants that are held against it.
 
-I1 what was accepted is there. I2 what was refused is not there. I3 each order's job has had its
-effect once. I4 done, dead and waiting are disjoint, and all there is. I5 attempts stay within
-their bound. I8 the store's own check passes. I10 every refusal has a code and a correlation ID.
-C counters that many read and write count each success once.
+I1 what was accepted is there. I2 what was refused is not there. I3 each order's job, step and
+listener has had its effect once, and so has each firing of a schedule. I4 done, dead and waiting
+are disjoint, and all there is. I5 attempts stay within their bound. I8 the store's own check
+passes. I10 every refusal has a code and a correlation ID. C counters that many read and write
+count each success once. O steps of a group come in order.
 """
 
 from __future__ import annotations
@@ -58,10 +59,17 @@ class Oracle:
         """Return every invariant that does not hold, when all is quiet."""
         found = list(self.wrong)
         there = {item["order_id"] for item in _items(store, "orders")}
-        effects = {item["order_id"]: item["runs"] for item in _items(store, "effects")}
+        runs = {item["order_id"]: item["runs"] for item in _items(store, "effects")}
+        effects = {name: count for name, count in runs.items() if "/" not in name}
         tallies = {item["name"]: item["count"] for item in _items(store, "tallies")}
         failures: Failures = _ask(store, ListFailures(None, 100_000, None))
-        dead = {from_json(row.body)["order_id"]: row for row in failures.rows}
+        dead = {}
+        for failed in failures.rows:
+            order_id = from_json(failed.body).get("order_id")
+            if order_id is None:  # of a listener or a schedule, which never fail
+                found.append(f"I4: {failed.id} of {failed.queue} is dead: {failed.error}")
+            else:
+                dead[order_id] = failed
         known = {operation.name: operation for operation in self.orders}
         for name, operation in known.items():
             if operation.fate == "ok" and name not in there:
@@ -71,10 +79,19 @@ class Oracle:
         for name in there - known.keys():
             found.append(f"I2: nobody asked for {name}")
         for name in sorted(there & known.keys()):
-            found += _job_faults(known[name], effects.get(name, 0), dead.get(name))
+            if known[name].kind == "event":
+                for listener in ("listen", "listen_too"):
+                    count = runs.get(f"{name}/{listener}", 0)
+                    if count != 1:
+                        found.append(f"I3: {listener} heard of {name} {count} times")
+            else:
+                found += _job_faults(known[name], effects.get(name, 0), dead.get(name))
         for name in sorted((effects.keys() | dead.keys()) - there):
             found.append(f"I3: the job of {name} ran, and the order is not there")
         found += self._count_faults(there, effects, tallies)
+        found += _firing_faults(runs)
+        if tallies.get("disorder"):
+            found.append(f"O: {tallies['disorder']} steps came out of order")
         depths: Depths = _ask(store, QueueDepths())
         for row in depths.rows:
             if row.waiting or row.leased:
@@ -88,8 +105,10 @@ class Oracle:
         found = []
         if tallies.get("placed", 0) != len(there):
             found.append(f"C: {tallies.get('placed', 0)} placed, {len(there)} are there")
-        if tallies.get("done", 0) != sum(effects.values()):
-            found.append(f"C: {tallies.get('done', 0)} done, {sum(effects.values())} effects")
+        steps = sum(count for name, count in tallies.items() if name.endswith("-done"))
+        done = tallies.get("done", 0) + steps
+        if done != sum(effects.values()):
+            found.append(f"C: {done} done, {sum(effects.values())} effects")
         for name in {operation.kind for operation in self.bumps}:
             mine = [operation for operation in self.bumps if operation.kind == name]
             sure = sum(operation.fate == "ok" for operation in mine)
@@ -113,12 +132,23 @@ def _job_faults(operation: Operation, runs: int, dead: Any) -> list[str]:
         found.append(f"I3: {name} had its effect {runs} times")
     if kind in ("poison", "hopeless") and runs:
         found.append(f"I3: {name} ({kind}) failed and had its effect")
+    if dead is not None and kind == "step":
+        found.append(f"I4: the step of {name} is dead: {dead.error}")
     if dead is not None and dead.attempts > jobs.max_attempts:
         found.append(f"I5: {name} had {dead.attempts} attempts")
     if dead is not None and dead.code == "handler_failed" and kind == "plain":
         found.append(f"I4: {name} never failed and is dead: {dead.error}")
     if dead is not None and kind == "poison" and dead.attempts < jobs.max_attempts:
         found.append(f"I5: {name} was given up after {dead.attempts} attempts")
+    return found
+
+
+def _firing_faults(runs: dict[str, int]) -> list[str]:
+    """A schedule that fires each minute, and what was missed of it once."""
+    ticks = {name: count for name, count in runs.items() if name.startswith("tick/")}
+    found = [f"I3: {name} fired {count} times" for name, count in ticks.items() if count != 1]
+    if not ticks:
+        found.append("I3: the schedule has never fired")
     return found
 
 

@@ -16,6 +16,7 @@ FAULTS = 20
 SPAN_S = 30.0  # operations and faults fall into this time
 PEACE_S = 600.0  # by then everything is done or dead
 PATIENCE_S = 35.0  # a client's, for one answer
+KINDS_OF_ORDER = {"plain": 50, "flaky": 8, "poison": 4, "hopeless": 3, "step": 20, "event": 15}
 KINDS = ("pause", "crash", "storm", "deaths", "clock")
 
 
@@ -80,7 +81,7 @@ class Scenario:
             self.oracle.bumps.append(operation)
             self._send(operation, None)
             return
-        kind = random.choices(("plain", "flaky", "poison", "hopeless"), (80, 12, 5, 3))[0]
+        kind = random.choices(list(KINDS_OF_ORDER), list(KINDS_OF_ORDER.values()))[0]
         operation = Operation(number, f"order-{number}", kind, random.random() < 0.7)
         self.oracle.orders.append(operation)
         delay_s = random.uniform(0.0, 20.0) if random.random() < 0.1 else 0.0

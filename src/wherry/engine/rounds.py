@@ -47,6 +47,7 @@ class Round:
         self._asking = False
         self._again = False  # asked for while an answer was under way, which may not know of it
         self._timer: Timer | None = None
+        self._in_vain = 0  # answers in a row that had nothing
         self.due_ms: int | None = None  # when the next question is of use, as far as is known
 
     def ask(self) -> None:
@@ -68,6 +69,7 @@ class Round:
                     feed.wake(due_ms)
             self._told(answer)
             self.due_ms = answer.next_ms
+            self._in_vain = 0 if answer.queued else self._in_vain + 1
         else:  # the store is in trouble
             self.due_ms = self._clock.now_ms() + 1000
         if self._again:
@@ -81,9 +83,11 @@ class Round:
             self._timer.cancel()
             self._timer = None
         if self.due_ms is not None:
-            delay_s = max(0.0, (self.due_ms - self._clock.now_ms()) / 1000)
-            # A long wait is cut: the wall clock may be set meanwhile.
-            self._timer = self._loop.call_later(min(delay_s, limits.POLL_S), self._due)
+            delay_s = (self.due_ms - self._clock.now_ms()) / 1000
+            # The store's clock counts. Ours may be ahead of it, or be set while we wait.
+            least_s = 0.005 * 2 ** min(self._in_vain, 8) if self._in_vain else 0.0
+            delay_s = min(max(delay_s, least_s), limits.POLL_S)
+            self._timer = self._loop.call_later(delay_s, self._due)
 
     def _due(self) -> None:
         self._timer = None
