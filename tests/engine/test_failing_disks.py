@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -229,3 +230,27 @@ def _fail(disk: Path) -> None:
         Path(f"/sys/fs/ext4/{Path(source).name}/trigger_fs_error").write_text("test")
     except OSError as error:
         pytest.skip(f"this file system takes no such order: {error}")
+
+
+def test_an_upload_to_a_hung_disk_holds_up_nobody(tmp_path: Path) -> None:
+    """Others are answered meanwhile, and it is taken when the disk goes on."""
+    image = disk_image(tmp_path / "image")
+    content = b"x" * 90_000
+    with (
+        mounted(tmp_path / "disk", "mount", "-o", "loop", str(image)) as disk,
+        serving("desk", disk / "data", output=tmp_path / "log") as engine,
+        ThreadPoolExecutor(1) as clients,
+    ):
+        asked = {"key": "large", "size_bytes": len(content)}
+        ticket = engine.client("POST", "/uploads", asked).json()
+        url = urlsplit(ticket["url"])
+        headers = {name: text for name, text in ticket["headers"].items() if "length" not in name}
+        with frozen(disk) as thaw:
+            target = f"{url.path}?{url.query}"
+            put = clients.submit(engine.once, "PUT", target, content, headers)
+            for _ in range(100):
+                assert engine.once("GET", "/healthz").status == 200
+            assert not put.done()
+            thaw()
+        assert put.result(30).status == 200
+        assert engine.stop() == 0

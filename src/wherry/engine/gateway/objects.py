@@ -11,6 +11,7 @@ from msgspec import Raw
 from wherry import errors
 from wherry.codec import to_msgpack
 from wherry.effects import PutObject
+from wherry.engine.gateway.uploads import Upload, storage_problem
 from wherry.engine.http.messages import FileSlice, Request, Responder, Response
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.presign import Verified, split_object_path, verify
@@ -30,22 +31,6 @@ if TYPE_CHECKING:
     from wherry.world import Clock
 
 PREFIX = "/_objects"
-
-
-class _Upload:
-    """The body of one upload on its way to its staging file (`http.Sink`)."""
-
-    def __init__(self, writer: BlobWriter) -> None:
-        self.writer = writer
-        self.complete = False
-
-    def write(self, piece: bytes) -> None:
-        self.writer.write(piece)
-
-    def close(self, complete: bool) -> None:
-        self.complete = complete
-        if not complete:
-            self.writer.abandon()
 
 
 class Objects:
@@ -77,9 +62,9 @@ class Objects:
         self._release = release
         self._refuse = refuse
         self._disk_works = disk_works
-        self._uploads: dict[int, tuple[_Upload, Verified]] = {}
+        self._uploads: dict[int, tuple[Upload, Verified]] = {}
 
-    def admit(self, request: Request, correlation: str) -> Response | _Upload | None:
+    def admit(self, request: Request, correlation: str) -> Response | Upload | None:
         """Check the signature; take an upload's body to its staging file."""
         verdict = verify(
             request.method,
@@ -98,11 +83,11 @@ class Objects:
             return self._refuse(store_trouble(errors.Passing.code), correlation)
         bucket, _ = split_object_path(verdict.path[len(PREFIX) :])
         blob = f"{self._numbers.next():016x}"
-        try:
-            writer = self._blobs.stage(bucket, blob, limit_bytes=verdict.size_bytes)
-        except errors.WherryError as error:
-            return self._refuse(_storage_problem(error), correlation)
-        upload = _Upload(writer)
+        upload = Upload(
+            partial(self._blobs.stage, bucket, blob, limit_bytes=verdict.size_bytes),
+            self._offload,
+            partial(self._uploads.pop, id(request), None),
+        )
         self._uploads[id(request)] = (upload, verdict)
         return upload
 
@@ -119,8 +104,8 @@ class Objects:
         upload, verdict = self._uploads.pop(id(request))
         checksum = verdict.checksum_sha256
 
-        def seal() -> BlobRef:
-            ref = upload.writer.seal()
+        def seal(writer: BlobWriter) -> BlobRef:
+            ref = writer.seal()
             if ref.size_bytes != verdict.size_bytes:
                 raise errors.BadRequest(
                     f"{ref.size_bytes} bytes came, {verdict.size_bytes} signed."
@@ -129,11 +114,11 @@ class Objects:
                 raise errors.BadRequest("The content does not have the signed checksum.")
             return ref
 
-        self._offload(seal, partial(self._sealed, verdict, responder, correlation))
+        upload.finish(seal, partial(self._sealed, verdict, responder, correlation))
 
     def _sealed(self, verdict: Verified, responder: Responder, correlation: str, ref: Any) -> None:
         if isinstance(ref, Exception):
-            responder.send(self._refuse(_storage_problem(ref), correlation))
+            responder.send(self._refuse(storage_problem(ref), correlation))
             return
         bucket, key = split_object_path(verdict.path[len(PREFIX) :])
         effect = PutObject(
@@ -199,7 +184,7 @@ class Objects:
         self, row: ObjectRow, verdict: Verified, responder: Responder, correlation: str, path: Any
     ) -> None:
         if isinstance(path, Exception):
-            responder.send(self._refuse(_storage_problem(path), correlation))
+            responder.send(self._refuse(storage_problem(path), correlation))
             return
         headers = [
             ("content-type", row.media_type),
@@ -211,18 +196,6 @@ class Objects:
             headers.append(("content-disposition", verdict.disposition))
         headers += [(f"x-amz-meta-{name}", value) for name, value in row.metadata.items()]
         responder.send(Response(200, headers, FileSlice(path, 0, row.size_bytes)))
-
-
-def _storage_problem(error: Exception) -> errors.Problem:
-    if isinstance(error, errors.Problem):
-        return error
-    if isinstance(error, errors.StoreFull):
-        full = errors.Unavailable("There is no room for it now.")
-        full.status, full.code = 507, error.code
-        return full
-    failed = errors.HandlerFailed("The storage failed; nothing was stored.")
-    failed.code = getattr(error, "code", "storage_fault")
-    return failed
 
 
 def signing_path(bucket: str, key: str) -> str:
