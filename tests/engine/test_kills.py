@@ -95,7 +95,7 @@ def test_an_engine_that_slept_beyond_its_leases_has_no_effect_twice(tmp_path: Pa
         for life in range(2):
             with ThreadPoolExecutor(12) as threads:
                 names = [f"s-{life}-{one}" for one in range(12)]
-                sent = threads.map(lambda name: place(engine, name, 0.3), names)
+                sent = threads.map(lambda name: place(engine, name, 1.0), names)
                 assert set(sent) == {201}
             assert not engine.drained("jobs")
             os.kill(engine.pid, signal.SIGSTOP)
