@@ -54,9 +54,8 @@ def test_messages_of_one_commit_come_in_full_batches(engine: Engine) -> None:
     correlation_id = send(engine, "crates", *({"name": name} for name in names))
     until(lambda: engine.drained("crates"), "an empty queue")
     assert {done(engine, name) for name in names} == {(1, 8)}
-    found = until(
-        lambda: len(rows := records(engine, correlation_id, "unpack")) == 40 and rows, "records"
-    )
+    until(lambda: len(records(engine, correlation_id, "unpack")) == 40, "its records")
+    found = records(engine, correlation_id, "unpack")
     assert {row.ending for row in found} == {"ok"}
     assert len({row.cause for row in found}) == 40
 
@@ -114,6 +113,25 @@ def test_a_window_is_waited_for_and_a_full_batch_begins_before_its_end(engine: E
     send(engine, "slow", {"name": "slow-4"})
     until(lambda: engine.drained("slow"), "an empty queue")
     assert {done(engine, f"slow-{number}") for number in range(5)} == {(1, 5)}
+
+
+def test_a_function_at_its_most_runs_delays_its_own_messages_only(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """One that waits outside, and has hundreds of messages, beside a quiet neighbour."""
+    go_on = tmp_path / "go-on"
+    for first in range(0, 240, 80):
+        noise = [{"name": f"noise-{first + one}", "until": str(go_on)} for one in range(80)]
+        send(engine, "noisy", *noise)
+    until(lambda: engine.depth("noisy").leased > 0, "noise")
+    for number in range(10):
+        send(engine, "crates", {"name": f"quiet-{number}"})
+    until(lambda: all(done(engine, f"quiet-{number}")[0] for number in range(10)), "the quiet ones")
+    assert done(engine, "noise-0")[0] == 0
+    assert len(engine.environments("shout")) == 1
+    go_on.touch()
+    until(lambda: engine.drained("noisy"), "the noise")
+    assert {done(engine, f"noise-{number}")[0] for number in range(240)} == {1}
 
 
 def test_an_engine_that_stops_gives_back_what_waits_for_company(fresh: Engine) -> None:

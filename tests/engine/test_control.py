@@ -86,7 +86,7 @@ class Engine:
     async def start(self) -> None:
         activated = self.loop.create_future()
         release = self.core.prepare(
-            self.app.freeze(), "d" * 16, lambda name, memory_mb: None, lambda: True
+            self.app.freeze(), "d" * 16, lambda name, memory_mb: None, lambda kept_mb: True
         )
         self.core.activate(release, activated.set_result)
         assert await activated is release

@@ -5,12 +5,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from wherry import limits
+from wherry import App, limits
 from wherry.engine.admission import Admission
 from wherry.engine.pools import Pool
 from wherry.invocation import Spent
 from wherry.platforms.socket import EngineLink
 from wherry.runtime.stopwatch import Stopwatch
+from wherry.testing import running
 from wherry.world import ManualClock, ManualLoop, Meter, Usage
 
 PROCESSORS = 8
@@ -34,7 +35,14 @@ class Standing:
 class Machine:
     """A pool whose environments all behave alike; `queued_s` is what others cost each run."""
 
-    def __init__(self, cpu_s: float, away_s: float, queued_s: float, concurrency: int = 32) -> None:
+    def __init__(
+        self,
+        cpu_s: float,
+        away_s: float,
+        queued_s: float,
+        concurrency: int = 32,
+        reserved: int | None = None,
+    ) -> None:
         self.clock = ManualClock()
         self.loop = ManualLoop(self.clock)
         self.done = 0
@@ -43,7 +51,7 @@ class Machine:
         self._run_s = cpu_s + away_s + queued_s
         self.pool = Pool(
             "function", concurrency, self.loop, self.clock, self._start, self._begin,
-            lambda: True, PROCESSORS, self.admission,
+            lambda: reserved is None, PROCESSORS, self.admission, reserved or 0,
         )  # fmt: skip
 
     def _start(self, function: str) -> None:
@@ -149,3 +157,33 @@ def test_runs_that_became_quick_are_soon_taken_for_quick() -> None:
         environment.spent = None
         machine.pool.took(environment)
     assert machine.pool.run_s == 0.0
+
+
+def test_on_a_full_machine_a_function_has_what_is_reserved_for_it_and_no_more() -> None:
+    """One without a reservation has one environment, so that it runs at all."""
+    assert Machine(0.0005, 0.2, queued_s=0.0, reserved=6).after(1.0, 64) == 6
+    assert Machine(0.0005, 0.2, queued_s=0.0, reserved=0).after(1.0, 64) == 1
+
+
+def test_memory_is_kept_for_what_others_have_reserved_and_do_not_have_yet() -> None:
+    app = App("reserving")
+    jobs = [app.queue(int, name=f"jobs{number}") for number in range(3)]
+
+    @app.consume(jobs[0])
+    def noisy(job: int) -> None: ...
+
+    @app.consume(jobs[1], reserved=3, memory_mb=200)
+    def quiet(job: int) -> None: ...
+
+    @app.consume(jobs[2], reserved=1, memory_mb=150)
+    def still(job: int) -> None: ...
+
+    with running(app) as backend:
+        release = backend._composed.core.active
+        assert release is not None
+        kept = {name: release.kept_mb(name) for name in release.functions}
+        assert kept == {"noisy": 750, "quiet": 150, "still": 600}
+        release.functions["quiet"].pool.warm(2)
+        assert release.kept_mb("noisy") == 350
+        release.functions["quiet"].pool.warm(5)
+        assert (release.kept_mb("noisy"), release.kept_mb("still")) == (150, 0)

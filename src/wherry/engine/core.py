@@ -130,13 +130,13 @@ class Core:
         blueprint: Blueprint,
         digest: str,
         start: Callable[[str, int], None],
-        room: Callable[[], bool],
+        room: Callable[[int], bool],
     ) -> ActiveRelease:
         """Return a release that can be activated.
 
         Args:
             start: Starts an environment of a function (name, memory in MB).
-            room: Whether the machine has memory for one more.
+            room: Whether the machine has memory for one more environment beside so many MB.
         """
         return ActiveRelease(
             digest,

@@ -78,7 +78,7 @@ class InlineVersions:
             os.makedirs(os.path.join(self._data.objects, bucket.name), mode=0o700, exist_ok=True)
         host = InlineHost(self._core, self._store.platform, app)
         release = digest(blueprint_digest(blueprint), code_digest(folder))[:16]
-        active = self._core.prepare(blueprint, release, host.start, lambda: True)
+        active = self._core.prepare(blueprint, release, host.start, lambda kept_mb: True)
         host.release = active
         send_lines_to(self._core.journal.line_of_handler, app.name)
         done: asyncio.Future[ActiveRelease | str] = asyncio.get_running_loop().create_future()

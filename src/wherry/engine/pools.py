@@ -27,9 +27,10 @@ class Pool:
     Args:
         start: Starts an environment; it announces itself through `ready`.
         begin: Starts work on an environment.
-        room: Whether the machine has memory for one more.
+        room: Whether the machine has memory for one more, beside what is reserved for others.
         processors: How many the engine and its environments may use.
         admission: Asked before a quick run of a request is begun.
+        reserved: So many environments are started whatever room there is.
     """
 
     def __init__(
@@ -43,9 +44,11 @@ class Pool:
         room: Callable[[], bool],
         processors: int,
         admission: Admission | None = None,
+        reserved: int = 0,
     ) -> None:
         self.function = function
         self.concurrency = concurrency
+        self.reserved = reserved
         self.idle: list[Environment] = []
         self.busy: set[Environment] = set()
         self.starting = 0
@@ -131,7 +134,7 @@ class Pool:
             return
         wanted = self._wanted()
         for _ in range(wanted):
-            if not self._room():
+            if self.size >= self.reserved and not self._room():
                 break
             self._start_one()
         if self.size < self.concurrency:

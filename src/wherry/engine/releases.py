@@ -35,6 +35,7 @@ class ActiveRelease:
 
     Args:
         start: Starts an environment of a function (name, memory in MB).
+        room: Whether the machine has memory for one more environment beside so many MB.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class ActiveRelease:
         clock: Clock,
         start: Callable[[str, int], None],
         begin: Callable[[Environment, Work], None],
-        room: Callable[[], bool],
+        room: Callable[[int], bool],
         admission: Admission,
     ) -> None:
         self.digest = digest
@@ -61,11 +62,23 @@ class ActiveRelease:
                 clock,
                 _starter(start, spec.memory_mb),
                 begin,
-                room,
+                self._room_of(spec.name, room),
                 processors,
                 admission if _serves(spec) else None,
+                spec.reserved,
             )
             self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)
+
+    def _room_of(self, name: str, room: Callable[[int], bool]) -> Callable[[], bool]:
+        return lambda: room(self.kept_mb(name))
+
+    def kept_mb(self, name: str) -> int:
+        """How much memory is kept free for environments that other functions have reserved."""
+        return sum(
+            max(0, other.spec.reserved - other.pool.size) * other.spec.memory_mb
+            for other in self.functions.values()
+            if other.spec.reserved and other.spec.name != name
+        )
 
     def routes(self) -> Iterator[tuple[ActiveFunction, HttpTrigger]]:
         """All routes with their functions."""

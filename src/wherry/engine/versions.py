@@ -97,7 +97,7 @@ class Versions:
         self._again = False
         self._files: dict[str, float] = {}
         self._free_at_s = -1.0
-        self._free = True
+        self._free_mb = 0
         self._isolation_told = False
         self._zygote_gone_s = -limits.ZYGOTE_RETRY_MAX_S
         self._zygote_deaths = 0
@@ -265,13 +265,16 @@ class Versions:
 
     # -- upkeep ----------------------------------------------------------------------------------
 
-    def _room(self) -> bool:
-        """Whether the machine has memory for one more environment; looked up 10 times a second."""
+    def _room(self, kept_mb: int) -> bool:
+        """Whether the machine has memory for one more environment beside what is kept for others.
+
+        Looked up 10 times a second.
+        """
         now_s = self._clock.steady_s()
         if now_s > self._free_at_s + 0.1:
             self._free_at_s = now_s
-            self._free = _available_mb() > limits.FREE_MEMORY_MB
-        return self._free
+            self._free_mb = _available_mb()
+        return self._free_mb > limits.FREE_MEMORY_MB + kept_mb
 
     def watch(self) -> None:
         """Reload when a source file of the app has changed (`wherry dev`)."""

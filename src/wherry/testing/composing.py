@@ -120,7 +120,9 @@ class Composed:
 
     def _activate(self) -> None:
         blueprint, core = self.blueprint, self.core
-        release = core.prepare(blueprint, digest(blueprint)[:16], self.host.start, lambda: True)
+        release = core.prepare(
+            blueprint, digest(blueprint)[:16], self.host.start, lambda kept_mb: True
+        )
         self.host.release = release
         if _signing_keys:
             for auth in blueprint.auths:

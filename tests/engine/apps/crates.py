@@ -10,11 +10,12 @@ app = App("crates")
 
 
 class Crate(Struct):
-    """`do`: "" is done, "fail" raises, "die" takes its process along."""
+    """`do`: "" is done, "fail" raises, "die" takes its process along. `until` is a file."""
 
     name: str
     do: str = ""
     work_s: float = 0.0
+    until: str = ""
 
 
 class Done(Struct):
@@ -33,7 +34,8 @@ crates = app.queue(Crate, name="crates", retry_base_s=0.05, retry_max_s=0.2)
 pallets = app.queue(Crate, name="pallets", retry_base_s=0.05, retry_max_s=0.2)
 slow = app.queue(Crate, name="slow", retry_base_s=0.05, retry_max_s=0.2)
 patient = app.queue(Crate, name="patient", max_attempts=100, retry_base_s=0.05, retry_max_s=0.2)
-queues = {"crates": crates, "pallets": pallets, "slow": slow, "patient": patient}
+noisy = app.queue(Crate, name="noisy")
+queues = {"noisy": noisy, "crates": crates, "pallets": pallets, "slow": slow, "patient": patient}
 
 
 @app.post("/crates", status=202, grants=[one.send for one in queues.values()])
@@ -45,6 +47,8 @@ def send(sent: Sent) -> int:
 def handle(crate: Crate, company: int) -> None:
     dones.add(crate.name, runs=1, company=company)
     time.sleep(crate.work_s)
+    while crate.until and not os.path.exists(crate.until):
+        time.sleep(0.01)
     if crate.do == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if crate.do == "fail":
@@ -76,6 +80,11 @@ def ponder(batch: Batch[Crate]) -> None:
 @app.consume(patient, batch=8, concurrency=2, grants=[dones.write])
 def carry(batch: Batch[Crate]) -> None:
     each(batch)
+
+
+@app.consume(noisy, concurrency=1, grants=[dones.write])
+def shout(crate: Crate) -> None:
+    handle(crate, 1)
 
 
 @app.get("/dones/{name}", grants=[dones.read])
