@@ -63,9 +63,10 @@ def test_nothing_is_written_by_who_reads_the_body(disk: Disk) -> None:
     room: list[bool] = []
     for _ in range(3):
         upload.write(PIECE)
-    assert not upload.full
+    filled = [upload.full]
     upload.write(PIECE)
-    assert upload.full  # one is on its way to the disk, three wait
+    filled.append(upload.full)  # one is on its way to the disk, three wait
+    assert filled == [False, True]
     upload.on_room(lambda: room.append(True))
     assert disk.files() == []
     disk.turn()
