@@ -26,7 +26,17 @@ from tests.contract.trigger_kit import (
 from wherry import limits
 from wherry.blueprint import QueueSpec
 from wherry.effects import CancelMessage
-from wherry.ports import Committed, Count, Discard, Redrive, Rejected, Renew, Sweep
+from wherry.ports import (
+    Committed,
+    Count,
+    Discard,
+    GetTimeline,
+    Pause,
+    Redrive,
+    Rejected,
+    Renew,
+    Sweep,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -237,6 +247,20 @@ def test_the_age_of_a_fifo_queue_is_that_of_its_oldest_waiting_message(place: An
     assert depth(place, "lane").oldest_ms == 4_000
     release(place, head, delay_s=60)
     assert depth(place, "lane").oldest_ms == 7_000
+
+
+def test_the_timeline_says_why_a_message_waits(place: Any) -> None:
+    effects = [message("lane", id) for id in ("a", "b")]
+    place.commit(*effects, message("jobs", "c"), function="", number=7)
+    claim(place, "lane")
+
+    def waiting() -> list[tuple[str, str]]:
+        rows = place.ask(GetTimeline("correlation-7")).waiting
+        return [(row.id, row.held) for row in rows]
+
+    assert waiting() == [("a", ""), ("b", "behind"), ("c", "")]
+    place.ask(Pause("", True, "ana"))
+    assert waiting() == [("a", ""), ("b", "paused"), ("c", "paused")]
 
 
 # --- other releases -----------------------------------------------------------------------------

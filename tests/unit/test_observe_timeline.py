@@ -182,12 +182,14 @@ def test_the_page_tells_the_whole_story() -> None:
     [
         ({"waiting": [waiting(M1, visible_at_ms=NOW_MS + 80_000)]}, "attempt 1 is due in 20.0 s"),
         ({"waiting": [waiting(M1)]}, "attempt 1 is due"),
+        ({"waiting": [waiting(M1, held="paused")]}, "attempt 1 waits: its function is paused"),
+        ({"waiting": [waiting(M1, held="behind")]}, "attempt 1 waits: others of its group first"),
         ({"waiting": [waiting(M1, leased=True, attempt=2)]}, "attempt 2 is running"),
         (
             {"failures": [failed()]},
             f"failed for good 58.0 s ago after 3 attempts: wherry failures show {M1}",
         ),
-        ({}, "it was cancelled, discarded, edited, or its retention ended"),
+        ({}, "it was cancelled, discarded, edited, a repeat, or its retention ended"),
     ],
 )
 def test_the_page_tells_what_has_become_of_a_message(rest: dict[str, Any], told: str) -> None:

@@ -151,6 +151,9 @@ def _rest(thread: Thread, indent: str, now_ms: int) -> Iterator[_Line]:
     waiting, failure = thread.waiting, thread.failure
     if waiting is not None and waiting.leased:
         yield _Line(None, f"{indent}attempt {waiting.attempt} is running", "warn")
+    elif waiting is not None and waiting.held:
+        why = "its function is paused" if waiting.held == "paused" else "others of its group first"
+        yield _Line(None, f"{indent}attempt {waiting.attempt + 1} waits: {why}", "warn")
     elif waiting is not None:
         due_ms = waiting.visible_at_ms - now_ms
         when = f"is due in {show_ms(due_ms)}" if due_ms > 0 else "is due"
@@ -162,7 +165,9 @@ def _rest(thread: Thread, indent: str, now_ms: int) -> Iterator[_Line]:
     gone = waiting is None and failure is None
     if gone and thread.is_message and not any(_ended_well(one.record) for one in thread.attempts):
         yield _Line(
-            None, f"{indent}it was cancelled, discarded, edited, or its retention ended", "warn"
+            None,
+            f"{indent}it was cancelled, discarded, edited, a repeat, or its retention ended",
+            "warn",
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 from wherry.telemetry import InvocationRecord
@@ -79,7 +81,10 @@ class GetTimeline(Struct, frozen=True, array_like=True, tag="timeline"):
 
 
 class Waiting(Struct, frozen=True, array_like=True, tag="waiting"):
-    """A message that waits or runs."""
+    """A message that waits or runs. `held`: why it is not handed out, due or not.
+
+    behind: others of its group, or of its key, come first. paused: its function is paused.
+    """
 
     id: str
     queue: str
@@ -88,6 +93,7 @@ class Waiting(Struct, frozen=True, array_like=True, tag="waiting"):
     visible_at_ms: int
     leased: bool
     error: str
+    held: Literal["", "behind", "paused"] = ""
 
 
 class TimelineRows(Struct, frozen=True, array_like=True, tag="timelinerows"):

@@ -12,6 +12,8 @@ and where a queue is of neither kind, or gone, one after the other: nothing stay
 
 from __future__ import annotations
 
+from typing import Literal
+
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.platforms.sql.catalog import Catalog
@@ -33,6 +35,15 @@ class Parking:
         """Whether several messages of a group of this queue may be active."""
         queue = self._catalog.queues_by_id.get(number)
         return queue is not None and not queue.fifo
+
+    def held(self, row: Message) -> Literal["", "behind", "paused"]:
+        """Say why a message that waits is not handed out, whether it is due or not."""
+        if row.slot < 0:
+            return ""
+        queue = self._catalog.queues_by_id.get(row.queue)
+        if queue is not None and queue.paused:
+            return "paused"
+        return "behind" if row.slot > PARKED else ""
 
     def admit(self, queue: Queue, message: SendMessage, origin: Origin) -> Message | None:
         """Return the row of a new message; None: it is the repeat of another one.

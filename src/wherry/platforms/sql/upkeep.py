@@ -161,6 +161,7 @@ class Upkeep:
                         message.due_ms,
                         message.slot < 0,
                         message.error,
+                        self._messages.parking.held(message),
                     )
                 )
             if failed is not None:
