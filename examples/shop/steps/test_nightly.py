@@ -38,3 +38,11 @@ def test_a_night_deletes_no_more_than_one_commit_takes() -> None:
                 reconcile_exports(NIGHT)
             with backend.acting():
                 assert len(exports.list()) == left
+
+
+def test_a_night_passes_by_itself() -> None:
+    with running(app) as backend:
+        with backend.acting():
+            exports.put("gone.csv", b"gone", media_type="text/csv")
+        backend.advance(86_400)
+        assert backend.object(exports, "gone.csv") is None

@@ -16,7 +16,7 @@ from steps.order_placed import (
 )
 
 from wherry import Change
-from wherry.testing import call, repeats, running
+from wherry.testing import NotDrained, call, repeats, running
 
 LINES = [Line("oar", 2, 8_900), Line("varnish", 1, 2_395)]
 ORDER = Order("o-1", "alice", datetime(2026, 11, 21, tzinfo=UTC), LINES, 20_195)
@@ -50,3 +50,24 @@ def test_what_is_ordered_is_reserved() -> None:
             Stock("oar", 4),
             Stock("varnish", 2),
         ]
+
+
+def test_an_order_is_confirmed_and_reserved() -> None:
+    with running(app) as backend:
+        token = backend.token("alice", roles=["customer"])
+        backend.post("/orders", json={"lines": [{"sku": "oar", "count": 2}]}, token=token)
+        backend.drain()
+        assert [one.customer_id for one in backend.items(letters)] == ["alice"]
+        assert backend.items(stock) == [Stock("oar", 2)]
+
+
+def test_a_letter_that_fails_keeps_nobody_else_waiting() -> None:
+    with running(app) as backend:
+        token = backend.token("alice", roles=["customer"])
+        with backend.fail(letters):
+            backend.post("/orders", json={"lines": [{"sku": "oar", "count": 2}]}, token=token)
+            with pytest.raises(NotDrained, match="confirm_order"):
+                backend.drain(until_s=5)
+            assert backend.items(stock) == [Stock("oar", 2)]
+        backend.drain()
+        assert [one.customer_id for one in backend.items(letters)] == ["alice"]
