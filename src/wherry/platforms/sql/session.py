@@ -27,6 +27,7 @@ class Session:
         self.sql = load_statements()
         self.tick()
         self.writing = False
+        self.committing = False  # from the beginning of COMMIT on it may be in the log
         self.open()
 
     def tick(self) -> None:
@@ -44,7 +45,7 @@ class Session:
         self.db.set_wal_hook(self._logged)
         self._log_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
-        self.writing = False
+        self.writing = self.committing = False
         self._last = self._reserved = 0
         if self.path != ":memory:":
             try:
@@ -92,12 +93,13 @@ class Session:
     def commit(self) -> None:
         """Commit and sync. Only when this returns is anything of the batch done."""
         if self.writing:
+            self.committing = True
             self.run("COMMIT")
-            self.writing = False
+            self.committing = self.writing = False
 
     def rollback(self) -> None:
         """Undo the batch. SQLite may have done so already."""
-        self.writing = False
+        self.writing = self.committing = False
         self._last = self._reserved = 0
         if self.db.in_transaction:
             self.run("ROLLBACK")

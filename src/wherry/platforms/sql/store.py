@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from wherry.errors import Passing
+from wherry.errors import FateUnknown, Passing
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -123,7 +123,10 @@ class SqlStore:
         try:
             answers = self._batch(requests)
         except Exception as error:  # whatever it was: nothing of the batch may stay
+            committing = self._session.committing
             self._undo(error)
+            if committing and not self._open:
+                return [_in_doubt(request, error) for _, request in requests]
             if len(requests) == 1:
                 return [self._failed(requests[0][1], error)]
             return [self.run([request])[0] for request in requests]
@@ -330,3 +333,9 @@ class SqlStore:
 
 def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
     return None if rights.allows(kind, name, "read") else Denied(name, "read")
+
+
+def _in_doubt(request: Request, error: Exception) -> Broken:
+    """A write or sync of the log failed, and it cannot be looked at: a commit may yet be in it."""
+    fault = passing_fault(error)
+    return Broken(FateUnknown.code if isinstance(request, Commit) else fault.code, str(fault))
