@@ -239,11 +239,20 @@ class Composed:
         self.settle()
 
     def waiting(self) -> list[Depth]:
-        """Return the queues with a consumer for which messages wait or run."""
+        """Return the queues with a consumer for which messages wait or run.
+
+        Not those that nothing but somebody's action can move: paused, or behind one that has died.
+        """
         depths = self.ask(QueueDepths())
         assert isinstance(depths, Depths)
         feeds = self.core.feeds.feeds
-        return [row for row in depths.rows if row.queue in feeds and row.waiting + row.leased > 0]
+        return [
+            row
+            for row in depths.rows
+            if row.queue in feeds
+            and (row.leased or (row.waiting and not row.paused))
+            and (row.leased or not self.store.is_stuck(row.queue))
+        ]
 
     def _next_due_s(self, depths: list[Depth]) -> float:
         """Return when (`steady_s`) to look at the queues again."""

@@ -34,6 +34,15 @@ class KitStore(SqlStore):
         row = rows.fetchone()
         return "" if row is None else str(row[0])
 
+    def is_stuck(self, queue: str) -> bool:
+        """Whether all that waits in a queue waits behind a message that has died."""
+        rows = self._session.run(
+            "SELECT 1 FROM messages JOIN names ON names.id = slot"
+            " WHERE kind = 'queue' AND name = ? LIMIT 1",
+            (queue,),
+        )
+        return rows.fetchone() is None
+
     def payloads(self, queue: str) -> list[Any]:
         """The messages of a queue in the order in which they fall due (JSON)."""
         rows = self._session.run(
