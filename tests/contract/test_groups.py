@@ -105,6 +105,7 @@ def test_a_lease_that_ends_gives_the_head_back_and_nothing_else(place: Any) -> N
 def test_a_message_that_dies_lets_the_next_one_come(place: Any) -> None:
     send(place, "lane", "a", "b", "c")
     bury(place, claim(place, "lane")[0])
+    assert [(row.id, row.blocks) for row in failures(place)] == [("a", False)]
     assert work_off(place, "lane") == ["b", "c"]
 
 
@@ -125,6 +126,7 @@ def test_a_dead_message_that_blocks_keeps_its_group_waiting_until_it_is_dealt_wi
     send(place, "strict", "d")
     assert work_off(place, "strict") == ["other"]
     assert depth(place, "strict").waiting == 3
+    assert [(row.id, row.blocks) for row in failures(place)] == [("a", True)]
     match way:
         case "redrive":
             place.ask(Redrive(["a"], None, "ana"))

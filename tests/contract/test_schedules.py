@@ -7,11 +7,22 @@ from typing import Any
 import pytest
 from msgspec import json
 
-from tests.contract.trigger_kit import KINDS, bury, claim, configure, depth, failures, names, send
+from tests.contract.trigger_kit import (
+    KINDS,
+    bury,
+    claim,
+    configure,
+    depth,
+    failures,
+    names,
+    release,
+    send,
+)
 from wherry import limits
 from wherry.blueprint import ScheduleSource
 from wherry.ports import (
     Count,
+    Done,
     Fire,
     Fired,
     GetTimeline,
@@ -21,6 +32,7 @@ from wherry.ports import (
     PausedRow,
     Redrive,
     Rejected,
+    Renew,
     ScheduleRow,
     Skipped,
     Sweep,
@@ -367,6 +379,20 @@ def test_messages_do_not_outlive_their_retention_by_a_pause(place: Any) -> None:
     place.advance(1)
     place.ask(Sweep(100))
     assert sorted(row.id for row in failures(place)) == ["a", "b"]
+
+
+def test_what_is_given_back_during_a_pause_waits_with_the_others(place: Any) -> None:
+    configure(place)
+    send(place, "jobs", "a")
+    [running] = claim(place, "jobs")
+    pause(place)
+    for _ in range(86_400 // 14 + 1):
+        place.advance(14)
+        place.ask(Renew("engine-1", ["a"]))
+    assert release(place, running) == Done()
+    assert failures(place) == []
+    pause(place, paused=False)
+    assert names(claim(place, "jobs")) == ["a"]
 
 
 def test_pauses_that_are_over_are_swept(place: Any) -> None:

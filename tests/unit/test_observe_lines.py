@@ -186,6 +186,8 @@ def test_a_failure_is_shown_in_full() -> None:
     assert '    "order_id": "o-1"' in text
     assert "c-1" in text
     assert "  not json" in failure_text(failed(body=b"not json"), NOW_MS)
+    assert "group" not in text
+    assert "waits until this is redriven" in failure_text(failed(blocks=True), NOW_MS)
 
 
 def test_records_are_json_by_name() -> None:

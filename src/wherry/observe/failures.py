@@ -44,6 +44,8 @@ def failure_text(row: FailedWork, now_ms: int, paint: Paint = PLAIN) -> str:
         "attempts": _tried(row),
         "correlation": row.correlation_id,
     }
+    if row.blocks:
+        facts["group"] = "waits until this is redriven or discarded"
     if row.note:
         facts["note"] = row.note
     lines = [paint("strong", in_line(row.id)), ""]

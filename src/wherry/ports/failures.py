@@ -10,7 +10,7 @@ from wherry.telemetry import InvocationRecord
 
 
 class FailedWork(Struct, frozen=True, array_like=True, tag="failed"):
-    """Work that waits in the failure inbox."""
+    """Work that waits in the failure inbox. `blocks`: the rest of its group waits for its end."""
 
     id: str
     queue: str
@@ -25,6 +25,7 @@ class FailedWork(Struct, frozen=True, array_like=True, tag="failed"):
     traceparent: str
     redrives: int
     note: str
+    blocks: bool = False
 
 
 class ListFailures(Struct, frozen=True, array_like=True, tag="listfailures"):

@@ -165,6 +165,7 @@ class Inbox:
             row.traceparent,
             row.redrives,
             row.note,
+            row.place is not None,
         )
 
     def remove_old(self, limit: int) -> int:

@@ -326,7 +326,7 @@ class Messages:
             return False
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
-        if queue is not None and queue.active and max(row.expires_ms, queue.kept_ms) <= now:
+        if queue is not None and queue.is_over(row.expires_ms, now):
             self.expire(row, queue)
         else:
             delay = max(0, request.delay_ms)

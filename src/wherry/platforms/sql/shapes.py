@@ -164,6 +164,10 @@ class Queue:
         self.kept_ms = resumed_ms + self.retention_ms if resumed_ms else 0
         self.special = self.grouped or paused
 
+    def is_over(self, expires_ms: int, now_ms: int) -> bool:
+        """Whether a message's retention has ended."""
+        return self.active and not self.paused and max(expires_ms, self.kept_ms) <= now_ms
+
 
 class Index:
     """An index that is kept up to date."""
