@@ -32,6 +32,16 @@ def _boolean(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
 
 
+def _coerced(value: Any) -> float:
+    """Return the number that AWS makes of what a Numeric...Path names."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return 0.0
+    return value if isinstance(value, int | float) else 0.0
+
+
 def _moment(value: Any) -> int | None:
     return parse_moment_us(value) if isinstance(value, str) else None
 
@@ -115,7 +125,8 @@ def _comparison(variable: Path, operator: str, operand: Any) -> Rule:
 
         def compare_paths(scope: StateScope, value: Any) -> bool:
             left = convert(_read(variable, scope, value))
-            right = convert(_read(other, scope, value))
+            found = _read(other, scope, value)
+            right = _coerced(found) if operator.startswith("Numeric") else convert(found)
             return left is not None and right is not None and relation(left, right)
 
         return compare_paths

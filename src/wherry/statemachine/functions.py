@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from wherry import limits
 from wherry.statemachine.filters import same
+from wherry.statemachine.javahash import unique_in_java_order
 from wherry.statemachine.javarandom import JavaRandom
 from wherry.statemachine.text import to_text
 
@@ -38,6 +39,8 @@ ARITY: dict[str, tuple[int, int]] = {
 """The functions by name, with the fewest and the most arguments."""
 
 _INT_MAX = 2_147_483_647
+_NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
+_URL_SAFE = str.maketrans("-_", "+/")
 _ESCAPED = re.compile(r"\\(['{}\\])")
 
 
@@ -151,28 +154,22 @@ def _range(start: Any, end: Any, step: Any) -> list[int]:
 
 
 def _get_item(array: Any, index: Any) -> Any:
-    items = _list(array)
-    at = _number(index)
-    if at != int(at) or not 0 <= at < len(items):
+    items, at = _list(array), _truncated(index)
+    if not items:
+        return None
+    if not 0 <= at < len(items):
         raise InvalidArguments
-    return items[int(at)]
+    return items[at]
+
+
+def _contains(array: Any, wanted: Any) -> bool:
+    """AWS compares texts: 5 is in ["5"], and the order of an object's fields counts."""
+    text = _shown(wanted)
+    return any(_shown(one) == text for one in _list(array))
 
 
 def _unique(array: Any) -> list[Any]:
-    found: list[Any] = []
-    seen: set[tuple[type, Any]] = set()
-    for one in _list(array):
-        if isinstance(one, str | int | float | None.__class__):
-            kind = (
-                float if isinstance(one, int | float) and not isinstance(one, bool) else type(one)
-            )
-            if (kind, one) in seen:
-                continue
-            seen.add((kind, one))
-        elif any(same(one, other) for other in found):
-            continue
-        found.append(one)
-    return found
+    return unique_in_java_order(_list(array), same)
 
 
 def _base64_encode(value: Any) -> str:
@@ -183,19 +180,19 @@ def _base64_encode(value: Any) -> str:
 
 
 def _base64_decode(value: Any) -> str:
+    """Decode what can be: AWS skips what is not of the alphabet, and stops at a padding."""
     import binascii
 
-    text = _text(value, limits.STATE_INTRINSIC_LENGTH)
-    try:
-        return binascii.a2b_base64(text, strict_mode=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        raise InvalidArguments from None
+    text = _text(value, limits.STATE_INTRINSIC_LENGTH).partition("=")[0]
+    text = _NOT_BASE64.sub("", text.translate(_URL_SAFE))
+    text = text[: len(text) - (len(text) % 4 == 1)]
+    return binascii.a2b_base64(text + "=" * (-len(text) % 4)).decode("utf-8", "replace")
 
 
 def _hash(value: Any, algorithm: Any) -> str:
     import hashlib
 
-    text = _text(value, limits.STATE_INTRINSIC_LENGTH)
+    text = _text(_shown(value), limits.STATE_INTRINSIC_LENGTH)
     if _text(algorithm) not in HASHES:
         raise InvalidArguments
     data = text.encode("utf-8", "surrogatepass")
@@ -203,7 +200,7 @@ def _hash(value: Any, algorithm: Any) -> str:
 
 
 def _merge(left: Any, right: Any, deep: Any) -> dict[str, Any]:
-    if not isinstance(left, dict) or not isinstance(right, dict) or deep is not False:
+    if not isinstance(left, dict) or not isinstance(right, dict) or deep is True:
         raise InvalidArguments
     return {**left, **right}
 
@@ -211,6 +208,8 @@ def _merge(left: Any, right: Any, deep: Any) -> dict[str, Any]:
 def _string_to_json(value: Any) -> Any:
     import msgspec
 
+    if value == "":
+        return None
     try:
         return msgspec.json.decode(_text(value))
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
@@ -274,7 +273,7 @@ def _shown(value: Any) -> str:
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Array": lambda *values: list(values),
     "ArrayPartition": _partition,
-    "ArrayContains": lambda array, one: any(same(one, other) for other in _list(array)),
+    "ArrayContains": _contains,
     "ArrayRange": _range,
     "ArrayGetItem": _get_item,
     "ArrayLength": lambda array: len(_list(array)),
