@@ -11,7 +11,7 @@ from .http_kit import GET, Bucket, Client, Memory, chunked, finish, post, read_a
 
 
 def as_tuple(request: Request) -> tuple[object, ...]:
-    return tuple(getattr(request, name) for name in Request.__slots__)
+    return tuple(getattr(request, name) for name in Request.__struct_fields__)
 
 
 def only(client: Client) -> Request:

@@ -26,12 +26,12 @@ Patch = tuple[Any, str, Callable[..., Any]]
 
 def _accepts_before_the_commit() -> Patch:
     """I1: the answer leaves although the store said that it cannot commit."""
-    right = Dispatcher._answered
+    right = Dispatcher.answered
 
     def answered(self: Any, work: Any, answer: Any) -> None:
         right(self, work, Committed([]) if isinstance(answer, Broken) else answer)
 
-    return Dispatcher, "_answered", answered
+    return Dispatcher, "answered", answered
 
 
 def _says_that_nothing_was_applied() -> Patch:
