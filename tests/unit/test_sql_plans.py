@@ -125,3 +125,51 @@ def test_a_claim_costs_the_same_whatever_the_backlog(backlog: int) -> None:
     [claims] = store.run([("", Claim("jobs", 64, "one"))])
     assert len(claims.messages) == 64  # type: ignore[union-attr]
     assert steps < 700
+
+
+@pytest.mark.parametrize("backlog", [100, 20_000])
+@pytest.mark.parametrize(("kind", "most"), [({"fair": True}, 120), ({"fifo": True}, 120)])
+def test_the_turn_of_a_group_costs_the_same_whatever_is_parked(
+    kind: dict[str, bool], most: int, backlog: int
+) -> None:
+    from msgspec import Raw, msgpack
+
+    from wherry.blueprint import Blueprint, QueueSpec
+    from wherry.codec import canonical_json
+    from wherry.effects import SendMessage
+    from wherry.platforms.sql.store import SqlStore
+    from wherry.ports import Claim, Commit, Configure, MessageAck
+    from wherry.telemetry import InvocationRecord
+
+    store = SqlStore(":memory:", ManualClock())
+    jobs = QueueSpec(name="jobs", payload="Job", schema={}, **kind)  # type: ignore[arg-type]
+    blueprint = canonical_json(Blueprint(app="shop", queues=(jobs,)))
+    numbers = iter(range(1, 1 << 30))
+
+    def commit(*effects: SendMessage, acks: tuple[MessageAck, ...] = ()) -> Commit:
+        number = next(numbers)
+        record = InvocationRecord(
+            number, str(number), "", "", "", "", "", "", 1, 0, 0, 0, False, "ok", 200, "", "", []
+        )
+        return Commit("", Raw(msgpack.encode(effects)), [], list(acks), record, {})
+
+    store.run([("", Configure("one", blueprint, True))])
+    for start in range(0, backlog, 50):
+        sends = (SendMessage("jobs", f"m{start + n}", b"{}", 0, "noisy") for n in range(50))
+        store.run([("", commit(*sends))])
+    store.run([("", commit(SendMessage("jobs", "quiet", b"{}", 0, "quiet")))])
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    store._session.db.set_progress_handler(count, 10)  # type: ignore[arg-type]
+    [claims] = store.run([("", Claim("jobs", 2, "one"))])
+    assert [found.id for found in claims.messages] == ["m0", "quiet"]  # type: ignore[union-attr]
+    for found in claims.messages:  # type: ignore[union-attr]
+        store.run([("", commit(acks=(MessageAck(found.id, found.token),)))])
+    assert steps < most
+    [claims] = store.run([("", Claim("jobs", 1, "one"))])
+    assert [found.id for found in claims.messages] == ["m1"]  # type: ignore[union-attr]
