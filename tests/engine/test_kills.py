@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from wherry.runtime.process.trees import children
+
 from .fault_kit import killing
 from .server_kit import Engine, serving, tries, until
 
@@ -67,6 +69,17 @@ def test_what_waits_survives_the_process_that_forks(ledger: Engine) -> None:
     assert [one.result() for one in late] == [201] * 10
     assert statuses.count(201) > 10
     settled(ledger, statuses.count(201))
+
+
+def test_what_a_dead_zygote_leaves_is_ended_and_reaped(ledger: Engine) -> None:
+    """Its environments become the engine's children: none stays, dead or alive."""
+    assert place(ledger, "z-1") == 201
+    zygote = ledger.zygote_pid()
+    left = children(zygote)
+    assert left
+    os.kill(zygote, signal.SIGKILL)
+    until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in left), "that all are reaped")
+    assert place(ledger, "z-2") == 201
 
 
 def test_an_engine_without_an_app_to_load_says_so_and_recovers(tmp_path: Path) -> None:

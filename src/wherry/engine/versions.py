@@ -19,7 +19,7 @@ from wherry.blueprint import load
 from wherry.codec import digest
 from wherry.engine.zygotes import ZygoteProcess
 from wherry.runtime.process.confine import Guard
-from wherry.runtime.process.trees import kill_orphans
+from wherry.runtime.process.trees import end_orphans
 from wherry.runtime.zygote import Hello, Invalid, Setup
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wherry.world import Clock
 
 RELOAD_AGAIN_S = 1.0  # while no version can be loaded
+ORPHANS_AGAIN_S = 0.2  # until the next look whether what a dead zygote left has ended
 
 Then = Callable[[str | None], None]  # gets what is wrong, or None
 
@@ -241,15 +242,21 @@ class Versions:
             if version.release is not None:
                 version.release.hold()
                 self._lost.append(version.release)
-        known = {found.zygote.pid for found in self._alive if found.zygote is not None}
         if sys.platform == "linux":
-            kill_orphans({*known, *self._others()})
+            self._end_orphans()
         now_s = self._clock.steady_s()
         quick = now_s - self._zygote_gone_s < limits.ZYGOTE_RETRY_MAX_S
         self._zygote_deaths = self._zygote_deaths + 1 if quick else 0
         self._zygote_gone_s = now_s
         delay_s = min(limits.ZYGOTE_RETRY_MAX_S, 0.05 * 2 ** min(self._zygote_deaths, 10))
         self._loop.call_later(delay_s, self.reload)
+
+    def _end_orphans(self) -> None:
+        """End what a dead zygote left to us, and what that leaves in turn, until all is reaped."""
+        versions = [*self._alive, *([self._loading] if self._loading else [])]
+        known = {found.zygote.pid for found in versions if found.zygote is not None}
+        if end_orphans({*known, *self._others()}):
+            self._loop.call_later(ORPHANS_AGAIN_S, self._end_orphans)
 
     def tell_isolation(self, guards: bytes) -> None:
         """Say once which guards hold on this machine and which do not."""

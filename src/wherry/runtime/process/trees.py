@@ -103,6 +103,22 @@ def kill_orphans(known: Collection[int]) -> int:
     return count
 
 
+def end_orphans(known: Collection[int]) -> bool:
+    """Do as `kill_orphans` does, and reap those that have ended; True: some have not yet.
+
+    For a process that waits for the children in `known` by other means.
+    """
+    kill_orphans(known)
+    left = False
+    for orphan in children(os.getpid()):
+        if orphan not in known:
+            try:
+                left |= os.waitpid(orphan, os.WNOHANG)[0] == 0
+            except ChildProcessError:
+                continue
+    return left
+
+
 def asleep(pid: int) -> bool:
     """Tell whether a process waits now, for anything but a processor; False when it is gone."""
     return _stat(pid)[:1] in ([b"S"], [b"D"])
