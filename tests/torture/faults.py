@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wherry.runtime.process.trees import descendants
 
@@ -63,6 +63,11 @@ def pids_of(engine: Engine, *functions: str) -> list[int]:
     return [pid for name in functions for pid in pools.get(name, {}).get("pids", ()) if pid]
 
 
+def _with_zygote(engine: Engine) -> dict[str, Any] | None:
+    state = tries(engine.status)
+    return state if state and state["zygotes"] else None
+
+
 # -- kills -----------------------------------------------------------------------------------------
 
 
@@ -77,7 +82,7 @@ def environment(life: Victim) -> int | None:
 
 
 def zygote(life: Victim) -> int | None:
-    state = until(lambda: tries(life.engine.status), "the status")
+    state = until(lambda: _with_zygote(life.engine), "a zygote")
     at_ns = now_ns()
     for pid in state["zygotes"]:
         kill(pid)
@@ -109,7 +114,7 @@ def _other(engine: Engine, pid: int) -> int | None:
 
 def store_and_zygote(life: Victim) -> int | None:
     """What commits and what runs, at once."""
-    state = until(lambda: tries(life.engine.status), "the status")
+    state = until(lambda: _with_zygote(life.engine), "a zygote")
     at_ns = now_ns()
     for pid in (state["store"]["pid"], *state["zygotes"]):
         kill(pid)
