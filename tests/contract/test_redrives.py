@@ -12,6 +12,7 @@ from wherry.ports import (
     Count,
     Discard,
     ListRedrives,
+    Pause,
     RedriveAll,
     RedriveJob,
     Redriven,
@@ -169,3 +170,25 @@ def test_a_rate_has_bounds(place: Any, per_s: float) -> None:
     fail(place, 1)
     assert isinstance(begin(place, per_s), Rejected)
     assert isinstance(begin(place, 1, "unknown"), Rejected)
+
+
+def test_who_began_or_stopped_a_job_and_who_paused_what_is_kept(memory: Any) -> None:
+    configure(memory)
+    fail(memory, 3)
+    begin(memory, 1)
+    tick(memory)
+    memory.ask(StopRedrive("jobs", "bob"))
+    begin(memory, 1000)
+    memory.advance(1)
+    tick(memory)
+    memory.ask(Pause("jobs", True, "cleo"))
+    memory.ask(Pause("jobs", False, "dana"))
+    rows = memory.platform._session.run("SELECT actor, action, subject, detail FROM audit")
+    assert rows.fetchall() == [
+        ("ana", "redrive all", "jobs", "3 messages at 1 a second"),
+        ("bob", "redrive stopped", "jobs", "1 messages, begun by ana"),
+        ("ana", "redrive all", "jobs", "2 messages at 1000 a second"),
+        ("wherry", "redrive done", "jobs", "2 messages, begun by ana"),
+        ("cleo", "pause", "jobs", ""),
+        ("dana", "resume", "jobs", ""),
+    ]
