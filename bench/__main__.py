@@ -17,7 +17,7 @@ from bench.context import Bench, Measure
 from bench.figures import Figure, Samples, figure, number, table
 from bench.folders import fresh_folder
 from bench.load import BenchError, have_wrk
-from bench.measures import floors, jobs, orders, peers, requests, starts
+from bench.measures import floors, jobs, orders, peers, requests, starts, triggers
 from bench.versions import versions
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -31,6 +31,10 @@ MEASURES: tuple[Measure, ...] = (
     requests.WAITING,
     jobs.PACED,
     jobs.WAITING_JOBS,
+    triggers.JOBS,
+    triggers.DELIVERY,
+    triggers.EVENTS,
+    triggers.HOT,
     starts.COLD,
     starts.START,
     starts.IDLE,

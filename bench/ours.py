@@ -17,6 +17,7 @@ WHERRY = str(Path(sys.executable).parent / "wherry")
 SHOP = "examples/shop/shop.py:app"
 ORDERS = "bench.apps.orders:app"
 PLAIN = "bench.apps.plain:app"
+TRIGGERS = "bench.apps.triggers:app"
 COLD = "bench.apps.cold:app"
 
 
