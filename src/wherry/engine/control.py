@@ -23,7 +23,7 @@ from wherry.engine.controlwire import AccountAsked, Fault, TokenAsked, framed, s
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
-from wherry.ports import Pause, Redrive, RedriveAll, Reindex, Request
+from wherry.ports import Discard, Pause, Redrive, RedriveAll, Reindex, Request
 from wherry.world import Chance
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class Control:
         self._core.store.forward("", payload, lambda answer: _settle(future, answer))
         answer = await future
         match request:
-            case Redrive():
+            case Redrive() | Discard():  # what was discarded may have kept its group waiting
                 self._core.feeds.poll()
             case RedriveAll():
                 self._core.rounds.redrives.ask()
