@@ -17,8 +17,11 @@ from wherry.handles.scope import maybe_scope
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wherry.handles.scope import Scope
+
 _hidden: set[str] = set()
 _service = "wherry"
+_second = 0, "1970-01-01T00:00:00"
 
 
 def _to_stdout(line: bytes) -> None:
@@ -46,17 +49,22 @@ def mask(value: str) -> None:
         _hidden.add(to_json(value).decode()[1:-1])  # as it stands escaped inside a JSON line
 
 
-def render(level: str, message: str, fields: dict[str, Any], now_ms: int, location: str) -> bytes:
+def render(
+    scope: Scope | None,
+    level: str,
+    message: str,
+    fields: dict[str, Any],
+    now_ms: int,
+    location: str,
+) -> bytes:
     """Return one line, ended by a newline, at most `limits.LOG_LINE_BYTES` long."""
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(timespec="milliseconds")
     record: dict[str, Any] = {
         "level": level,
-        "timestamp": f"{moment[:23]}Z",
+        "timestamp": _moment(now_ms),
         "message": message,
         "location": location,
         "service": _service,
     }
-    scope = maybe_scope()
     if scope is not None:
         invocation = scope.invocation
         record |= {
@@ -71,6 +79,17 @@ def render(level: str, message: str, fields: dict[str, Any], now_ms: int, locati
     for name, value in fields.items():
         record[name if name not in record else f"{name}_"] = value
     return finish(record)
+
+
+def _moment(now_ms: int) -> str:
+    """Return a moment by ISO 8601. The text of a second is kept: it costs more than the line."""
+    global _second
+    second, millis = divmod(now_ms, 1000)
+    known, text = _second
+    if known != second:
+        text = datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        _second = second, text
+    return f"{text}.{str(millis + 1000)[1:]}Z"
 
 
 def finish(record: dict[str, Any]) -> bytes:
@@ -137,7 +156,7 @@ def _emit(level: str, message: str, fields: dict[str, Any]) -> None:
     location = f"{frame.f_code.co_name}:{frame.f_lineno}"
     global lines_written
     lines_written += 1
-    _write(render(level, str(message), fields, now_ms, location))
+    _write(render(scope, level, str(message), fields, now_ms, location))
 
 
 log = Log()

@@ -158,7 +158,9 @@ class Scope(Struct, eq=False):
             BoundExceeded: Where the commit would pass `limits.COMMIT_EFFECTS` or `COMMIT_BYTES`.
         """
         self.bytes_written += size_bytes
-        total = self.keys_taken() + count
+        total = len(self.pending) + len(self.objects) + len(self.messages) + count
+        if self.guarded:
+            total = self.keys_taken() + count
         if total > limits.COMMIT_EFFECTS or self.bytes_written > limits.COMMIT_BYTES:
             raise BoundExceeded(
                 f"One commit takes {limits.COMMIT_EFFECTS} distinct keys, written or guarded, and "
@@ -174,8 +176,8 @@ class Scope(Struct, eq=False):
     def next_id(self, purpose: str) -> str:
         """Return a new ID that is the same when the run is repeated."""
         invocation = self.invocation
-        use = f"{purpose} {self.next_use()}"
-        return derived_id(invocation.key, use, invocation.started_ms)
+        self.uses = use = self.uses + 1
+        return derived_id(invocation.key, f"{purpose} {use}", invocation.started_ms)
 
     def next_blob(self) -> str:
         """Return the ID of a blob that this attempt, and no other, stages."""
@@ -210,16 +212,14 @@ class Scope(Struct, eq=False):
 
 
 _scope: ContextVar[Scope | None] = ContextVar("wherry_scope", default=None)
+enter = _scope.set
+"""Make a scope the one that handles record in; returns a token for `leave`."""
 
+leave = _scope.reset
+"""Undo `enter`."""
 
-def enter(scope: Scope | None) -> Any:
-    """Make `scope` the one that handles record in; returns a token for `leave`."""
-    return _scope.set(scope)
-
-
-def leave(token: Any) -> None:
-    """Undo `enter`."""
-    _scope.reset(token)
+maybe_scope = _scope.get
+"""Return the scope of the present run, or None."""
 
 
 def scope_for(what: str, grant: tuple[str, str] | None = None) -> Scope:
@@ -247,11 +247,6 @@ def _out_of_place(what: str, scope: Scope | None) -> Refused:
         f"{what} was used by a thread or task after its handler had returned.",
         advice="Wait for it in the handler, or send a message and do it in a consumer.",
     )
-
-
-def maybe_scope() -> Scope | None:
-    """Return the scope of the present run, or None."""
-    return _scope.get()
 
 
 def show_key(table: str, pk: bytes, sk: bytes) -> str:

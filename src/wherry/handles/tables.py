@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
     from wherry.handles.options import BatchOptions, Declare, F
+    from wherry.handles.scope import ItemKey
     from wherry.handles.shapes import Upgrades
 else:
     effects, ports = Late("wherry.effects", globals()), Late("wherry.ports", globals())
@@ -85,7 +86,8 @@ class Table(Generic[T]):
         self.write = Grant(kind="table", resource=name, action="write")
         self.shape = Shape(item_type, as_upgrades(upgrade))
         self._shown = f"The table {name!r}"
-        self._may = {"read": (name, "read"), "write": (name, "write")}
+        self._may_read = (name, "read")
+        self._may_write = (name, "write")
 
     def __repr__(self) -> str:
         return f"Table({self.name!r})"
@@ -98,7 +100,7 @@ class Table(Generic[T]):
         What was read, found or absent, is checked when this run writes the key; with `guard` the
         commit checks it in any case, and it counts as one of the commit's 90 keys.
         """
-        scope = self._scope("read")
+        scope = scope_for(self._shown, self._may_read)
         pk, sk = self._key_bytes(key)
         body = self._current(scope, pk, sk, guard or scope.guard_all)
         if body is None:
@@ -128,7 +130,7 @@ class Table(Generic[T]):
         """
         from wherry.handles.cursors import read_cursor, write_cursor
 
-        scope = self._scope("read")
+        scope = scope_for(self._shown, self._may_read)
         if not committed and any(found[0] == self.name for found in scope.pending):
             raise Refused(
                 f"This run has pending writes on {self.name!r}, which a query does not see.",
@@ -163,7 +165,7 @@ class Table(Generic[T]):
         Raises:
             ConditionFailed: At the commit, where `if_absent` or `when` does not hold.
         """
-        scope = self._scope("write")
+        scope = scope_for(self._shown, self._may_write)
         body = self.shape.encode(item)
         if len(body) > limits.ITEM_BYTES:
             raise BoundExceeded(
@@ -197,7 +199,7 @@ class Table(Generic[T]):
 
     def delete(self, *key: Any, when: Condition | None = None) -> None:
         """Remove an item at the commit. Removing one that is not there is no error."""
-        scope = self._scope("write")
+        scope = scope_for(self._shown, self._may_write)
         pk, sk = self._key_bytes(key)
         self._authorize_stored(scope, pk, sk)
         self._record(scope, effects.DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
@@ -219,9 +221,6 @@ class Table(Generic[T]):
 
     # -- inside ------------------------------------------------------------------------------------
 
-    def _scope(self, action: str) -> Scope:
-        return scope_for(self._shown, self._may[action])
-
     def _update(
         self,
         key: Sequence[Any],
@@ -229,7 +228,7 @@ class Table(Generic[T]):
         assign: dict[str, Any],
         add: dict[str, Any],
     ) -> None:
-        scope = self._scope("write")
+        scope = scope_for(self._shown, self._may_write)
         pk, sk = self._key_bytes(key)
         for name in (*assign, *add):
             if name in (self.key, self.sort):
@@ -269,25 +268,25 @@ class Table(Generic[T]):
 
     def _current(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
         """Return the item's JSON as this run sees it: its own writes on top of what is stored."""
-        match scope.pending.get((self.name, pk, sk)):
+        key = (self.name, pk, sk)
+        match scope.pending.get(key):
             case None:
-                return self._stored(scope, pk, sk, guard)
+                return self._stored(scope, key, guard)
             case effects.PutItem(body=body):
                 return body
             case effects.DeleteItem():
                 return None
             case update:
-                return self._after(update, pk, sk, self._stored(scope, pk, sk, guard))
+                return self._after(update, pk, sk, self._stored(scope, key, guard))
 
-    def _stored(self, scope: Scope, pk: bytes, sk: bytes, guard: bool) -> bytes | None:
-        answer = scope.ask(ports.GetItem(self.name, pk, sk))
-        shown = show_key(self.name, pk, sk)
+    def _stored(self, scope: Scope, key: ItemKey, guard: bool) -> bytes | None:
+        answer = scope.ask(ports.GetItem(*key))
         if not isinstance(answer, ports.Item):
-            scope.saw((self.name, pk, sk), 0, guard)
-            scope.marks.append(f"read {shown} (absent)")
+            scope.saw(key, 0, guard)
+            scope.marks.append(f"read {show_key(*key)} (absent)")
             return None
-        scope.saw((self.name, pk, sk), answer.version, guard)
-        scope.marks.append(f"read {shown}")
+        scope.saw(key, answer.version, guard)
+        scope.marks.append(f"read {show_key(*key)}")
         return answer.body
 
     def _read(self, pk: bytes, sk: bytes, body: bytes) -> T:
@@ -320,12 +319,15 @@ class Table(Generic[T]):
             scope.authorize(self.name, self._read(pk, sk, after))
 
     def _key_bytes(self, key: Sequence[Any]) -> tuple[bytes, bytes]:
-        wanted = 1 if self.sort is None else 2
-        if len(key) != wanted:
-            names = self.key if self.sort is None else f"{self.key}, {self.sort}"
-            raise Refused(f"The key of {self.name!r} is ({names}); {len(key)} value(s) were given.")
-        pk = self._one(key[0], limits.PARTITION_KEY_BYTES)
-        return pk, b"" if self.sort is None else self._one(key[1], limits.SORT_KEY_BYTES)
+        given = len(key)
+        if self.sort is None:
+            if given == 1:
+                return self._one(key[0], limits.PARTITION_KEY_BYTES), b""
+        elif given == 2:
+            pk = self._one(key[0], limits.PARTITION_KEY_BYTES)
+            return pk, self._one(key[1], limits.SORT_KEY_BYTES)
+        names = self.key if self.sort is None else f"{self.key}, {self.sort}"
+        raise Refused(f"The key of {self.name!r} is ({names}); {given} value(s) were given.")
 
     def _one(self, value: Any, bound: int) -> bytes:
         try:

@@ -53,6 +53,7 @@ class Runner:
         self._endpoints = endpoints
         self._policies = policies
         self._grants = grants
+        self._guard_all = spec.reads == "checked"
 
     @classmethod
     def prepare(cls, app: App, function: str) -> Runner:
@@ -75,20 +76,21 @@ class Runner:
             clock,
             grants=self._grants,
             policies=self._policies,
-            guard_all=self._spec.reads == "checked",
+            guard_all=self._guard_all,
             cold=cold,
             kept=dict(invocation.kept),
         )
-        endpoint = self._endpoints[invocation.event.endpoint]
+        event = invocation.event
+        endpoint = self._endpoints[event.endpoint]
         token = enter(scope)
         try:
-            if isinstance(invocation.event, HttpEvent):
-                return self._request(endpoint, invocation, invocation.event, scope)
-            if isinstance(invocation.event, BatchEvent) or endpoint.batch:
-                return self._batch(endpoint, invocation, invocation.event, scope)
-            return self._message(endpoint, invocation, invocation.event, scope)
+            if isinstance(event, HttpEvent):
+                return self._request(endpoint, invocation, event, scope)
+            if endpoint.batch or isinstance(event, BatchEvent):
+                return self._batch(endpoint, invocation, event, scope)
+            return self._message(endpoint, invocation, event, scope)
         except errors.Problem as problem:
-            if isinstance(invocation.event, HttpEvent):
+            if isinstance(event, HttpEvent):
                 return _refused(problem, invocation, scope)
             return self._failed(problem, invocation, scope)
         except BaseException as error:  # also asyncio.CancelledError: the next run goes on

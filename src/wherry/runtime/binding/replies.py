@@ -21,6 +21,7 @@ JSON = "application/json"
 BYTES = "application/octet-stream"
 REDIRECTS = (301, 302, 303, 307, 308)
 BODILESS = (204, 205, 304)
+_EXPLICIT = (Reply, Redirect)
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -59,12 +60,8 @@ def encode_reply(endpoint: Endpoint, result: Any) -> invocation.Reply:
 
 
 def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
-    if isinstance(result, Reply):
-        return _explicit(result)
-    if isinstance(result, Redirect):
-        if result.status not in REDIRECTS:
-            raise CannotReply(f"A redirect has a status of {REDIRECTS}, not {result.status}.")
-        return invocation.Reply(result.status, [header("location", result.url)], b"")
+    if isinstance(result, _EXPLICIT):
+        return _explicit(result) if isinstance(result, Reply) else _redirect(result)
     if type(result) is not endpoint.signature.returns:
         _check_type(endpoint, result)
     if result is None:
@@ -75,6 +72,12 @@ def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
         return invocation.Reply(status, [("content-type", JSON)], encode_json(result))
     media_type, body = _content(result, None)
     return invocation.Reply(status, [("content-type", media_type)], body)
+
+
+def _redirect(redirect: Redirect) -> invocation.Reply:
+    if redirect.status not in REDIRECTS:
+        raise CannotReply(f"A redirect has a status of {REDIRECTS}, not {redirect.status}.")
+    return invocation.Reply(redirect.status, [header("location", redirect.url)], b"")
 
 
 def _explicit(reply: Reply) -> invocation.Reply:
