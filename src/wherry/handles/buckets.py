@@ -9,16 +9,20 @@ from msgspec import Struct
 from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Refused
+from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
+    from wherry import effects, ports
     from wherry.blueprint.records import Place
     from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.tables import Page
     from wherry.ports import ObjectRow
+else:
+    effects, ports = Late("wherry.effects", globals()), Late("wherry.ports", globals())
 
 
 class UploadTicket(Struct, frozen=True):
@@ -110,9 +114,6 @@ class Bucket:
         Raises:
             BoundExceeded: There is more content than the bucket takes; no more of it was read.
         """
-        from wherry.effects import PutObject
-        from wherry.ports import ObjectRow
-
         scope = self._scope("create", "write")
         only_new = if_absent or not self._may(scope, "write")
         self._check(key, media_type, metadata)
@@ -129,7 +130,7 @@ class Bucket:
                     )
                 writer.write(piece)
             ref = writer.seal()
-        effect = PutObject(
+        effect = effects.PutObject(
             self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
             dict(metadata or {}), only_new, commit,
         )  # fmt: skip
@@ -137,7 +138,7 @@ class Bucket:
         scope.marks.append(f"put {self.name}/{key} ({ref.size_bytes} bytes)")
         now_ms = scope.invocation.started_ms
         return ObjectInfo(
-            ObjectRow(self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
+            ports.ObjectRow(self.name, key, ref.blob, ref.size_bytes, ref.sha256, media_type,
                       dict(metadata or {}), now_ms)
         )  # fmt: skip
 
@@ -160,7 +161,6 @@ class Bucket:
         """Return objects whose key begins with `prefix`, in key order; committed ones only."""
         from wherry.handles.cursors import read_cursor, write_cursor
         from wherry.handles.tables import Page
-        from wherry.ports import ListObjects
 
         scope = self._scope("read")
         if not 1 <= limit <= limits.LIST_LIMIT:
@@ -168,7 +168,7 @@ class Bucket:
         bound = ("list", self.name, prefix)
         after = read_cursor(cursor, bound)
         page = scope.ask(
-            ListObjects(self.name, prefix, limit, None if after is None else after.decode())
+            ports.ListObjects(self.name, prefix, limit, None if after is None else after.decode())
         )
         scope.marks.append(f"list {self.name}/{prefix} ({len(page.rows)})")
         after_key = None if page.after is None else page.after.encode()
@@ -260,11 +260,9 @@ class Bucket:
         query: dict[str, str],
         expires_s: int,
     ) -> Any:
-        from wherry.ports import SignUrl
-
         if not 1 <= expires_s <= limits.PRESIGN_MAX_S:
             raise Refused(f"expires_s={expires_s} is not in 1..{limits.PRESIGN_MAX_S}.")
-        return scope.ask(SignUrl(self.name, key, method, headers, query, expires_s))
+        return scope.ask(ports.SignUrl(self.name, key, method, headers, query, expires_s))
 
     def _may(self, scope: Scope, action: str) -> bool:
         return scope.grants is None or (self.name, action) in scope.grants
@@ -288,21 +286,18 @@ class Bucket:
             raise BadRequest(f"The metadata has {size} bytes: {limits.OBJECT_METADATA_BYTES}.")
 
     def _row(self, scope: Scope, key: str) -> ObjectRow | None:
-        from wherry.effects import DeleteObject, PutObject
-        from wherry.ports import GetObject, ObjectRow
-
         self._check(key, "", None)
         match scope.objects.get((self.name, key)):
-            case PutObject() as put:
-                return ObjectRow(
+            case effects.PutObject() as put:
+                return ports.ObjectRow(
                     put.bucket, put.key, put.blob, put.size_bytes, put.sha256, put.media_type,
                     put.metadata, scope.invocation.started_ms,
                 )  # fmt: skip
-            case DeleteObject():
+            case effects.DeleteObject():
                 return None
             case None:
-                answer = scope.ask(GetObject(self.name, key))
-                found = isinstance(answer, ObjectRow)
+                answer = scope.ask(ports.GetObject(self.name, key))
+                found = isinstance(answer, ports.ObjectRow)
                 scope.marks.append(f"read {self.name}/{key}" + ("" if found else " (absent)"))
                 return answer if found else None
 
@@ -316,13 +311,11 @@ class _Deleter:
 
     def __call__(self, key: str) -> None:
         """Remove an object at the commit. Removing one that is not there is no error."""
-        from wherry.effects import DeleteObject
-
         bucket = self._bucket
         scope = bucket._scope("delete", "write")
         bucket._check(key, "", None)
         scope.charge(len(key), count=0 if (bucket.name, key) in scope.objects else 1)
-        scope.objects[bucket.name, key] = DeleteObject(bucket.name, key)
+        scope.objects[bucket.name, key] = effects.DeleteObject(bucket.name, key)
         scope.marks.append(f"delete {bucket.name}/{key}")
 
 

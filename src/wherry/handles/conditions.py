@@ -9,9 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry.codec import key_bytes, prefix_end
+from wherry.handles.late import Late
 
 if TYPE_CHECKING:
+    from wherry import effects
     from wherry.effects import Condition
+else:
+    effects = Late("wherry.effects", globals())
 
 
 class field:
@@ -29,9 +33,9 @@ class field:
     def _compare(self, relation: Any, value: Any) -> Condition:
         from enum import Enum
 
-        from wherry.effects import Compare
-
-        return Compare(self.name, relation, value.value if isinstance(value, Enum) else value)
+        return effects.Compare(
+            self.name, relation, value.value if isinstance(value, Enum) else value
+        )
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
         return self._compare("==", value)
@@ -61,30 +65,22 @@ class field:
 
     def exists(self) -> Condition:
         """The field is there and not null."""
-        from wherry.effects import HasField
-
-        return HasField(self.name)
+        return effects.HasField(self.name)
 
 
 def all_of(*parts: Condition) -> Condition:
     """Every part holds."""
-    from wherry.effects import AllOf
-
-    return AllOf(parts)
+    return effects.AllOf(parts)
 
 
 def any_of(*parts: Condition) -> Condition:
     """At least one part holds."""
-    from wherry.effects import AnyOf
-
-    return AnyOf(parts)
+    return effects.AnyOf(parts)
 
 
 def negate(part: Condition) -> Condition:
     """The part does not hold."""
-    from wherry.effects import Negation
-
-    return Negation(part)
+    return effects.Negation(part)
 
 
 class SortRange:

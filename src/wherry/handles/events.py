@@ -8,15 +8,19 @@ from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.ids import derived_id
+from wherry.handles.late import Late
 from wherry.handles.scope import scope_for
 from wherry.handles.shapes import Shape, as_upgrades
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wherry import effects
     from wherry.blueprint.records import Place
     from wherry.handles.scope import Scope
     from wherry.handles.shapes import Upgrades
+else:
+    effects = Late("wherry.effects", globals())
 
 T = TypeVar("T")
 
@@ -123,8 +127,6 @@ def older(found: EventType[Any], event: Any) -> tuple[EventType[Any], Any]:
 
 
 def _record(scope: Scope, purpose: str, found: EventType[Any], event: Any) -> str:
-    from wherry.effects import PublishEvent
-
     body = _checked(found, event)
     if len(body) > limits.EVENT_BYTES:
         raise BoundExceeded(
@@ -133,7 +135,7 @@ def _record(scope: Scope, purpose: str, found: EventType[Any], event: Any) -> st
         )
     scope.charge(len(body))
     event_id = derived_id(scope.invocation.key, purpose, scope.invocation.started_ms)
-    scope.messages[event_id] = PublishEvent(found.name, found.version, event_id, body)
+    scope.messages[event_id] = effects.PublishEvent(found.name, found.version, event_id, body)
     scope.marks.append(f"publish {found.name}@{found.version} {event_id}")
     return event_id
 

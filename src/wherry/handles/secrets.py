@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 from wherry.blueprint.records import Grant
 from wherry.errors import Refused
+from wherry.handles.late import Late
 from wherry.handles.logs import mask
 from wherry.handles.scope import scope_for
 
 if TYPE_CHECKING:
+    from wherry import ports
     from wherry.blueprint.records import Place
+else:
+    ports = Late("wherry.ports", globals())
 
 
 class Secret:
@@ -30,11 +34,9 @@ class Secret:
         Raises:
             Refused: Where it is set nowhere; the message says where it may be set.
         """
-        from wherry.ports import GetSecret, SecretValue
-
         scope = scope_for(f"The secret {self.name!r}", (self.name, "read"))
-        answer = scope.ask(GetSecret(self.name))
-        if not isinstance(answer, SecretValue):
+        answer = scope.ask(ports.GetSecret(self.name))
+        if not isinstance(answer, ports.SecretValue):
             raise Refused(
                 f"The secret {self.name!r} is not set.",
                 advice=f"Write it to DATA/secrets/{self.name} with mode 0600.",

@@ -14,6 +14,17 @@ from wherry.codec import NotFinite, digest, to_msgpack
 from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
 from wherry.handles.scope import Scope, enter, leave, scope_for
 from wherry.handles.shapes import FINITE, Shape, result_type, to_json
+from wherry.ports import (
+    Already,
+    Committed,
+    Conflicted,
+    Denied,
+    GetReply,
+    Rejected,
+    StepCommit,
+    StoredReply,
+    Unmet,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +46,6 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
             outside of its items: it would be done again in other company.
     """
     from wherry.invocation import BatchEvent
-    from wherry.ports import GetReply, StoredReply
 
     outer = scope_for("app.atomic()")
     if outer.inside_step:
@@ -78,17 +88,6 @@ def _encoded(name: str, what: str, value: Any) -> bytes:
 def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
     """Commit; return what is stored under the key, or None where a conflict was lost."""
     from msgspec import Raw
-
-    from wherry.ports import (
-        Already,
-        Committed,
-        Conflicted,
-        Denied,
-        Rejected,
-        StepCommit,
-        StoredReply,
-        Unmet,
-    )
 
     effects = inner.effects()
     raw = Raw(to_msgpack(effects))

@@ -12,6 +12,7 @@ import msgspec
 
 from wherry import errors
 from wherry.codec import digest, to_msgpack
+from wherry.handles.late import Late
 from wherry.handles.scope import Link, Scope, enter, leave
 from wherry.invocation import (
     ANSWERED,
@@ -30,12 +31,15 @@ from wherry.runtime.failures import encodable, failure_of, text_of, trace_of
 from wherry.runtime.problems import problem_reply, store_trouble
 
 if TYPE_CHECKING:
+    from wherry import ports
     from wherry.app import App
     from wherry.app.endpoints import Endpoint
     from wherry.app.http import Caller
     from wherry.app.policies import Policy
     from wherry.blueprint import FunctionSpec
     from wherry.world import Clock
+else:
+    ports = Late("wherry.ports", globals())
 
 
 class Runner:
@@ -219,10 +223,8 @@ def _check_roles(endpoint: Endpoint, caller: Caller) -> None:
 
 def _stored_reply(invocation: Invocation, scope: Scope, fingerprint: str) -> Outcome | None:
     """Return the reply that was committed under this Idempotency-Key, if there is one."""
-    from wherry.ports import GetReply, StoredReply
-
-    stored = scope.ask(GetReply(invocation.key))
-    if not isinstance(stored, StoredReply):
+    stored = scope.ask(ports.GetReply(invocation.key))
+    if not isinstance(stored, ports.StoredReply):
         return None
     if stored.fingerprint != fingerprint:
         raise errors.Invalid("This Idempotency-Key was used with another request.")

@@ -10,6 +10,7 @@ from wherry.codec import digest
 from wherry.errors import Refused
 from wherry.handles.shapes import to_json
 from wherry.invocation import Once
+from wherry.ports import GetReply, StoredReply
 
 if TYPE_CHECKING:
     from wherry.app.endpoints import Endpoint
@@ -43,6 +44,4 @@ def once_of(endpoint: Endpoint, payload: Any) -> Once | None:
 
 def is_done(scope: Scope, once: Once | None) -> bool:
     """Whether a commit has stored this key."""
-    from wherry.ports import GetReply, StoredReply
-
     return once is not None and isinstance(scope.ask(GetReply(once.key)), StoredReply)
