@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
+from tests.contract.trigger_kit import bury, configure, release, send
 from wherry import limits
 from wherry.ports import (
     Already,
+    Claim,
     Committed,
     GetReply,
     GetTimeline,
     LeaseLost,
     MessageAck,
     Nothing,
+    Renew,
     ReplyAck,
     StoredReply,
 )
@@ -99,3 +103,79 @@ def test_of_a_batch_with_one_key_that_was_done_nothing_is_deleted(place: Any) ->
     assert place.ask(GetReply("once/worker/other")) == Nothing()
     for message in messages:
         assert isinstance(place.acknowledge(message), Committed)
+
+
+# --- several of a group at once -----------------------------------------------------------------
+
+
+def prefix(
+    place: Any, queue: str, most: int, limit: int = 10, owner: str = "engine-1"
+) -> list[Any]:
+    return place.ask(Claim(queue, limit, owner, most)).messages
+
+
+def test_a_prefix_of_each_group_is_leased_in_order(place: Any) -> None:
+    configure(place)
+    send(place, "lane", "a1", "a2", "a3", group="a")
+    send(place, "lane", "b1", "b2", group="b")
+    found = prefix(place, "lane", 2)
+    assert [(one.id, one.group) for one in found] == [
+        ("a1", "a"), ("a2", "a"), ("b1", "b"), ("b2", "b"),
+    ]  # fmt: skip
+    assert [one.attempt for one in found] == [1] * 4
+    assert prefix(place, "lane", 2) == []  # a3 comes when nothing before it is held
+    for one in found[:2]:
+        place.acknowledge(one)
+    assert [one.id for one in prefix(place, "lane", 2)] == ["a3"]
+
+
+def test_a_prefix_has_no_more_than_is_asked_for_and_nothing_that_is_not_due(place: Any) -> None:
+    configure(place)
+    send(place, "lane", "a1", "a2", "a3", group="a")
+    send(place, "lane", "b1", group="b")
+    assert [one.id for one in prefix(place, "lane", 10, limit=3)] == ["a1", "a2", "b1"]
+    send(place, "strict", "c1", "c2", group="c")
+    send(place, "strict", "c3", group="c")
+    assert [one.id for one in prefix(place, "strict", 1)] == ["c1"]
+    assert place.claim(queue="jobs") == []
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_given_back_of_a_prefix_comes_again_in_order(place: Any, first: bool) -> None:
+    """Whoever is given back first; what waits for its retry holds those behind it."""
+    configure(place)
+    send(place, "lane", "a1", "a2", "a3", group="a")
+    one, two, three = prefix(place, "lane", 3)
+    for message in (one, two, three) if first else (three, two, one):
+        again = message is one
+        release(place, message, delay_s=5 if again else 0, counted=again)
+    assert prefix(place, "lane", 3) == []
+    place.advance(5)
+    found = prefix(place, "lane", 3)
+    assert [(message.id, message.attempt) for message in found] == [("a1", 2), ("a2", 1), ("a3", 1)]
+
+
+def test_a_dead_message_of_a_prefix_lets_the_others_come_or_blocks_them(place: Any) -> None:
+    configure(place)
+    for queue, wanted in (("lane", ["2", "3"]), ("strict", [])):
+        send(place, queue, *(f"{queue}{number}" for number in "123"), group="a")
+        one, two, three = prefix(place, queue, 3)
+        bury(place, one)
+        release(place, two, counted=False)
+        release(place, three, counted=False)
+        assert [message.id for message in prefix(place, queue, 3)] == [queue + n for n in wanted]
+
+
+def test_leases_of_a_prefix_that_run_out_give_it_back_in_order(place: Any) -> None:
+    configure(place)
+    send(place, "lane", "a1", "a2", "a3", group="a")
+    one, two, three = prefix(place, "lane", 3)
+    place.advance(limits.LEASE_S - 1)
+    place.ask(Renew("engine-1", ["a2"]))
+    place.advance(1)
+    assert prefix(place, "lane", 3, owner="engine-2") == []  # a2 is held: nothing overtakes it
+    assert place.acknowledge(one) == LeaseLost(["a1"])
+    release(place, two, counted=False)
+    found = prefix(place, "lane", 3, owner="engine-2")
+    assert [(message.id, message.attempt) for message in found] == [("a1", 2), ("a2", 1), ("a3", 2)]
+    assert place.acknowledge(three) == LeaseLost(["a3"])

@@ -8,7 +8,10 @@ from wherry.telemetry import InvocationRecord
 
 
 class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):
-    """A message under a lease. `attempt` counts this one; `token` fences every change of it."""
+    """A message under a lease. `attempt` counts this one; `token` fences every change of it.
+
+    `group` is that of a FIFO queue where more than one of a group was asked for.
+    """
 
     queue: str
     id: str
@@ -20,14 +23,21 @@ class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):
     started_ms: int
     correlation_id: str
     traceparent: str
+    group: str | None = None
 
 
 class Claim(Struct, frozen=True, array_like=True, tag="claim"):
-    """Lease up to `limit` messages of a queue that are due. Answered by `Claims`."""
+    """Lease up to `limit` messages of a queue that are due. Answered by `Claims`.
+
+    `prefix`: of each group of a FIFO queue up to so many, from its first one on, in order and one
+    behind the other in the answer. Who leases them has to keep their order: none may be done
+    before those that stand before it.
+    """
 
     queue: str
     limit: int
     owner: str
+    prefix: int = 1
 
 
 class Claims(Struct, frozen=True, array_like=True, tag="claims"):

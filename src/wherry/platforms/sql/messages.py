@@ -17,7 +17,8 @@ from wherry.effects import SendMessage
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.parking import Parking
-from wherry.platforms.sql.rows import Lease, Message, Origin
+from wherry.platforms.sql.prefixes import with_followers
+from wherry.platforms.sql.rows import Lease, Message, Origin, fitting
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import PARKED, Queue
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
@@ -247,16 +248,19 @@ class Messages:
             limit = max(0, min(request.limit, limits.CLAIM_BATCH))
             while rows := session.rows("claim", queue, now, limit - len(claimed)):
                 session.begin()
-                rows = _fitting(rows)
-                claimed += self._take(rows, queue, request)
+                rows = fitting(rows)
+                claimed += self.take(rows, queue, request)
                 if not self._come_forward(queue, rows) or len(claimed) == limit:
                     break
+            if request.prefix > 1 and declared is not None and declared.fifo:
+                claimed = with_followers(self, claimed, limit, request)
             row = session.row("next_due", queue)
             self._first_due[queue] = row[0] if row else FAR_MS
         due = self._first_due[queue]
         return Claims(claimed, None if due == FAR_MS else due)
 
-    def _take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
+    def take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
+        """Lease these rows. The transaction is open."""
         session, name, leases = self._session, request.queue, self._leases
         owner, until = self._owner(request.owner), session.steady_s + limits.LEASE_S
         claimed: list[Claimed] = []
@@ -337,8 +341,10 @@ class Messages:
         attempts = row.attempts if counted else max(0, row.attempts - 1)
         self._leases.pop(row.id, None)
         self._count(row.queue, 1, -1)
-        if row.grp is not None and self.parking.takes_turns(row.queue):
-            self._session.write("give_back_parked", due_ms, attempts, error or row.error, row.seq)
+        if row.grp is not None:  # others of its group may be active: who is next, is settled
+            turns = self.parking.takes_turns(row.queue)
+            how = "give_back_parked" if turns else "give_back_behind"
+            self._session.write(how, due_ms, attempts, error or row.error, row.seq)
             self.settle(row.queue, row.grp)
             return
         self._session.write("give_back", due_ms, attempts, error or row.error, row.seq)
@@ -388,13 +394,3 @@ class Messages:
 
     def _rows(self, name: str, *values: object) -> list[Message]:
         return [Message(*row) for row in self._session.rows(name, *values)]
-
-
-def _fitting(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return the first of these messages whose bodies fit into one answer, at least one."""
-    size = 0
-    for number, row in enumerate(rows):
-        size += len(row[8])
-        if size > limits.CLAIMED_BYTES:
-            return rows[: max(1, number)]
-    return rows

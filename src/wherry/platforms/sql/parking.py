@@ -12,7 +12,7 @@ and where a queue is of neither kind, or gone, one after the other: nothing stay
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from wherry import limits
 from wherry.effects import SendMessage
@@ -108,6 +108,21 @@ class Parking:
         due = max(due, session.now_ms)
         session.write("unpark", session.next(), due, seq)
         return int(due)
+
+    def followers(self, number: int, group: str, limit: int, size: int) -> list[tuple[Any, ...]]:
+        """Return what may come with the active ones of a FIFO group: due, in order, one by one.
+
+        Args:
+            size: How many bytes their bodies may have.
+        """
+        session = self._session
+        rows: list[tuple[Any, ...]] = []
+        for row in session.rows("group_next", number, group, number + PARKED, limit):
+            size -= len(row[8])
+            if row[2] > session.now_ms or size < 0 or self._blocked(number, group, row[10]):
+                break
+            rows.append(row[:10])
+        return rows
 
     def _blocked(self, number: int, group: str, place: int) -> bool:
         """Whether one that has died keeps this place of a group waiting."""

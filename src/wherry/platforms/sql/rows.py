@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
@@ -64,3 +64,13 @@ class Origin(Protocol):
     def correlation_id(self) -> str: ...
     @property
     def traceparent(self) -> str: ...
+
+
+def fitting(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Return the first of these claimed rows whose bodies fit into one answer, at least one."""
+    size = 0
+    for number, row in enumerate(rows):
+        size += len(row[8])
+        if size > limits.CLAIMED_BYTES:
+            return rows[: max(1, number)]
+    return rows

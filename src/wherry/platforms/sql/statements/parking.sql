@@ -19,6 +19,12 @@ UPDATE messages SET slot = queue, seq = ?, due_ms = ? WHERE seq = ?
 UPDATE messages SET slot = queue + 4294967296, token = 0, due_ms = ?1, place = ?1, attempts = ?2,
     error = ?3
 WHERE seq = ?4
+-- name: give_back_behind
+UPDATE messages SET slot = queue + 4294967296, token = 0, due_ms = ?, attempts = ?, error = ?
+WHERE seq = ?
+-- name: group_next
+SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body, grp, place
+FROM messages WHERE queue = ? AND grp = ? AND slot = ? ORDER BY place LIMIT ?
 -- name: oldest_sent
 SELECT sent_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
 -- name: failures_blocking
