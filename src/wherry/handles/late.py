@@ -19,10 +19,23 @@ class Late:
 
     def __init__(self, module: str, names: dict[str, Any]) -> None:
         self._module, self._names = module, names
+        _waiting.append(self)
 
     def __getattr__(self, name: str) -> Any:
+        return getattr(self._settle(), name)
+
+    def _settle(self) -> Any:
         from importlib import import_module
 
         module = import_module(self._module)
         self._names[self._module.rpartition(".")[2]] = module
-        return getattr(module, name)
+        return module
+
+
+def settle() -> None:
+    """Put all of these modules in their places: before a fork, or each child would do it."""
+    while _waiting:
+        _waiting.pop()._settle()
+
+
+_waiting: list[Late] = []

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from wherry.codec import to_msgpack
-from wherry.handles import logs
+from wherry.handles import late, logs
+from wherry.handles.ids import derived_id
 from wherry.handles.logs import send_lines_to
 from wherry.invocation import EMPTY, Failure, Invocation, Outcome
 from wherry.platforms.socket import INVOKE, OUTCOME, PRINTED, READY, SPENT, EngineLink
@@ -34,13 +35,13 @@ def preload(app: App, setup: Setup) -> None:
     import hashlib
     import json  # noqa: F401
 
-    import wherry.effects
     import wherry.handles.cursors
     import wherry.handles.steps
-    import wherry.platforms.files.blobs
-    import wherry.ports  # noqa: F401
+    import wherry.platforms.files.blobs  # noqa: F401
 
+    late.settle()
     hashlib.sha256(b"")
+    derived_id("", "", 0)
     _paths(setup)
     for function in app.endpoints:
         Runner.prepare(app, function)
