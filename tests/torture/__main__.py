@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -98,5 +99,6 @@ def tell(text: str) -> None:
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("PYTEST_XDIST_WORKER", "gw31")  # ports that no test beside it is given
     signal.signal(signal.SIGTERM, lambda number, stack: sys.exit(128 + number))  # leave nothing
     sys.exit(main())

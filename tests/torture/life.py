@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from wherry.runtime.process.trees import descendants
 
-from ..engine.server_kit import Engine, rss_mb, running, tries, until
+from ..engine.server_kit import WAIT_S, Engine, rss_mb, running, tries, until
 from .disks import Disk
 from .faults import KINDS
 from .judge import Ledger, Verdict, check_store, look
@@ -144,7 +144,7 @@ class Life:
                 self._grows(self.chance.randrange(3, 25))
                 self._strike(kind)
             self._grows(30)
-            after = self._sample()
+            after = self._sample_after(before)
             self._settle(oracle)
             found = look(self.engine, CLIENTS)
             dead, present, effects = len(found.dead), len(found.present), len(found.effects)
@@ -259,6 +259,13 @@ class Life:
             len(environments),
             len(below - known) + len(state["zygotes"]) - 1,
         )
+
+    def _sample_after(self, before: Sample) -> Sample:
+        """Look again for a while: what is just starting or ending is no growth, a leak stays."""
+        give_up_s = time.monotonic() + WAIT_S
+        while grown(before, sample := self._sample()) and time.monotonic() < give_up_s:
+            time.sleep(0.1)
+        return sample
 
 
 def grown(before: Sample, after: Sample) -> list[str]:

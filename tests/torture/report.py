@@ -13,7 +13,7 @@ import apsw
 
 from .faults import KINDS
 from .judge import FAILS
-from .life import Told
+from .life import Strike, Told
 
 RUN_NS = 400_000_000  # a run is over by then (the slow ones take 0.3 s) if nothing befell it
 
@@ -93,13 +93,9 @@ class Report:
                 self.accepted[kind].append((min(after) - at_ns) / 1e9)
         for times in runs.values():
             for first_ns, next_ns in pairwise(times):
-                hit = [
-                    strike
-                    for strike in told.strikes
-                    if first_ns <= strike.began_ns <= min(first_ns + RUN_NS, next_ns)
-                ]
-                if hit and hit[-1].at_ns is not None:
-                    self.again[hit[-1].kind].append(max(0, next_ns - hit[-1].at_ns) / 1e9)
+                hit = _struck(told.strikes, first_ns, next_ns)
+                if hit is not None and hit.at_ns is not None:
+                    self.again[hit.kind].append(max(0, next_ns - hit.at_ns) / 1e9)
 
     # -- telling -----------------------------------------------------------------------------------
 
@@ -180,6 +176,19 @@ SUMS = (
     "handler runs", "runs again, as the job wants", "runs again, after a fault",
     "failure inbox", "had to fail", "might fail, and did", "attempts beyond the bound",
 )  # fmt: skip
+
+
+def _struck(strikes: list[Strike], first_ns: int, next_ns: int) -> Strike | None:
+    """Return the fault for which a run was done again, if it was one.
+
+    A clock that is set back holds what was to be tried again at a time of the wall's.
+    """
+    between = [strike for strike in strikes if first_ns <= strike.began_ns <= next_ns]
+    for strike in between:
+        if strike.kind == "clock back":
+            return strike
+    hit = [strike for strike in between if strike.began_ns <= first_ns + RUN_NS]
+    return hit[-1] if hit else None
 
 
 def percentile(values: list[float], percent: int) -> float:
