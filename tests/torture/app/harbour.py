@@ -12,7 +12,7 @@ app = App("harbour")
 Kind = Literal["plain", "flaky", "slow", "delayed", "poison", "brittle"]
 TIGHT = ("poison", "brittle")  # jobs that have few attempts
 COLLECTOR = Path(__file__).with_name("collector").read_text()  # the port that hears of each run
-SLOW_S = 0.3
+TAKES_S = {"slow": 0.3, "poison": 0.15}  # so long are they in hand when something happens
 DELAY_S = 0.6
 
 
@@ -71,8 +71,7 @@ def do(job: Job) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as told:
         run = f"{job.order_id} {job.kind} {attempt} {time.monotonic_ns()}"
         told.sendto(run.encode(), ("127.0.0.1", int(COLLECTOR)))
-    if job.kind == "slow":
-        time.sleep(SLOW_S)
+    time.sleep(TAKES_S.get(job.kind, 0))
     effects.add(job.client, job.order_id, runs=1)
     totals.add("all", done=1)
     if job.kind == "poison" or (job.kind == "flaky" and attempt == 1):
