@@ -63,6 +63,7 @@ class BatchMessage(Struct, frozen=True, array_like=True):
     started_ms: int
     correlation_id: str
     traceparent: str
+    group: str | None = None  # of a FIFO queue: those behind one that fails are not handed over
 
 
 class BatchEvent(Struct, frozen=True, array_like=True, tag="batch"):

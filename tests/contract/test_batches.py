@@ -111,7 +111,8 @@ def test_of_a_batch_with_one_key_that_was_done_nothing_is_deleted(place: Any) ->
 def prefix(
     place: Any, queue: str, most: int, limit: int = 10, owner: str = "engine-1"
 ) -> list[Any]:
-    return place.ask(Claim(queue, limit, owner, most)).messages
+    claimed: list[Any] = place.ask(Claim(queue, limit, owner, most)).messages
+    return claimed
 
 
 def test_a_prefix_of_each_group_is_leased_in_order(place: Any) -> None:

@@ -18,6 +18,7 @@ ATTEMPTS = 4
 class Job(Struct):
     key: str
     do: str = ""
+    place: int = 0  # among all that were sent
 
 
 class Done(Struct):
@@ -25,10 +26,19 @@ class Done(Struct):
     count: int = 0
 
 
+class Last(Struct):
+    """What was done last of a group, and how often an earlier one came later."""
+
+    group: str
+    place: int = -1
+    overtaken: int = 0
+
+
 def app_of(chance: random.Random) -> App:
     """A consumer with chosen options; some of its handlers decide for all."""
     app = App("chance")
     done = app.table(Done, key="key")
+    lasts = app.table(Last, key="group")
     options: dict[str, object] = {
         "batch": chance.choice((2, 3, 8, 50)),
         "window_s": chance.choice((0, 0, 0.5, 20)),
@@ -37,7 +47,7 @@ def app_of(chance: random.Random) -> App:
     }
     if chance.random() < 0.3:
         options["once_per"] = lambda job: job.key
-    kind = chance.choice(("plain", "fifo", "fair"))
+    kind = chance.choice(("plain", "fifo", "fifo", "fair"))
     queue = {
         "plain": {},
         "fifo": {"fifo": True, "group": lambda job: job.key[0]},
@@ -52,12 +62,16 @@ def app_of(chance: random.Random) -> App:
             done.put(Done(job.key, found.count + 1))
         else:
             done.add(job.key, count=1)
+        if kind == "fifo":
+            last = lasts.get(job.key[0]) or Last(job.key[0])
+            late = last.overtaken + (job.place < last.place)
+            lasts.put(Last(job.key[0], job.place, late))
         if job.do == "fail":
             raise ValueError(job.key)
         if job.do == "give up":
             raise DoNotRetry(job.key)
 
-    @app.consume(jobs, grants=[done.read, done.write], **options)  # type: ignore[arg-type]
+    @app.consume(jobs, grants=[done.read, done.write, lasts.read, lasts.write], **options)  # type: ignore[arg-type]
     def work(batch: Batch[Job]) -> None:
         for item in batch:
             if alike:
@@ -78,7 +92,7 @@ def test_each_effect_is_there_once_whatever_fails(first: int) -> None:
 def play(seed: int) -> None:
     chance = random.Random(seed)
     app = app_of(chance)
-    (jobs,), (done,) = app._queues, app._tables
+    (jobs,), (done, lasts) = app._queues, app._tables
     expected: Counter[str] = Counter()
     with running(app, seed=seed) as backend:
         for turn in range(6):
@@ -86,7 +100,7 @@ def play(seed: int) -> None:
                 for number in range(chance.randrange(1, 15)):
                     do = chance.choice(("", "", "", "", "fail", "give up"))
                     key = f"{chance.choice('abc')}{turn}-{number}"
-                    jobs.send(Job(key, do))
+                    jobs.send(Job(key, do, len(expected)))
                     expected[key] += not do
             if chance.random() < 0.4:
                 backend.crash_before_commit(chance.randrange(1, 3))
@@ -107,6 +121,9 @@ def play(seed: int) -> None:
         assert composed.core.dispatcher.open == 0, f"seed {seed}"
         feed = composed.core.feeds.feeds["jobs"]
         assert (feed.in_hand, feed.offered) == ({}, 0), f"seed {seed}"
+        assert [one.overtaken for one in backend.items(lasts) if one.overtaken] == [], (
+            f"seed {seed}"
+        )
         good = {key for key, count in expected.items() if count}
         wrong = {key: counts.get(key, 0) for key in good if counts.get(key, 0) + dead[key] != 1}
         assert not wrong, f"seed {seed}: {wrong}"

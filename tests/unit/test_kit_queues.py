@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import Struct
 
-from wherry import App, Batch, Change, publish
+from wherry import App, Batch, Change, current, publish
 from wherry.testing import running
 
 
@@ -20,12 +20,12 @@ class Done(Struct):
     count: int = 0
 
 
-def test_groups_come_in_order_also_in_batches_and_one_of_each_at_a_time() -> None:
+def test_groups_come_in_order_and_a_batch_holds_what_is_next_of_each() -> None:
     app = App("ordered")
     jobs = app.queue(Job, fifo=True, group=lambda job: job.group)
     runs: list[list[tuple[str, int]]] = []
 
-    @app.consume(jobs, batch=10)
+    @app.consume(jobs, batch=6)
     def work(batch: Batch[Job]) -> None:
         runs.append([(job.group, job.number) for job in batch.values])
 
@@ -35,8 +35,94 @@ def test_groups_come_in_order_also_in_batches_and_one_of_each_at_a_time() -> Non
                 for group in "abc":
                     jobs.send(Job(group, number))
         backend.drain()
-    assert [len(run) for run in runs] == [3, 3, 3, 3]
-    assert [number for run in runs for group, number in run if group == "b"] == [0, 1, 2, 3]
+    assert runs == [
+        [("a", 0), ("a", 1), ("a", 2), ("a", 3), ("b", 0), ("c", 0)],
+        [("b", 1), ("b", 2), ("b", 3), ("c", 1), ("c", 2), ("c", 3)],
+    ]
+
+
+def test_an_item_that_fails_stops_those_behind_it_in_its_group_and_costs_them_nothing() -> None:
+    app = App("stopped")
+    done = app.table(Done, key="key")
+    jobs = app.queue(Job, fifo=True, group=lambda job: job.group, retry_base_s=1)
+    entered: list[tuple[str, int]] = []
+
+    @app.consume(jobs, batch=10, grants=[done.write])
+    def work(batch: Batch[Job]) -> None:
+        for item in batch:
+            with item as job:
+                entered.append((job.group, job.number))
+                done.add(f"{job.group}{job.number}", count=1)
+                if job.fails and current().attempt < 3:
+                    raise ValueError("not yet")
+
+    with running(app) as backend:
+        with backend.acting():
+            for number in range(4):
+                jobs.send(Job("a", number, fails=number == 1))
+                jobs.send(Job("b", number))
+        backend.advance(0.0)
+        assert entered == [("a", 0), ("a", 1), *(("b", number) for number in range(4))]
+        backend.drain()
+        assert entered[6:] == [("a", 1), ("a", 1), ("a", 2), ("a", 3)]
+        assert {one.count for one in backend.items(done)} == {1}
+        attempts = [
+            row.attempt for row in backend.records if (row.function, row.ending) == ("work", "ok")
+        ]
+        assert sorted(attempts) == [1] * 7 + [3]
+
+
+def test_a_group_is_split_in_order_until_what_fails_is_alone() -> None:
+    app = App("split")
+    done = app.table(Done, key="key")
+    jobs = app.queue(Job, fifo=True, group=lambda job: job.group, max_attempts=1)
+    runs: list[list[int]] = []
+
+    @app.consume(jobs, batch=4, grants=[done.write])
+    def work(batch: Batch[Job]) -> None:
+        runs.append([job.number for job in batch.values])
+        for job in batch.values:
+            done.add(str(job.number), count=1)
+        if any(job.fails for job in batch.values):
+            raise ValueError("one of them")
+
+    with running(app) as backend:
+        with backend.acting():
+            for number in range(4):
+                jobs.send(Job("a", number, fails=number == 1))
+        backend.drain()
+        assert runs == [[0, 1, 2, 3], [0, 1], [0], [1, 2, 3], [1, 2], [1], [2, 3]]
+        assert {one.key for one in backend.items(done)} == {"0", "2", "3"}
+        assert [row.attempts for row in backend.failures()] == [1]
+
+
+def test_a_step_inside_an_item_is_of_its_message() -> None:
+    app = App("steps")
+    jobs, later = app.queue(Job), app.queue(Job, name="later")
+
+    def send_later(number: int) -> None:
+        later.send(Job("later", number))
+
+    @app.consume(jobs, batch=4, grants=[later.send])
+    def work(batch: Batch[Job]) -> None:
+        for item in batch:
+            with item as job:
+                app.atomic("later", send_later, job.number)
+
+    @app.consume(later)
+    def finish(job: Job) -> None: ...
+
+    with running(app) as backend:
+        for number in range(2):
+            with backend.acting():
+                jobs.send(Job("a", number))
+        backend.drain()
+        by_run = {row.correlation_id: row for row in backend.records if row.function == "work"}
+        steps = [row for row in backend.records if row.trigger == "step later"]
+        ends = [row for row in backend.records if row.function == "finish"]
+    assert len(by_run) == 2
+    assert {row.correlation_id for row in steps} == set(by_run)
+    assert {row.correlation_id for row in ends} == set(by_run)
 
 
 @pytest.mark.parametrize("batch", [1, 5])

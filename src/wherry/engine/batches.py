@@ -43,7 +43,46 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
 
 _DIVISIBLE = frozenset(("died", "timeout", "failed", "condition"))
-_WORN = frozenset((MEMORY_LIMIT, FILES_LIMIT))  # the next run begins in a fresh environment
+WORN = frozenset((MEMORY_LIMIT, FILES_LIMIT))  # the next run begins in a fresh environment
+
+
+class _Parts:
+    """The messages of a run, by how they go on.
+
+    Of a group none goes on before those in front of it are done: what stands behind a failure
+    comes again, and so does what cannot wait for the end of another one.
+    """
+
+    def __init__(self, members: list[Work], items: list[ItemOutcome], outcome: Outcome) -> None:
+        self.apart: list[Work] = []  # each by itself
+        self.joint: list[tuple[Work, ItemOutcome]] = []  # in one commit
+        self.shared: list[Work] = []  # failed together
+        self.behind: list[Work] = []  # to be given back
+        self.failure: Failure | None = None  # of those that failed together
+        self.outdated = False  # some that the one commit was decided with are given back
+        stopped: set[str | None] = set()
+        for one, item in zip(members, items, strict=True):
+            group = _group(one)
+            if group in stopped and (item.own or item.failure is None):
+                self.behind.append(one)
+                self.outdated |= not item.own
+            elif item.own:
+                one.outcome = _own(item, outcome)
+                self.apart.append(one)
+                if item.failure is not None:
+                    stopped.add(group)
+            elif item.failure is None:
+                self.joint.append((one, item))
+            elif group is not None and any(_group(before) == group for before in self.apart):
+                self.behind.append(one)
+            else:
+                self.shared.append(one)
+                self.failure = self.failure or item.failure
+                stopped.add(group)
+            stopped.discard(None)
+        if self.joint and self.shared:  # no runner says both
+            self.shared += [one for one, _ in self.joint]
+            self.joint.clear()
 
 
 class Batches:
@@ -84,39 +123,69 @@ class Batches:
             failure = Failure("handler_failed", "BadOutcome", "It answered for other messages.")
         if failure is not None:
             self._dispatcher.failed(work, failure, None)
-            return failure.code in _WORN
+            return failure.code in WORN
         self._ran(work)
-        both = list(zip(members, items, strict=True))
-        joint = [(one, item) for one, item in both if not item.own and item.failure is None]
-        shared = [one for one, item in both if not (item.own or item.failure is None or joint)]
-        together = shared or [one for one, _ in joint]
-        apart = [(one, item) for one, item in both if one not in together]
-        self._dispatcher.open += len(apart)
-        for one, item in apart:
-            self._apart(one, item, outcome)
+        parts = _Parts(members, items, outcome)
+        self._dispatcher.open += len(parts.apart) + len(parts.behind)
+        self._each(parts.apart)
+        self._together(work, outcome, parts)
+        for one in parts.behind:
+            self._give_back(one)
+        return any(item.failure is not None and item.failure.code in WORN for item in items)
+
+    def _each(self, apart: list[Work]) -> None:
+        """Let messages end by themselves; of a group each one after the one before it."""
+        last: dict[str, Work] = {}
+        first: list[Work] = []
+        for one in apart:
+            group = _group(one)
+            if group is not None and group in last:
+                last[group].follower = one
+            else:
+                first.append(one)
+            if group is not None:
+                last[group] = one
+        for one in first:
+            self.go_on(one)
+
+    def go_on(self, work: Work) -> None:
+        """Commit what a message has come to by itself, or end it."""
+        dispatcher, outcome = self._dispatcher, work.outcome
+        assert outcome is not None
+        if outcome.failure is not None:
+            dispatcher.failed(work, outcome.failure, None)
+            return
+        ending: Ending = "duplicate" if outcome.replayed else "ok"
+        commit = commit_of(work, outcome, record_of(work, ending), dispatcher.leases(work))
+        self._send(work, commit, partial(dispatcher.answered, work))
+
+    def cut(self, work: Work) -> None:
+        """A message was not done: nothing of its group that stands behind it may be."""
+        for one in behind_of(work):
+            self._give_back(one)
+
+    def _give_back(self, work: Work) -> None:
+        """Let a message come again, its attempt uncounted: one before it was not done."""
+        work.follower = None
+        feeds = self._dispatcher.feeds
+        if feeds is not None:
+            feeds.failed(work, "", "", True, False, record_of(work, "conflict"))
+        self._dispatcher.finish(work, None)
+
+    def _together(self, work: Work, outcome: Outcome, parts: _Parts) -> None:
+        """Go on with what the run came to for several messages at once."""
+        together = parts.shared or [one for one, _ in parts.joint]
         if together:
             work.members, work.message = together, together[0].message
-        if joint:
-            self._commit(work, outcome, joint)
-        elif shared:
-            self._dispatcher.failed(work, _shared_failure(items), None)
+        if parts.failure is not None:
+            self._dispatcher.failed(work, parts.failure, None)
+        elif together and not parts.outdated:
+            self._commit(work, outcome, parts.joint)
         else:
             self._dispatcher.finish(work, None)
-        return any(item.failure is not None and item.failure.code in _WORN for item in items)
-
-    def _apart(self, work: Work, item: ItemOutcome, outcome: Outcome) -> None:
-        """Go on with a message whose end is its own."""
-        dispatcher = self._dispatcher
-        work.outcome = own = Outcome(
-            None, item.effects, item.effect_count, item.guards, item.marks, item.failure,
-            replayed=item.replayed, kept=outcome.kept, once=item.once,
-        )  # fmt: skip
-        if item.failure is not None:
-            dispatcher.failed(work, item.failure, None)
-            return
-        ending: Ending = "duplicate" if item.replayed else "ok"
-        commit = commit_of(work, own, record_of(work, ending), dispatcher.leases(work))
-        self._send(work, commit, partial(dispatcher.answered, work))
+            if together:  # it was decided with some that come again: decide without them
+                self._renumber(together)
+                self._submit(together, outcome.kept)
 
     def end(
         self,
@@ -143,8 +212,15 @@ class Batches:
         self._renumber(members)
         kept = work.kept if work.outcome is None else work.outcome.kept
         middle = (len(members) + 1) // 2
-        for half in (members[:middle], members[middle:]):
-            self._submit(half, kept)
+        front, back = members[:middle], members[middle:]
+        groups = {_group(one) for one in front} - {None}
+        behind = [one for one in back if _group(one) in groups]
+        self._dispatcher.open += len(behind)
+        for half in (front, [one for one in back if one not in behind]):
+            if half:
+                self._submit(half, kept)
+        for one in behind:
+            self._give_back(one)
 
     def _submit(self, members: list[Work], kept: dict[str, bytes]) -> None:
         """Run some members of a batch again."""
@@ -204,12 +280,17 @@ class Batches:
     def _drop(self, work: Work, ids: set[str]) -> None:
         """Messages of the batch are no longer ours: run it again without them."""
         members = self.part(work)
-        rest = [one for one in members if one.cause not in ids]
-        for one in members:
-            if one.cause in ids or len(rest) == len(members):
-                self._journal.note(record_of(one, "duplicate", error="the lease was lost"))
-                self._dispatcher.finish(one, None)
-        if 0 < len(rest) < len(members):
+        lost = [one for one in members if one.cause in ids] or members
+        for one in lost:
+            self._journal.note(record_of(one, "duplicate", error="the lease was lost"))
+            self._dispatcher.finish(one, None)
+        groups = {_group(one) for one in lost} - {None}
+        rest = [one for one in members if one not in lost]
+        for one in rest:
+            if _group(one) in groups:
+                self._give_back(one)
+        rest = [one for one in rest if _group(one) not in groups]
+        if rest:
             self._dispatcher.open -= len(rest)
             self._renumber(rest)
             self._submit(rest, work.outcome.kept if work.outcome is not None else {})
@@ -250,11 +331,6 @@ def members_of(work: Work) -> list[Work]:
     return work.members
 
 
-def member_of(work: Work, key: str) -> Work:
-    """Return the member whose key this is, or the batch itself."""
-    return next((one for one in members_of(work) if one.key == key), work)
-
-
 def _message(work: Work) -> BatchMessage:
     event = work.event
     assert isinstance(event, MessageEvent)
@@ -267,8 +343,28 @@ def _message(work: Work) -> BatchMessage:
         work.started_ms,
         work.correlation_id,
         work.traceparent,
+        _group(work),
     )
 
 
-def _shared_failure(items: list[ItemOutcome]) -> Failure:
-    return next(item.failure for item in items if not item.own and item.failure is not None)
+def _own(item: ItemOutcome, outcome: Outcome) -> Outcome:
+    """Return the outcome of an item as that of a message that came alone."""
+    return Outcome(
+        None, item.effects, item.effect_count, item.guards, item.marks, item.failure,
+        replayed=item.replayed, kept=outcome.kept, once=item.once,
+    )  # fmt: skip
+
+
+def behind_of(work: Work) -> list[Work]:
+    """Return what waits for a message of its group to be done."""
+    found: list[Work] = []
+    behind = work.follower
+    work.follower = None
+    while behind is not None:
+        found.append(behind)
+        behind = behind.follower
+    return found
+
+
+def _group(work: Work) -> str | None:
+    return work.message.group if work.message is not None else None

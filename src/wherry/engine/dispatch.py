@@ -15,7 +15,7 @@ import msgspec
 
 from wherry import errors, limits
 from wherry.codec import to_msgpack
-from wherry.engine.batches import Batches, member_of
+from wherry.engine.batches import WORN, Batches
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import (
@@ -26,7 +26,7 @@ from wherry.engine.settling import (
     step_commit_of,
     stored_reply,
 )
-from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure, Outcome, Reply
+from wherry.invocation import Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
 
+WEARS = "it had used up its memory or its files"
 _outcome = msgspec.msgpack.Decoder(Outcome)
 _step = msgspec.msgpack.Decoder(StepCommit)
 
@@ -162,12 +163,12 @@ class Dispatcher:
         work.outcome = outcome
         if work.members:
             if self.batches.outcome(work, outcome) and environment.pid:
-                environment.kill("it had used up its memory or its files")
+                environment.kill(WEARS)
                 return
         elif outcome.failure is not None:
             self.failed(work, outcome.failure, outcome.reply)
-            if outcome.failure.code in (MEMORY_LIMIT, FILES_LIMIT) and environment.pid:
-                environment.kill("it had used up its memory or its files")
+            if outcome.failure.code in WORN and environment.pid:
+                environment.kill(WEARS)
                 return  # the next run begins in a fresh one
         elif self._commits(work, outcome):
             ending: Ending = "duplicate" if outcome.replayed else "ok"
@@ -210,9 +211,8 @@ class Dispatcher:
 
     def not_started(self, work: Work, why: str) -> None:
         """Work waited for an environment that does not start."""
-        failure = Failure("environment_died", "EnvironmentDied", why)
         for one in self.batches.part(work) if work.members else (work,):
-            self.failed(one, failure, None)
+            self.failed(one, Failure("environment_died", "EnvironmentDied", why), None)
 
     # -- the commit ------------------------------------------------------------------------------
 
@@ -232,12 +232,7 @@ class Dispatcher:
     def step_commit(self, work: Work, step: StepCommit) -> Commit:
         """Return the commit of a named step."""
         work.steps += 1
-        number = self.numbers.next()
-        key, name, _ = step.key.rsplit("#", 2)
-        if work.members:
-            work = member_of(work, key)
-        record = record_of(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
-        return step_commit_of(work, step, record)
+        return step_commit_of(work, step, self.numbers.next())
 
     def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
         """A step's commit was answered: begin what it sent; return what its run has to know."""
@@ -286,6 +281,7 @@ class Dispatcher:
                 self._fail(work, "condition", errors.ConditionFailed(table, key), retry=False)
             case LeaseLost():
                 self._journal.note(record_of(work, "duplicate", error="the lease was lost"))
+                self.batches.cut(work)
                 self.finish(work, None)
             case Denied(resource=resource, action=action):
                 refusal = errors.GrantMissing(work.function.spec.name, resource, action)
@@ -373,6 +369,7 @@ class Dispatcher:
         record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:
             noted |= self.feeds.failed(work, code, error, retry, counted, record)
+            self.batches.cut(work)
         if not noted:
             self._journal.note(record)
         self._journal.line(work, ending, reply)
@@ -388,6 +385,8 @@ class Dispatcher:
             self.reruns.finished(work)
         if work.message is not None and work.members is None and self.feeds is not None:
             self.feeds.finished(work)
+            if work.follower is not None:
+                self.batches.go_on(work.follower)
         work.done(work, reply)
 
     def forget(self, work: Work) -> None:

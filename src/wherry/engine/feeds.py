@@ -43,6 +43,7 @@ class Feed:
         self.paused = False
         self.lag_s = 0.0  # how long the message that was claimed last had been due
         self.most = 1  # messages of a run, and of a commit that are born leased
+        self.prefix = 1  # messages of a FIFO group that may be held at once
         self.offered = 0  # places promised to commits that are on their way
         self._feeds = feeds
         self._claiming = False
@@ -96,7 +97,7 @@ class Feed:
         if room == 0 or self._claiming or self._feeds.stopping:
             return
         self._claiming = True
-        request = Claim(self.queue.name, room, self._feeds.owner)
+        request = Claim(self.queue.name, room, self._feeds.owner, self.prefix)
         self._feeds.store.send("", request, lambda answer: self._claimed(answer, room))
 
     def _claimed(self, answer: Any, asked: int) -> None:
@@ -108,8 +109,7 @@ class Feed:
         if answer.messages:
             due_ms = answer.messages[-1].visible_at_ms
             self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)
-        for message in answer.messages:
-            feed.take(message)
+        feed.take_all(answer.messages)
         self.backlog = len(answer.messages) == asked
         if self.backlog:
             self.claim()
@@ -134,6 +134,11 @@ class Feed:
         for work in found:
             self._feeds.dispatcher.forget(work)
         return found
+
+    def take_all(self, messages: list[Claimed]) -> None:
+        """Run what was claimed at once."""
+        for message in messages:
+            self.take(message)
 
     def take(self, message: Claimed) -> None:
         """Run a message that is leased to us."""

@@ -7,10 +7,11 @@ fresh ones a run each time it comes.
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
-from wherry.engine.batches import company, members_of
+from wherry.engine.batches import behind_of, company, members_of
 from wherry.engine.feeds import Feed
 from wherry.invocation import BatchEvent
 
@@ -49,6 +50,7 @@ class BatchFeed(Feed):
     ) -> None:
         super().__init__(feeds, queue, function, trigger.endpoint)
         self.most = trigger.batch
+        self.prefix = trigger.batch if queue.fifo else 1
         self._window_s = trigger.window_s
         self._gathered: dict[bool, _Gathering] = {}  # of fresh messages, and of those tried before
         self._held_bytes = 0
@@ -82,29 +84,42 @@ class BatchFeed(Feed):
 
     # -- taking and beginning --------------------------------------------------------------------
 
+    def take_all(self, messages: list[Claimed]) -> None:
+        """Put what was claimed into batches: what is of one group never into two."""
+        for _, run in groupby(messages, key=_group_or_id):
+            self._join(list(run))
+
     def take(self, message: Claimed) -> None:
         """Put a message that is leased to us into a batch."""
-        work = self._feeds.work_of(self, message)
-        self.in_hand[message.id] = work
-        size, again = len(message.body), message.attempt > 1
+        self._join([message])
+
+    def _join(self, messages: list[Claimed]) -> None:
+        works = [self._feeds.work_of(self, message) for message in messages]
+        self.in_hand.update((work.cause, work) for work in works)
+        size, again = sum(len(one.body) for one in messages), messages[0].attempt > 1
         self._held_bytes += size
         found = self._gathered.get(again)
         if found is not None and not found.open():
             found = None
-        if found is not None and found.bytes + size > limits.BATCH_BYTES:
+        if found is not None and not self._fits(found, len(works), size):
             self._submit(found)
             found = None
         if found is None:
-            batch = company([work], self._feeds.dispatcher.numbers.next())
-            found = self._gathered[again] = _Gathering(batch, work.at_s + self._window_s)
+            batch = company(works, self._feeds.dispatcher.numbers.next())
+            due_s = works[0].at_s + self._window_s
+            found = self._gathered[again] = _Gathering(batch, due_s)
         else:
-            members_of(found.work).append(work)
+            members_of(found.work).extend(works)
         found.bytes += size
         if len(members_of(found.work)) >= self.most:
             del self._gathered[again]
             self._submit(found)
         elif not found.submitted:
             self._look_at(0.0)
+
+    def _fits(self, found: _Gathering, count: int, size: int) -> bool:
+        members = len(members_of(found.work))
+        return members + count <= self.most and found.bytes + size <= limits.BATCH_BYTES
 
     def claim(self) -> None:
         self._look_at(0.0)  # what a pause has kept
@@ -166,6 +181,9 @@ class BatchFeed(Feed):
 
     def withdraw(self) -> list[Work]:
         found = super().withdraw()  # what runs again alone
+        for behind in [behind for one in found for behind in behind_of(one)]:
+            self._feeds.dispatcher.forget(behind)
+            found.append(behind)
         for batch in self._batches_that_wait():
             batch.function.pool.withdraw(batch)
             self._feeds.dispatcher.forget(batch)
@@ -185,3 +203,9 @@ class BatchFeed(Feed):
             for work in pool.pending
             if work.members and work.message is not None and work.message.queue == self.queue.name
         ]
+
+
+def _group_or_id(message: Claimed) -> tuple[bool, str]:
+    """Return what messages that must stay together have in common."""
+    alone = message.group is None
+    return alone, message.id if message.group is None else message.group

@@ -149,8 +149,12 @@ def _once_ack(once: Once) -> ReplyAck:
     return ReplyAck(once.key, "", b"", once.keep_s)
 
 
-def step_commit_of(work: Work, step: StepCommit, record: InvocationRecord) -> Commit:
+def step_commit_of(work: Work, step: StepCommit, number: int) -> Commit:
     """Return the commit of a named step: its effects and its value, under its key."""
+    key, name, _ = step.key.rsplit("#", 2)
+    if work.members:  # of a batch: the step is one of its messages'
+        work = next((one for one in work.members if one.key == key), work)
+    record = record_of(work, "ok", number=number, marks=step.marks, trigger=f"step {name}")
     return Commit(
         work.function.spec.name,
         step.effects,

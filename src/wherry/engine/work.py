@@ -54,6 +54,7 @@ class Work(msgspec.Struct, eq=False):
     outcome: Outcome | None = None
     finished: bool = False
     members: list[Work] | None = None  # of a batch: the work of each of its messages
+    follower: Work | None = None  # of a batch's group: goes on when this one is done, not before
 
     def renumber(self, number: int) -> None:
         """Make this another attempt, with a span of its own in the trace."""

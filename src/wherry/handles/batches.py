@@ -39,13 +39,15 @@ class BatchItem(Generic[T]):
         id: The message's ID.
         entered: The block has been entered; `left`: and has come to its end, good or bad.
         error: What the block raised.
+        group: That of a FIFO queue, where others of it may be in the batch.
     """
 
-    __slots__ = ("_batch", "_scope", "_token", "entered", "error", "id", "left", "value")
+    __slots__ = ("_batch", "_scope", "_token", "entered", "error", "group", "id", "left", "value")
 
-    def __init__(self, value: T, id: str, scope: Scope) -> None:
+    def __init__(self, value: T, id: str, scope: Scope, group: str | None = None) -> None:
         self.value = value
         self.id = id
+        self.group = group
         self.entered = False
         self.left = False
         self.error: BaseException | None = None
@@ -117,7 +119,13 @@ class Batch(Generic[T]):
         return len(self._items)
 
     def __iter__(self) -> Iterator[BatchItem[T]]:
-        return iter(self._items)
+        # Of a FIFO queue's group none comes after one that has failed.
+        stopped = {item.group for item in self._items if item.error is not None}
+        for item in self._items:
+            if item.group is None or item.group not in stopped:
+                yield item
+                if item.error is not None:
+                    stopped.add(item.group)
 
     @property
     def values(self) -> list[T]:

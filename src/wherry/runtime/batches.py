@@ -151,7 +151,7 @@ class BatchRun:
             by_item[id(item)].failure = failure_of(error, self._spec.memory_mb)
 
         for one in handed:
-            one.item = BatchItem(one.payload, one.message.id, one.scope)
+            one.item = BatchItem(one.payload, one.message.id, one.scope, one.message.group)
         by_item = {id(one.item): one for one in handed}
         batch = Batch([one.item for one in handed if one.item is not None], self._scope, failed)
         argument = self._endpoint.signature.arguments[0].name
