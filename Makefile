@@ -23,7 +23,7 @@ run: $(STAMP) ## serve the shop on PORT (8000), state in DATA (.wherry), until C
 	@$(BIN)/wherry run shop:app --folder examples/shop --port $(PORT) --data $(DATA)
 
 test: $(STAMP) ## run the whole suite
-	@$(BIN)/python -m pytest -n auto -q
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q
 
 check: $(STAMP) ## format, lint, strict types, shape of the code
 	$(BIN)/ruff format --check .

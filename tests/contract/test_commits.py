@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec import Raw, json, msgpack
+from msgspec import Raw, json, msgpack, structs
 
 from wherry import limits
 from wherry.effects import (
@@ -195,6 +195,17 @@ def test_sending_the_same_commit_again_is_harmless(place: Any) -> None:
     assert second == Already(None)
     assert place.ask(request) == Already(None)
     assert place.get("counters", "k") == {"n": 1}
+
+
+def test_a_number_that_another_run_has_is_not_taken_for_a_repeat(place: Any) -> None:
+    """Two runs were given one number: the second is told to try again, not that it is done."""
+    assert isinstance(place.commit(place.put("orders", "c", "1", n=1), number=77), Committed)
+    other = structs.replace(
+        place.request(place.put("orders", "c", "2", n=2), number=77),
+        record=place.record(77, request_id="another"),
+    )
+    assert isinstance(place.ask(other), Broken)
+    assert place.get("orders", "c", "2") is None
 
 
 def test_a_job_commit_that_is_sent_again_is_known_though_its_message_is_gone(place: Any) -> None:

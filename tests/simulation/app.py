@@ -97,17 +97,17 @@ def step(told: Step) -> None:
         raise RuntimeError("it fails at first")
 
 
-@app.on(Placed, grants=[effects.write])
+@app.on(Placed, max_attempts=100, retry_max_s=1.0, grants=[effects.write])
 def listen(event: Placed) -> None:
     effects.add(f"{event.order_id}/listen", runs=1)
 
 
-@app.on(Placed, grants=[effects.write])
+@app.on(Placed, max_attempts=100, retry_max_s=1.0, grants=[effects.write])
 def listen_too(event: Placed) -> None:
     effects.add(f"{event.order_id}/listen_too", runs=1)
 
 
-@app.schedule("rate(1 minute)", name="each-minute", grants=[effects.write])
+@app.schedule("rate(1 minute)", name="each-minute", max_attempts=100, grants=[effects.write])
 def tick(firing: Firing) -> None:
     effects.add(f"tick/{firing.at.isoformat()}", runs=1)
 

@@ -180,17 +180,17 @@ class Core:
             self.rounds.begin()
             then(release)
 
+        def go_on(newest: Any) -> None:
+            # Runs are numbered behind all that the store remembers, also where the clock was set
+            # back: nothing may run before that is known.
+            if isinstance(newest, TimelineRows) and newest.records:
+                self.dispatcher.numbers.go_on_after(newest.records[0].number)
+            self.store.send("", self.configuration(blueprint, release.digest), configured)
+
         if self.active is None:
-            self.store.send("", RecentRecords(None, 1), self._go_on)
-        self.store.send("", self.configuration(blueprint, release.digest), configured)
-
-    def _go_on(self, newest: Any) -> None:
-        """Number runs behind all that the store remembers, also where the clock was set back.
-
-        A number that is there already would be taken for a commit that is asked for again.
-        """
-        if isinstance(newest, TimelineRows) and newest.records:
-            self.dispatcher.numbers.go_on_after(newest.records[0].number)
+            self.store.send("", RecentRecords(None, 1), go_on)
+        else:
+            self.store.send("", self.configuration(blueprint, release.digest), configured)
 
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
         """Give what waits at a release that cannot run any more to another one."""

@@ -25,6 +25,7 @@ from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Ack,
     Already,
+    Broken,
     Claimed,
     Commit,
     CommitAnswer,
@@ -72,7 +73,7 @@ class Commits:
         if caller and caller.partition("@")[0] != function:
             return Denied(function, "commit")
         if self._records.known(record.number):
-            return Already(self._stored(commit))
+            return self._again(commit)
         length = memoryview(commit.effects).nbytes
         if length > limits.COMMIT_BYTES:
             return Rejected(
@@ -108,6 +109,20 @@ class Commits:
             self._session.begin()
             self._messages.acknowledge(acks[0].id)
             self._records.add_new(replace(commit.record, ending="duplicate"), None)
+
+    def _again(self, commit: Commit) -> Already | Broken:
+        """Answer a commit whose number is there: asked for again, or another one's by mistake."""
+        if self.applied(commit):
+            return Already(self._stored(commit))
+        return Broken("passing", f"The number {commit.record.number} is that of another run.")
+
+    def applied(self, commit: Commit) -> bool:
+        """Whether this very commit is there."""
+        record = commit.record
+        if not self._records.known(record.number):
+            return False
+        found = self._records.get(record.number)
+        return found is None or found.request_id == record.request_id
 
     def _stored(self, commit: Commit) -> StoredReply | None:
         for ack in commit.acks:

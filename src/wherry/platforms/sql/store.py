@@ -159,7 +159,7 @@ class SqlStore:
 
     def _is_there(self, commit: Commit) -> bool:
         try:
-            return self._records.known(commit.record.number)
+            return self._commits.applied(commit)
         except Exception as error:
             self._undo(error)
             return False
