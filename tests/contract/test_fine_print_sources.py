@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Thing, on_every_platform
-from wherry import App, Change, ObjectCreated, Struct, publish
+from wherry import App, Change, ObjectCreated, Struct, UploadTicket, publish
+from wherry.testing.composing import _Running
 
 pytestmark = on_every_platform
 
@@ -143,3 +144,27 @@ def test_an_object_that_appears_reaches_who_waits_for_its_kind_of_key(run: Any) 
             assets.put("in/a.txt", b"abc")
         backend.drain()
     assert world.seen == [("in/a.png", 3)]
+
+
+def test_an_upload_begins_what_it_triggers(run: Any) -> None:
+    """Its commit wakes the function, as a handler's put does: nothing waits for the next poll."""
+    world = World()
+    assets = world.app.bucket("assets")
+
+    @world.app.post("/tickets", grants=[assets.create])
+    def ticket() -> UploadTicket:
+        return assets.presign_upload("in/a.txt", size_bytes=3, media_type="text/plain")
+
+    @assets.on_created()
+    def check(created: ObjectCreated) -> None:
+        world.see(created.key)
+
+    with run(world.app) as backend:
+        signed = backend.post("/tickets").json()
+        composed = backend._composed
+        with _Running(composed):  # the clock stands still, and polls come with time
+            done = backend.put(signed["url"], b"abc", headers=signed["headers"])
+            composed.settle()
+        records = backend.timeline(done.headers["x-correlation-id"])
+    assert world.seen == ["in/a.txt"]
+    assert "check" in str(records)

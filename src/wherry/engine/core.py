@@ -111,6 +111,7 @@ class Core:
             lambda: self.active.digest if self.active else "",
             lambda problem, correlation: self.gateway.refuse(problem, correlation),
             lambda: "store" not in self.troubles,
+            self.dispatcher.sent,
         )
         self.gateway = Gateway(
             self.dispatcher,

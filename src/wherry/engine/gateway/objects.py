@@ -39,6 +39,7 @@ class Objects:
     Args:
         refuse: Turns a problem into a response, with the correlation ID.
         disk_works: Whether the store can write: else no upload is begun, which might hang too.
+        sent: Begins what an upload's commit has sent: messages of those that objects trigger.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Objects:
         release: Callable[[], str],
         refuse: Callable[[errors.Problem, str], Response],
         disk_works: Callable[[], bool],
+        sent: Callable[[Committed], None],
     ) -> None:
         self.keys = keys
         self._blobs = blobs
@@ -62,6 +64,7 @@ class Objects:
         self._release = release
         self._refuse = refuse
         self._disk_works = disk_works
+        self._sent = sent
         self._uploads: dict[int, tuple[Upload, Verified]] = {}
 
     def admit(self, request: Request, correlation: str) -> Response | Upload | None:
@@ -136,7 +139,9 @@ class Objects:
         def answered(answer: Any) -> None:
             match answer:
                 case Committed():
-                    responder.send(Response(200, [("etag", f'"{ref.sha256}"')]))
+                    headers = [("etag", f'"{ref.sha256}"'), ("x-correlation-id", correlation)]
+                    responder.send(Response(200, headers))
+                    self._sent(answer)
                 case Unmet():
                     gone = errors.Conflict(f"There is an object {bucket}/{key} already.")
                     gone.status, gone.code = 412, "precondition_failed"
@@ -191,6 +196,7 @@ class Objects:
             ("etag", f'"{row.sha256}"'),
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "sandbox"),
+            ("x-correlation-id", correlation),
         ]
         if verdict.disposition:
             headers.append(("content-disposition", verdict.disposition))
