@@ -85,6 +85,15 @@ def test_a_whole_queue_is_redriven(data: Data) -> None:
     assert "The failure inbox is empty." in ok("failures", "--data", data.path)
 
 
+def test_a_rate_that_is_asked_for_holds_for_few_as_well(data: Data) -> None:
+    """With --per-second a queue's failures go back little by little, however few there are."""
+    slowly = ("--queue", "export_jobs", "--per-second", "0.5")
+    assert "0.5 a second" in ok("failures", "redrive", *slowly, "--data", data.path)
+    (job,) = ok_json("failures", "redrives", "--data", data.path)
+    assert (job["queue"], job["per_s"]) == ("export_jobs", 0.5)
+    assert "is stopped" in ok("failures", "stop", "export_jobs", "--data", data.path)
+
+
 def test_a_message_is_edited_on_its_way(data: Data, tmp_path: Path) -> None:
     """With --payload it goes with other content and a new ID; what is no JSON goes nowhere."""
     wrong = cli("failures", "redrive", "aaa-1", "--payload", "-", "--data", data.path, stdin="{")

@@ -123,9 +123,7 @@ def show_(id: str, data: str, as_json: bool) -> None:
 @click.option(
     "--per-second",
     type=click.FloatRange(0.1, limits.REDRIVE_RATE_MAX_PER_S),
-    default=PER_S,
-    show_default=True,
-    help="Of a queue: so many messages at most.",
+    help=f"Of a queue: so many messages at most; {PER_S:g} where there are more than {AT_ONCE}.",
 )
 @data_option
 @json_option
@@ -133,7 +131,7 @@ def redrive(
     ids: tuple[str, ...],
     queue: str | None,
     payload: BinaryIO | None,
-    per_second: float,
+    per_second: float | None,
     data: str,
     as_json: bool,
 ) -> None:
@@ -157,8 +155,9 @@ def redrive(
         elif ids:
             found = [_find(backend, one).id for one in ids]
             count = _count(backend.ask(Redrive(found, None, actor())))
-        elif _check_queue(backend, queue) > AT_ONCE:
-            job: RedriveJob = backend.ask(RedriveAll(str(queue), per_second, actor()))
+        elif _check_queue(backend, queue) > AT_ONCE or per_second is not None:
+            rate = PER_S if per_second is None else per_second
+            job: RedriveJob = backend.ask(RedriveAll(str(queue), rate, actor()))
             _told_jobs([job], as_json)
             return
         else:
