@@ -147,18 +147,22 @@ def test_an_engine_that_stops_gives_back_what_waits_for_company(fresh: Engine) -
     assert (row.attempt, row.ending) == (1, "ok")
 
 
+@pytest.mark.parametrize(("queue", "function"), [("patient", "carry"), ("ordered", "follow")])
 def test_whatever_is_killed_in_the_middle_of_batches_each_effect_is_there_once(
-    fresh: Engine,
+    fresh: Engine, queue: str, function: str
 ) -> None:
-    """Environments, the store, the engine itself."""
+    """Environments, the store, the engine itself; in order, where there is one."""
     names = [f"kept-{number}" for number in range(240)]
     for first in range(0, len(names), 60):
-        sent = [{"name": name, "work_s": 0.02} for name in names[first : first + 60]]
-        send(fresh, "patient", *sent)
+        sent = [
+            {"name": names[at], "work_s": 0.02, "lane": f"lane-{at % 3}", "place": at}
+            for at in range(first, first + 60)
+        ]
+        send(fresh, queue, *sent)
     chance = random.Random(5)
 
     def kill_environment() -> None:
-        for pid in (tries(lambda: fresh.environments("carry")) or [])[:1]:
+        for pid in (tries(lambda: fresh.environments(function)) or [])[:1]:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -178,8 +182,10 @@ def test_whatever_is_killed_in_the_middle_of_batches_each_effect_is_there_once(
     kills = [kill_environment, kill_store, kill_environment, kill_engine, kill_environment]
     chance.shuffle(kills)
     for number, kill in enumerate(kills):
-        until(lambda: effects() > number or fresh.drained("patient"), "some more")  # noqa: B023
+        until(lambda: effects() > number or fresh.drained(queue), "some more")  # noqa: B023
         kill()
-    until(lambda: tries(lambda: fresh.drained("patient")), "an empty queue", 60.0)
+    until(lambda: tries(lambda: fresh.drained(queue)), "an empty queue", 60.0)
     assert {done(fresh, name)[0] for name in names} == {1}
-    assert not fresh.failures("patient").rows
+    assert not fresh.failures(queue).rows
+    found = [fresh.client("GET", f"/lanes/lane-{one}").json() for one in range(3)]
+    assert [one["overtaken"] for one in found] == [0, 0, 0]

@@ -16,6 +16,8 @@ class Crate(Struct):
     do: str = ""
     work_s: float = 0.0
     until: str = ""
+    lane: str = ""
+    place: int = 0
 
 
 class Done(Struct):
@@ -24,18 +26,38 @@ class Done(Struct):
     company: int = 0  # how many messages its run had, itself too
 
 
+class Lane(Struct):
+    """What was done last in a lane, and how often something had been overtaken."""
+
+    name: str
+    place: int = -1
+    overtaken: int = 0
+
+
 class Sent(Struct):
     crates: list[Crate]
     queue: str = "crates"
 
 
 dones = app.table(Done, key="name")
+lanes = app.table(Lane, key="name")
 crates = app.queue(Crate, name="crates", retry_base_s=0.05, retry_max_s=0.2)
 pallets = app.queue(Crate, name="pallets", retry_base_s=0.05, retry_max_s=0.2)
 slow = app.queue(Crate, name="slow", retry_base_s=0.05, retry_max_s=0.2)
 patient = app.queue(Crate, name="patient", max_attempts=100, retry_base_s=0.05, retry_max_s=0.2)
 noisy = app.queue(Crate, name="noisy")
-queues = {"noisy": noisy, "crates": crates, "pallets": pallets, "slow": slow, "patient": patient}
+ordered = app.queue(
+    Crate, name="ordered", fifo=True, group=lambda crate: crate.lane, max_attempts=100,
+    retry_base_s=0.05, retry_max_s=0.2,
+)  # fmt: skip
+queues = {
+    "noisy": noisy,
+    "ordered": ordered,
+    "crates": crates,
+    "pallets": pallets,
+    "slow": slow,
+    "patient": patient,
+}
 
 
 @app.post("/crates", status=202, grants=[one.send for one in queues.values()])
@@ -85,6 +107,21 @@ def carry(batch: Batch[Crate]) -> None:
 @app.consume(noisy, concurrency=1, grants=[dones.write])
 def shout(crate: Crate) -> None:
     handle(crate, 1)
+
+
+@app.consume(ordered, batch=8, concurrency=2, grants=[dones.write, lanes.read, lanes.write])
+def follow(batch: Batch[Crate]) -> None:
+    for item in batch:
+        with item as crate:
+            lane = lanes.get(crate.lane) or Lane(crate.lane)
+            late = lane.overtaken + (crate.place < lane.place)
+            lanes.put(Lane(crate.lane, crate.place, late))
+            handle(crate, len(batch))
+
+
+@app.get("/lanes/{name}", grants=[lanes.read])
+def lane(name: str) -> Lane:
+    return lanes.get(name) or Lane(name)
 
 
 @app.get("/dones/{name}", grants=[dones.read])
