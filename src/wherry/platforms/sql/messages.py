@@ -119,6 +119,8 @@ class Messages:
             self._count(number, 0, 1)
             until = session.steady_s + limits.LEASE_S
             self._leases[row.id] = Lease(until, holder, seq, seq, number, row.grp)
+            if not queue.fifo:  # it has had its turn: the next one of its key comes
+                self.settle(number, row.grp)
             return Claimed(queue.name, row.id, seq, 1, row.body, now, now, now, *row[11:13])
         session.run(session.sql["grouped_insert"], row)
         self._count(number, 1, 0)
