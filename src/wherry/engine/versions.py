@@ -148,6 +148,8 @@ class Versions:
     def _tell(self, fault: str | None) -> None:
         if fault is not None:
             self._say("error", f"the new version is not taken over: {fault}")
+        elif self._core is not None and self._core.active is not None:
+            self._say("info", f"the new version serves, release {self._core.active.digest[:8]}")
 
     def reload_then(self, then: Then) -> None:
         """Load the app again; `then` gets what is wrong with it, or None."""

@@ -109,7 +109,7 @@ def bind_message(endpoint: Endpoint, event: MessageEvent) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DoNotRetry(
             f"The message {event.id} in {event.queue!r} is not what {endpoint.name!r} takes: "
-            f"{error}",
+            f"{str(error).rstrip('.')}.",
             advice="Edit it or the type, then redrive it.",
         ) from error
 
