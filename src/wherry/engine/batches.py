@@ -204,7 +204,8 @@ class Batches:
                 self._dispatcher.end(one, ending, None, code, error, retry, counted, noted)
             return
         self._ran(work)
-        told = f"{error} (with {len(members) - 1} others; they are run again in halves)"
+        others = "1 other" if len(members) == 2 else f"{len(members) - 1} others"
+        told = f"{error} (with {others}; they are run again in halves)"
         self.note(work, ending, told)
         for one in members:
             self._journal.line(one, ending, None)
