@@ -47,7 +47,7 @@ class Round:
         self._asking = False
         self._again = False  # asked for while an answer was under way, which may not know of it
         self._timer: Timer | None = None
-        self._in_vain = 0  # answers in a row that had nothing
+        self._in_vain = 0  # answers in a row that had nothing of what should be due
         self.due_ms: int | None = None  # when the next question is of use, as far as is known
 
     def ask(self) -> None:
@@ -63,13 +63,14 @@ class Round:
     def _answered(self, answer: Any) -> None:
         self._asking = False
         if isinstance(answer, Fired | Redriven):
-            for queue, due_ms in answer.queued.items():
+            for queue, first_ms in answer.queued.items():
                 feed = self._feeds.feeds.get(queue)
                 if feed is not None:
-                    feed.wake(due_ms)
+                    feed.wake(first_ms)
             self._told(answer)
-            self.due_ms = answer.next_ms
-            self._in_vain = 0 if answer.queued else self._in_vain + 1
+            self.due_ms = due_ms = answer.next_ms
+            late = due_ms is not None and due_ms <= self._clock.now_ms() and not answer.queued
+            self._in_vain = self._in_vain + 1 if late else 0
         else:  # the store is in trouble
             self.due_ms = self._clock.now_ms() + 1000
         if self._again:
