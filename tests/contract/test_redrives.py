@@ -11,8 +11,10 @@ from wherry import limits
 from wherry.ports import (
     Count,
     Discard,
+    GetTimeline,
     ListRedrives,
     Pause,
+    Redrive,
     RedriveAll,
     RedriveJob,
     Redriven,
@@ -192,3 +194,15 @@ def test_who_began_or_stopped_a_job_and_who_paused_what_is_kept(memory: Any) -> 
         ("cleo", "pause", "jobs", ""),
         ("dana", "resume", "jobs", ""),
     ]
+
+
+def test_a_timeline_ends_where_a_message_was_edited_back_to_its_first_id(place: Any) -> None:
+    fail(place, 1)
+    correlation = failures(place)[0].correlation_id
+    for old, new in (("jobs0000", "edited"), ("edited", "jobs0000")):
+        assert place.ask(Redrive([old], None, "ana", b"{}", new)) == Count(1)
+        (found,) = claim(place, "jobs")
+        if new == "edited":
+            bury(place, found)
+    place.acknowledge(found)
+    assert place.ask(GetTimeline(correlation)).waiting == []

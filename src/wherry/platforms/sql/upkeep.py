@@ -168,7 +168,8 @@ class Upkeep:
                 failures.append(self._inbox.show(failed))
             if message is None and failed is None:
                 # An edited redrive has an ID of its own, which may have been edited again.
-                sent += [row[0] for row in self._session.rows("audit_edited", id)]
+                edited = [row[0] for row in self._session.rows("audit_edited", id)]
+                sent += [one for one in edited if one not in sent]  # it may have its old ID again
         return TimelineRows(records, waiting, failures)
 
     # -- sweeping ----------------------------------------------------------------------------
