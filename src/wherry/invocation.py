@@ -145,6 +145,7 @@ class ItemOutcome(Struct, frozen=True, array_like=True):
     marks: list[str] = []
     once: Once | None = None
     replayed: bool = False  # it was done before, under its `once_per` key
+    again: bool = False  # ... or will be by another one of its batch: to be given back till then
 
 
 class Outcome(Struct, frozen=True, array_like=True):

@@ -368,3 +368,20 @@ def test_one_message_at_a_time_is_done_once_for_its_key_too() -> None:
         endings = [row.ending for row in backend.records if row.function == "work"]
         assert sorted(endings) == ["duplicate", "duplicate", "ok", "ok"]
         assert not backend.failures()
+
+
+def test_a_repeat_runs_where_the_one_before_it_in_its_batch_was_not_done() -> None:
+    """Both have one `once_per` key; the commit of the first fails, so the other is no repeat."""
+
+    def act(done: Any, batch: Batch[Job]) -> None:
+        for item in batch:
+            with item as job:
+                done.put(Done("taken" if job.do else job.key, 7), if_absent=True)
+
+    with consuming(act, once_per=lambda job: job.key) as (backend, jobs, done, _runs):
+        with backend.acting():
+            done.put(Done("taken", 1))
+        send(backend, jobs, Job("a", "collide"), Job("a"), Job("b"), Job("b"))
+        backend.drain()
+        assert counts(backend, done) == {"taken": 1, "a": 7, "b": 7}
+        assert len(backend.failures()) == 1

@@ -63,9 +63,10 @@ class _Parts:
         stopped: set[str | None] = set()
         for one, item in zip(members, items, strict=True):
             group = _group(one)
-            if group in stopped and (item.own or item.failure is None):
+            if item.again or (group in stopped and (item.own or item.failure is None)):
                 self.behind.append(one)
                 self.outdated |= not item.own
+                stopped.add(group)
             elif item.own:
                 one.outcome = _own(item, outcome)
                 self.apart.append(one)

@@ -53,7 +53,7 @@ class _Member:
         self.shares = False  # its failure with others: which of them is to blame is not known
         self.once: Once | None = None
         self.is_done = False  # by an earlier message of its `once_per` key
-        self.leader: _Member | None = None  # in this batch, with the same key: both end alike
+        self.leader: _Member | None = None  # in this batch, with the same key: it goes first
         self.item: BatchItem[Any] | None = None  # what the handler is handed
 
 
@@ -234,6 +234,8 @@ class BatchRun:
             return ItemOutcome(
                 one.message.id, own=not first.shares, failure=first.failure, marks=one.scope.marks
             )
+        if one.leader is not None:  # it is done only once the commit of the other one is
+            return ItemOutcome(one.message.id, own=True, marks=one.scope.marks, again=True)
         effects = one.scope.effects()
         return ItemOutcome(
             one.message.id,
@@ -242,8 +244,8 @@ class BatchRun:
             effect_count=len(effects),
             guards=one.scope.guards(),
             marks=one.scope.marks,
-            once=None if one.is_done or one.leader is not None else one.once,
-            replayed=one.is_done or one.leader is not None,
+            once=None if one.is_done else one.once,
+            replayed=one.is_done,
         )
 
 
