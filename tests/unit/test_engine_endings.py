@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from wherry import App, Caller, NotFound, Struct
+import pytest
+
+from wherry import App, Caller, NotFound, Struct, limits
 from wherry.testing import running
 
 
@@ -76,3 +78,25 @@ def test_who_waits_for_a_turn_past_the_deadline_is_told_to_come_again() -> None:
         assert {reply.status for reply in replies} <= {204, 503, 504}
         assert [thing.count for thing in backend.items(things)] == ([done] if done else [])
         assert backend.post("/count").status == 204  # nothing is left that holds the key
+
+
+def test_a_message_that_is_refused_for_want_of_room_has_not_had_its_attempt(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = App("endings")
+    jobs = app.queue(Thing, max_attempts=1)
+    done: list[str] = []
+
+    @app.consume(jobs)
+    def work(job: Thing) -> None:
+        done.append(job.name)
+
+    with running(app) as backend:
+        with monkeypatch.context() as crowded:
+            crowded.setattr(limits, "PENDING_INVOCATIONS", 0)
+            with backend.acting():
+                jobs.send(Thing("a"))
+            backend.advance(1)
+            assert done == []
+        backend.drain()
+        assert (done, backend.failures()) == (["a"], [])

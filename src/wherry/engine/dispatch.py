@@ -98,15 +98,19 @@ class Dispatcher:
         """Run work as soon as an environment is free; refuse it where too much waits."""
         self.open += 1
         if not work.function.pool.submit(work):
-            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+            self._refuse(work)
 
     def move(self, work: Work, function: ActiveFunction | None) -> None:
         """Run work that has not begun as this function, of another release, if there is one."""
         if function is not None:
             work.function = function
         if function is None or not function.pool.submit(work):
-            busy = errors.Unavailable(headers={"retry-after": "1"})
-            self._fail(work, "refused", busy, counted=False)
+            self._refuse(work)
+
+    def _refuse(self, work: Work) -> None:
+        """Too much waits. A message that was not begun has not had its attempt."""
+        problem = errors.Unavailable(headers={"retry-after": "1"})
+        self._fail(work, "refused", problem, counted=False)
 
     def begin(self, environment: Environment, work: Work) -> None:
         """Start work on an environment (called by its pool)."""
@@ -145,8 +149,7 @@ class Dispatcher:
         """Refuse requests that have waited for an environment until their deadline."""
         now_s = self._clock.steady_s()
         while pending and pending[0].message is None and pending[0].deadline_s <= now_s:
-            work = pending.popleft()
-            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+            self._refuse(pending.popleft())
 
     # -- what environments say --------------------------------------------------------
 
@@ -317,7 +320,7 @@ class Dispatcher:
         work.renumber(self.numbers.next())
         work.outcome = None
         if not work.function.pool.submit(work):
-            self._fail(work, "refused", errors.Unavailable(headers={"retry-after": "1"}))
+            self._refuse(work)
 
     # -- endings ---------------------------------------------------------------------------------
 
