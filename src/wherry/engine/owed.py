@@ -41,6 +41,7 @@ class Owed(Generic[P]):
         self._ask = ask
         self._read = read
         self._doubts: dict[int, int] = {}  # sent to a store that died: how often asked since
+        self._later: set[int] = set()  # doubts that are about to be asked again
 
     def put(self, number: int, request: P, then: Then, decoded: bool = True) -> None:
         """Remember a request. `decoded`: who waits wants a record, not its bytes."""
@@ -61,12 +62,14 @@ class Owed(Generic[P]):
             if tries < DOUBT_TRIES:
                 self.entries[number] = found
                 self._doubts[number] = tries + 1
+                self._later.add(number)
                 self._loop.call_later(DOUBT_AGAIN_S, self._ask_again, number)
                 return
             answer = Broken(FateUnknown.code, answer.message)
         then(answer)
 
     def _ask_again(self, number: int) -> None:
+        self._later.discard(number)
         found = self.entries.get(number)
         if found is not None:
             self._ask(number, found[0])
@@ -80,7 +83,7 @@ class Owed(Generic[P]):
     def lost(self, last: int) -> None:
         """The store has died: ask everything up to this number again, in order."""
         for number, (request, _, decoded) in list(self.entries.items()):
-            if number > last:
+            if number > last or number in self._later:  # asked twice, a claim leases for nobody
                 continue
             if decoded:
                 self._doubts.setdefault(number, 0)
