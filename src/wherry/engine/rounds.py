@@ -69,7 +69,8 @@ class Round:
                     feed.wake(first_ms)
             self._told(answer)
             self.due_ms = due_ms = answer.next_ms
-            late = due_ms is not None and due_ms <= self._clock.now_ms() and not answer.queued
+            late = due_ms is not None and due_ms <= self._clock.now_ms()
+            late = late and not (answer.queued or (isinstance(answer, Fired) and answer.skipped))
             self._in_vain = self._in_vain + 1 if late else 0
         else:  # the store is in trouble
             self.due_ms = self._clock.now_ms() + 1000
