@@ -344,3 +344,21 @@ def test_a_long_backlog_is_drained_and_is_no_endless_loop(
             jobs.send.many([Job("a")] * 90)
     backend.drain()
     assert backend.items(things) == [Thing("a", 270)]
+
+
+def test_a_secret_is_masked_no_longer_than_its_backend_lives() -> None:
+    """Else another test's lines would lose a word that happens to be the same."""
+    from wherry.handles.logs import masked
+
+    keeper = App("keeper")
+    word = keeper.secret("word")
+
+    @keeper.get("/", grants=[word.read])
+    def look() -> int:
+        return len(word.get())
+
+    before = masked()
+    with running(keeper, secrets={"word": "value"}) as backend:
+        assert backend.get("/").json() == 5
+        assert "value" in masked()
+    assert masked() == before

@@ -49,6 +49,17 @@ def mask(value: str) -> None:
         _hidden.add(to_json(value).decode()[1:-1])  # as it stands escaped inside a JSON line
 
 
+def masked() -> frozenset[str]:
+    """What is masked now."""
+    return frozenset(_hidden)
+
+
+def mask_only(values: frozenset[str]) -> None:
+    """Mask what `masked` has returned, and nothing else: a test's secrets end with it."""
+    _hidden.clear()
+    _hidden.update(values)
+
+
 def render(
     scope: Scope | None,
     level: str,

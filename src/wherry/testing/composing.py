@@ -15,7 +15,7 @@ from wherry.engine.numbers import NUMBER_BITS
 from wherry.engine.offload import Inline
 from wherry.engine.store import DirectStore
 from wherry.errors import Refused
-from wherry.handles.logs import send_lines_to
+from wherry.handles.logs import mask_only, masked, send_lines_to
 from wherry.identity import DevelopmentIssuer
 from wherry.openapi import pages
 from wherry.platforms.files.blobs import Blobs
@@ -108,6 +108,7 @@ class Composed:
         self.host = KitHost(self.core, self.platform, app, self.clock, self.faults, twice)
         self.host.commit = self._commit
         self._before = send_lines_to(self.core.journal.line_of_handler, app.name)
+        self._masked_before = masked()
         self._activate()
         self.client = Client(self.core.gateway, public_url)
 
@@ -173,6 +174,7 @@ class Composed:
     def close(self) -> None:
         """Let go of everything."""
         send_lines_to(*self._before)
+        mask_only(self._masked_before)
         for lag in self.faults.lags:
             lag.store.close()
         self.store.close()
