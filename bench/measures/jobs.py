@@ -7,7 +7,7 @@ import time
 from bench import ours
 from bench.context import Bench, Measure
 from bench.floors.drive import PING
-from bench.load import BenchError, Plan, Request, drive
+from bench.load import BenchError, Load, Plan, Request, drive
 from bench.measures.orders import JOB_DONE, fill
 from bench.processes import Server, tree_pss_mb
 from bench.stats import percentile
@@ -22,19 +22,24 @@ FILL_S = 60
 PATIENCE_S = 30
 
 
+def paced(server: Server, rate_per_s: float, seconds: float) -> tuple[list[float], Load]:
+    """How long each job waited in ms, sent on time; it logs how long ago `send` was called."""
+    request = Request("/timed", PING, server.port)
+    drive(Plan(request, PACED_CONNECTIONS, 1, rate_per_s))
+    time.sleep(LOG_S)
+    log = ours.Log(server)
+    load = drive(Plan(request, PACED_CONNECTIONS, seconds, rate_per_s))
+    time.sleep(LOG_S)
+    waited_ms = [each / 1000 for each in log.numbers("waited_us")]
+    if len(waited_ms) != load.good:
+        raise BenchError(f"{load.good} jobs were sent, {len(waited_ms)} said when they began")
+    return waited_ms, load
+
+
 def _paced(bench: Bench) -> dict[str, float]:
-    """20 jobs a second, sent on time; each job logs how long ago its sender called `send`."""
     with ours.serving(ours.ORDERS, bench.folder) as server:
-        request = Request("/timed", PING, server.port)
-        drive(Plan(request, PACED_CONNECTIONS, 1, RATE_PER_S))
-        time.sleep(LOG_S)
-        log = ours.Log(server)
         seconds = PACED_S / 3 if bench.quick else PACED_S
-        load = drive(Plan(request, PACED_CONNECTIONS, seconds, RATE_PER_S))
-        time.sleep(LOG_S)
-        waited_ms = [each / 1000 for each in log.numbers("waited_us")]
-        if len(waited_ms) != load.good:
-            raise BenchError(f"{load.good} jobs were sent, {len(waited_ms)} said when they began")
+        waited_ms, load = paced(server, RATE_PER_S, seconds)
         return {
             "enqueue_to_start_ms_p50": percentile(waited_ms, 50),
             "enqueue_to_start_ms_p99": percentile(waited_ms, 99),

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from bench import ours
 from bench.context import Bench, Measure
 from bench.floors.drive import PING, WARM_S
-from bench.load import BenchError, Load, Plan, Request, drive
+from bench.load import BenchError, Load, Request
+from bench.measures.jobs import paced
 from bench.processes import Server
 from bench.stats import percentile
 
@@ -17,7 +18,6 @@ FILLERS = 4
 JOBS_PER_REQUEST = 80
 LISTENERS = 5
 RATE_PER_S = 50
-PACED_CONNECTIONS = 4
 PACED_S = 20
 LOG_S = 1
 PATIENCE_S = 60
@@ -56,18 +56,8 @@ def _jobs(bench: Bench) -> dict[str, float]:
 
 
 def _delivery(bench: Bench) -> dict[str, float]:
-    """50 jobs a second, sent on time; each logs how long ago its sender called `send`."""
     with ours.serving(ours.TRIGGERS, bench.folder) as server:
-        request = Request("/timed", PING, server.port)
-        drive(Plan(request, PACED_CONNECTIONS, 1, RATE_PER_S))
-        time.sleep(LOG_S)
-        log = ours.Log(server)
-        seconds = PACED_S / 4 if bench.quick else PACED_S
-        load = drive(Plan(request, PACED_CONNECTIONS, seconds, RATE_PER_S))
-        time.sleep(LOG_S)
-        waited_ms = [each / 1000 for each in log.numbers("waited_us")]
-        if len(waited_ms) != load.good:
-            raise BenchError(f"{load.good} jobs were sent, {len(waited_ms)} said when they began")
+        waited_ms, _ = paced(server, RATE_PER_S, PACED_S / 4 if bench.quick else PACED_S)
         return {
             "delivery_ms_p50": percentile(waited_ms, 50),
             "delivery_ms_p99": percentile(waited_ms, 99),

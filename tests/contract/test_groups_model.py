@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.contract.trigger_kit import bury, claim, configure, failures, message, release
 from wherry.effects import CancelMessage
 from wherry.platforms.sql.shapes import PARKED
 from wherry.ports import Discard, MessageAck, Pause, Redrive, Renew, Sweep
+
+from .model_kit import play
 
 QUEUES = ("lane", "strict", "fair")
 GROUPS = ("g", "h")
@@ -183,15 +184,4 @@ class Groups(RuleBasedStateMachine):
 
 
 def test_groups_keep_their_order_and_nothing_is_stuck_whatever_happens(new_memory: Any) -> None:
-    class Machine(Groups):
-        make = staticmethod(new_memory)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Groups, new_memory, steps=40)

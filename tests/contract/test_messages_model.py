@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from wherry import limits
 from wherry.effects import CancelMessage, SendMessage
@@ -29,6 +28,8 @@ from wherry.ports import (
     Renew,
     Sweep,
 )
+
+from .model_kit import play
 
 MAX_ATTEMPTS = 3
 
@@ -222,15 +223,4 @@ class Queue(RuleBasedStateMachine):
 
 
 def test_no_message_is_lost_or_there_twice_whatever_happens(new_memory: Any) -> None:
-    class Machine(Queue):
-        make = staticmethod(new_memory)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Queue, new_memory, steps=40)

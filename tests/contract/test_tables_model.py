@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from msgspec import json, structs
 
 from wherry.codec import key_bytes
 from wherry.effects import Absent, Compare, DeleteItem, Guard, Present, UpdateItem
 from wherry.ports import Committed, Conflicted, Reindex, Sweep, Unmet
+
+from .model_kit import play
 
 KEYS = st.tuples(st.sampled_from("ab"), st.sampled_from(["1", "2", "10"]))
 STATUSES = st.sampled_from(["open", "paid", None, 5])
@@ -218,15 +219,4 @@ def _key_of(guard: Guard) -> tuple[str, str]:
 
 
 def test_tables_do_what_a_dictionary_does(new_memory: Any) -> None:
-    class Machine(Tables):
-        make = staticmethod(new_memory)
-
-    run_state_machine_as_test(
-        Machine,
-        settings=settings(
-            max_examples=60,
-            stateful_step_count=30,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    play(Tables, new_memory, steps=30)

@@ -292,11 +292,8 @@ class Dispatcher:
             case Rejected(message=message):
                 self.failed(work, Failure("bound_exceeded", "BoundExceeded", message, False), None)
             case Broken(code=code, message=message):
-                self._store_failed(work, code, message)
-
-    def _store_failed(self, work: Work, code: str, message: str) -> None:
-        self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
-        self._fail(work, "failed", store_trouble(code), error=message, counted=False)
+                self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
+                self._fail(work, "failed", store_trouble(code), error=message, counted=False)
 
     def lost(self, work: Work, where: str, winner: str) -> None:
         """Somebody else was first at `where`: run again, on what he has left."""
@@ -382,10 +379,7 @@ class Dispatcher:
         """Nothing more is to be done for work: tell who waits for it."""
         if work.finished:
             return
-        work.finished = True
-        self.open -= 1
-        if work.solo:
-            self.reruns.finished(work)
+        self.forget(work)
         if work.message is not None and work.members is None and self.feeds is not None:
             self.feeds.finished(work)
             if work.follower is not None:
@@ -393,7 +387,7 @@ class Dispatcher:
         work.done(work, reply)
 
     def forget(self, work: Work) -> None:
-        """Work that has not begun is taken back; nobody is told."""
+        """Work is off our hands; nobody is told."""
         work.finished = True
         self.open -= 1
         if work.solo:

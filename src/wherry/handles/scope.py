@@ -108,6 +108,20 @@ class Scope(Struct, eq=False):
     bytes_written: int = 0
     blobs: list[str] = []  # staged so far, by this scope and those within it
 
+    def part(self, invocation: Invocation) -> Scope:
+        """Return a scope for a part of this run, which has effects of its own."""
+        return Scope(
+            invocation,
+            self.link,
+            self.clock,
+            grants=self.grants,
+            policies=self.policies,
+            guard_all=self.guard_all,
+            cold=self.cold,
+            kept=self.kept,
+            blobs=self.blobs,
+        )
+
     @property
     def function(self) -> str:
         """The function's name."""

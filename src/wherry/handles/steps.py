@@ -121,18 +121,7 @@ def _replay(stored: Any, name: str, asked: str, shape: Shape[T]) -> T:
 def _inner_scope(outer: Scope, key: str) -> Scope:
     import msgspec
 
-    invocation = msgspec.structs.replace(outer.invocation, key=key)
-    inner = Scope(
-        invocation,
-        outer.link,
-        outer.clock,
-        grants=outer.grants,
-        policies=outer.policies,
-        guard_all=outer.guard_all,
-        cold=outer.cold,
-        kept=outer.kept,
-    )
+    inner = outer.part(msgspec.structs.replace(outer.invocation, key=key))
     inner.caller = outer.caller
     inner.inside_step = True
-    inner.blobs = outer.blobs
     return inner

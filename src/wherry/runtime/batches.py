@@ -97,7 +97,6 @@ class BatchRun:
     # -- before the handler ------------------------------------------------------------------------
 
     def _scope_of(self, message: BatchMessage) -> Scope:
-        outer = self._scope
         invocation = msgspec.structs.replace(
             self._invocation,
             number=message.number,
@@ -114,18 +113,7 @@ class BatchRun:
                 message.sent_at_ms,
             ),
         )
-        scope = Scope(
-            invocation,
-            outer.link,
-            outer.clock,
-            grants=outer.grants,
-            policies=outer.policies,
-            guard_all=outer.guard_all,
-            cold=outer.cold,
-            kept=outer.kept,
-        )
-        scope.blobs = outer.blobs
-        return scope
+        return self._scope.part(invocation)
 
     def _bind(self, member: _Member) -> None:
         """Read the payload: what cannot be read fails by itself, and nobody else with it."""

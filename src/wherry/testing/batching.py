@@ -57,15 +57,4 @@ class CalledBatch:
 
 def _of_item(scope: Scope, at: int) -> Scope:
     run = scope.invocation
-    invocation = msgspec.structs.replace(run, key=f"{run.key}/{at}")
-    item = Scope(
-        invocation,
-        scope.link,
-        scope.clock,
-        grants=scope.grants,
-        policies=scope.policies,
-        guard_all=scope.guard_all,
-        kept=scope.kept,
-    )
-    item.blobs = scope.blobs
-    return item
+    return scope.part(msgspec.structs.replace(run, key=f"{run.key}/{at}"))
