@@ -17,7 +17,7 @@ from bench.context import Bench, Measure
 from bench.figures import Figure, Samples, figure, number, table
 from bench.folders import fresh_folder
 from bench.load import BenchError, have_wrk
-from bench.measures import floors, jobs, orders, peers, requests, starts, triggers
+from bench.measures import backlog, floors, jobs, orders, peers, requests, starts, triggers
 from bench.versions import versions
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -35,6 +35,8 @@ MEASURES: tuple[Measure, ...] = (
     triggers.DELIVERY,
     triggers.EVENTS,
     triggers.HOT,
+    backlog.LONG,
+    backlog.REDRIVE,
     starts.COLD,
     starts.START,
     starts.IDLE,

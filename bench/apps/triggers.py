@@ -27,8 +27,9 @@ class Counter(Struct):
 
 app = App("bench-triggers")
 counters = app.table(Counter, key="name")
-jobs = app.queue(Job)
+jobs = app.queue(Job, name="jobs")
 timed = app.queue(Timed)
+doomed = app.queue(Job, name="doomed", max_attempts=1)
 
 
 @app.event("bench.pinged")
@@ -46,6 +47,11 @@ def send_jobs(ping: Ping) -> Ping:
 @app.consume(jobs)
 def work(job: Job) -> None:
     """The least that a consumer can do: its deletion is a commit all the same."""
+
+
+@app.consume(doomed)
+def fail(job: Job) -> None:
+    raise ValueError("it fails again")
 
 
 # The clock that never goes back is one for all processes of a machine; `now()` stands still.

@@ -24,16 +24,18 @@ PATIENCE_S = 60
 DELIVERED = b'"message":"queue '  # each attempt has a line
 
 
-def _throughput(server: Server, load: Callable[[], Load], deliveries: int) -> float:
+def throughput(
+    server: Server, load: Callable[[], Load], deliveries: int, line: bytes = DELIVERED
+) -> float:
     """Deliveries per second, from the first request until the last one is done."""
     time.sleep(LOG_S)  # what the warm-up has left
     log = ours.Log(server)
     begun = time.perf_counter()
     wanted = load().good * deliveries
-    done = log.count(DELIVERED)
+    done = log.count(line)
     while done < wanted:
         time.sleep(0.02)
-        done += log.count(DELIVERED)
+        done += log.count(line)
         if time.perf_counter() > begun + PATIENCE_S:
             raise BenchError(f"only {done} of {wanted} were delivered in {PATIENCE_S} s")
     return done / (time.perf_counter() - begun)  # with those whose sender had hung up
@@ -48,10 +50,10 @@ def _jobs(bench: Bench) -> dict[str, float]:
         alone = Request("/jobs", one, server.port)
         bench.closed(alone, CONNECTIONS, WARM_S)
         return {
-            "jobs_per_s": _throughput(
+            "jobs_per_s": throughput(
                 server, lambda: bench.closed(filled, FILLERS), JOBS_PER_REQUEST
             ),
-            "lone_jobs_per_s": _throughput(server, lambda: bench.closed(alone, CONNECTIONS), 1),
+            "lone_jobs_per_s": throughput(server, lambda: bench.closed(alone, CONNECTIONS), 1),
         }
 
 
@@ -68,7 +70,7 @@ def _events(bench: Bench) -> dict[str, float]:
     with ours.serving(ours.TRIGGERS, bench.folder) as server:
         request = Request("/events", PING, server.port)
         bench.closed(request, CONNECTIONS, WARM_S)
-        load = _throughput(server, lambda: bench.closed(request, CONNECTIONS), LISTENERS)
+        load = throughput(server, lambda: bench.closed(request, CONNECTIONS), LISTENERS)
         return {"event_deliveries_per_s": load}
 
 

@@ -152,6 +152,52 @@ class DeleteObject(Struct, frozen=True, array_like=True, tag="unobject"):
     key: str
 
 
+class StartExecution(Struct, frozen=True, array_like=True, tag="start"):
+    """Begin an execution of a workflow. `input` is JSON.
+
+    One name is one execution: with the same input nothing more begins, with another the condition
+    is unmet. `id` is that of the message that begins it.
+    """
+
+    workflow: str
+    name: str
+    id: str
+    input: bytes
+
+
+class StopExecution(Struct, frozen=True, array_like=True, tag="stop"):
+    """End an execution that runs as ABORTED. One that has ended stays as it is."""
+
+    workflow: str
+    name: str
+    id: str
+    error: str | None = None
+    cause: str | None = None
+
+
+class RedriveExecution(Struct, frozen=True, array_like=True, tag="redrive"):
+    """Let an execution that failed go on from there. One that has not: the condition is unmet."""
+
+    workflow: str
+    name: str
+    id: str
+
+
+class EndTask(Struct, frozen=True, array_like=True, tag="endtask"):
+    """Say how a task ended that waits for its token, or (heartbeat) that it still goes on.
+
+    `output` is JSON. No task waits for this token (any more): the condition is unmet.
+    """
+
+    workflow: str
+    token: str
+    id: str
+    kind: Literal["succeeded", "failed", "heartbeat"]
+    output: bytes = b"null"
+    error: str | None = None
+    cause: str | None = None
+
+
 Effect: TypeAlias = (
     PutItem
     | UpdateItem

@@ -74,6 +74,16 @@ class BatchEvent(Struct, frozen=True, array_like=True, tag="batch"):
     messages: list[BatchMessage]
 
 
+class TaskEvent(Struct, frozen=True, array_like=True, tag="task"):
+    """A task of a workflow: `payload` is JSON, and the reply's body will be the result's JSON."""
+
+    endpoint: str
+    workflow: str
+    execution: str
+    state: str
+    payload: bytes
+
+
 Event: TypeAlias = HttpEvent | MessageEvent | BatchEvent
 
 

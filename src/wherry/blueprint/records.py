@@ -114,6 +114,23 @@ class EventSpec(Record, frozen=True):
     place: Place | None = None
 
 
+class WorkflowSpec(Record, frozen=True):
+    """A state machine in Amazon States Language, and what happens to its executions.
+
+    Everything that happens to one is a message in the queue of the workflow's name. `definition`
+    is JSON text with the keys in the team's order. `grants` are for what its states do themselves
+    (service integrations); the functions that it calls have their own.
+    """
+
+    name: str
+    definition: str
+    input: str | None = None  # the type of its input, where one is declared
+    schema: dict[str, Any] | None = None
+    grants: tuple[Grant, ...] = ()
+    functions: tuple[str, ...] = ()  # that its states call
+    place: Place | None = None
+
+
 # --- sources: what puts messages into a queue besides who sends them -----------------------------
 
 
@@ -246,6 +263,20 @@ class QueueTrigger(Record, frozen=True, tag="queue"):
     batch: int = 1
     window_s: float = 0
     once_s: int | None = None
+    place: Place | None = None
+
+
+class TaskTrigger(Record, frozen=True, tag="task"):
+    """A state of a workflow calls the handler with a payload; what it returns is the result.
+
+    Its tasks are messages in the queue of the function's name. `schema` is that of the payload,
+    `reply` of what it returns.
+    """
+
+    endpoint: str
+    queue: str
+    schema: dict[str, Any] | None = None
+    reply: dict[str, Any] | None = None
     place: Place | None = None
 
 
