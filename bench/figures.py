@@ -94,6 +94,7 @@ KINDS = {
     "drain_of_million_per_s": Kind("jobs/s"),
     "drain_of_million_ratio": Kind("x", at_least(0.8)),
     "million_memory_mb": Kind("MB", below(300)),
+    "million_claim_ms_p99": Kind("ms", below(50)),
     "jobs_alone_per_s": Kind("jobs/s"),
     "jobs_beside_redrive_per_s": Kind("jobs/s"),
     "jobs_beside_redrive_ratio": Kind("x", at_least(0.8)),

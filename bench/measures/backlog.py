@@ -15,24 +15,29 @@ from bench.floors.drive import PING
 from bench.load import BenchError, Request
 from bench.measures.triggers import FILLERS, JOBS_PER_REQUEST, throughput
 from bench.processes import Server, tree_pss_mb
+from bench.stats import percentile
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import Commit, Committed
+from wherry.ports import Claim, Commit, Committed, Recover
 from wherry.telemetry import InvocationRecord
 from wherry.world import SystemClock
 
 SMALL = 40_000
 MILLION = 1_000_000
 FAILURES = 100_000
+CLAIMS = 200
 PER_BATCH = 64  # commits that share a sync
 WARM_S = 1.0
 PATIENCE_S = 120
 JOB_DONE = b'"message":"queue jobs"'
 
 
-def _preload(bench: Bench, queue: str, jobs: int) -> None:
-    """Put jobs into the store of an engine that has stopped, as a handler's commits would."""
+def _preload(bench: Bench, queue: str, jobs: int) -> list[float]:
+    """Put jobs into the store of an engine that has stopped, as a handler's commits would.
+
+    Returns how long claims of them take, in ms.
+    """
     store = SqlStore(str(ours.data_of(bench.folder) / "store.sqlite"), SystemClock())
     try:
         commits = list(_commits(queue, jobs))
@@ -40,8 +45,18 @@ def _preload(bench: Bench, queue: str, jobs: int) -> None:
             answers = store.run([("", commit) for commit in commits[at : at + PER_BATCH]])
             if not all(isinstance(answer, Committed) for answer in answers):
                 raise BenchError(f"filling failed: {answers[0]}")
+        return [_claim_ms(store, queue) for _ in range(CLAIMS)]
     finally:
         store.close()
+
+
+def _claim_ms(store: SqlStore, queue: str) -> float:
+    """How long a full claim takes; what it leased goes back."""
+    begun = time.perf_counter()
+    store.run([("", Claim(queue, limits.CLAIM_BATCH, "bench"))])
+    took_ms = (time.perf_counter() - begun) * 1000
+    store.run([("", Recover("bench", []))])
+    return took_ms
 
 
 def _commits(queue: str, jobs: int) -> Iterator[Commit]:
@@ -83,7 +98,7 @@ def _long(bench: Bench) -> dict[str, float]:
         part = Bench(folder, bench.seconds, bench.quick, bench.generator)
         with ours.serving(ours.TRIGGERS, folder):
             pass
-        _preload(part, "jobs", jobs)
+        claims_ms = _preload(part, "jobs", jobs)
         with ours.serving(ours.TRIGGERS, folder) as server:
             # Of the short one, what is left after the first second lasts as long as it lasts.
             rates.append(_drained_per_s(server, 4 * bench.seconds, jobs // 2))
@@ -93,6 +108,7 @@ def _long(bench: Bench) -> dict[str, float]:
         "drain_of_million_per_s": rates[1],
         "drain_of_million_ratio": rates[1] / rates[0],
         "million_memory_mb": memory[1],
+        "million_claim_ms_p99": percentile(claims_ms, 99),
     }
 
 
@@ -153,7 +169,7 @@ LONG = Measure(
         "million_memory_mb",
     ),
     ours=_long,
-)
+)  # fmt: skip
 REDRIVE = Measure(
     name="redrive",
     about=f"normal jobs while {FAILURES:,} failures go back at the usual rate, and fail again",
