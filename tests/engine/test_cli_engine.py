@@ -114,6 +114,11 @@ def test_the_first_ten_minutes(app: Running) -> None:
     assert state["url"] == app.url
     assert state["pid"] == app.process.pid
     assert "visits" in app.verb("queues")
+    assert state["paused"] == state["blocked"] == []
+    app.verb("pause", "count_visit")
+    assert "count_visit is paused since" in app.verb("status")
+    assert json.loads(app.verb("status", "--json"))["paused"][0]["function"] == "count_visit"
+    app.verb("resume", "count_visit")
     assert "The failure inbox is empty." in app.verb("failures")
     assert "subject is" in subprocess.run(
         [*WHERRY, "accounts", "add", "bob"],

@@ -78,6 +78,19 @@ def test_queues_show_what_failed(data: Data) -> None:
     assert ok_json("queues", "--data", data.path)[0]["failed"] == 1
 
 
+def test_queues_show_who_paused_what_and_since_when(data: Data) -> None:
+    """Also for programs; without a pause nothing is said."""
+    assert "paused" not in ok("queues", "--data", data.path)
+    ok("pause", "export", "--data", data.path)
+    page = ok("queues", "--data", data.path)
+    assert "export_jobs (paused)" in page
+    assert "export is paused since" in page
+    assert "wherry resume export" in page
+    [pause] = ok_json("queues", "--data", data.path)[0]["pauses"]
+    assert pause["function"] == "export"
+    assert pause["actor"]
+
+
 def test_releases_are_listed(data: Data) -> None:
     """The versions that ran, the newest first."""
     data.release(INDEX)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.controlwire import AccountAsked, EngineSaid, NoEngine, TokenAsked, call
 from wherry.engine.datafolder import DataFolder, FolderInUse
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 START_PATIENCE_S = 5.0  # an engine that begins or ends holds the lock and does not listen
 LOOK_AGAIN_S = 0.05
+ANSWER_S = limits.CONTROL_ANSWER_S + limits.CONTROL_READ_S
 
 
 class Backend(Protocol):
@@ -65,16 +67,17 @@ class Backend(Protocol):
 
 
 class RunningEngine:
-    """An engine, over its control socket."""
+    """An engine, over its control socket. `timeout_s`: for an answer of its store."""
 
     running = True
 
-    def __init__(self, data: DataFolder) -> None:
+    def __init__(self, data: DataFolder, timeout_s: float = ANSWER_S) -> None:
         self._data = data
+        self._timeout_s = timeout_s
 
     def ask(self, request: Request) -> Any:
         """Forward a request to the store."""
-        answer = call(self._data, "ask", to_msgpack(request))
+        answer = call(self._data, "ask", to_msgpack(request), self._timeout_s)
         return checked(msgspec.msgpack.decode(answer, type=Answer))
 
     def token(self, asked: TokenAsked) -> str:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from wherry.ports.schedules import PausedRow
 from wherry.telemetry import InvocationRecord
 
 
@@ -116,11 +117,31 @@ class QueueDepths(Struct, frozen=True, array_like=True, tag="depths"):
     """How much waits, per queue. Answered by `Depths`."""
 
 
+class BlockedGroup(Struct, frozen=True, array_like=True):
+    """A group of a FIFO queue that waits until a failure is redriven or discarded.
+
+    `group` is as a person reads it; that of a table's changes is `table/key`. `behind`: how many
+    messages wait for it, counted up to `limits.HELD_COUNTED`.
+    """
+
+    group: str
+    failure: str
+    failed_at_ms: int
+    behind: int
+
+
 class Depth(Struct, frozen=True, array_like=True, tag="depth"):
     """One queue: waiting (due or not), leased, failed; the age of the oldest that is due.
 
     Of a FIFO queue, and so of a table's changes, it is the age of the oldest that waits, due or
     behind another one of its group, since it was sent.
+
+    Attributes:
+        pauses: Who has paused its consumer, or the app.
+        behind: Of those that wait, how many do so behind others of their group, or of their key.
+        blocked_groups: How many groups wait for a failure. This and `behind` are counted up to
+            `limits.HELD_COUNTED`, which then means so many or more.
+        blocked: The first `limits.BLOCKED_SHOWN` of these groups.
     """
 
     queue: str
@@ -129,6 +150,10 @@ class Depth(Struct, frozen=True, array_like=True, tag="depth"):
     failed: int
     oldest_ms: int
     paused: bool = False
+    pauses: list[PausedRow] = []
+    behind: int = 0
+    blocked_groups: int = 0
+    blocked: list[BlockedGroup] = []
 
 
 class Depths(Struct, frozen=True, array_like=True, tag="depthslist"):

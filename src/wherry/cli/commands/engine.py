@@ -7,24 +7,33 @@ from typing import Any
 import click
 
 from wherry import limits
+from wherry.cli.backend import RunningEngine
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import paint, show, show_json
 from wherry.engine.controlwire import call
 from wherry.engine.datafolder import DataFolder
-from wherry.errors import Passing
+from wherry.errors import Passing, WherryError
+from wherry.ports import Depths, ListPaused, Paused, QueueDepths
+
+STORE_ANSWERS_S = 5.0  # else the status is told without what the store knows
 
 
 @click.command(epilog=examples("wherry status --json"))
 @data_option
 @json_option
 def status(data: str, as_json: bool) -> None:
-    """Show what the engine is doing. Exits with 1 where none is running."""
-    found = call(DataFolder.at(data), "status")
+    """Show what the engine is doing, and what is held. Exits with 1 where none is running.
+
+    Held is what nobody is handed: of a paused function, or behind a failure (`wherry queues`).
+    """
+    folder = DataFolder.at(data)
+    found = call(folder, "status")
+    asked = _held(folder)
     if as_json:
-        show_json(found)
+        show_json({**found, **asked})
     else:
-        show(_status_text(found))
+        show(_status_text(found, asked))
 
 
 @click.command(epilog=examples("wherry reload --data /var/lib/shop"))
@@ -55,8 +64,21 @@ def stop(data: str) -> None:
     raise Passing("The engine is still stopping.", advice="`wherry logs` may say why.")
 
 
-def _status_text(found: dict[str, Any]) -> str:
+def _held(folder: DataFolder) -> dict[str, Any]:
+    """Return what is paused and blocked; that it is not known where the store does not answer."""
+    try:
+        backend = RunningEngine(folder, STORE_ANSWERS_S)
+        paused: Paused = backend.ask(ListPaused())
+        depths: Depths = backend.ask(QueueDepths())
+    except WherryError as error:
+        return {"paused": None, "blocked": None, "unknown": error.message}
+    return {"paused": paused.rows, "blocked": [row for row in depths.rows if row.blocked]}
+
+
+def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
     from wherry.observe.columns import Cell, columns
+    from wherry.observe.queues import held
+    from wherry.world import SystemClock
 
     colours = paint()
     lines = [
@@ -74,4 +96,9 @@ def _status_text(found: dict[str, Any]) -> str:
     for table, index, left in found.get("unready_indexes", []):
         told = f"Index {index} of {table} is not filled, {left} items to go: "
         lines += ["", colours("warn", f"{told}wherry tables reindex {table}")]
+    if "unknown" in asked:
+        lines += ["", colours("bad", f"What is held is not known: {asked['unknown']}")]
+    else:
+        told_held = held(asked["blocked"], asked["paused"], SystemClock().now_ms(), colours)
+        lines += ["", *told_held] if told_held else []
     return "\n".join(lines)

@@ -13,35 +13,30 @@ from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, note, paint, show, show_json
 from wherry.errors import Refused
 from wherry.observe.columns import Cell, columns
-from wherry.observe.durations import show_ago, show_moment, show_ms
-from wherry.ports import Count, Depths, QueueDepths, Reindex
+from wherry.observe.durations import show_ago, show_moment
+from wherry.ports import Count, Depths, ListPaused, Paused, QueueDepths, Reindex
 
 
-@click.command(epilog=examples("wherry queues --json"))
+@click.command(epilog=examples("wherry queues", "wherry queues --json"))
 @data_option
 @json_option
 def queues(data: str, as_json: bool) -> None:
-    """Show how much waits, runs and has failed in each queue."""
+    """Show how much waits, runs and has failed in each queue, and what is held.
+
+    Held is what nobody is handed, due or not: of a paused function, or behind a failure that
+    blocks its group (on_failure="block"). `behind` are those of the waiting that come after others
+    of their group, or of their key.
+    """
+    from wherry.observe.queues import queues_text
+    from wherry.world import SystemClock
+
     with connected(data) as backend:
         depths: Depths = backend.ask(QueueDepths())
+        paused: Paused = backend.ask(ListPaused())
     if as_json:
         show_json(depths.rows)
-        return
-    if not depths.rows:
-        show("There are no queues.")
-        return
-    rows: list[list[Cell]] = [
-        [
-            f"{row.queue} (paused)" if row.paused else row.queue,
-            str(row.waiting),
-            str(row.leased),
-            ("bad", str(row.failed)) if row.failed else "0",
-            show_ms(row.oldest_ms) if row.waiting else "-",
-        ]
-        for row in depths.rows
-    ]
-    head = ["queue", "waiting", "running", "failed", "oldest due for"]
-    show(columns(head, rows, paint(), right="waiting running failed"))
+    else:
+        show(queues_text(depths.rows, paused.rows, SystemClock().now_ms(), paint()))
 
 
 @click.command(epilog=examples("wherry releases"))

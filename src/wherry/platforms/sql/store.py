@@ -15,6 +15,7 @@ from wherry.errors import FateUnknown, Passing
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
+from wherry.platforms.sql.depths import QueueOverview
 from wherry.platforms.sql.dialect import damaged_connection, passing_fault, request_fault
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
@@ -109,6 +110,9 @@ class SqlStore:
         self._pauses = Pauses(session, self._catalog, self._inbox)
         self._upkeep = Upkeep(
             session, self._catalog, *rooms, self._inbox, sources, self._firings, self._pauses
+        )
+        self._overview = QueueOverview(
+            session, self._catalog, self._messages, self._inbox, self._pauses
         )
         self._open = True
 
@@ -299,7 +303,7 @@ class SqlStore:
             case RecentRecords():
                 return TimelineRows(self._records.newest(request.function, request.limit), [], [])
             case QueueDepths():
-                return self._upkeep.depths()
+                return self._overview.show()
             case Configure():
                 return self._upkeep.configure(request)
             case Reindex():

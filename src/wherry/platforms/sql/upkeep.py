@@ -24,8 +24,6 @@ from wherry.ports import (
     Configure,
     Configured,
     Count,
-    Depth,
-    Depths,
     Nothing,
     PutState,
     Reindex,
@@ -125,23 +123,6 @@ class Upkeep:
         return ReleaseRows([ReleaseRow(*row) for row in self._session.rows("releases_list")])
 
     # -- overviews ---------------------------------------------------------------------------
-
-    def depths(self) -> Depths:
-        """Return how much waits, is leased and has failed in every queue that there ever was."""
-        counts, failed = self._messages.counts(), self._inbox.counts()
-        now = self._session.now_ms
-        rows = []
-        for number in self._catalog.queue_ids():
-            waiting, leased = counts.get(number, (0, 0))
-            if not (
-                waiting or leased or failed.get(number) or number in self._catalog.queues_by_id
-            ):
-                continue
-            age = max(0, now - self._messages.oldest_ms(number)) if waiting else 0
-            name, queue = self._catalog.name(number), self._catalog.queues_by_id.get(number)
-            paused = queue is not None and queue.paused
-            rows.append(Depth(name, waiting, leased, failed.get(number, 0), age, paused))
-        return Depths(sorted(rows, key=lambda row: row.queue))
 
     def timeline(self, correlation_id: str) -> TimelineRows:
         """Return all that is known of a correlation ID."""

@@ -27,6 +27,12 @@ SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent,
 FROM messages WHERE queue = ? AND grp = ? AND slot = ? ORDER BY place LIMIT ?
 -- name: oldest_sent
 SELECT sent_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
+-- name: parked
+SELECT 1 FROM messages WHERE slot = ? LIMIT ?
+-- name: parked_of
+SELECT 1 FROM messages WHERE queue = ? AND grp = ? AND slot = ? AND place > ? LIMIT ?
+-- name: failure_at
+SELECT id, failed_ms, place FROM failures WHERE seq = ?
 -- name: failures_blocking
 SELECT seq, grp FROM failures WHERE queue = ? AND place IS NOT NULL ORDER BY grp, place LIMIT ?
 -- name: failure_unblock

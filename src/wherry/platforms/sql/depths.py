@@ -1,0 +1,91 @@
+"""How much waits in each queue, and what of it is held: paused, behind others, behind a failure."""
+
+from __future__ import annotations
+
+from wherry import limits
+from wherry.codec import key_text
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.inbox import Inbox
+from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.pauses import Pauses
+from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import PARKED, Queue
+from wherry.ports import Depth, Depths
+from wherry.ports.failures import BlockedGroup
+
+
+class QueueOverview:
+    """Looks at all queues. What it reads of one is bounded, however much waits there."""
+
+    def __init__(
+        self, session: Session, catalog: Catalog, messages: Messages, inbox: Inbox, pauses: Pauses
+    ) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._messages = messages
+        self._inbox = inbox
+        self._pauses = pauses
+
+    def show(self) -> Depths:
+        """Return how much waits, is leased and has failed in every queue that there ever was."""
+        counts, failed = self._messages.counts(), self._inbox.counts()
+        now = self._session.now_ms
+        paused = {row.function: row for row in self._pauses.show().rows}
+        rows = []
+        for number in self._catalog.queue_ids():
+            waiting, leased = counts.get(number, (0, 0))
+            queue = self._catalog.queues_by_id.get(number)
+            if not (waiting or leased or failed.get(number) or queue is not None):
+                continue
+            groups = self._blocked(number) if failed.get(number) else []
+            rows.append(
+                Depth(
+                    self._catalog.name(number),
+                    waiting,
+                    leased,
+                    failed.get(number, 0),
+                    max(0, now - self._messages.oldest_ms(number)) if waiting else 0,
+                    queue is not None and queue.paused,
+                    [paused[one] for one in _consumers(queue) if one in paused],
+                    self._behind(number) if waiting else 0,
+                    len(groups),
+                    [self._group(number, *one) for one in groups[: limits.BLOCKED_SHOWN]],
+                )
+            )
+        return Depths(sorted(rows, key=lambda row: row.queue))
+
+    def _behind(self, number: int) -> int:
+        """Count what is parked."""
+        return len(self._session.rows("parked", number + PARKED, limits.HELD_COUNTED))
+
+    def _blocked(self, number: int) -> list[tuple[str, int]]:
+        """Return the groups that wait for failures, each with the first of these."""
+        first: dict[str, int] = {}
+        for seq, group in self._session.rows("failures_blocking", number, limits.HELD_COUNTED):
+            first.setdefault(group, seq)
+        return list(first.items())
+
+    def _group(self, number: int, group: str, seq: int) -> BlockedGroup:
+        row = self._session.row("failure_at", seq)
+        assert row is not None
+        id, failed_ms, place = row
+        behind = self._session.rows(
+            "parked_of", number, group, number + PARKED, place, limits.HELD_COUNTED
+        )
+        return BlockedGroup(self._shown(number, group), id, failed_ms, len(behind))
+
+    def _shown(self, number: int, group: str) -> str:
+        """Return a group's name for people: that of a table's changes is made of bytes."""
+        table, slash, key = group.partition("/")
+        found = self._catalog.tables_by_id.get(int(table)) if table.isdecimal() else None
+        if not slash or found is None or all(one.id != number for one in found.followers):
+            return group
+        parts = key.split("/")
+        if len(parts) > 1:  # else the digest of a long one
+            parts = [key_text(bytes.fromhex(part)) for part in parts if part]
+        return "/".join([found.shape.name, *parts])
+
+
+def _consumers(queue: Queue | None) -> tuple[str, ...]:
+    """Return whose pauses hold a queue: the app's, its consumer's."""
+    return () if queue is None else ("", queue.consumer)
