@@ -31,12 +31,17 @@ def test_a_timeline_is_one_page(data: Data) -> None:
 
 
 def test_the_beginning_of_an_id_is_enough(data: Data) -> None:
-    """Log lines show short IDs; one that begins several is not guessed."""
+    """One that begins several is not guessed: the newest of them are named."""
     page = ok("timeline", "c-f", "--data", data.path)
     assert "correlation ID c-first" in page
     several = cli("timeline", "c-", "--data", data.path)
     assert several.exit_code == 1
     assert "2 correlation IDs begin with 'c-'" in several.stderr
+    assert "They are: c-second, c-first." in several.stderr
+    for number in range(5):
+        data.commit(f"c-{number}")
+    many = cli("timeline", "c-", "--data", data.path)
+    assert "The newest are: c-4, c-3, c-2, c-1, c-0." in many.stderr
 
 
 def test_an_unknown_id_is_told_with_its_neighbours(data: Data) -> None:

@@ -88,9 +88,9 @@ def test_what_is_no_span_is_refused(text: str) -> None:
 
 
 def test_a_line_is_readable() -> None:
-    """Time, level, function, message, fields, correlation ID (short); no machine's fields."""
+    """Time, level, function, message, fields, correlation ID (whole); no machine's fields."""
     assert readable(line()) == (
-        "12:42:26.123 INFO    create_order     order created order_id=o-1 [abcdef01]"
+        "12:42:26.123 INFO    create_order     order created order_id=o-1 [abcdef0123456789]"
     )
 
 

@@ -10,7 +10,6 @@ import msgspec
 from wherry.observe.paint import PLAIN, Paint, Style, in_line, in_lines
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-CORRELATION_CHARS = 8
 
 _STYLES: dict[str, Style] = {"DEBUG": "dim", "INFO": "good", "WARNING": "warn", "ERROR": "bad"}
 _OF_THE_LAYOUT = {"level", "timestamp", "message", "function_name", "correlation_id", "exception"}
@@ -51,9 +50,11 @@ def read_line(line: bytes) -> dict[str, Any] | None:
 
 
 def readable(line: bytes, paint: Paint = PLAIN) -> str:
-    """Return a line for people: time, level, function, message, fields, correlation ID (short).
+    """Return a line for people: time, level, function, message, fields, correlation ID.
 
-    An exception follows on lines of its own. What is no JSON is shown as it is.
+    The ID is whole: those that wherry makes begin with the time, so that the first eight characters
+    of all that came within four seconds are the same. An exception follows on lines of its own.
+    What is no JSON is shown as it is.
     """
     record = read_line(line)
     if record is None:
@@ -68,7 +69,7 @@ def readable(line: bytes, paint: Paint = PLAIN) -> str:
     ]
     correlation_id = in_line(str(record.get("correlation_id", "")))
     if correlation_id:
-        parts.append(paint("dim", f"[{correlation_id[:CORRELATION_CHARS]}]"))
+        parts.append(paint("dim", f"[{correlation_id}]"))
     lines = [" ".join(parts)]
     exception = record.get("exception")
     if exception:

@@ -12,6 +12,7 @@ from wherry.errors import Refused
 from wherry.ports import GetTimeline, RecentRecords, TimelineRows
 
 RECORDS = 1_000  # looked through for an ID that was cut short
+NAMED = 5  # of those that begin with what was given
 
 
 @click.command(
@@ -30,9 +31,10 @@ RECORDS = 1_000  # looked through for an ID that was cut short
 def timeline(correlation_id: str, limit: int, data: str, as_json: bool) -> None:
     """Show the request CORRELATION_ID and all that followed it, on one page.
 
-    The beginning of an ID is enough. Without one the newest requests are listed. Every reply
-    names its ID in X-Correlation-Id. How long each commit took is in the log lines
-    (`wherry logs --correlation ID`): a record is part of the commit that it tells of.
+    The beginning of an ID is enough, if no other of the newest has it. Without one the newest
+    requests are listed. Every reply names its ID in X-Correlation-Id. How long each commit took is
+    in the log lines (`wherry logs --correlation ID`): a record is part of the commit that it tells
+    of.
     """
     from wherry.observe.timeline import recent_text, timeline_text
     from wherry.world import SystemClock
@@ -68,8 +70,11 @@ def find_timeline(backend: Backend, wanted: str) -> tuple[str, TimelineRows]:
     if len(begun) == 1:
         return begun[0], backend.ask(GetTimeline(begun[0]))
     if begun:
+        newest = ", ".join(begun[:NAMED])
         raise Refused(
-            f"{len(begun)} correlation IDs begin with {wanted!r}.", advice=", ".join(begun[:5])
+            f"{len(begun)} correlation IDs begin with {wanted!r}.",
+            advice=f"Give more of it. {'The newest are' if len(begun) > NAMED else 'They are'}: "
+            f"{newest}.",
         )
     raise Refused(
         f"Nothing is known of {wanted!r}.{near(wanted, known)}",
