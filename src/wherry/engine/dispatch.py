@@ -23,22 +23,20 @@ from wherry.engine.settling import (
     ending_of,
     failed_reply,
     record_of,
-    step_commit_of,
     stored_reply,
 )
+from wherry.engine.steps import Steps
 from wherry.invocation import Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
     Broken,
-    Commit,
     CommitAnswer,
     Committed,
     Conflicted,
     Denied,
     LeaseLost,
     Rejected,
-    StepCommit,
     Unmet,
 )
 from wherry.runtime.problems import problem_reply, store_trouble
@@ -56,7 +54,6 @@ if TYPE_CHECKING:
 
 WEARS = "it had used up its memory or its files"
 _outcome = msgspec.msgpack.Decoder(Outcome)
-_step = msgspec.msgpack.Decoder(StepCommit)
 
 
 class Dispatcher:
@@ -91,6 +88,7 @@ class Dispatcher:
         self._broker = broker
         self.reruns = Reruns(loop, chance, self._again)
         self.batches = Batches(self, store, journal)
+        self.steps = Steps(self, store)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -197,7 +195,7 @@ class Dispatcher:
         elif kind == BROKER:
             environment.answer(to_msgpack(self._broker(work, payload)))
         elif kind == STEP:
-            self._commit_step(environment, work, _step.decode(payload))
+            self.steps.asked(environment, work, payload)
 
     def output(self, environment: Environment, text: bytes) -> None:
         """An environment has printed."""
@@ -231,25 +229,6 @@ class Dispatcher:
         if self.feeds is None or not work.function.sends:
             return {}
         return self.feeds.offer(work)
-
-    def step_commit(self, work: Work, step: StepCommit) -> Commit:
-        """Return the commit of a named step."""
-        work.steps += 1
-        return step_commit_of(work, step, self.numbers.next())
-
-    def step_committed(self, answer: CommitAnswer) -> CommitAnswer:
-        """A step's commit was answered: begin what it sent; return what its run has to know."""
-        if isinstance(answer, Committed):
-            self.sent(answer)
-            return Committed([])
-        return answer
-
-    def _commit_step(self, environment: Environment, work: Work, step: StepCommit) -> None:
-        def answered(answer: CommitAnswer) -> None:
-            environment.answer(to_msgpack(self.step_committed(answer)))
-
-        commit = self.step_commit(work, step)
-        self._store.send(work.function.spec.name, commit, answered)
 
     def sent(self, answer: Committed) -> None:
         """Begin what a commit has sent."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.engine.batches import behind_of, company, members_of
-from wherry.engine.feeds import Feed
+from wherry.engine.feed import Feed
 from wherry.invocation import BatchEvent
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class BatchFeed(Feed):
         self._join([message])
 
     def _join(self, messages: list[Claimed]) -> None:
-        works = [self._feeds.work_of(self, message) for message in messages]
+        works = [self.work_of(message) for message in messages]
         self.in_hand.update((work.cause, work) for work in works)
         size, again = sum(len(one.body) for one in messages), messages[0].attempt > 1
         self._held_bytes += size

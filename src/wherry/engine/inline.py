@@ -41,10 +41,10 @@ class InlineLink:
         return answer
 
     def commit_step(self, step: StepCommit) -> CommitAnswer:
-        dispatcher = self._core.dispatcher
-        commit = dispatcher.step_commit(self._work, step)
+        steps = self._core.dispatcher.steps
+        commit = steps.commit(self._work, step)
         answer: CommitAnswer = self._platform.run([(self._work.function.spec.name, commit)])[0]
-        return dispatcher.step_committed(answer)
+        return steps.committed(answer)
 
     def stage(self, bucket: str, blob: str) -> Any:
         return self._core.blobs.stage(bucket, blob)
