@@ -25,7 +25,7 @@ def configure(place: Any, digest: str = "kinds", **parts: Any) -> Configured:
         functions=tuple(function(queue.name, (), queue.name) for queue in queues),
         tables=parts.pop("tables", TABLES),
         queues=queues,
-        buckets=BUCKETS,
+        buckets=parts.pop("buckets", BUCKETS),
         **parts,
     )
     answer = place.ask(Configure(digest, canonical_json(blueprint), True))

@@ -397,6 +397,5 @@ def test_a_claim_check_is_a_bucket_of_the_queue_with_grants_for_both_its_ends() 
     ]
     assert [str(one) for one in function(blueprint, "work").grants] == [
         "jobs-payloads.read",
-        "jobs-payloads.delete",
     ]
     assert blueprint.queues[0].claim_check

@@ -9,10 +9,11 @@ import pytest
 from msgspec import Struct
 
 from wherry import App, Batch, limits
-from wherry.effects import DeleteObject, PutObject, SendMessage
+from wherry.effects import PutObject, SendMessage
 from wherry.errors import BoundExceeded, Refused
-from wherry.handles.claims import claims_bucket, is_reference
+from wherry.handles.claims import claims_bucket
 from wherry.testing import call, running
+from wherry.tickets import is_reference
 
 
 class Job(Struct):
@@ -177,16 +178,23 @@ def test_a_payload_that_looks_like_a_reference_is_taken_for_what_it_is() -> None
 
 
 def test_a_claimed_payload_is_removed_with_the_commit_of_its_batch() -> None:
-    from tests.unit.runtime_kit import Runs, effects
-
     with running(app) as backend:
         with backend.acting():
-            wild.send({"x": "y" * limits.MESSAGE_BYTES})
-        (message,) = backend._composed.store.payloads("wild")
-        outcome = Runs(app, backend, "take_wild").batch(message, {"a": 1})
-    assert [one.own for one in outcome.items] == [False, False]
-    assert [type(one).__name__ for one in effects(outcome)] == ["PutItem", "DeleteObject"]
-    assert isinstance(effects(outcome)[1], DeleteObject)
+            id = wild.send({"x": "y" * limits.MESSAGE_BYTES})
+            wild.send({"a": 1})
+        backend.drain()
+        assert [row.length for row in backend.items(kept)] == [1]
+        assert backend.object(claims_bucket("wild"), id) is None
+
+
+def test_a_large_payload_that_is_cancelled_while_it_waits_leaves_nothing() -> None:
+    with running(app) as backend:
+        with backend.acting():
+            id = large.send(Job("o1", "x" * limits.MESSAGE_BYTES), delay_s=60)
+        assert backend.object(claims_bucket("large"), id) is not None
+        with backend.acting():
+            large.cancel(id)
+        assert backend.object(claims_bucket("large"), id) is None
 
 
 def test_a_large_payload_that_is_cancelled_at_once_leaves_nothing() -> None:

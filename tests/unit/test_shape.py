@@ -16,7 +16,7 @@ SOURCE = ROOT / "src" / "wherry"
 
 ROWS: list[set[str]] = [
     {"errors", "limits", "world"},
-    {"codec", "names"},
+    {"codec", "names", "tickets"},
     {"patterns", "schedules", "statemachine"},
     {"blueprint"},
     {"effects", "telemetry", "paths"},

@@ -247,5 +247,4 @@ def _with_claims(function: FunctionSpec, buckets: Mapping[str, str]) -> Function
         if isinstance(trigger, QueueTrigger) and trigger.queue in buckets:
             bucket = buckets[trigger.queue]
             more.append(Grant(kind="bucket", resource=bucket, action="read"))
-            more.append(Grant(kind="bucket", resource=bucket, action="delete"))
     return msgspec.structs.replace(function, grants=(*function.grants, *dict.fromkeys(more)))

@@ -1,6 +1,7 @@
 """Claim check: a payload too large for a message travels as an object, the message as its ticket.
 
-The object is put in the commit that sends the message, and removed in the commit that finishes it.
+The object is put in the commit that sends the message. The platform removes it in the commit with
+which the message leaves for ever: done, cancelled, discarded, or too old for the failure inbox.
 Its bucket is one of the queue's own, which the app declares with `claim_check=True`.
 """
 
@@ -13,37 +14,15 @@ import msgspec
 from wherry import limits
 from wherry.errors import BoundExceeded, DoNotRetry
 from wherry.handles.buckets import Bucket
+from wherry.tickets import Ticket, is_reference, key_of, payloads_bucket
 
 if TYPE_CHECKING:
     from wherry.blueprint.records import Place
 
-_SUFFIX = "-payloads"
-_BEGINNING = b'{"wherry_claim":'
-
-
-class _Ticket(msgspec.Struct):
-    """What the message says instead of its payload."""
-
-    wherry_claim: str  # the object's key
-    size_bytes: int
-
-
-_read = msgspec.json.Decoder(_Ticket).decode
-
 
 def claims_bucket(queue: str, place: Place | None = None) -> Bucket:
     """Return the bucket that holds a queue's large payloads."""
-    return Bucket(name=queue + _SUFFIX, max_bytes=limits.CLAIM_BYTES, place=place)
-
-
-def is_reference(body: bytes) -> bool:
-    """Whether a message's body looks like a ticket; a payload that does travels as an object."""
-    return len(body) <= limits.REFERENCE_BYTES and body.startswith(_BEGINNING)
-
-
-def key_of(body: bytes) -> str:
-    """Return the key of the object that a ticket stands for."""
-    return _read(body).wherry_claim
+    return Bucket(name=payloads_bucket(queue), max_bytes=limits.CLAIM_BYTES, place=place)
 
 
 def deposit(queue: str, message_id: str, body: bytes) -> bytes:
@@ -55,11 +34,11 @@ def deposit(queue: str, message_id: str, body: bytes) -> bytes:
             advice="Put the content into a bucket of yours and send its key.",
         )
     claims_bucket(queue).put(message_id, body, media_type="application/json")
-    return msgspec.json.encode(_Ticket(message_id, len(body)))
+    return msgspec.json.encode(Ticket(message_id, len(body)))
 
 
 def redeem(queue: str, body: bytes) -> bytes:
-    """Return the payload that a message stands for; its object goes with this run's commit.
+    """Return the payload that a message stands for.
 
     Raises:
         DoNotRetry: The object is not there.
@@ -74,6 +53,4 @@ def redeem(queue: str, body: bytes) -> bytes:
             f"The payload {bucket.name}/{key} of a message in {queue!r} is not there.",
             advice="It was removed by hand; discard the message.",
         )
-    content = found.read()
-    bucket.delete(key)
-    return content
+    return found.read()

@@ -205,10 +205,6 @@ class BatchRun:
             else:
                 items.append(self._own(one))
         effects = self._scope.effects() if joined else []
-        taken = [effect for one in joined for effect in one.scope.effects()]  # claimed payloads
-        if taken:
-            self._scope.charge(0, count=len(taken))
-            effects = [*effects, *taken]
         guards = self._scope.guards() if joined else []
         raw = msgspec.Raw(to_msgpack(effects)) if effects else EMPTY
         scope = self._scope

@@ -10,7 +10,7 @@ from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing
 from wherry.handles import Bucket, Queue, Secret, Table
 from wherry.handles.buckets import StoredObject
-from wherry.handles.claims import claims_bucket, is_reference, key_of
+from wherry.handles.claims import claims_bucket
 from wherry.observe.timeline import timeline_text
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import (
@@ -27,6 +27,7 @@ from wherry.testing.acting import Acting
 from wherry.testing.client import UNSET, TestReply
 from wherry.testing.composing import Composed
 from wherry.testing.faults import Failing, Lag, Target, Undo
+from wherry.tickets import is_reference, key_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager

@@ -96,6 +96,13 @@ class Catalog:
         self.queues: dict[str, Queue] = {}
         active = self._releases.get(self.active, ReleaseShape())
         kept = {queue.name for queue in active.queues}
+        # Those whose large payloads travel as objects, for any release that counts.
+        self.claiming = {
+            self.number("queue", queue.name)
+            for release in self._releases.values()
+            for queue in release.queues
+            if queue.claim_check
+        }
         self.paused: set[str] = set()  # functions; "" is the whole app
         resumed: dict[str, int] = {}
         for function, _, _, resumed_ms in self._session.rows("pauses_all"):

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from wherry import limits
 from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.payloads import Payloads
 from wherry.platforms.sql.session import Session
 from wherry.ports import FailedWork, Failures, ListFailures
 
@@ -41,6 +42,7 @@ class Inbox:
     def __init__(self, session: Session, catalog: Catalog) -> None:
         self._session = session
         self._catalog = catalog
+        self.payloads = Payloads(session, catalog)
         self.forget()
 
     def forget(self) -> None:
@@ -174,6 +176,8 @@ class Inbox:
         rows = self._session.rows("failures_aged", limit)  # in the order in which they failed
         old = [row for row in rows if row[3] <= before]
         for seq, id, queue, _, group in old:
+            if queue in self._catalog.claiming and (row := self.find(id)) is not None:
+                self.payloads.remove(queue, row.body)
             self._session.write("failure_delete", seq)
             self._count(queue, -1)
             if group is not None:

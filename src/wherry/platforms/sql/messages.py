@@ -33,6 +33,7 @@ class Messages:
         self._session = session
         self._catalog = catalog
         self._inbox = inbox
+        self._payloads = inbox.payloads
         self.parking = Parking(session, catalog, inbox)
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._cancel = session.sql["message_cancel"]
@@ -110,6 +111,7 @@ class Messages:
             return None
         row = self.parking.admit(queue, message, record)
         if row is None:
+            self._payloads.remove(number, message.body)
             return None
         first_due = self.first_due(number)
         if owner and row.due_ms == now < first_due and row.slot == number and not queue.paused:
@@ -134,6 +136,7 @@ class Messages:
         row = self._session.run(self._cancel, (id, queue, queue + PARKED)).fetchone()
         if row is not None:
             self._count(queue, -1, 0)
+            self._payloads.remove(queue, row[1])
             self.settle(queue, row[0])
 
     def put_back(self, row: Message) -> None:
@@ -300,6 +303,8 @@ class Messages:
     def acknowledge(self, id: str) -> None:
         """Delete a leased message. The transaction is open."""
         lease = self._leases.pop(id)
+        if lease.queue in self._catalog.claiming and (row := self.find(id)) is not None:
+            self._payloads.remove(lease.queue, row.body)
         self._session.run(self._delete, (lease.seq,))
         self._count(lease.queue, 0, -1)
         if lease.grp is not None:
@@ -365,8 +370,8 @@ class Messages:
 
     def find(self, id: str) -> Message | None:
         """Return a message by its ID."""
-        rows = self._rows("message_row", id)
-        return rows[0] if rows else None
+        row = self._session.row("message_row", id)
+        return Message(*row) if row else None
 
     def oldest_ms(self, number: int) -> int:
         """Return when the oldest message of a queue with waiting ones fell due; FIFO: was sent."""
@@ -393,6 +398,3 @@ class Messages:
             row = self._counts.setdefault(queue, [0, 0])
             row[0] += waiting
             row[1] += leased
-
-    def _rows(self, name: str, *values: object) -> list[Message]:
-        return [Message(*row) for row in self._session.rows(name, *values)]

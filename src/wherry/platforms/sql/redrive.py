@@ -44,6 +44,8 @@ class Exits:
         if self._messages.find(request.new_id) or self._inbox.find(request.new_id):
             return Rejected(f"The new ID {request.new_id} is taken.")
         self.put_back(found, request.new_id, request.body)
+        if request.body != found.body:
+            self._inbox.payloads.remove(found.queue, found.body)
         self._inbox.note(request.actor, "edit", found.id, request.new_id)
         return Count(1)
 
@@ -94,6 +96,7 @@ class Exits:
         rows = self._inbox.choose(request.ids, request.queue, request.limit)
         for row in rows:
             self._inbox.remove(row)
+            self._inbox.payloads.remove(row.queue, row.body)
             self._inbox.note(request.actor, "discard", row.id, request.reason)
             self._messages.settle(row.queue, row.grp)
         return Count(len(rows))

@@ -52,6 +52,7 @@ class QueueShape(Struct, frozen=True):
     fifo: bool = False
     on_failure: str = "skip"
     fair: bool = False
+    claim_check: bool = False
 
 
 class BucketShape(Struct, frozen=True):

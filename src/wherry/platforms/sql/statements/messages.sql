@@ -17,7 +17,7 @@ FROM messages WHERE id = ?
 -- name: message_delete
 DELETE FROM messages WHERE seq = ?
 -- name: message_cancel
-DELETE FROM messages WHERE id = ? AND slot IN (?, ?) RETURNING grp
+DELETE FROM messages WHERE id = ? AND slot IN (?, ?) RETURNING grp, body
 -- name: claim
 SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body, grp
 FROM messages WHERE slot = ? AND due_ms <= ? ORDER BY due_ms, seq LIMIT ?
