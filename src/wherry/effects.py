@@ -156,13 +156,16 @@ class StartExecution(Struct, frozen=True, array_like=True, tag="start"):
     """Begin an execution of a workflow. `input` is JSON.
 
     One name is one execution: with the same input nothing more begins, with another the condition
-    is unmet. `id` is that of the message that begins it.
+    is unmet. `id` is that of the message that begins it. With a `parent` (a number; steps of an
+    execution only) its end is told to that execution, as the end of this call.
     """
 
     workflow: str
     name: str
     id: str
     input: bytes
+    parent: int | None = None
+    parent_call: int = 0
 
 
 class StopExecution(Struct, frozen=True, array_like=True, tag="stop"):
@@ -207,6 +210,10 @@ Effect: TypeAlias = (
     | PublishEvent
     | PutObject
     | DeleteObject
+    | StartExecution
+    | StopExecution
+    | RedriveExecution
+    | EndTask
 )
 
 

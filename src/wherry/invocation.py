@@ -84,7 +84,7 @@ class TaskEvent(Struct, frozen=True, array_like=True, tag="task"):
     payload: bytes
 
 
-Event: TypeAlias = HttpEvent | MessageEvent | BatchEvent
+Event: TypeAlias = HttpEvent | MessageEvent | BatchEvent | TaskEvent
 
 
 class Invocation(Struct, frozen=True, array_like=True):

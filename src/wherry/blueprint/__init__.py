@@ -28,8 +28,10 @@ from wherry.blueprint.records import (
     SecretSpec,
     Source,
     TableSpec,
+    TaskTrigger,
     Throttle,
     Trigger,
+    WorkflowSpec,
 )
 
 if TYPE_CHECKING:
@@ -82,8 +84,10 @@ __all__ = [
     "SecretSpec",
     "Source",
     "TableSpec",
+    "TaskTrigger",
     "Throttle",
     "Trigger",
+    "WorkflowSpec",
     "canonical",
     "check",
     "check_stage",

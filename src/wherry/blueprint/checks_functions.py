@@ -12,6 +12,7 @@ from wherry.blueprint.records import (
     FunctionSpec,
     HttpTrigger,
     ResourceKind,
+    WorkflowSpec,
 )
 
 
@@ -23,11 +24,14 @@ def check_functions(blueprint: Blueprint) -> Iterator[Finding]:
         "bucket": {one.name for one in blueprint.buckets},
         "secret": {one.name for one in blueprint.secrets},
         "event": {one.name for one in blueprint.events},
+        "workflow": {one.name for one in blueprint.workflows},
     }
     for function in blueprint.functions:
         yield from _limits(function)
         yield from _grants(function, resources)
         yield from _endpoints(function)
+    for workflow in blueprint.workflows:
+        yield from _grants(workflow, resources)
 
 
 def _limits(function: FunctionSpec) -> Iterator[Finding]:
@@ -62,7 +66,9 @@ def _limits(function: FunctionSpec) -> Iterator[Finding]:
             )
 
 
-def _grants(function: FunctionSpec, resources: dict[ResourceKind, set[str]]) -> Iterator[Finding]:
+def _grants(
+    function: FunctionSpec | WorkflowSpec, resources: dict[ResourceKind, set[str]]
+) -> Iterator[Finding]:
     seen = set()
     for grant in function.grants:
         if grant in seen:

@@ -20,6 +20,7 @@ from wherry.blueprint.records import (
     Source,
     TableSpec,
     Trigger,
+    WorkflowSpec,
 )
 from wherry.codec import canonical_json
 from wherry.codec import digest as digest_of
@@ -69,6 +70,7 @@ def _sorted(blueprint: Blueprint) -> Blueprint:
         auths=_by_name(blueprint.auths),
         events=tuple(sorted(blueprint.events, key=lambda one: (one.name, one.version))),
         sources=tuple(sorted(blueprint.sources, key=_source_order)),
+        workflows=_by_name([_sorted_workflow(one) for one in blueprint.workflows]),
     )
 
 
@@ -90,6 +92,14 @@ def _sorted_function(function: FunctionSpec) -> FunctionSpec:
 
 def _trigger_order(trigger: Trigger) -> tuple[str, str]:
     return trigger.endpoint, trigger.method if isinstance(trigger, HttpTrigger) else trigger.queue
+
+
+def _sorted_workflow(workflow: WorkflowSpec) -> WorkflowSpec:
+    return structs.replace(
+        workflow,
+        grants=tuple(sorted(workflow.grants)),
+        functions=tuple(sorted(workflow.functions)),
+    )
 
 
 def _sorted_table(table: TableSpec) -> TableSpec:
@@ -114,6 +124,7 @@ def _without_places(blueprint: Blueprint) -> Blueprint:
         auths=tuple(map(_placeless, blueprint.auths)),
         events=tuple(map(_placeless, blueprint.events)),
         sources=tuple(map(_placeless, blueprint.sources)),
+        workflows=tuple(map(_placeless, blueprint.workflows)),
     )
 
 

@@ -182,8 +182,10 @@ class ChangeSource(Record, frozen=True, tag="change"):
 
 Source: TypeAlias = EventSource | ScheduleSource | ObjectSource | ChangeSource
 
-ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret", "event"]
-Action: TypeAlias = Literal["read", "write", "send", "create", "delete", "publish"]
+ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret", "event", "workflow"]
+Action: TypeAlias = Literal[
+    "read", "write", "send", "create", "delete", "publish", "start", "stop", "redrive", "complete"
+]
 
 ACTIONS: dict[ResourceKind, tuple[Action, ...]] = {
     "table": ("read", "write"),
@@ -191,6 +193,7 @@ ACTIONS: dict[ResourceKind, tuple[Action, ...]] = {
     "bucket": ("read", "create", "write", "delete"),
     "secret": ("read",),
     "event": ("publish",),
+    "workflow": ("start", "read", "stop", "redrive", "complete"),
 }
 
 
@@ -280,7 +283,7 @@ class TaskTrigger(Record, frozen=True, tag="task"):
     place: Place | None = None
 
 
-Trigger: TypeAlias = HttpTrigger | QueueTrigger
+Trigger: TypeAlias = HttpTrigger | QueueTrigger | TaskTrigger
 
 
 class FunctionSpec(Record, frozen=True):
@@ -323,6 +326,7 @@ class Blueprint(Record, frozen=True):
     auths: tuple[AuthSpec, ...] = ()
     events: tuple[EventSpec, ...] = ()
     sources: tuple[Source, ...] = ()
+    workflows: tuple[WorkflowSpec, ...] = ()
     cors: Cors | None = None
     throttle: Throttle | None = None  # per client
     version: Literal[1] = 1

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from msgspec import Raw, Struct
 
 from wherry.effects import Guard
+from wherry.ports.executions import Advance
 from wherry.ports.messages import Claimed
 from wherry.ports.reads import StoredReply
 from wherry.telemetry import InvocationRecord
@@ -37,7 +38,8 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     Sending the same commit again is harmless: `record.number` is unique, and one that is there
     already answers `Already`. `leases` names the queues whose new messages may be born leased to
     this engine, with how many of each it has room for. `others` are the records of the further
-    messages that it acknowledges: one for each.
+    messages that it acknowledges: one for each. `advances` are steps of executions, which only the
+    engine makes.
     """
 
     function: str
@@ -49,6 +51,7 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     owner: str = ""
     key: str = ""
     others: list[InvocationRecord] = []
+    advances: list[Advance] = []
 
 
 class StepCommit(Struct, frozen=True, array_like=True):

@@ -51,12 +51,14 @@ class Inboxed(Struct, frozen=True, array_like=True):
 class ChildExecution(Struct, frozen=True, array_like=True):
     """A child of a distributed Map. It begins at once; its end is a message to its parent.
 
-    Its definition and workflow are its parent's. `head` is its state before it has begun.
+    Its definition and workflow are its parent's. `head` is its state before it has begun, `input`
+    (JSON) what it begins with.
     """
 
     name: str
     call: int
     head: bytes
+    input: bytes = b"null"
 
 
 class Advance(Struct, frozen=True, array_like=True):
@@ -80,6 +82,9 @@ class Advance(Struct, frozen=True, array_like=True):
         ended: Set by the step that ends it. With a `parent` the end is sent to it.
         redriven: It had ended and goes on: its end is forgotten.
         inboxed: What the failure inbox gets, for an end that is a failure.
+        stops: Calls whose children, or executions begun by them, nobody waits for any more: those
+            that run get a `stop` message. One that ends stops all of its own.
+        states: The names of the states where it is now, for people.
     """
 
     execution: int
@@ -97,6 +102,8 @@ class Advance(Struct, frozen=True, array_like=True):
     ended: Ended | None = None
     redriven: bool = False
     inboxed: Inboxed | None = None
+    stops: list[int] = []
+    states: list[str] = []
 
 
 class GetExecution(Struct, frozen=True, array_like=True, tag="getexecution"):
@@ -106,7 +113,7 @@ class GetExecution(Struct, frozen=True, array_like=True, tag="getexecution"):
 
 
 class Execution(Struct, frozen=True, array_like=True, tag="execution"):
-    """An execution's state. `head` is empty before its first step; then `input` (JSON) counts."""
+    """An execution's state. `head` is empty before its first step; `input` is JSON."""
 
     id: int
     workflow: str
@@ -122,6 +129,7 @@ class Execution(Struct, frozen=True, array_like=True, tag="execution"):
     parent_call: int
     correlation_id: str
     traceparent: str
+    redrives: int = 0
 
 
 class GetDefinition(Struct, frozen=True, array_like=True, tag="getdefinition"):
@@ -159,23 +167,27 @@ class Woken(Struct, frozen=True, array_like=True, tag="woken"):
 class FindExecution(Struct, frozen=True, array_like=True, tag="findexecution"):
     """Look for an execution by workflow and name. Answered by `ExecutionRow` or `Nothing`.
 
-    A function needs the workflow's `read` grant, else `Denied`.
+    A function needs the workflow's `read` grant, else `Denied`. The engine may give the number
+    instead, by which children are found too.
     """
 
     workflow: str
     name: str
+    id: int | None = None
 
 
 class ListExecutions(Struct, frozen=True, array_like=True, tag="listexecutions"):
     """List executions of a workflow (or of all: the engine only), newest first, without children.
 
-    Answered by `ExecutionRows`. `after` is the last number of the page before.
+    Answered by `ExecutionRows`. `after` is the last number of the page before. With a `parent`:
+    its children instead, the engine only.
     """
 
     workflow: str | None
     status: ExecutionStatus | None
     limit: int
     after: int | None = None
+    parent: int | None = None
 
 
 class ExecutionRow(Struct, frozen=True, array_like=True, tag="executionrow"):
@@ -230,7 +242,8 @@ class Happened(Struct, frozen=True, omit_defaults=True):
     """The body (JSON) of a message in a workflow's queue: something happened to an execution.
 
     begin, wake, redrive: no more is said. call: the engine is to do `call` itself (an integration).
-    succeeded, failed: a child or a started execution ended: `call` with `output` or error, cause.
+    succeeded, failed: a child or a started execution ended (`child` is its number), or a task was
+    given up: `call` with `output` or error, cause.
     token_succeeded, token_failed, heartbeat: with `token`. stop: with error and cause.
     """
 
@@ -244,6 +257,7 @@ class Happened(Struct, frozen=True, omit_defaults=True):
     output: object | UnsetType = UNSET
     error: str | None = None
     cause: str | None = None
+    child: int = 0
 
 
 class TaskBody(Struct, frozen=True, omit_defaults=True):

@@ -5,6 +5,20 @@ from __future__ import annotations
 from typing import Any, Protocol, TypeAlias
 
 from wherry.ports.commits import Already, Commit, Committed, Conflicted, LeaseLost, Rejected, Unmet
+from wherry.ports.executions import (
+    Definition,
+    Execution,
+    ExecutionRow,
+    ExecutionRows,
+    FindExecution,
+    GetDefinition,
+    GetExecution,
+    GetHistory,
+    History,
+    ListExecutions,
+    WakeExecutions,
+    Woken,
+)
 from wherry.ports.failures import (
     Count,
     Depths,
@@ -101,6 +115,12 @@ Request: TypeAlias = (
     | StopRedrive
     | ListRedrives
     | RedriveTick
+    | GetExecution
+    | GetDefinition
+    | WakeExecutions
+    | FindExecution
+    | ListExecutions
+    | GetHistory
 )
 
 ReadAnswer: TypeAlias = (
@@ -111,6 +131,8 @@ ReadAnswer: TypeAlias = (
     | StoredReply
     | SecretValue
     | SignedUrl
+    | ExecutionRow
+    | ExecutionRows
     | Nothing
     | NotReady
     | Denied
@@ -149,6 +171,12 @@ Answer: TypeAlias = (
     | RedriveJob
     | RedriveJobs
     | Redriven
+    | Execution
+    | Definition
+    | Woken
+    | ExecutionRow
+    | ExecutionRows
+    | History
     | Done
     | Broken
 )

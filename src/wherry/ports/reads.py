@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from wherry.ports.executions import FindExecution, ListExecutions
+
 
 class GetItem(Struct, frozen=True, array_like=True, tag="get"):
     """Read one item, strongly consistent. Answered by `Item` or `Nothing`."""
@@ -73,7 +75,17 @@ class SignUrl(Struct, frozen=True, array_like=True, tag="sign"):
     expires_s: int
 
 
-Read: TypeAlias = GetItem | QueryItems | GetObject | ListObjects | GetReply | GetSecret | SignUrl
+Read: TypeAlias = (
+    GetItem
+    | QueryItems
+    | GetObject
+    | ListObjects
+    | GetReply
+    | GetSecret
+    | SignUrl
+    | FindExecution
+    | ListExecutions
+)
 
 
 class Item(Struct, frozen=True, array_like=True, tag="item"):

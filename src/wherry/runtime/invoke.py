@@ -25,6 +25,7 @@ from wherry.invocation import (
     Once,
     Outcome,
     Reply,
+    TaskEvent,
 )
 from wherry.runtime import binding
 from wherry.runtime.failures import encodable, failure_of, text_of, trace_of
@@ -90,6 +91,8 @@ class Runner:
         try:
             if isinstance(event, HttpEvent):
                 return self._request(endpoint, invocation, event, scope)
+            if isinstance(event, TaskEvent):
+                raise TypeError("a task of a workflow")
             if endpoint.batch or isinstance(event, BatchEvent):
                 return self._batch(endpoint, invocation, event, scope)
             return self._message(endpoint, invocation, event, scope)

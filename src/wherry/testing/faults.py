@@ -13,10 +13,14 @@ from wherry.effects import (
     DeleteItem,
     DeleteObject,
     Effect,
+    EndTask,
     PublishEvent,
     PutItem,
     PutObject,
+    RedriveExecution,
     SendMessage,
+    StartExecution,
+    StopExecution,
     UpdateItem,
 )
 from wherry.errors import Passing
@@ -25,9 +29,11 @@ from wherry.ports import (
     Commit,
     Committed,
     Conflicted,
+    FindExecution,
     GetItem,
     GetObject,
     GetSecret,
+    ListExecutions,
     ListObjects,
     MessageAck,
     QueryItems,
@@ -184,6 +190,8 @@ def resources_of(request: object) -> set[Target]:
             return {("bucket", name)}
         case GetSecret(name=name):
             return {("secret", name)}
+        case FindExecution(workflow=str(name)) | ListExecutions(workflow=str(name)):
+            return {("workflow", name)}
         case Commit():
             used = {("table", guard.table) for guard in request.guards}
             return used | {_resource_of(effect) for effect in _effects.decode(request.effects)}
@@ -201,6 +209,8 @@ def _resource_of(effect: Effect) -> Target:
             return "event", effect.event
         case PutObject() | DeleteObject():
             return "bucket", effect.bucket
+        case StartExecution() | StopExecution() | RedriveExecution() | EndTask():
+            return "workflow", effect.workflow
 
 
 class Undo:

@@ -12,10 +12,14 @@ from wherry.effects import (
     DeleteItem,
     DeleteObject,
     Effect,
+    EndTask,
     PublishEvent,
     PutItem,
     PutObject,
+    RedriveExecution,
     SendMessage,
+    StartExecution,
+    StopExecution,
     UpdateItem,
 )
 
@@ -98,6 +102,15 @@ def show(effect: Effect) -> str:
             return f"put {where} {effect.media_type} ({content}){more}{only}"
         case DeleteObject():
             return f"delete {effect.bucket}/{effect.key}"
+        case StartExecution():
+            return f"start {effect.workflow} {effect.name} {effect.id} {effect.input.decode()}"
+        case StopExecution():
+            return f"stop {effect.workflow} {effect.name} {effect.error} {effect.cause}"
+        case RedriveExecution():
+            return f"redrive {effect.workflow} {effect.name}"
+        case EndTask():
+            what = f"{effect.output.decode()} {effect.error} {effect.cause}"
+            return f"{effect.kind} {effect.workflow} {effect.token} {what}"
 
 
 def _key(effect: PutItem | UpdateItem | DeleteItem) -> str:

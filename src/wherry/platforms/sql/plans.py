@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
+
+import msgspec
 
 from wherry import limits
+from wherry.codec import from_json
 from wherry.effects import (
     CancelMessage,
     DeleteItem,
     DeleteObject,
     Effect,
+    EndTask,
     Guard,
     PublishEvent,
     PutItem,
     PutObject,
+    RedriveExecution,
     SendMessage,
+    StartExecution,
+    StopExecution,
     UpdateItem,
 )
 from wherry.platforms.sql.items import Change, ItemEffect, describe_key
 from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.shapes import Queue, Table
 from wherry.ports import Denied, Rejected
+
+Order: TypeAlias = StartExecution | StopExecution | RedriveExecution | EndTask
+_ACTIONS: dict[type[Order], str] = {
+    StartExecution: "start",
+    StopExecution: "stop",
+    RedriveExecution: "redrive",
+    EndTask: "complete",
+}
 
 
 class Plan:
@@ -30,15 +45,27 @@ class Plan:
         rights: What the function may do.
     """
 
-    __slots__ = ("changes", "guards", "keys", "others", "rights", "sends", "spread_bytes")
+    __slots__ = (
+        "changes",
+        "count",
+        "guards",
+        "keys",
+        "orders",
+        "others",
+        "rights",
+        "sends",
+        "spread_bytes",
+    )
 
     def __init__(self, rights: Rights) -> None:
         self.rights = rights
+        self.count = 0  # of all effects
         self.keys: set[object] = set()
         self.guards: list[tuple[Guard, Table]] = []
         self.changes: list[Change] = []
         self.sends: list[tuple[SendMessage, Queue]] = []
         self.others: list[CancelMessage | PutObject | DeleteObject | PublishEvent] = []
+        self.orders: list[Order] = []
         self.spread_bytes = 0  # what events send to their listeners
 
     def add(self, effects: list[Effect]) -> Denied | Rejected | None:
@@ -83,9 +110,14 @@ class Plan:
                     refused = self._add_object(effect)
                     if refused is not None:
                         return refused
+                case StartExecution() | StopExecution() | RedriveExecution() | EndTask():
+                    refused = self._add_order(effect)
+                    if refused is not None:
+                        return refused
                 case _:
                     assert_never(effect)
-        if len(keys) < len(effects):
+        self.count += len(effects)
+        if len(keys) < self.count:
             return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
         return None
 
@@ -125,6 +157,18 @@ class Plan:
         self.others.append(effect)
         return None
 
+    def _add_order(self, effect: Order) -> Denied | Rejected | None:
+        action, workflow = _ACTIONS[type(effect)], effect.workflow
+        if not self.rights.allows("workflow", workflow, action):
+            return Denied(workflow, action)
+        fault = _order_fault(effect)
+        if fault:
+            return Rejected(f"{workflow}: {fault}")
+        what = effect.token if isinstance(effect, EndTask) else effect.name
+        self.keys.add(("workflow", workflow, what))  # one order for an execution or a task
+        self.orders.append(effect)
+        return None
+
     def guard(self, guards: list[Guard]) -> Denied | Rejected | None:
         """Take over what has been read, after the effects; return what is wrong with it."""
         keys, rights = self.keys, self.rights
@@ -153,6 +197,10 @@ def _repeated(effects: list[Effect]) -> str:
                 shown = f"message {effect.id}"
             case PutObject() | DeleteObject():
                 shown = f"{effect.bucket} {effect.key}"
+            case StartExecution() | StopExecution() | RedriveExecution():
+                shown = f"workflow {effect.workflow} {effect.name}"
+            case EndTask():
+                shown = f"workflow {effect.workflow} {effect.token}"
             case _:
                 assert_never(effect)
         if shown in seen:
@@ -166,6 +214,28 @@ def _key_fault(effect: ItemEffect) -> Rejected:
     if not 0 < len(effect.pk) <= limits.PARTITION_KEY_BYTES:
         fault = f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
     return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
+
+
+def _order_fault(effect: Order) -> str:
+    if not 0 < len(effect.id) <= limits.MESSAGE_ID_LENGTH:
+        return f"an ID has 1 to {limits.MESSAGE_ID_LENGTH} characters."
+    if isinstance(effect, EndTask):
+        if not 0 < len(effect.token) <= limits.STATE_TOKEN_LENGTH:
+            return f"a token has 1 to {limits.STATE_TOKEN_LENGTH} characters."
+        return _data_fault("the output", effect.output)
+    if not 0 < len(effect.name) <= limits.EXECUTION_NAME_LENGTH:
+        return f"a name has 1 to {limits.EXECUTION_NAME_LENGTH} characters."
+    return _data_fault("the input", effect.input) if isinstance(effect, StartExecution) else ""
+
+
+def _data_fault(what: str, data: bytes) -> str:
+    if len(data) > limits.STATE_DATA_BYTES:
+        return f"{what} has {len(data)} bytes; {limits.STATE_DATA_BYTES} at most."
+    try:
+        from_json(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return f"{what} is no JSON: {error}"
+    return ""
 
 
 def _message_fault(effect: SendMessage) -> str:

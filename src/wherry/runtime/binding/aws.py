@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from wherry import invocation
 from wherry.app.endpoints import Endpoint
 from wherry.blueprint.records import FunctionSpec, HttpTrigger
+from wherry.codec import from_json
 from wherry.errors import HandlerFailed
 from wherry.invocation import (
     BatchEvent,
@@ -20,6 +21,7 @@ from wherry.invocation import (
     HttpEvent,
     Invocation,
     MessageEvent,
+    TaskEvent,
 )
 from wherry.runtime.binding.awsfeeds import ACCOUNT, REGION, feed_event
 from wherry.runtime.binding.replies import CannotReply, encode_json, encode_text, header
@@ -67,6 +69,9 @@ def aws_event(endpoint: Endpoint, run: Invocation) -> dict[str, Any]:
         return {"Records": [record]}
     if isinstance(run.event, BatchEvent):
         raise TypeError("a batch is made by aws_batch")
+    if isinstance(run.event, TaskEvent):
+        task: dict[str, Any] = from_json(run.event.payload)
+        return task
     trigger = endpoint.trigger
     route = trigger.path if isinstance(trigger, HttpTrigger) else run.event.path
     return _http_event(run, run.event, f"{run.event.method} {route}")
