@@ -206,6 +206,35 @@ def test_a_repeat_within_the_window_is_dropped_and_after_it_is_not(place: Any) -
     assert work_off(place, "lane") == ["e"]
 
 
+def test_without_a_deduplication_id_a_messages_own_one_tells_its_repeats(place: Any) -> None:
+    send(place, "lane", "a")
+    assert work_off(place, "lane") == ["a"]
+    place.advance(limits.DEDUP_S - 1)
+    assert send(place, "lane", "a") == Committed([], {})
+    assert work_off(place, "lane") == []
+    place.advance(1)
+    send(place, "lane", "a")
+    assert work_off(place, "lane") == ["a"]
+
+
+def test_a_message_that_failed_is_redriven_within_the_window_of_its_id(place: Any) -> None:
+    send(place, "lane", "a")
+    bury(place, claim(place, "lane")[0])
+    assert send(place, "lane", "a") == Committed([], {})
+    assert place.ask(Redrive(["a"], None, "ana")) == Count(1)
+    assert work_off(place, "lane") == ["a"]
+
+
+@pytest.mark.parametrize("queue", ["fair", "plain"])
+def test_where_no_order_counts_nothing_is_remembered_of_what_is_done(
+    place: Any, queue: str
+) -> None:
+    send(place, queue, "a")
+    assert work_off(place, queue) == ["a"]
+    place.advance(limits.DEDUP_S)
+    assert place.ask(Sweep(100)).count == 0
+
+
 def test_a_deduplication_id_is_of_its_queue_alone_and_only_where_order_counts(place: Any) -> None:
     send(place, "lane", "a", dedup="once")
     send(place, "strict", "b", dedup="once")

@@ -96,6 +96,9 @@ class Catalog:
         self.queues: dict[str, Queue] = {}
         active = self._releases.get(self.active, ReleaseShape())
         kept = {queue.name for queue in active.queues}
+        sourced = {
+            source.queue for release in self._releases.values() for source in release.sources
+        }
         # Those whose large payloads travel as objects, for any release that counts.
         self.claiming = {
             self.number("queue", queue.name)
@@ -114,7 +117,9 @@ class Catalog:
             number = self.number("queue", name)
             paused = "" in self.paused or consumer in self.paused
             went_on_ms = max(resumed.get("", 0), resumed.get(consumer, 0))
-            self.queues[name] = Queue(number, queue, consumer, name in kept, paused, went_on_ms)
+            self.queues[name] = Queue(
+                number, queue, consumer, name in kept, paused, went_on_ms, name in sourced
+            )
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
 
     def number(self, kind: str, name: str) -> int:

@@ -51,8 +51,10 @@ class Parking:
         The transaction is open.
         """
         session, number = self._session, queue.id
-        if queue.fifo and message.dedup and self._is_repeat(number, message.dedup):
-            return None
+        if queue.fifo:
+            dedup = message.dedup or ("" if queue.sourced else message.id)
+            if dedup and self._is_repeat(number, dedup):
+                return None
         now, seq = session.now_ms, session.next()
         due = now + message.delay_ms
         slot, group, place = number, None, None

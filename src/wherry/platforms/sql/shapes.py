@@ -126,6 +126,7 @@ class Queue:
     Args:
         paused: A person has paused its consumer, so that nothing of it is handed out.
         kept_ms: Until then what waits does not outlive its retention.
+        sourced: A source fills it: the IDs of its messages are never used twice.
     """
 
     __slots__ = (
@@ -141,6 +142,7 @@ class Queue:
         "name",
         "paused",
         "retention_ms",
+        "sourced",
         "special",
     )
 
@@ -152,6 +154,7 @@ class Queue:
         active: bool,
         paused: bool = False,
         resumed_ms: int = 0,
+        sourced: bool = False,
     ) -> None:
         self.active = active
         self.id, self.name, self.consumer = number, shape.name, consumer
@@ -161,7 +164,7 @@ class Queue:
         self.blocks = shape.fifo and shape.on_failure == "block"
         self.fair = shape.fair and not shape.fifo
         self.grouped = self.fifo or self.fair
-        self.paused = paused
+        self.paused, self.sourced = paused, sourced
         self.kept_ms = resumed_ms + self.retention_ms if resumed_ms else 0
         self.special = self.grouped or paused
 
