@@ -212,6 +212,8 @@ STATE_DATA_BYTES = 262_144  # AWS: a state's input, output or result, an item of
 STATE_EVENTS = 25_000  # AWS: of one execution's history; the last one ends it
 STATE_DEFINITION_BYTES = 1_048_576  # AWS
 STATE_NAME_LENGTH = 80  # AWS
+EXECUTION_NAME_LENGTH = 80  # AWS
+STATE_TOKEN_LENGTH = 2_048  # AWS
 STATE_ERROR_LENGTH = 256  # AWS
 STATE_CAUSE_LENGTH = 32_768  # AWS
 STATE_SECONDS_MAX = 99_999_999  # AWS: Wait and TimeoutSeconds
@@ -231,6 +233,16 @@ STATE_EXPRESSION_BYTES = 6_990_256  # AWS: of one value of JSONata, 8 a number, 
 STATE_EXPRESSION_TOTAL_BYTES = 256 * MIB  # of all values of one JSONata expression
 STATE_EXPRESSION_RANGE = 360_145  # AWS: elements of $range
 STATE_REGEX_S = 1.0  # matching of one regular expression
+STATE_VARIABLES_BYTES = 10 * MIB  # AWS: of all variables of one execution
+STATE_ADVANCE_S = 5.0  # one step of a machine that uses JSONata, in its worker process
+STATE_WORKER_BYTES = 1_024 * MIB  # memory of that process
+STATE_REDRIVE_S = 1_209_600  # AWS: how long after its end an execution can be redriven, 14 days
+STATE_MAP_REDRIVES = 1_000  # AWS: of one map run
+STATE_ITEMS = 100_000_000  # AWS: MaxItems of an ItemReader
+STATE_RESULT_FILE_BYTES = 64 * MIB  # of one file of a ResultWriter (AWS: 5 GB)
+STATE_READER_BYTES = 256 * MIB  # of one object that an ItemReader reads, unpacked (AWS: 10 GB)
+STATE_ITEM_DEPTH = 32  # AWS: of an item of DynamoDB, and of an expression
+STATE_ITEM_EXPRESSION = 4_096  # AWS: characters of an expression of DynamoDB
 
 # --- What is kept, and for how long -----------------------------------------------------------
 

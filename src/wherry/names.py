@@ -1,4 +1,4 @@
-"""Names: of buckets and blobs, which make paths, and keys of objects, which never do."""
+"""Names: of buckets and blobs, which make paths; of objects and executions, which never do."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from wherry import limits
 from wherry.errors import Invalid
 
 _HEX = frozenset("0123456789abcdef")
+_NOT_IN_EXECUTIONS = frozenset('<>{}[]?*"#%\\^|~`$&,;:/\ufffe\uffff\U0010ffff')
 
 
 def check_bucket(bucket: str) -> str:
@@ -67,3 +68,38 @@ def _key_fault(key: str) -> str:
     if any(segment in (".", "..") for segment in key.split("/")):
         return "has a segment '.' or '..'"
     return ""
+
+
+def check_execution_name(name: str) -> str:
+    """Return the name of a workflow's execution as it is, if AWS takes it (StartExecution).
+
+    1 to 80 characters; no white space, no control characters and none of
+    `< > { } [ ] ? * " # % \\ ^ | ~ ` $ & , ; : /`.
+
+    Raises:
+        Invalid: With what is wrong with it.
+    """
+    fault = ""
+    if not 1 <= len(name) <= limits.EXECUTION_NAME_LENGTH:
+        fault = f"has {len(name)} characters; 1 to {limits.EXECUTION_NAME_LENGTH} are allowed"
+    else:
+        bad = next((char for char in name if _cannot_name_execution(char)), None)
+        if bad is not None:
+            fault = f"holds {bad!a}"
+    if fault:
+        raise Invalid(
+            f"The execution name {name[:100]!a} {fault}.",
+            advice="Use letters, digits, '-', '_' and '.'.",
+            faults=[{"at": "name", "fault": fault}],
+        )
+    return name
+
+
+def _cannot_name_execution(char: str) -> bool:
+    return (
+        char in _NOT_IN_EXECUTIONS
+        or char.isspace()
+        or char < " "
+        or "\x7f" <= char <= "\x9f"
+        or "\ud800" <= char <= "\udfff"
+    )

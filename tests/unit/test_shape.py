@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "wherry"
 ROWS: list[set[str]] = [
     {"errors", "limits", "world"},
     {"codec", "names", "tickets"},
-    {"patterns", "schedules", "statemachine"},
+    {"asl", "patterns", "schedules", "statemachine"},
     {"blueprint"},
     {"effects", "telemetry", "paths"},
     {"invocation", "ports"},

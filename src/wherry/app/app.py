@@ -22,6 +22,7 @@ from wherry.app.naming import default_name
 from wherry.app.places import Site, site
 from wherry.app.routes import AppRoute
 from wherry.app.triggers import AppOn, AppSchedule, Declaring
+from wherry.app.workflows import AppTask, AppWorkflow
 from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
 from wherry.errors import Refused
 from wherry.handles import Bucket, Queue, Secret, Table
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from wherry.app.policies import Policy
     from wherry.handles.options import FunctionOptions
     from wherry.handles.shapes import Upgrades
+    from wherry.handles.workflows import Workflow
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -46,7 +48,7 @@ class App:
     """A backend: its resources, its functions, who may call.
 
     After `freeze()`: `endpoints[function][handler]` to call, `policies[table]` to hold against a
-    caller and an item, `warnings` to read.
+    caller and an item, `warnings` to read, `files` that are part of it besides Python.
     """
 
     def __init__(self, name: str) -> None:
@@ -56,6 +58,7 @@ class App:
         self._queues: list[Queue[Any]] = []
         self._buckets: list[Bucket] = []
         self._secrets: list[Secret] = []
+        self._workflows: list[Workflow[Any]] = []
         self._auths: list[AuthSpec] = []
         self._events: list[EventType[Any]] = []
         self._policies: list[tuple[Callable[..., Any], Site]] = []
@@ -67,6 +70,7 @@ class App:
         self.endpoints: dict[str, dict[str, Endpoint]] = {}
         self.policies: dict[str, list[Policy]] = {}
         self.warnings: list[Finding] = []
+        self.files: list[str] = []
         self.get = AppRoute(self, "GET")
         self.post = AppRoute(self, "POST")
         self.put = AppRoute(self, "PUT")
@@ -75,6 +79,8 @@ class App:
         self.after_commit = AppAfterCommit(self)
         self.on = AppOn(self)
         self.schedule = AppSchedule(self)
+        self.workflow = AppWorkflow(self)
+        self.task = AppTask(self)
 
     def __repr__(self) -> str:
         return f"App({self.name!r})"
@@ -353,6 +359,7 @@ class App:
             frozen = freeze(self)
             self.endpoints = frozen.endpoints
             self.policies = frozen.policies
+            self.files = frozen.files
             self.warnings = frozen.warnings
             self._blueprint = frozen.blueprint
         return self._blueprint

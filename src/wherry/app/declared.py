@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from wherry import limits
 from wherry.app.places import Site
@@ -87,6 +87,20 @@ class Triggered:
         self.given: dict[str, Any] = {}
 
 
+class Task:
+    """A handler that states of workflows call; a call is a message of a queue of its own."""
+
+    __slots__ = ("fn", "queue", "site")
+
+    def __init__(self, fn: Callable[..., Any], queue: Any, site: Site) -> None:
+        self.fn = fn
+        self.queue = queue
+        self.site = site
+
+
+Declared: TypeAlias = Route | Consumer | Triggered | Task
+
+
 class Function:
     """A function with what it may do and how much of everything it may use."""
 
@@ -109,7 +123,7 @@ class Function:
         self,
         name: str,
         site: Site,
-        endpoint: Route | Consumer | Triggered | None = None,
+        endpoint: Declared | None = None,
         *,
         grants: Iterable[Any] = (),
         timeout_s: float | None = None,
@@ -121,7 +135,7 @@ class Function:
         """Take a function of one endpoint; without it of those that are added, a bundle."""
         self.name = name
         self.module = str(endpoint.fn.__module__) if endpoint else ""
-        self.endpoints: list[Route | Consumer | Triggered] = [endpoint] if endpoint else []
+        self.endpoints: list[Declared] = [endpoint] if endpoint else []
         self.grants = tuple(grants)
         self.timeout_s = timeout_s
         self.memory_mb = memory_mb

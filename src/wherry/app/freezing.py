@@ -9,13 +9,15 @@ from wherry import limits
 from wherry.app.boundaries import check_boundaries
 from wherry.app.consumers import consumer_endpoint, triggered_endpoint, with_claims
 from wherry.app.conversions import conversion_faults
-from wherry.app.declared import Consumer, Function, Route, Triggered
+from wherry.app.declared import Consumer, Declared, Function, Route, Task, Triggered
+from wherry.app.definitions import definition_file, workflow_spec
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.including import with_included
 from wherry.app.policies import Policy, compile_policies
 from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
 from wherry.app.specs import bucket_spec, event_spec, queue_spec, secret_spec, table_spec
+from wherry.app.tasks import not_stacked, task_endpoint
 from wherry.blueprint.checks import check, in_order
 from wherry.blueprint.records import (
     AuthSpec,
@@ -29,13 +31,20 @@ from wherry.blueprint.records import (
     ReplyKind,
     Source,
     Trigger,
+    WorkflowSpec,
 )
 from wherry.errors import AppInvalid
+from wherry.handles import Queue
 from wherry.handles.claims import claims_bucket
+
+_ACTIONS = (
+    "read", "write", "create", "delete", "send", "start", "stop", "redrive", "complete",
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from wherry.app.app import App
     from wherry.handles import Table
+    from wherry.handles.workflows import Workflow
 
 
 class Frozen:
@@ -50,6 +59,7 @@ class Frozen:
         self.sent: dict[str, tuple[Argument, ...]] = {}  # by queue of what runs after a commit
         self.sources: list[Source] = []
         self.warnings: list[Finding] = []
+        self.files: list[str] = []  # what was read besides Python
 
     def find(self, code: str, message: str, fix: str, place: Place | None) -> None:
         """Note that something is wrong."""
@@ -68,13 +78,18 @@ def freeze(app: App) -> Frozen:
     declared = [table for one in apps for table in one._tables]
     tables = [table_spec(table) for table in declared]
     frozen.tables = {table.name: table for table in declared}
-    functions = [function for one in apps for function in one._functions]
+    functions, faults = not_stacked([function for one in apps for function in one._functions])
+    frozen.findings.extend(faults)
     function_specs = tuple(_function(function, frozen) for function in functions)
-    fed = {source.queue for source in frozen.sources}
+    workflows = _workflows([workflow for one in apps for workflow in one._workflows], frozen)
+    fed = {source.queue: "what its sources tell" for source in frozen.sources}
     declared_queues = [queue for one in apps for queue in one._queues]
     queues = [
-        queue_spec(queue, frozen.sent.get(queue.name), queue.name in fed)
+        queue_spec(queue, frozen.sent.get(queue.name), fed.get(queue.name, ""))
         for queue in declared_queues
+    ]
+    queues += [
+        queue_spec(_queue_of(one), fed="what happens to its executions") for one in workflows
     ]
     event_types = [event for one in apps for event in one._events]
     events = [event_spec(event) for event in event_types]
@@ -93,6 +108,7 @@ def freeze(app: App) -> Frozen:
         auths=tuple(auth for one in apps for auth in one._auths),
         events=tuple(spec for spec, _ in events),
         sources=tuple(frozen.sources),
+        workflows=workflows,
         cors=_only([one._cors for one in apps], "CORS", frozen),
         throttle=_only([one._throttle for one in apps], "A throttle", frozen),
     )
@@ -134,7 +150,7 @@ def _function(function: Function, frozen: Frozen) -> FunctionSpec:
         triggers.append(endpoint.trigger)
         endpoints[endpoint.name] = endpoint
         plain = plain or endpoint.plain
-    routed = not any(isinstance(one, Consumer | Triggered) for one in function.endpoints)
+    routed = all(isinstance(one, Route) for one in function.endpoints)
     default_s = limits.ROUTE_TIMEOUT_S if routed else limits.FUNCTION_TIMEOUT_S
     if plain and function.is_bundle and not all(one.plain for one in endpoints.values()):
         frozen.find(
@@ -147,7 +163,7 @@ def _function(function: Function, frozen: Frozen) -> FunctionSpec:
         name=function.name,
         module=function.module,
         triggers=tuple(triggers),
-        grants=_grants(function, frozen),
+        grants=_grants(function, function.site.place, frozen),
         timeout_s=default_s if function.timeout_s is None else function.timeout_s,
         memory_mb=function.memory_mb,
         concurrency=function.concurrency,
@@ -159,7 +175,9 @@ def _function(function: Function, frozen: Frozen) -> FunctionSpec:
     )
 
 
-def _grants(function: Function, frozen: Frozen) -> tuple[Grant, ...]:
+def _grants(
+    function: Function | Workflow[Any], place: Place | None, frozen: Frozen
+) -> tuple[Grant, ...]:
     found = []
     for one in function.grants:
         grant = one if isinstance(one, Grant) else getattr(one, "grant", None)
@@ -167,25 +185,44 @@ def _grants(function: Function, frozen: Frozen) -> tuple[Grant, ...]:
             found.append(grant)
             continue
         name = getattr(one, "name", None)
-        actions = [
-            action
-            for action in ("read", "write", "create", "delete", "send")
-            if hasattr(one, action) and isinstance(name, str)
-        ]
+        actions = [action for action in _ACTIONS if hasattr(one, action) and isinstance(name, str)]
         frozen.find(
             "grant_kind",
             f"The grants of {function.name!r} hold {one!r}, which is no grant.",
             "Say what it may do: " + ", ".join(f"{name}.{action}" for action in actions) + "."
             if actions
             else "Write grants like orders.read.",
-            function.site.place,
+            place,
         )
     return tuple(found)
 
 
-def _endpoint(
-    function: Function, declared: Route | Consumer | Triggered, frozen: Frozen
-) -> Endpoint:
+def _workflows(declared: list[Workflow[Any]], frozen: Frozen) -> tuple[WorkflowSpec, ...]:
+    specs = []
+    for workflow in declared:
+        spec, faults = workflow_spec(workflow, _grants(workflow, workflow.place, frozen))
+        frozen.findings.extend(faults)
+        file = definition_file(workflow)
+        frozen.files += [file] if file is not None else []
+        specs.append(spec)
+    return tuple(specs)
+
+
+def _queue_of(workflow: WorkflowSpec) -> Queue[Any]:
+    """Return the queue of what happens to a workflow's executions.
+
+    None of it may be lost while nodes die, or an execution would wait for ever.
+    """
+    return Queue(
+        dict,
+        name=workflow.name,
+        max_attempts=limits.MAX_ATTEMPTS_MAX,
+        retention_s=limits.MESSAGE_RETENTION_MAX_S,
+        place=workflow.place,
+    )
+
+
+def _endpoint(function: Function, declared: Declared, frozen: Frozen) -> Endpoint:
     reading = Reading(declared.fn, declared.site.place, declared.site.names)
     reading.generator()
     match declared:
@@ -207,6 +244,8 @@ def _endpoint(
         case Triggered():
             endpoint = triggered_endpoint(function, declared, reading, frozen.tables)
             frozen.sources.extend(feed.source for feed in endpoint.feeds)
+        case Task():
+            endpoint = task_endpoint(function, declared, reading)
     frozen.findings.extend(reading.findings)
     return endpoint
 

@@ -53,6 +53,7 @@ def declares(app: App, file: str | None) -> bool:
         *app._secrets,
         *app._auths,
         *app._events,
+        *app._workflows,
     ]
     places = [*functions, *(one.place for one in resources)]
     return any(place is not None and place.file == shown_path(file or "") for place in places)

@@ -83,15 +83,15 @@ def event_spec(event: EventType[Any]) -> tuple[EventSpec, list[Finding]]:
 
 
 def queue_spec(
-    queue: Queue[Any], sent: tuple[Argument, ...] | None = None, fed: bool = False
+    queue: Queue[Any], sent: tuple[Argument, ...] | None = None, fed: str = ""
 ) -> tuple[QueueSpec, list[Finding]]:
     """Return a queue's record.
 
-    `sent`: it carries these arguments, not a payload of one type; `fed`: what sources tell.
+    `sent`: it carries these arguments, not a payload of one type; `fed`: what wherry puts there.
     """
     findings: list[Finding] = [] if fed else list(_queue_faults(queue))
     if fed:
-        payload, schema = "what its sources tell", {"type": "object"}
+        payload, schema = fed, {"type": "object"}
     elif sent is None:
         payload = shown(queue.payload_type)
         whose = f"The payload type of queue {queue.name!r}"

@@ -11,6 +11,7 @@ from wherry.blueprint.checks_resources import check_resources
 from wherry.blueprint.checks_routes import check_routes, throttle_faults
 from wherry.blueprint.checks_triggers import check_triggers
 from wherry.blueprint.checks_versions import check_versions
+from wherry.blueprint.checks_workflows import check_workflows
 from wherry.blueprint.records import Blueprint, Cors, Finding, Place
 
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
@@ -26,6 +27,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
         *check_functions(blueprint),
         *check_triggers(blueprint),
         *check_versions(blueprint),
+        *check_workflows(blueprint),
         *_edge(blueprint),
     ]
     return in_order(findings)
@@ -73,9 +75,12 @@ def _names(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _resources(blueprint: Blueprint) -> list[tuple[str, str, Place | None]]:
+    own = {(one.name, one.place) for one in blueprint.workflows}  # told as what they are
+    queues = [one for one in blueprint.queues if (one.name, one.place) not in own]
     return [
+        *(("workflow", one.name, one.place) for one in blueprint.workflows),
         *(("table", one.name, one.place) for one in blueprint.tables),
-        *(("queue", one.name, one.place) for one in blueprint.queues),
+        *(("queue", one.name, one.place) for one in queues),
         *(("bucket", one.name, one.place) for one in blueprint.buckets),
         *(("secret", one.name, one.place) for one in blueprint.secrets),
     ]

@@ -14,6 +14,7 @@ from wherry.blueprint.records import (
     QueueSpec,
     QueueTrigger,
     TableSpec,
+    TaskTrigger,
 )
 
 _INDEX_NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
@@ -120,11 +121,19 @@ def _consumers(blueprint: Blueprint) -> Iterator[Finding]:
     consumers: dict[str, str] = {}
     senders: dict[str, str] = {}
     fed = {source.queue for source in blueprint.sources}
-    for function in blueprint.functions:
-        for grant in function.grants:
+    fed.update(one.name for one in blueprint.workflows)
+    consumers.update((one.name, one.name) for one in blueprint.workflows)
+    granted = [(one.name, one.grants) for one in blueprint.functions]
+    granted += [(one.name, one.grants) for one in blueprint.workflows]
+    for who, grants in granted:
+        for grant in grants:
             if grant.kind == "queue":
-                senders.setdefault(grant.resource, function.name)
+                senders.setdefault(grant.resource, who)
+    for function in blueprint.functions:
         for trigger in function.triggers:
+            if isinstance(trigger, TaskTrigger):
+                consumers[trigger.queue] = function.name
+                fed.add(trigger.queue)  # by workflows; whether any does is theirs to tell
             if not isinstance(trigger, QueueTrigger):
                 continue
             if trigger.queue not in queues:

@@ -72,8 +72,11 @@ def _events(blueprint: Blueprint) -> Iterator[Finding]:
     heard |= {(e.name, e.version) for e in blueprint.events if e.downgrades and e.name in names}
     told = {
         grant.resource
-        for function in blueprint.functions
-        for grant in function.grants
+        for grants in (
+            *(one.grants for one in blueprint.functions),
+            *(one.grants for one in blueprint.workflows),
+        )
+        for grant in grants
         if grant.kind == "event"
     }
     for event in blueprint.events:

@@ -33,11 +33,15 @@ if TYPE_CHECKING:
         DeleteItem,
         DeleteObject,
         Effect,
+        EndTask,
         Guard,
         PublishEvent,
         PutItem,
         PutObject,
+        RedriveExecution,
         SendMessage,
+        StartExecution,
+        StopExecution,
         UpdateItem,
     )
     from wherry.invocation import Invocation
@@ -53,6 +57,15 @@ if TYPE_CHECKING:
     from wherry.world import Clock
 
     Write = PutItem | UpdateItem | DeleteItem
+    Message = (
+        SendMessage
+        | CancelMessage
+        | PublishEvent
+        | StartExecution
+        | StopExecution
+        | RedriveExecution
+        | EndTask
+    )
     ItemKey = tuple[str, bytes, bytes]
     Policy = Callable[[Any, Any], Any]
 else:
@@ -99,7 +112,7 @@ class Scope(Struct, eq=False):
     over: bool = False  # the handler has returned: what is recorded now would be lost
     pending: dict[ItemKey, Write] = {}
     objects: dict[tuple[str, str], PutObject | DeleteObject] = {}
-    messages: dict[str, SendMessage | CancelMessage | PublishEvent] = {}  # by ID
+    messages: dict[str, Message] = {}  # by ID
     seen: dict[ItemKey, int] = {}
     guarded: set[ItemKey] = set()
     marks: list[str] = []

@@ -116,7 +116,7 @@ def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
     except BaseException as error:
         return Invalid(f"{setup.target} cannot be imported:", [team_trace(error)])
     warnings = [str(finding) for finding in app.warnings]
-    digest, files = code_digest(setup.folder), code_files(setup.folder)
+    digest, files = code_digest(setup.folder), [*code_files(setup.folder), *app.files]
     return app, Hello(canonical(blueprint), digest, warnings, files, why_unsafe())
 
 

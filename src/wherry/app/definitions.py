@@ -1,0 +1,147 @@
+"""Where a workflow's definition comes from: a file, a mapping, or what `wherry.asl` has built."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import limits
+from wherry.app.kinds import shown
+from wherry.app.schemas import schema_of
+from wherry.blueprint.records import Finding, Grant, WorkflowSpec
+
+if TYPE_CHECKING:
+    from wherry.handles.workflows import Workflow
+
+_YAML = (".yaml", ".yml")
+
+
+class Faulty(Exception):
+    """A definition that cannot be had: the code, what is wrong, what to do."""
+
+
+def workflow_spec(
+    workflow: Workflow[Any], grants: tuple[Grant, ...]
+) -> tuple[WorkflowSpec, list[Finding]]:
+    """Return a workflow's record; without a definition where that cannot be had."""
+    from wherry.statemachine.calls import task_states
+
+    findings: list[Finding] = []
+    schema: dict[str, Any] | None = None
+    if workflow.input_type is not None:
+        try:
+            schema = schema_of(workflow.input_type)
+        except TypeError as error:
+            findings.append(
+                Finding(
+                    code="type_unsupported",
+                    message=f"The input type of workflow {workflow.name!r} cannot be used: {error}",
+                    fix="Use a Struct, a dataclass or a Pydantic model with JSON types.",
+                    place=workflow.place,
+                )
+            )
+    text, functions = "", set()
+    try:
+        text = _definition(workflow)
+        functions = {one.function for one in task_states(_read(text))}
+    except Faulty as fault:
+        code, message, fix = fault.args
+        findings.append(Finding(code=code, message=message, fix=fix, place=workflow.place))
+    spec = WorkflowSpec(
+        name=workflow.name,
+        definition=text,
+        input=None if workflow.input_type is None else shown(workflow.input_type),
+        schema=schema,
+        grants=grants,
+        functions=tuple(sorted(one for one in functions if one is not None)),
+        place=workflow.place,
+    )
+    return spec, findings
+
+
+def definition_file(workflow: Workflow[Any]) -> str | None:
+    """Return the path of the file that holds the definition, or None."""
+    given = workflow.definition
+    return os.path.join(workflow.folder, given) if isinstance(given, str) else None
+
+
+def _definition(workflow: Workflow[Any]) -> str:
+    """Return the definition as JSON text, with the keys in the team's order and no spaces."""
+    path = definition_file(workflow)
+    value: Any = workflow.definition
+    if path is not None:
+        content = _content(workflow.name, path)
+        if not path.endswith(_YAML):
+            value = _read(content)
+            if value is None:
+                return content  # its validation says what is wrong with it
+        else:
+            value = _yaml(workflow.name, path, content)
+    elif not isinstance(value, Mapping):
+        value = getattr(value, "definition", value)
+    if not isinstance(value, Mapping):
+        raise Faulty(
+            "definition_kind",
+            f"The definition of the workflow {workflow.name!r} is a {type(value).__name__}.",
+            'Give the path of a file ("refund.asl.json"), a dict, or what asl.machine(...) made.',
+        )
+    try:
+        return msgspec.json.encode(value).decode()
+    except (TypeError, ValueError) as error:
+        raise Faulty(
+            "definition_kind",
+            f"The definition of the workflow {workflow.name!r} holds what is no JSON: {error}.",
+            "Use texts, numbers, true, false, null, lists and objects with texts as keys.",
+        ) from None
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read(limits.STATE_DEFINITION_BYTES + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        raise Faulty(
+            "definition_missing",
+            f"The definition of the workflow {name!r} cannot be read: {error}.",
+            "Name a file beside this module: its path is relative to the module's.",
+        ) from None
+
+
+def _read(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _yaml(name: str, path: str, content: str) -> Any:
+    from importlib import import_module
+
+    try:
+        yaml: Any = import_module("yaml")
+    except ImportError:
+        raise Faulty(
+            "definition_needs_yaml",
+            f"The definition of the workflow {name!r} is YAML, and PyYAML is not installed.",
+            "Install it: pip install 'wherry[yaml]'; or write the definition as JSON.",
+        ) from None
+
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]
+        """Reads a moment as the text that it is: JSON has no other."""
+
+    Loader.yaml_implicit_resolvers = {
+        first: [one for one in those if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, those in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    try:
+        return yaml.load(content, Loader)
+    except yaml.YAMLError as error:
+        said = " ".join(str(error).split())
+        raise Faulty(
+            "definition_invalid",
+            f"The definition of the workflow {name!r} is no YAML: {said}.",
+            f"Correct {path}.",
+        ) from None

@@ -1,0 +1,210 @@
+"""What can be wrong with workflows, and with the functions and resources that their states name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from wherry.blueprint.records import (
+    Blueprint,
+    Finding,
+    FunctionSpec,
+    Grant,
+    TaskTrigger,
+    WorkflowSpec,
+)
+
+if TYPE_CHECKING:
+    from wherry.statemachine.calls import TaskState
+
+_DECLARED = {
+    "queue": "app.queue(...)",
+    "table": "app.table(...)",
+    "event": "@app.event(...)",
+    "workflow": "app.workflow(...)",
+}
+
+
+def check_workflows(blueprint: Blueprint) -> Iterator[Finding]:
+    """Yield the faults of every workflow, and tasks that none of them calls."""
+    called: set[str] = set()
+    surely = True  # whether it is known of every state which function it calls
+    for workflow in blueprint.workflows:
+        check = _Check(workflow, blueprint)
+        yield from check.names()
+        yield from check.findings()
+        called.update(workflow.functions)
+        surely = surely and check.surely
+    for function in blueprint.functions:
+        task = _task_of(function)
+        if task is not None and surely and function.name not in called:
+            yield Finding(
+                code="task_unused",
+                message=f"No workflow calls the task {function.name!r}.",
+                fix=f'Name it in a state, "Resource": "{function.name}", or remove it.',
+                severity="warning",
+                place=task.place,
+            )
+
+
+class _Check:
+    def __init__(self, workflow: WorkflowSpec, blueprint: Blueprint) -> None:
+        self._workflow = workflow
+        self._blueprint = blueprint
+        self._functions = {one.name: one for one in blueprint.functions}
+        self.surely = True
+
+    def _find(self, code: str, message: str, fix: str, warning: bool = False) -> Finding:
+        workflow = self._workflow
+        return Finding(
+            code=code,
+            message=f"The workflow {workflow.name!r}{message}",
+            fix=fix,
+            severity="warning" if warning else "error",
+            place=workflow.place,
+        )
+
+    def names(self) -> Iterator[Finding]:
+        """Yield that the name is that of a function whose queue does not say so already."""
+        name = self._workflow.name
+        queues = [one.name for one in self._blueprint.queues].count(name)
+        if name in self._functions and queues < 2:
+            yield self._find(
+                "name_twice",
+                " has the name of a function.",
+                "Rename one of them: what waits for either is in the queue of its name.",
+            )
+
+    def findings(self) -> Iterator[Finding]:
+        from msgspec import DecodeError
+        from msgspec.json import decode
+
+        from wherry.statemachine.calls import task_states
+        from wherry.statemachine.validation import validate
+
+        workflow = self._workflow
+        if not workflow.definition:  # it could not be read, which has been said
+            return
+        for fault in validate(workflow.definition, functions=None):
+            yield self._find(
+                "workflow_invalid",
+                f", {fault.location}: {fault.message} ({fault.code}).",
+                "Correct it there: Step Functions on AWS would refuse it too.",
+            )
+        try:
+            definition = decode(workflow.definition)
+        except DecodeError:
+            return
+        needed: set[Grant] = set()
+        unknown: set[str] = set()
+        for state in task_states(definition):
+            if not state.does_something_known:
+                yield self._unknown(state)
+            elif state.calls_function:
+                yield from self._function(state)
+            for touch in state.touches():
+                if touch.name is None:
+                    unknown.add(touch.kind)
+                else:
+                    grant = Grant(kind=touch.kind, resource=touch.name, action=touch.action)  # type: ignore[arg-type]
+                    needed.add(grant)
+                    yield from self._touched(state, grant)
+        for grant in workflow.grants:
+            if grant not in needed and grant.kind not in unknown:
+                yield self._find(
+                    "workflow_grant_unused",
+                    f" is granted {grant}, and no state of it uses that.",
+                    "Take it away: functions that its states call have grants of their own.",
+                    warning=True,
+                )
+
+    def _unknown(self, state: TaskState) -> Finding:
+        return self._find(
+            "workflow_resource",
+            f", {state.location}: wherry does not do {state.resource.text!r}.",
+            "Call a function that does it: the Resource is the name of one with @app.task(...).",
+        )
+
+    # -- functions ---------------------------------------------------------------------------------
+
+    def _function(self, state: TaskState) -> Iterator[Finding]:
+        name = state.function
+        if name is None:
+            self.surely = False
+            return
+        function = self._functions.get(name)
+        task = None if function is None else _task_of(function)
+        if task is None:
+            yield self._find(
+                "workflow_function",
+                f", {state.location}: it calls {name!r}, which is "
+                + ("no function of this app." if function is None else "not declared as a task."),
+                f"Write it: @app.task() above `def {name}`."
+                if function is None
+                else f"Declare {name!r} with @app.task(...); what calls it now keeps a function of "
+                "its own.",
+            )
+        elif state.payload is not None and task.schema is not None:
+            yield from self._payload(state, name, state.payload, _fields_of(task.schema))
+
+    def _payload(
+        self, state: TaskState, name: str, given: dict[str, Any], fields: dict[str, Any] | None
+    ) -> Iterator[Finding]:
+        if fields is None:
+            return
+        known: dict[str, Any] = fields.get("properties", {})
+        takes = ", ".join(known) or "nothing"
+        missing = [one for one in fields.get("required", ()) if one not in given]
+        if missing:
+            yield self._find(
+                "workflow_payload",
+                f", {state.location}: what it gives {name!r} lacks {', '.join(missing)}.",
+                f"Add it there; the function takes {takes}.",
+            )
+        strange = [one for one in given if one not in known]
+        if strange and not fields.get("additionalProperties"):
+            refused = fields.get("additionalProperties") is False
+            yield self._find(
+                "workflow_payload",
+                f", {state.location}: it gives {name!r} {', '.join(strange)}, which the function "
+                + ("refuses." if refused else "does not read."),
+                f"Take it away; the function takes {takes}.",
+                warning=not refused,
+            )
+
+    # -- resources ---------------------------------------------------------------------------------
+
+    def _touched(self, state: TaskState, grant: Grant) -> Iterator[Finding]:
+        kind, name = grant.kind, grant.resource
+        blueprint = self._blueprint
+        there: dict[str, tuple[Any, ...]] = {
+            "queue": blueprint.queues,
+            "table": blueprint.tables,
+            "event": blueprint.events,
+            "workflow": blueprint.workflows,
+        }
+        if name not in {one.name for one in there[kind]}:
+            yield self._find(
+                "workflow_names_nothing",
+                f", {state.location}: this app has no {kind} {name!r}.",
+                f"Declare it with {_DECLARED[kind]}, or name one that there is.",
+            )
+        elif grant not in self._workflow.grants:
+            right = f'publish[...] of "{name}"' if kind == "event" else str(grant)
+            yield self._find(
+                "workflow_grant_missing",
+                f", {state.location}: it needs the grant {right}.",
+                f"Add it: app.workflow({self._workflow.name!r}, ..., grants=[{right}]).",
+            )
+
+
+def _task_of(function: FunctionSpec) -> TaskTrigger | None:
+    return next((one for one in function.triggers if isinstance(one, TaskTrigger)), None)
+
+
+def _fields_of(schema: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the part of a schema that lists the fields of an object; None where it has none."""
+    reference = schema.get("$ref", "")
+    if isinstance(reference, str) and reference.startswith("#/$defs/"):
+        schema = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
+    return schema if schema.get("type") == "object" and "properties" in schema else None

@@ -1,0 +1,181 @@
+"""What the states of a definition call and touch, as far as the definition itself says it.
+
+Nothing is evaluated: a name that an expression gives while it runs is not known here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from wherry.statemachine.resources import Resource
+
+Touched: TypeAlias = Literal["queue", "table", "event", "workflow"]
+
+_FUNCTION = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]*:\d*:function:([^:]+)(?::.*)?\Z")
+_TOUCHES: dict[tuple[str, str], tuple[Touched, str, str]] = {
+    ("sqs", "sendMessage"): ("queue", "QueueUrl", "send"),
+    ("dynamodb", "getItem"): ("table", "TableName", "read"),
+    ("dynamodb", "putItem"): ("table", "TableName", "write"),
+    ("dynamodb", "updateItem"): ("table", "TableName", "write"),
+    ("dynamodb", "deleteItem"): ("table", "TableName", "write"),
+    ("events", "putEvents"): ("event", "DetailType", "publish"),
+    ("states", "startExecution"): ("workflow", "StateMachineArn", "start"),
+}
+
+
+class Touch(Struct, frozen=True):
+    """A resource that a state uses by itself; the name is None where an expression gives it."""
+
+    kind: Touched
+    name: str | None
+    action: str
+    location: str
+
+
+class TaskState(Struct, frozen=True):
+    """A Task state.
+
+    Attributes:
+        location: In the definition: "/States/Charge".
+        arguments: `Parameters` or `Arguments` as they are written; None where there are none.
+        jsonata: Whether texts in them may be JSONata; else keys that end in ".$" are JSONPath.
+        attempts: Of one visit at most, by its `Retry` and those of the states around it.
+        wait_s: Between these, at their longest.
+    """
+
+    location: str
+    name: str
+    resource: Resource
+    arguments: Any
+    jsonata: bool
+    attempts: int
+    wait_s: float
+
+    @property
+    def calls_function(self) -> bool:
+        """Whether it calls a function."""
+        resource = self.resource
+        return resource.family == "LambdaFunction" or resource.is_lambda_invoke
+
+    @property
+    def function(self) -> str | None:
+        """The function that it calls; None where it calls none, or an expression names it."""
+        if self.resource.family == "LambdaFunction":
+            return function_name(self.resource.text)
+        if not self.resource.is_lambda_invoke:
+            return None
+        name = self._literal(self.arguments, "FunctionName")
+        return None if name is None else function_name(name)
+
+    @property
+    def payload(self) -> dict[str, Any] | None:
+        """What the function is called with, where it is written as an object; else None.
+
+        Values may be expressions; the keys are those that the function gets.
+        """
+        found = self.arguments
+        if self.resource.is_lambda_invoke:
+            found = found.get("Payload") if isinstance(found, dict) else None
+        if not isinstance(found, dict):
+            return None
+        if self.jsonata:
+            return found
+        return {key.removesuffix(".$"): value for key, value in found.items()}
+
+    @property
+    def does_something_known(self) -> bool:
+        """Whether wherry does what the state asks for."""
+        return self.calls_function or self._integration in _TOUCHES
+
+    def touches(self) -> Iterator[Touch]:
+        """Yield the resources that the state itself uses."""
+        found = _TOUCHES.get(self._integration)
+        if found is None:
+            return
+        kind, field, action = found
+        if kind != "event":
+            name = self._literal(self.arguments, field)
+            yield Touch(kind, None if name is None else _last(name), action, self.location)
+            return
+        entries = self.arguments.get("Entries") if isinstance(self.arguments, dict) else None
+        for entry in entries if isinstance(entries, list) else [None]:
+            yield Touch(kind, self._literal(entry, field), action, self.location)
+
+    @property
+    def _integration(self) -> tuple[str, str]:
+        return self.resource.service, self.resource.action.partition(".")[0]
+
+    def _literal(self, among: Any, name: str) -> str | None:
+        value = among.get(name) if isinstance(among, dict) else None
+        if not isinstance(value, str) or (self.jsonata and value.startswith("{%")):
+            return None
+        return value
+
+
+def function_name(text: str) -> str:
+    """Return the name of a function by what names it: an ARN, a name, with or without a version."""
+    match = _FUNCTION.match(text)
+    return match.group(1) if match else text.partition(":")[0]
+
+
+def task_states(definition: Any) -> Iterator[TaskState]:
+    """Yield the Task states of a definition, in their order, those inside others too.
+
+    What is not as it should be is passed over: `validate` tells of it.
+    """
+    if isinstance(definition, dict):
+        jsonata = definition.get("QueryLanguage") == "JSONata"
+        yield from _in_block(definition, "", jsonata, 1, 0.0)
+
+
+def _in_block(
+    block: Any, location: str, jsonata: bool, attempts: int, wait_s: float
+) -> Iterator[TaskState]:
+    states = block.get("States") if isinstance(block, dict) else None
+    for name, fields in states.items() if isinstance(states, dict) else ():
+        if not isinstance(fields, dict):
+            continue
+        where = f"{location}/States/{name}"
+        more, waits_s = _retried(fields.get("Retry"))
+        here, here_s = attempts * more, wait_s * more + waits_s
+        resource = fields.get("Resource")
+        if fields.get("Type") == "Task" and isinstance(resource, str):
+            queries = jsonata or fields.get("QueryLanguage") == "JSONata"
+            given = fields.get("Arguments" if queries else "Parameters")
+            yield TaskState(where, name, Resource(resource), given, queries, here, here_s)
+        for processor in ("ItemProcessor", "Iterator"):
+            inner = fields.get(processor)
+            yield from _in_block(inner, f"{where}/{processor}", jsonata, here, here_s)
+        branches = fields.get("Branches")
+        for number, branch in enumerate(branches if isinstance(branches, list) else ()):
+            yield from _in_block(branch, f"{where}/Branches[{number}]", jsonata, here, here_s)
+
+
+def _retried(retriers: Any) -> tuple[int, float]:
+    """Return the attempts that retriers allow together, and the waits between them."""
+    attempts, total_s = 1, 0.0
+    for one in retriers if isinstance(retriers, list) else ():
+        if not isinstance(one, Mapping):
+            continue
+        most = _number(one, "MaxAttempts", 3)
+        wait_s, rate = _number(one, "IntervalSeconds", 1), _number(one, "BackoffRate", 2)
+        longest_s = _number(one, "MaxDelaySeconds", float("inf"))
+        attempts += int(most)
+        for _ in range(min(int(most), 1_000)):
+            total_s += min(wait_s, longest_s)
+            wait_s = min(wait_s * rate, 1e9)
+    return attempts, total_s
+
+
+def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
+    value = fields.get(name, default)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else default
+
+
+def _last(text: str) -> str:
+    """Return the name at the end of a URL or an ARN, or the name as it is."""
+    return re.split(r"[/:]", text)[-1]
