@@ -7,6 +7,9 @@ A release that is not known counts as the activated one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Literal
+
 from msgspec.structs import replace
 
 from wherry import limits
@@ -23,6 +26,7 @@ from wherry.platforms.sql.shapes import (
     TableShape,
     read_release,
 )
+from wherry.platforms.sql.workflows import Workflow, stored_workflow, workflow_of
 
 RIGHTS_KEPT = 1_000  # functions whose rights are kept: their names come from callers
 
@@ -82,8 +86,9 @@ class Catalog:
             index = Index(number, name, definition, bool(ready))
             kept.setdefault(table, []).append(index)
             self._definitions[table, name, definition] = index
-        self._declare_queues(queues)
         active = self._releases.get(self.active, ReleaseShape())
+        self.workflows = {one.name: one for one in map(workflow_of, active.workflows)}
+        self._declare_queues(queues)
         self.listeners = Listeners(active, self.queues)
         self.tables: dict[str, Table] = {}
         for name, shape in tables.items():
@@ -96,6 +101,7 @@ class Catalog:
         self.queues: dict[str, Queue] = {}
         active = self._releases.get(self.active, ReleaseShape())
         kept = {queue.name for queue in active.queues}
+        kinds = _kinds(self._releases.values())
         sourced = {
             source.queue for release in self._releases.values() for source in release.sources
         }
@@ -118,9 +124,24 @@ class Catalog:
             paused = "" in self.paused or consumer in self.paused
             went_on_ms = max(resumed.get("", 0), resumed.get(consumer, 0))
             self.queues[name] = Queue(
-                number, queue, consumer, name in kept, paused, went_on_ms, name in sourced
+                number,
+                queue,
+                consumer,
+                name in kept,
+                paused,
+                went_on_ms,
+                name in sourced,
+                kinds.get(name, ""),
             )
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
+
+    def queue(self, name: str) -> Queue | None:
+        """Return a queue that there is or was: what an execution sends to it waits there."""
+        found = self.queues.get(name)
+        number = self.find("queue", name) if found is None else None
+        if number is None:
+            return found
+        return Queue(number, QueueShape(name), "", False, "" in self.paused, kept="executions")
 
     def number(self, kind: str, name: str) -> int:
         """Return the number of a name, giving it one."""
@@ -143,8 +164,11 @@ class Catalog:
         return self._names.get(number, "")
 
     def has_function(self, name: str) -> bool:
-        """Whether a release that counts declares this function."""
-        return any(_function(release, name) for release in self._releases.values())
+        """Whether a release that counts declares this function, or workflow."""
+        return any(
+            _function(release, name) or any(one["name"] == name for one in release.workflows)
+            for release in self._releases.values()
+        )
 
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""
@@ -183,6 +207,9 @@ class Catalog:
                 wanted[number, index.name, table.definition(index)] = table.name
         for queue in shape.queues:
             self.number("queue", queue.name)
+        for workflow in shape.workflows:
+            self.number("workflow", str(workflow["name"]))
+            self.number("queue", str(workflow["name"]))
         for key, table_name in wanted.items():
             if key not in self._definitions:
                 empty = session.row("table_used", self.number("table", table_name)) is None
@@ -223,7 +250,7 @@ class Catalog:
     def rights(self, function: str) -> Rights:
         """Return what "function" or "function@release" may do; an unknown function may nothing.
 
-        "" is the engine itself.
+        "" is the engine itself, "workflow@definition" an execution of that definition.
         """
         found = self._rights.get(function)
         if found is None:
@@ -234,10 +261,22 @@ class Catalog:
                 grants = frozenset(
                     (grant.kind, grant.resource, grant.action) for grant in declared.grants
                 )
+            elif (workflow := self._workflow(name, digest)) is not None:
+                grants = workflow.grants
             if len(self._rights) > RIGHTS_KEPT:
                 self._rights = {"": self._rights[""]}
             found = self._rights[function] = self._rights_of(grants)
         return found
+
+    def _workflow(self, name: str, digest: str) -> Workflow | None:
+        row = self._session.row("definition_get", digest) if digest else None
+        if row is not None:
+            found = stored_workflow(row[0])
+            return found if found.name == name else None
+        for declared in self._release(digest).workflows:
+            if declared["name"] == name:
+                return workflow_of(declared)
+        return None
 
     def _rights_of(self, grants: Grants | None) -> Rights:
         return Rights(grants, self.tables, self.queues, self.buckets, self.events)
@@ -267,4 +306,17 @@ def _consumers(release: ReleaseShape) -> dict[str, str]:
         for function in release.functions
         for trigger in function.triggers
         if "queue" in trigger
-    }
+    } | {str(one["name"]): str(one["name"]) for one in release.workflows}
+
+
+def _kinds(releases: Iterable[ReleaseShape]) -> dict[str, Literal["tasks", "executions"]]:
+    """Return the queues whose messages are those of executions."""
+    found: dict[str, Literal["tasks", "executions"]] = {}
+    for release in releases:
+        for function in release.functions:
+            for trigger in function.triggers:
+                if trigger.get("type") == "task":
+                    found[str(trigger["queue"])] = "tasks"
+        for workflow in release.workflows:
+            found[str(workflow["name"])] = "executions"
+    return found

@@ -6,7 +6,7 @@ from wherry import limits
 from wherry.codec import key_text
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
-from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.messages import FAR_MS, Messages
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import PARKED, Queue
@@ -28,7 +28,7 @@ class QueueOverview:
 
     def show(self) -> Depths:
         """Return how much waits, is leased and has failed in every queue that there ever was."""
-        counts, failed = self._messages.counts(), self._inbox.counts()
+        counts, failed = self._messages.tallies.counts(), self._inbox.counts()
         now = self._session.now_ms
         paused = {row.function: row for row in self._pauses.show().rows}
         rows = []
@@ -44,7 +44,7 @@ class QueueOverview:
                     waiting,
                     leased,
                     failed.get(number, 0),
-                    max(0, now - self._messages.oldest_ms(number)) if waiting else 0,
+                    max(0, now - self._oldest_ms(number)) if waiting else 0,
                     queue is not None and queue.paused,
                     [paused[one] for one in _consumers(queue) if one in paused],
                     self._behind(number) if waiting else 0,
@@ -53,6 +53,14 @@ class QueueOverview:
                 )
             )
         return Depths(sorted(rows, key=lambda row: row.queue))
+
+    def _oldest_ms(self, number: int) -> int:
+        """Return when the oldest message of a queue with waiting ones fell due; FIFO: was sent."""
+        queue = self._catalog.queues_by_id.get(number)
+        if queue is None or not queue.fifo:
+            return self._messages.first_due(number)
+        rows = [self._session.row("oldest_sent", slot) for slot in (number, number + PARKED)]
+        return min((row[0] for row in rows if row is not None), default=FAR_MS)
 
     def _behind(self, number: int) -> int:
         """Count what is parked."""

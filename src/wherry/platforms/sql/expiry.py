@@ -31,7 +31,7 @@ class Expiry:
         """Bury what has waited longer than its queue's retention."""
         expired, now = 0, self._session.now_ms
         for queue in self._catalog.queues.values():
-            if not queue.active or queue.paused or queue.kept_ms > now:
+            if not queue.active or queue.kept or queue.paused or queue.kept_ms > now:
                 continue
             before = now - queue.retention_ms
             for slot in (queue.id + PARKED, queue.id):

@@ -18,9 +18,11 @@ from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.prefixes import with_followers
-from wherry.platforms.sql.rows import Lease, Message, Origin, fitting
+from wherry.platforms.sql.rows import Lease, Message, Origin, Thread, fitting
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import PARKED, Queue
+from wherry.platforms.sql.tallies import Tallies
+from wherry.platforms.sql.tasks import given_up
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
 
 FAR_MS = 1 << 60
@@ -34,6 +36,8 @@ class Messages:
         self._catalog = catalog
         self._inbox = inbox
         self._payloads = inbox.payloads
+        self.tallies = Tallies(session)
+        self._count = self.tallies.change
         self.parking = Parking(session, catalog, inbox)
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._cancel = session.sql["message_cancel"]
@@ -57,7 +61,7 @@ class Messages:
         self._leases = dict(sorted(leases, key=lambda lease: lease[1].until_s))
         # A lower bound of when the first waiting message of a queue falls due.
         self._first_due: dict[int, int] = {}
-        self._counts: dict[int, list[int]] | None = None  # queue: waiting, leased
+        self.tallies.forget()
 
     # -- sending -----------------------------------------------------------------------------
 
@@ -88,16 +92,14 @@ class Messages:
             session.run(self._insert, (*row, correlation, traceparent, "", body))
             if not session.changes():
                 return None
-            if self._counts is not None:
-                self._count(number, 0, 1)
+            self._count(number, 0, 1)
             self._leases[id] = Lease(session.steady_s + limits.LEASE_S, holder, seq, seq, number)
             return Claimed(queue.name, id, seq, 1, body, now, now, now, correlation, traceparent)
         row = (seq, id, number, due, number, 0, 0, 0, now, 0, expires)
         session.run(self._insert, (*row, correlation, traceparent, "", body))
         if not session.changes():
             return None
-        if self._counts is not None:
-            self._count(number, 1, 0)
+        self._count(number, 1, 0)
         if due < first_due:
             self._first_due[number] = due
         return due
@@ -130,6 +132,15 @@ class Messages:
             return None  # nobody can claim it before its turn
         self._first_due[number] = min(first_due, row.due_ms)
         return None if queue.paused else row.due_ms
+
+    def tell(self, message: SendMessage, origin: Origin) -> None:
+        """Send what no commit sends; who claims its queue learns of it soon."""
+        queue = self._catalog.queue(message.queue)
+        if queue is not None:
+            self._session.begin()
+            due = self.send(queue, message, origin, "")
+            if isinstance(due, int):
+                self.woken[queue.name] = min(due, self.woken.get(queue.name, due))
 
     def cancel(self, queue: int, id: str) -> None:
         """Remove a message if it waits in this queue. The transaction is open."""
@@ -314,15 +325,26 @@ class Messages:
         """Return a message that is leased under this token."""
         return self.find(id) if self.leased(id, token) else None
 
+    def withdraw(self, queue: int, id: str) -> None:
+        """Remove a message of this queue, waiting or leased. The transaction is open."""
+        row = self.find(id)
+        if row is not None and row.queue == queue:
+            self._remove(row)
+            self._payloads.remove(queue, row.body)
+            self.settle(queue, row.grp)
+
     def _remove(self, row: Message) -> None:
         self._leases.pop(row.id, None)
         self._session.write("message_delete", row.seq)
         self._count(row.queue, *((-1, 0) if row.slot > 0 else (0, -1)))
 
     def bury(self, row: Message, function: str, code: str, error: str) -> None:
-        """Move a message to the failure inbox."""
+        """Move a message to the failure inbox. A task's failure is its execution's to deal with."""
         self._remove(row)
         queue = self._catalog.queues_by_id.get(row.queue)
+        if queue is not None and queue.tasks and (told := given_up(row, code, error)) is not None:
+            self.tell(told, Thread(row.correlation, row.traceparent))
+            return
         place = row.place if queue is not None and queue.blocks else None
         self._inbox.add(
             row.id, row.queue, function, code, error, row.attempts, row.redrives, row.sent_ms,
@@ -372,29 +394,3 @@ class Messages:
         """Return a message by its ID."""
         row = self._session.row("message_row", id)
         return Message(*row) if row else None
-
-    def oldest_ms(self, number: int) -> int:
-        """Return when the oldest message of a queue with waiting ones fell due; FIFO: was sent."""
-        queue = self._catalog.queues_by_id.get(number)
-        if queue is None or not queue.fifo:
-            return self.first_due(number)
-        rows = [self._session.row("oldest_sent", slot) for slot in (number, number + PARKED)]
-        return min((row[0] for row in rows if row is not None), default=FAR_MS)
-
-    def counts(self) -> dict[int, list[int]]:
-        """Return, per queue, how many messages wait and how many are leased."""
-        if self._counts is None:
-            counts: dict[int, list[int]] = {}
-            for slot, count in self._session.rows("count_slots"):
-                if slot > 0:
-                    counts.setdefault(slot % PARKED, [0, 0])[0] += count
-            for queue, count in self._session.rows("count_leased"):
-                counts.setdefault(queue, [0, 0])[1] = count
-            self._counts = counts
-        return self._counts
-
-    def _count(self, queue: int, waiting: int, leased: int) -> None:
-        if self._counts is not None:
-            row = self._counts.setdefault(queue, [0, 0])
-            row[0] += waiting
-            row[1] += leased

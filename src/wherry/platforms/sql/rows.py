@@ -57,8 +57,41 @@ class Cause:
         self.traceparent = f"00-{digest('trace', id)}-{digest('span', id)[:16]}-01"
 
 
+class Thread(NamedTuple):
+    """What a message belongs to that no run sends: an execution, or a message before it."""
+
+    correlation_id: str
+    traceparent: str
+
+
+class Standing(NamedTuple):
+    """A row of `executions`, without what only some need."""
+
+    id: int
+    workflow: int
+    name: str
+    version: int
+    definition: int
+    digest: str
+    status: int
+    wake_ms: int | None
+    started_ms: int
+    ended_ms: int | None
+    parent: int | None
+    parent_call: int
+    events: int
+    redrives: int
+    correlation: str
+    traceparent: str
+
+    @property
+    def thread(self) -> Thread:
+        """What its messages belong to."""
+        return Thread(self.correlation, self.traceparent)
+
+
 class Origin(Protocol):
-    """What a message comes from: the record of a run, or a schedule."""
+    """What a message comes from: the record of a run, a schedule, an execution."""
 
     @property
     def correlation_id(self) -> str: ...

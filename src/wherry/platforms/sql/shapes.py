@@ -6,7 +6,7 @@ A release may come from another version of wherry, so only these fields are read
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -115,6 +115,7 @@ class ReleaseShape(Struct, frozen=True):
     buckets: tuple[BucketShape, ...] = ()
     events: tuple[EventShape, ...] = ()
     sources: tuple[SourceShape, ...] = ()
+    workflows: tuple[dict[str, Any], ...] = ()  # whole: their executions keep them
 
 
 read_release = msgspec.json.Decoder(ReleaseShape).decode
@@ -127,6 +128,8 @@ class Queue:
         paused: A person has paused its consumer, so that nothing of it is handed out.
         kept_ms: Until then what waits does not outlive its retention.
         sourced: A source fills it: the IDs of its messages are never used twice.
+        kept: Whether its messages are those of executions, which outlive no retention: "tasks" that
+            their states wait for, or what happens to "executions".
     """
 
     __slots__ = (
@@ -137,6 +140,7 @@ class Queue:
         "fifo",
         "grouped",
         "id",
+        "kept",
         "kept_ms",
         "max_attempts",
         "name",
@@ -144,6 +148,7 @@ class Queue:
         "retention_ms",
         "sourced",
         "special",
+        "tasks",
     )
 
     def __init__(
@@ -155,8 +160,10 @@ class Queue:
         paused: bool = False,
         resumed_ms: int = 0,
         sourced: bool = False,
+        kept: Literal["", "tasks", "executions"] = "",
     ) -> None:
         self.active = active
+        self.kept, self.tasks = bool(kept), kept == "tasks"
         self.id, self.name, self.consumer = number, shape.name, consumer
         self.max_attempts = shape.max_attempts
         self.retention_ms = shape.retention_s * 1000
@@ -170,7 +177,8 @@ class Queue:
 
     def is_over(self, expires_ms: int, now_ms: int) -> bool:
         """Whether a message's retention has ended."""
-        return self.active and not self.paused and max(expires_ms, self.kept_ms) <= now_ms
+        over = max(expires_ms, self.kept_ms) <= now_ms
+        return over and self.active and not self.paused and not self.kept
 
 
 class Index:
