@@ -31,6 +31,7 @@ def test_an_event_reaches_each_of_its_listeners_once(tmp_path: Path) -> None:
         until(lambda: count(engine, "large") == 1, "the large one")
         until(lambda: engine.drained("listen") and engine.drained("listen_large"), "the end")
         assert (count(engine, "heard"), count(engine, "large")) == (3, 1)
+        assert "event beats.happened v1" in verb(engine, "logs", "--function", "listen")
 
 
 def test_a_schedule_fires_and_stops_while_it_is_paused(tmp_path: Path) -> None:
@@ -38,6 +39,7 @@ def test_a_schedule_fires_and_stops_while_it_is_paused(tmp_path: Path) -> None:
     with serving("beats", tmp_path / "data") as engine:
         until(lambda: count(engine, "tick") == 1, "the first firing")
         assert "each-minute" in verb(engine, "schedules")
+        assert "schedule each-minute 20" in verb(engine, "timeline")
         assert "is paused" in verb(engine, "pause", "tick")
         assert "paused" in verb(engine, "schedules")
         assert "tick (paused)" in verb(engine, "queues")

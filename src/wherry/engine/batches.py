@@ -306,7 +306,7 @@ def company(members: list[Work], number: int) -> Work:
     return Work(
         first.function,
         BatchEvent(event.endpoint, event.queue, []),
-        first.trigger,
+        f"queue {event.queue}",
         number=number,
         key=first.key,
         request_id=first.request_id,

@@ -9,6 +9,7 @@ from wherry.engine.work import Work, traceparent
 from wherry.invocation import MessageEvent
 from wherry.ports import Claim, Claims
 from wherry.runtime.keys import message_key
+from wherry.telemetry import cause_of
 
 if TYPE_CHECKING:
     from wherry.blueprint import QueueSpec, QueueTrigger
@@ -26,6 +27,7 @@ class Feed:
         self.function = function
         self.endpoint = endpoint
         self.trigger = f"queue {queue.name}"
+        self._fed = queue.name in function.fed
         self.in_hand: dict[str, Work] = {}
         self.backlog = False  # more may be due than we hold
         self.paused = False
@@ -158,7 +160,7 @@ class Feed:
         return Work(
             function,
             event,
-            self.trigger,
+            (cause_of(message.body) or self.trigger) if self._fed else self.trigger,
             number=number,
             key=message_key(function.spec.name, message.id),
             request_id=request_id,

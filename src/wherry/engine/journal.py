@@ -27,7 +27,7 @@ FLUSH_S = 0.05
 NOTES_AT_ONCE = 256
 PRINTED_LINES = 200  # of one piece of output that become a record each
 # Written by hand, because every event has one. A caller's correlation ID is checked at the edge:
-# none of the texts needs escaping.
+# none of the texts needs escaping but the key of an object or an item, in what triggered a run.
 _LINE = (
     '{"level":"%s","timestamp":"%s","message":"%s","service":"%s","function_name":"%s",'
     '"correlation_id":"%s","function_request_id":"%s","status":%d,"ending":"%s",'
@@ -86,10 +86,13 @@ class Journal:
             return
         now_s = self._clock.steady_s()
         committed_ms = (now_s - work.ran_from_s) * 1000 - work.ran_ms
+        trigger = work.trigger
+        if '"' in trigger or "\\" in trigger:
+            trigger = trigger.replace("\\", "\\\\").replace('"', '\\"')
         line = _LINE % (
             "INFO" if ending in _AS_MEANT else "WARNING",
             stamp(work.wall_ms(now_s)),
-            work.trigger,
+            trigger,
             self.service,
             work.function.spec.name,
             work.correlation_id,

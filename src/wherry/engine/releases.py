@@ -17,15 +17,27 @@ if TYPE_CHECKING:
 
 
 class ActiveFunction:
-    """A function of one release, with its environments."""
+    """A function of one release, with its environments.
 
-    __slots__ = ("grants", "owner", "pool", "release", "sends", "spec")
+    Args:
+        fed: The queues that sources put messages into.
+    """
 
-    def __init__(self, spec: FunctionSpec, release: str, owner: str, pool: Pool) -> None:
+    __slots__ = ("fed", "grants", "owner", "pool", "release", "sends", "spec")
+
+    def __init__(
+        self,
+        spec: FunctionSpec,
+        release: str,
+        owner: str,
+        pool: Pool,
+        fed: frozenset[str] = frozenset(),
+    ) -> None:
         self.spec = spec
         self.release = release
         self.owner = owner
         self.pool = pool
+        self.fed = fed
         self.grants = frozenset((grant.resource, grant.action) for grant in spec.grants)
         self.sends = tuple(grant.resource for grant in spec.grants if grant.kind == "queue")
 
@@ -53,6 +65,7 @@ class ActiveRelease:
         self.digest = digest
         self.blueprint = blueprint
         self.functions: dict[str, ActiveFunction] = {}
+        fed = frozenset(source.queue for source in blueprint.sources)
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
         for spec in blueprint.functions:
             pool = Pool(
@@ -67,7 +80,7 @@ class ActiveRelease:
                 admission if _serves(spec) else None,
                 spec.reserved,
             )
-            self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool)
+            self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool, fed)
 
     def _room_of(self, name: str, room: Callable[[int], bool]) -> Callable[[], bool]:
         return lambda: room(self.kept_mb(name))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from wherry.ports import FailedWork, TimelineRows, Waiting
-from wherry.telemetry import InvocationRecord
+from wherry.telemetry import InvocationRecord, by_source, cause_of, origin_of
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -34,6 +34,18 @@ class Attempt(msgspec.Struct, frozen=True):
             marks += self.record.marks
         parts = [mark.split(" ") for mark in marks if mark.startswith("send ")]
         return list(dict.fromkeys((part[1], part[2]) for part in parts if len(part) == 3))
+
+    def origins(self) -> list[str]:
+        """Return what it may have told to others for good: `telemetry.origin_of` their messages."""
+        done = [*self.steps, *([self.record] if self.record.ending == "ok" else [])]
+        published = [
+            mark.rpartition(" ")[2]
+            for record in done
+            for mark in record.marks
+            if mark.startswith("publish ")
+        ]
+        kinds = ("object", "change")
+        return [*published, *(f"{kind}.{one.number}" for one in done for kind in kinds)]
 
 
 class Thread(msgspec.Struct):
@@ -89,6 +101,10 @@ class _Builder:
         self._waiting = {waiting.id: waiting for waiting in rows.waiting}
         self._failures = {failure.id: failure for failure in rows.failures}
         self._seen: set[str] = set()
+        self._by_origin: dict[str, list[str]] = {}
+        for id in dict.fromkeys((*self._by_cause, *self._waiting, *self._failures)):
+            if by_source(id):
+                self._by_origin.setdefault(origin_of(id), []).append(id)
 
     def requests(self) -> list[list[InvocationRecord]]:
         return list(self._by_request.values())
@@ -114,7 +130,7 @@ class _Builder:
         attempts = _attempts(self._by_cause.get(id, []))
         return Thread(
             id,
-            f"queue {queue}",
+            self._label(queue, id),
             attempts,
             self._children(attempts),
             self._waiting.get(id),
@@ -122,9 +138,26 @@ class _Builder:
             True,
         )
 
+    def _label(self, queue: str, id: str) -> str:
+        """Say what a message is of: a queue, or what its source says."""
+        records, waiting = self._by_cause.get(id), self._waiting.get(id)
+        if records:
+            return records[0].trigger
+        told = waiting.cause if waiting is not None else ""
+        failure = self._failures.get(id)
+        if failure is not None and by_source(id):
+            told = cause_of(failure.body)
+        return told or f"queue {queue}"
+
     def _children(self, attempts: list[Attempt]) -> list[Thread]:
         sent = [found for attempt in attempts for found in attempt.sent()]
-        return [self.message(queue, id) for queue, id in sent if id not in self._seen]
+        for origin in [one for attempt in attempts for one in attempt.origins()]:
+            sent += [(id.rpartition(".")[2], id) for id in self._by_origin.get(origin, ())]
+        found = []
+        for queue, id in sent:
+            if id not in self._seen:
+                found.append(self.message(queue, id))
+        return found
 
 
 def _attempts(records: list[InvocationRecord]) -> list[Attempt]:

@@ -11,7 +11,7 @@ from wherry.observe.durations import show_ago, show_moment, show_ms
 from wherry.observe.paint import PLAIN, Paint, Style, in_line
 from wherry.observe.threads import Attempt, Thread, threads
 from wherry.ports import TimelineRows
-from wherry.telemetry import InvocationRecord
+from wherry.telemetry import InvocationRecord, origin_of
 
 BAR = 24  # characters
 MARKS = 10  # of one attempt that are shown
@@ -110,8 +110,8 @@ def _thread(thread: Thread, depth: int, now_ms: int) -> Iterator[_Line]:
             text += f", attempt {record.attempt}"
         yield _Line(record.at_ms, text, "plain", attempt)
         yield from _details(attempt, f"{indent}     ")
-        sent = {id for _, id in attempt.sent()}
-        for child in [one for one in unclaimed if one.id in sent]:
+        led_to = {*(id for _, id in attempt.sent()), *attempt.origins()}
+        for child in [one for one in unclaimed if {one.id, origin_of(one.id)} & led_to]:
             unclaimed.remove(child)
             yield from _thread(child, depth + 1, now_ms)
     yield from _rest(thread, indent, now_ms)

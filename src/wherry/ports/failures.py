@@ -86,6 +86,7 @@ class Waiting(Struct, frozen=True, array_like=True, tag="waiting"):
     """A message that waits or runs. `held`: why it is not handed out, due or not.
 
     behind: others of its group, or of its key, come first. paused: its function is paused.
+    `cause`: what it is of, where a source has sent it (`telemetry.cause_of`).
     """
 
     id: str
@@ -96,6 +97,7 @@ class Waiting(Struct, frozen=True, array_like=True, tag="waiting"):
     leased: bool
     error: str
     held: Literal["", "behind", "paused"] = ""
+    cause: str = ""
 
 
 class TimelineRows(Struct, frozen=True, array_like=True, tag="timelinerows"):

@@ -166,7 +166,9 @@ class FaultyPlatform:
         """Do what has to go wrong before the commit is answered."""
         for ack in commit.acks:
             if isinstance(ack, MessageAck) and ack.id not in self._delivered:
-                queue = commit.record.trigger.removeprefix("queue ")
+                trigger, own = commit.record.trigger, commit.record.function
+                # What a source feeds has a queue of the function's name.
+                queue = trigger[6:] if trigger.startswith("queue ") else own
                 if queue in self._faults.twice_delivered:
                     # The lease ends, the message is delivered again: this run comes too late.
                     self._delivered.add(ack.id)

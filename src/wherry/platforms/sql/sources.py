@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from wherry import limits
-from wherry.codec import digest, from_json, to_json
+from wherry.codec import digest, from_json, key_text, to_json
 from wherry.effects import DeleteObject, PublishEvent, PutObject, SendMessage
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.items import Change
@@ -76,21 +76,29 @@ class Sources:
             plan.sends += self.gone(change.table, change.key[1], change.key[2], before, prefix)
             return
         kind = b"insert" if before is None else b"modify"
-        body = self._change(change.table, kind, before, change.body, change.version)
+        body = self._change(change.table, kind, change.key[1:], before, change.body, change.version)
         plan.sends += _to_followers(change.table, change.key[1:], f"{prefix}.w", body)
 
     def gone(
         self, table: Table, pk: bytes, sk: bytes, old: bytes, prefix: str
     ) -> list[tuple[SendMessage, Queue]]:
         """Return the messages about an item that is gone."""
-        body = self._change(table, b"remove", old, None, self._session.next())
+        body = self._change(table, b"remove", (pk, sk), old, None, self._session.next())
         return _to_followers(table, (pk, sk), f"{prefix}.r", body)
 
     def _change(
-        self, table: Table, kind: bytes, old: bytes | None, new: bytes | None, version: int
+        self,
+        table: Table,
+        kind: bytes,
+        key: tuple[bytes, ...],
+        old: bytes | None,
+        new: bytes | None,
+        version: int,
     ) -> bytes:
-        return b'{"kind":"%s","table":%s,"old":%s,"new":%s,"at_ms":%d,"version":%d}' % (
-            kind, to_json(table.shape.name), old or b"null", new or b"null",
+        """Return a message's body. Its head is what `telemetry.cause_of` names it by."""
+        shown = "/".join(key_text(part) for part in key if part)
+        return b'{"kind":"%s","table":%s,"key":%s,"old":%s,"new":%s,"at_ms":%d,"version":%d}' % (
+            kind, to_json(table.shape.name), to_json(shown), old or b"null", new or b"null",
             self._session.now_ms, version,
         )  # fmt: skip
 

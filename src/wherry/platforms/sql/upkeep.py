@@ -36,6 +36,7 @@ from wherry.ports import (
     TimelineRows,
     Waiting,
 )
+from wherry.telemetry import by_source, cause_of
 
 
 class Upkeep:
@@ -143,6 +144,7 @@ class Upkeep:
                         message.slot < 0,
                         message.error,
                         self._messages.parking.held(message),
+                        cause_of(message.body) if by_source(id) else "",
                     )
                 )
             if failed is not None:
