@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from wherry.handles.queues import Queue
     from wherry.handles.secrets import Secret
     from wherry.handles.tables import Page, Table
+    from wherry.handles.workflows import Execution, Workflow
 
 __version__ = "0.1.0"
 
@@ -86,6 +87,8 @@ __all__ = [
     "ObjectInfo",
     "UploadTicket",
     "Secret",
+    "Workflow",
+    "Execution",
     # sort keys and conditions
     "begins_with",
     "between",
@@ -139,6 +142,7 @@ _PLACES = {
     "wherry.handles.queues": "Queue",
     "wherry.handles.secrets": "Secret",
     "wherry.handles.tables": "Page Table",
+    "wherry.handles.workflows": "Execution Workflow",
 }
 _MODULE_OF = {name: module for module, names in _PLACES.items() for name in names.split()}
 

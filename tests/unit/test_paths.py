@@ -484,3 +484,100 @@ def test_a_long_chain_is_followed_to_its_end() -> None:
     """Two hundred layers, one path."""
     (path,) = all_paths(Graph(chain((1,) * 200)))
     assert (len(path.layers), path.most_attempts, path.summed_attempts) == (201, 1, 201)
+
+
+# --- workflows ----------------------------------------------------------------------------------
+
+
+def task(resource: str, *retriers: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A Task state that ends."""
+    found = {"Type": "Task", "Resource": resource, "End": True, **more}
+    return found | ({"Retry": list(retriers)} if retriers else {})
+
+
+def machine(**states: dict[str, Any]) -> dict[str, Any]:
+    """A machine that chooses one of some states, or several."""
+    rules = [{"Variable": "$.to", "StringEquals": name, "Next": name} for name in list(states)]
+    return {"StartAt": "To", "States": {"To": {"Type": "Choice", "Choices": rules}, **states}}
+
+
+def test_a_workflow_is_a_step_and_its_functions_are_tried_as_their_states_say() -> None:
+    """Retriers of a state add up, those of a state around it multiply; a redrive counts as none."""
+    app = App("shop")
+    mails = app.queue(Job, name="mails", max_attempts=5)
+    inner = {"StartAt": "Pay", "States": {"Pay": task("pay", {"ErrorEquals": ["Busy"]})}}
+    refund = app.workflow(
+        "refund",
+        input=Job,
+        definition=machine(
+            Each={
+                "Type": "Map", "ItemProcessor": inner, "End": True,
+                "Retry": [{"ErrorEquals": ["States.ALL"], "MaxAttempts": 1}],
+            },
+            Tell=task("tell", {"ErrorEquals": ["A"], "MaxAttempts": 2},
+                      {"ErrorEquals": ["B"], "MaxAttempts": 4, "IntervalSeconds": 10}),
+            Look=task("look"),
+            Again=task("look", {"ErrorEquals": ["States.ALL"], "MaxAttempts": 6}),
+        ),
+    )  # fmt: skip
+
+    @app.task()
+    def pay(job: Job) -> None: ...
+
+    @app.task(grants=[mails.send])
+    def tell(job: Job) -> None: ...
+
+    @app.task()
+    def look(job: Job) -> None: ...
+
+    @app.consume(mails)
+    def mail(job: Job) -> None: ...
+
+    @app.post("/refunds", grants=[refund.start, refund.read, refund.complete])
+    def begin(job: Job) -> None: ...
+
+    graph = graph_of_app(app)
+    assert sorted(map(told, all_paths(graph))) == [
+        "POST /refunds > refund 1 > look 7 = 7",
+        "POST /refunds > refund 1 > pay 8 = 8",
+        "POST /refunds > refund 1 > tell 7 > mails 5 = 35",
+    ]
+    assert graph.steps["tell"].wait_s == 1 + 2 + 10 + 20 + 40 + 80
+    assert graph.steps["tell"].task
+    assert [link.by for link in graph.links["refund"]] == [("Pay",), ("Tell",), ("Look", "Again")]
+    assert [(entry.kind, entry.names) for entry in graph.entries] == [("route", ("POST /refunds",))]
+
+
+def graph_of_app(app: App) -> Graph:
+    return Graph(app.freeze())
+
+
+def test_a_workflow_that_a_state_starts_is_a_step_behind_it() -> None:
+    """It is tried as often as the state that starts it; with a loop it has no end."""
+
+    def app(loop: bool) -> App:
+        found = App("shop")
+        second = found.workflow("second", definition=machine(Pay=task("pay")))
+        found.workflow(
+            "first",
+            grants=[second.start],
+            definition=machine(
+                Go=task(
+                    "arn:aws:states:::states:startExecution",
+                    {"ErrorEquals": ["States.ALL"], "MaxAttempts": 2},
+                    Parameters={"StateMachineArn": "second", "Input": {}},
+                )
+            ),
+        )
+
+        @found.task(grants=[second.start] if loop else [])
+        def pay() -> None: ...
+
+        return found
+
+    graph = graph_of_app(app(loop=False))
+    assert list(map(told, all_paths(graph))) == ["first 1 > second 3 > pay 1 = 3"]
+    assert [entry.kind for entry in graph.entries] == ["workflow"]
+    (warning,) = check_paths(graph_of_app(app(loop=True)))
+    assert warning.code == "endless_path"
+    assert "second (Pay) > pay (second.start) > second" in warning.message

@@ -310,3 +310,47 @@ def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path, text: str, m
     with pytest.raises(Refused) as refused:
         read_folder(str(tmp_path))
     assert match in f"{refused.value.message} {refused.value.advice}"
+
+
+def refunds(given: type[Any], payload: type[Any], **options: Any) -> App:
+    """An app with a workflow of one step."""
+    app = App("shop")
+    refund = app.workflow(
+        "refund",
+        input=given,
+        definition={
+            "StartAt": "A",
+            "States": {"A": {"Type": "Task", "Resource": "pay", "End": True}},
+        },
+    )
+
+    def pay(job: Any) -> None: ...
+    def begin() -> None: ...
+
+    pay.__annotations__["job"] = payload
+    app.task(**options)(pay)
+    app.post("/refunds", grants=[refund.start])(begin)
+    return app
+
+
+def test_the_input_of_a_workflow_is_a_type_at_rest() -> None:
+    """An execution may run for a year; a change that its states may not read is told, once."""
+    before = recorded(refunds(First, dict))
+    assert Key("workflow", "refund").path == "workflows/refund.json"
+    assert Key("workflow", "refund") in before
+    found = judged(refunds(Third, dict), before)
+    assert codes(found) == [("warning", "schema_breaks"), ("warning", "schema_unrecorded")]
+    told = next(one for one in found.findings if one.code == "schema_breaks")
+    assert "Executions that began before hand the old form to pay." in told.message
+    after = recorded(refunds(First, dict), refunds(Third, dict))
+    assert judged(refunds(Third, dict), after).findings == ()
+
+
+def test_a_payload_of_a_task_is_read_as_a_message_is() -> None:
+    """What its function does not read any more is refused, unless an upgrade reads it."""
+    before = recorded(refunds(First, First))
+    found = judged(refunds(First, Third), before)
+    assert codes(found) == [("error", "schema_breaks")]
+    assert "pay would fail" in found.findings[0].message
+    passed = judged(refunds(First, Third, upgrade=to_third), before)
+    assert codes(passed) == [("warning", "schema_unrecorded")]

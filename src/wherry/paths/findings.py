@@ -22,9 +22,10 @@ def check_paths(graph: Graph) -> list[Finding]:
 def _cycles(graph: Graph) -> Iterator[Finding]:
     for cycle in graph.cycles:
         alone = len(cycle.functions) == 1
-        if alone and f"{cycle.queues[0]}.send" not in cycle.by[0]:
+        own = {f"{cycle.queues[0]}.{verb}" for verb in ("send", "start", "redrive")}
+        if alone and own.isdisjoint(cycle.by[0]):
             continue
-        who = f"{cycle.functions[0]!r} may send to itself" if alone else "Functions call each other"
+        who = f"{cycle.functions[0]!r} may call itself" if alone else "Functions call each other"
         yield Finding(
             code="endless_path",
             message=f"{who}: {cycle}. One request can cause work without an end.",

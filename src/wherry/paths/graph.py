@@ -1,7 +1,8 @@
 """The graph of an app: which function may put messages into which queue, and who gets them.
 
 It is read from grants: what a function is not granted it cannot cause. A route of a bundle may
-cause whatever the bundle may.
+cause whatever the bundle may. A workflow is a step too: who may start it leads on to it, and it to
+the functions that its states call.
 """
 
 from __future__ import annotations
@@ -22,9 +23,14 @@ from wherry.blueprint.records import (
     QueueTrigger,
     ScheduleSource,
     Source,
+    TaskTrigger,
+    WorkflowSpec,
 )
 from wherry.paths.cycles import cycles
 from wherry.paths.records import Cycle, Entry, Link, Step
+from wherry.paths.workflows import Calls, calls_of
+
+_SENDING = {("queue", "send"), ("workflow", "start"), ("workflow", "redrive")}
 
 
 class Graph:
@@ -38,10 +44,12 @@ class Graph:
     __slots__ = ("cycles", "cyclic", "entries", "links", "steps")
 
     def __init__(self, blueprint: Blueprint) -> None:
-        self.steps: dict[str, Step] = dict(_consumed(blueprint))
+        calls = calls_of(blueprint)
+        self.steps: dict[str, Step] = dict(_consumed(blueprint, calls))
         self.links: dict[str, tuple[Link, ...]] = {
-            function.name: tuple(self._links(function, blueprint))
-            for function in blueprint.functions
+            one.name: tuple(self._links(one, blueprint, calls))
+            for group in (blueprint.functions, blueprint.workflows)
+            for one in group
         }
         self.cycles: tuple[Cycle, ...] = tuple(cycles(self.steps, self.links))
         self.cyclic = frozenset(queue for cycle in self.cycles for queue in cycle.queues)
@@ -55,11 +63,15 @@ class Graph:
         """Whether a step is on a cycle."""
         return step.inbox in self.cyclic
 
-    def _links(self, function: FunctionSpec, blueprint: Blueprint) -> Iterator[Link]:
+    def _links(
+        self, one: FunctionSpec | WorkflowSpec, blueprint: Blueprint, calls: Calls
+    ) -> Iterator[Link]:
         found: dict[str, list[str]] = {}
-        for grant in function.grants:
+        if isinstance(one, WorkflowSpec):
+            found.update({name: list(states) for name, states in calls.states[one.name].items()})
+        for grant in one.grants:
             queues = [source.queue for source in blueprint.sources if causes(grant, source)]
-            if grant.kind == "queue" and grant.action == "send":
+            if (grant.kind, grant.action) in _SENDING:
                 queues.append(grant.resource)
             for queue in queues:
                 by = found.setdefault(queue, [])
@@ -94,9 +106,14 @@ class Graph:
             yield Entry(kind="schedule", names=tuple(names), first=self.steps[queue])
             self._reach(self.steps[queue], reached)
         fed = {link.queue for links in self.links.values() for link in links}
+        workflows = {one.name for one in blueprint.workflows}
         for queue in sorted(self.steps, key=lambda name: name in fed):  # a cycle has no beginning
             if queue not in reached:
-                yield Entry(kind="queue", names=(queue,), first=self.steps[queue])
+                yield Entry(
+                    kind="workflow" if queue in workflows else "queue",
+                    names=(queue,),
+                    first=self.steps[queue],
+                )
                 self._reach(self.steps[queue], reached)
 
     def _reach(self, first: Step, reached: set[str]) -> None:
@@ -131,10 +148,38 @@ def causes(grant: Grant, source: Source) -> bool:
             assert_never(source)
 
 
-def _consumed(blueprint: Blueprint) -> Iterator[tuple[str, Step]]:
+def _consumed(blueprint: Blueprint, calls: Calls) -> Iterator[tuple[str, Step]]:
     queues = {queue.name: queue for queue in blueprint.queues}
+    for workflow in blueprint.workflows:
+        attempts, wait_s = calls.tried.get(("workflow", workflow.name), (1, 0.0))
+        yield (
+            workflow.name,
+            Step(
+                name=workflow.name,
+                function=workflow.name,
+                attempts=attempts,
+                wait_s=wait_s,
+                inbox=workflow.name,
+                place=workflow.place,
+            ),
+        )
     for function in blueprint.functions:
         for trigger in function.triggers:
+            if isinstance(trigger, TaskTrigger):
+                attempts, wait_s = calls.tried.get(("function", function.name), (1, 0.0))
+                yield (
+                    trigger.queue,
+                    Step(
+                        name=trigger.queue,
+                        function=function.name,
+                        attempts=attempts,
+                        reruns=_reruns(function),
+                        wait_s=wait_s,
+                        inbox=trigger.queue,
+                        task=True,
+                        place=function.place,
+                    ),
+                )
             if isinstance(trigger, QueueTrigger) and trigger.queue in queues:
                 queue = queues[trigger.queue]
                 yield (

@@ -11,7 +11,8 @@ class Step(Record, frozen=True):
     """A run of a function: for a request, or for a message of a queue.
 
     A request is tried once: who sent it may repeat it, which is not counted. A message is tried
-    `attempts` times; then it waits in the failure inbox of `inbox`.
+    `attempts` times; then it waits in the failure inbox of `inbox`. A task of a workflow is tried
+    as the state's `Retry` says; then the workflow goes on, or fails.
     """
 
     name: str  # "POST /orders", or the queue's name
@@ -20,22 +21,26 @@ class Step(Record, frozen=True):
     reruns: int = 0  # of each attempt at most, after lost conflicts; they cost no attempt
     wait_s: float = 0.0  # all waits between attempts, at their longest
     inbox: str | None = None  # None: nothing is left, and the caller is told
+    task: bool = False  # a state of a workflow calls it
     blocks: bool = False  # what comes after a dead message of its group waits for a decision
     place: Place | None = None
 
 
 class Link(Record, frozen=True):
-    """From a function to a queue that it may put messages into, by one or more of its grants."""
+    """From a function to a queue that it may put messages into, by one or more of its grants.
+
+    From a workflow to a function: by the states that call it.
+    """
 
     queue: str
     by: tuple[str, ...]
 
 
 class Entry(Record, frozen=True):
-    """Where paths begin: routes of a function, schedules of one, or a queue that neither feeds."""
+    """Where paths begin: a function's routes or schedules; what neither feeds, nor leads on to."""
 
-    kind: Literal["route", "schedule", "queue"]
-    names: tuple[str, ...]  # "POST /orders"; those of the schedules; the queue's
+    kind: Literal["route", "schedule", "queue", "workflow"]
+    names: tuple[str, ...]  # "POST /orders"; those of the schedules; the queue's, the workflow's
     first: Step
 
 

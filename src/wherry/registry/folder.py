@@ -3,6 +3,7 @@
     schemas/tables/orders.json
     schemas/queues/export_jobs.json
     schemas/events/shop.order_placed.v1.json
+    schemas/workflows/refund.json            the input of its executions
 
 On top is the form that the type has now, so that a change of it is a change of a few lines; below
 are its earlier forms, which data may still have. The files are the team's: in its repository,
@@ -21,8 +22,8 @@ from wherry.errors import Refused
 from wherry.registry.forms import Schema
 
 FOLDER = "schemas"
-Kind: TypeAlias = Literal["event", "queue", "table"]
-_KINDS: tuple[Kind, ...] = ("event", "queue", "table")
+Kind: TypeAlias = Literal["event", "queue", "table", "workflow"]
+_KINDS: tuple[Kind, ...] = ("event", "queue", "table", "workflow")
 
 
 class Key(NamedTuple):

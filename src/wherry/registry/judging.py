@@ -104,6 +104,8 @@ def judge(
 def _faults(one: Stored, forms: list[Form], upgrade: Reader | None) -> Iterator[Finding]:
     """Yield what a type does not read of the forms that its data may have."""
     told: set[str] = set()
+    if one.key.kind == "workflow":  # nothing reads it by its type: what was accepted once is
+        forms = forms[:1]
     for form in forms:
         lost = breaking(form.schema, one.schema)
         if lost and upgrade is not None:
@@ -225,6 +227,7 @@ def _broken(one: Stored, form: Form, newest: Form, change: Change) -> Finding:
         code="schema_breaks",
         message=f"The {one.key}: {change}{of}. {_who(one)}",
         fix=_advice(one, change),
+        severity="warning" if one.key.kind == "workflow" else "error",
         place=one.place,
     )
 
@@ -232,6 +235,8 @@ def _broken(one: Stored, form: Form, newest: Form, change: Change) -> Finding:
 def _who(one: Stored) -> str:
     """Say who breaks on what."""
     names = ", ".join(one.readers)
+    if one.key.kind == "workflow":
+        return f"Executions that began before hand the old form to {names or 'their states'}."
     return f"{names} would fail on {one.values}." if names else f"Nobody reads {one.values} yet."
 
 
@@ -245,6 +250,8 @@ def _advice(one: Stored, change: Change) -> str:
             first = "Let the type pass over fields that it does not know"
         case _:
             first = "Let the type take the old form too"
+    if one.key.kind == "workflow":
+        return f"{first}, or see to it that the states, and what they call, read the old form too."
     another = ""
     if one.key.kind == "event":
         another = f", or declare version {one.key.version + 1} beside version {one.key.version}"

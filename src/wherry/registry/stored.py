@@ -12,6 +12,7 @@ from wherry.blueprint.records import (
     EventSource,
     Place,
     QueueTrigger,
+    TaskTrigger,
 )
 from wherry.registry.folder import Key
 from wherry.registry.forms import Schema, normal
@@ -33,6 +34,7 @@ class Stored(Struct, frozen=True):
             "table": "items that are stored",
             "queue": "messages that wait",
             "event": "events on their way",
+            "workflow": "executions that began before",
         }[self.key.kind]
 
 
@@ -40,9 +42,10 @@ def stored_types(blueprint: Blueprint) -> list[Stored]:
     """Return every such type of an app.
 
     What sources put into a queue is not among them: an event has a type of its own, a change is of
-    its table's, and the rest is wherry's.
+    its table's, and the rest is wherry's. Nor is what happens to executions.
     """
     fed = {source.queue for source in blueprint.sources}
+    fed.update(one.name for one in blueprint.workflows)
     found = [
         Stored(Key("event", one.name, one.version), one.payload, normal(one.schema),
                tuple(_listening(blueprint, one.name, one.version)), one.place)
@@ -58,12 +61,20 @@ def stored_types(blueprint: Blueprint) -> list[Stored]:
                tuple(_touching(blueprint, one.name)), one.place)
         for one in blueprint.tables
     ]  # fmt: skip
+    found += [
+        Stored(Key("workflow", one.name), one.input or "", normal(one.schema),
+               one.functions, one.place)
+        for one in blueprint.workflows if one.schema is not None
+    ]  # fmt: skip
     return sorted(found, key=lambda one: one.key)
 
 
 def _consumers(blueprint: Blueprint, queues: set[str]) -> Iterator[str]:
     for function in blueprint.functions:
-        if any(isinstance(one, QueueTrigger) and one.queue in queues for one in function.triggers):
+        if any(
+            isinstance(one, QueueTrigger | TaskTrigger) and one.queue in queues
+            for one in function.triggers
+        ):
             yield function.name
 
 

@@ -117,5 +117,8 @@ def _figures(tree: Branch) -> list[Cell]:
 def _left(step: Step, cut: str) -> str:
     if step.inbox is None:
         return "nothing is kept, the caller is told"
-    waits = f"failure inbox: {step.inbox}" + (", its group waits" if step.blocks else "")
+    if step.task:
+        waits = "its workflow goes on as its state says, or fails"
+    else:
+        waits = f"failure inbox: {step.inbox}" + (", its group waits" if step.blocks else "")
     return waits + {"": "", "again": "; and so on, in a cycle", "above": "; goes on as above"}[cut]
