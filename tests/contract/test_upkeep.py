@@ -12,12 +12,14 @@ from wherry.ports import (
     Count,
     Denied,
     Done,
+    FindOrphans,
     GetObject,
     GetState,
     GetTimeline,
     ListObjects,
     Note,
     Nothing,
+    Orphans,
     PutState,
     RecentRecords,
     Rejected,
@@ -141,6 +143,15 @@ def test_a_blob_that_is_named_again_is_no_garbage(place: Any) -> None:
     place.commit(put_object("a", 1))
     place.advance(limits.STAGING_S)
     assert place.ask(Sweep(10)).blobs == []
+
+
+def test_a_blob_is_an_orphan_that_no_object_and_no_garbage_of_its_bucket_names(place: Any) -> None:
+    place.commit(put_object("a", 1))
+    place.commit(put_object("a", 2))
+    asked = FindOrphans("assets", [blob(1), blob(2), blob(3)])
+    assert place.ask(asked) == Orphans([blob(3)])
+    assert place.ask(FindOrphans("nothing", [blob(2)])) == Orphans([blob(2)])
+    assert place.ask(FindOrphans("assets", [])) == Orphans([])
 
 
 # --- small values -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import RSAKey
 
+from wherry.platforms.files.blobs import Blobs
+from wherry.platforms.files.faults import ObjectDamaged
+from wherry.platforms.files.refs import BlobRef
 from wherry.ports import GetObject, GetState, Nothing, ObjectRow
 
 from .server_kit import Engine, Reply, until
@@ -267,3 +271,29 @@ def test_a_broken_off_upload_leaves_nothing(desk: Engine) -> None:
         until(lambda: files(objects) - before, "staging")
     until(lambda: files(objects) == before, "its removal")
     assert isinstance(row(desk, "half"), Nothing)
+
+
+def test_content_that_nobody_names_is_removed_and_what_an_object_names_stays(
+    tmp_path: Path,
+) -> None:
+    """What a run staged that died before its commit does not lie on the disk for ever."""
+    engine = Engine("desk", tmp_path / "data", limits={"ORPHANS_FIRST_S": 0.2})
+    try:
+        engine.start()
+        ticket = engine.client("POST", "/uploads", {"key": "a", "size_bytes": 4}).json()
+        path = urlsplit(ticket["url"])
+        put = engine.client("PUT", f"{path.path}?{path.query}", b"kept", headers=ticket["headers"])
+        assert put.status == 200
+        engine.stop()
+        orphan = Blobs(str(engine.root / "objects")).put("assets", "f" * 32, b"nobody's")
+        for file in (engine.root / "objects").rglob("*"):
+            os.utime(file, (1_000, 1_000))
+        engine.start()
+        until(lambda: engine.lines(message="1 orphaned files of objects were removed"), "the sweep")
+        row = engine.ask(GetObject("assets", "a"))
+        blobs = Blobs(str(engine.root / "objects"))
+        assert blobs.open("assets", BlobRef(row.blob, row.size_bytes, row.sha256)).read() == b"kept"
+        with pytest.raises(ObjectDamaged):
+            blobs.open("assets", orphan)
+    finally:
+        engine.close()

@@ -18,6 +18,7 @@ from wherry.errors import Passing, TooLarge
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.faults import BlobSealed, ObjectDamaged, StorageFault
 from wherry.platforms.files.refs import BlobRef
+from wherry.platforms.files.sweeping import OrphanSweep
 
 BLOB = "0123456789abcdef0123456789abcdef"
 FUTURE_MS = 1 << 52
@@ -31,6 +32,11 @@ def blobs(tmp_path: Path) -> Blobs:
 def files(blobs: Blobs) -> list[str]:
     root = Path(blobs.path("a", BlobRef(BLOB, 0, ""))).parents[2]
     return sorted(path.name for path in root.rglob("*") if not path.is_dir())
+
+
+def everything(sealed: list[str]) -> list[str]:
+    """No row names any of them."""
+    return sealed
 
 
 def read(blobs: Blobs, ref: BlobRef, *, verify: bool = True) -> bytes:
@@ -124,7 +130,7 @@ def test_no_file_stays_open(blobs: Blobs) -> None:
             blobs.open("assets", BlobRef(BLOB, 1, ref.sha256))
         with pytest.raises(ObjectDamaged):
             blobs.open("assets", BlobRef("c" * 32, 1, ref.sha256))
-        assert blobs.sweep("assets", 0, lambda blob: False) == 0
+        assert blobs.sweep("assets", OrphanSweep(0, everything)) == 0
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
@@ -321,7 +327,7 @@ def test_a_link_in_place_of_a_folder_is_not_followed(
         with pytest.raises(StorageFault, match="symbolic link"):
             fresh.put("assets", BLOB, b"content")
         with pytest.raises(StorageFault, match="symbolic link"):
-            fresh.sweep("assets", FUTURE_MS, lambda blob: False)
+            fresh.sweep("assets", OrphanSweep(FUTURE_MS, everything))
     assert list(outside.iterdir()) == []
 
 
@@ -342,7 +348,7 @@ def test_no_path_is_made_of_a_name_that_was_not_checked(blobs: Blobs, bucket: st
         lambda: blobs.open(bucket, ref),
         lambda: blobs.path(bucket, ref),
         lambda: blobs.delete(bucket, BLOB),
-        lambda: blobs.sweep(bucket, 0, lambda blob: False),
+        lambda: blobs.sweep(bucket, OrphanSweep(0, everything)),
         lambda: blobs.stage("assets", f"../{BLOB}"),
         lambda: blobs.open("assets", BlobRef(f"../{BLOB}", 0, "")),
         lambda: blobs.path("assets", BlobRef(f"../{BLOB}", 0, "")),
@@ -380,27 +386,32 @@ def test_a_sweep_removes_old_orphans_and_leftovers_and_nothing_else(blobs: Blobs
             os.utime(path, (1_000, 1_000))
     asked: list[str] = []
 
-    def keep(blob: str) -> bool:
-        asked.append(blob)
-        return blob == kept
+    def orphans(sealed: list[str]) -> list[str]:
+        asked.extend(sealed)
+        return [blob for blob in sealed if blob != kept]
 
-    assert blobs.sweep("assets", 1_000_001, keep) == 2
+    assert blobs.sweep("assets", OrphanSweep(1_000_001, orphans, newer_than_ms=1_000_001)) == 0, (
+        "seen before"
+    )
+    assert blobs.sweep("assets", OrphanSweep(1_000_001, orphans)) == 2
     assert files(blobs) == sorted([kept, young, "e" * 32 + ".part", "README"])
     assert sorted(asked) == ["a" * 32, "b" * 32]
     living.seal()
-    assert blobs.sweep("assets", 1_000_001, keep) == 0, "a seal counts as new"
-    assert blobs.sweep("nothing", FUTURE_MS, keep) == 0
+    assert blobs.sweep("assets", OrphanSweep(1_000_001, orphans)) == 0, "a seal counts as new"
+    assert blobs.sweep("nothing", OrphanSweep(FUTURE_MS, orphans)) == 0
+    (folder.parent.parent / "not a bucket").mkdir()
+    assert blobs.buckets() == ["assets"]
 
 
 def test_what_is_sealed_again_during_a_sweep_survives_it(blobs: Blobs) -> None:
     ref = blobs.put("assets", BLOB, b"content")
     os.utime(blobs.path("assets", ref), (1_000, 1_000))
 
-    def keep(blob: str) -> bool:  # no row yet: the repeat seals, and will commit after this
+    def orphans(sealed: list[str]) -> list[str]:  # no row yet: the repeat seals, and will commit
         blobs.put("assets", BLOB, b"content")
-        return False
+        return sealed
 
-    assert blobs.sweep("assets", 1_000_001, keep) == 0
+    assert blobs.sweep("assets", OrphanSweep(1_000_001, orphans)) == 0
     assert read(blobs, ref) == b"content"
 
 
@@ -408,22 +419,22 @@ def test_a_sweep_goes_in_bounded_steps(blobs: Blobs) -> None:
     folder = Path(blobs.path("assets", blobs.put("assets", BLOB, b""))).parent
     for number in range(2 * limits.SWEEP_BATCH):
         (folder / f"{number * 251 + int(BLOB, 16) % 251:032x}").touch()
-    steps = blobs.sweep_steps("assets", FUTURE_MS, lambda blob: False)
+    steps = blobs.sweep_steps("assets", OrphanSweep(FUTURE_MS, everything))
     assert next(steps) == limits.SWEEP_BATCH
     assert len(files(blobs)) == limits.SWEEP_BATCH + 1
     steps.close()  # type: ignore[attr-defined]
-    assert blobs.sweep("assets", FUTURE_MS, lambda blob: False) == limits.SWEEP_BATCH + 1
+    assert blobs.sweep("assets", OrphanSweep(FUTURE_MS, everything)) == limits.SWEEP_BATCH + 1
     assert files(blobs) == []
 
 
-def test_an_error_of_keep_passes_and_removes_nothing(blobs: Blobs) -> None:
+def test_an_error_of_who_is_asked_passes_and_removes_nothing(blobs: Blobs) -> None:
     blobs.put("assets", BLOB, b"content")
 
-    def keep(blob: str) -> bool:
+    def orphans(sealed: list[str]) -> list[str]:
         raise OSError(5, "the database is away")
 
     with pytest.raises(OSError, match="the database is away"):
-        blobs.sweep("assets", FUTURE_MS, keep)
+        blobs.sweep("assets", OrphanSweep(FUTURE_MS, orphans))
     assert files(blobs) == [BLOB]
 
 

@@ -16,6 +16,7 @@ from wherry.errors import Passing, StoreFull
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.faults import StorageFault, disk
 from wherry.platforms.files.refs import BlobRef
+from wherry.platforms.files.sweeping import OrphanSweep
 
 # Writes blobs whose content follows from their id, and tells each write (".") and each seal.
 WRITER = """
@@ -90,7 +91,7 @@ def test_the_sweeper_takes_what_killed_writers_left(tmp_path: Path) -> None:
         while child.stdout.read(1) != b".":
             pass
         child.kill()
-    Blobs(str(tmp_path)).sweep("assets", 1 << 52, lambda blob: False)
+    Blobs(str(tmp_path)).sweep("assets", OrphanSweep(1 << 52, lambda sealed: sealed))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -110,7 +111,7 @@ def test_a_part_of_another_living_process_is_left_alone(tmp_path: Path) -> None:
         child.stdout.readline()
         with pytest.raises(Passing, match="writing"):
             blobs.stage("assets", blob)
-        assert blobs.sweep("assets", 1 << 52, lambda blob: False) == 0
+        assert blobs.sweep("assets", OrphanSweep(1 << 52, lambda sealed: sealed)) == 0
         child.communicate(b"x")
     assert child.returncode == 0
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [blob]

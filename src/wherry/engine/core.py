@@ -22,6 +22,7 @@ from wherry.engine.gateway.edge import TrustedProxies
 from wherry.engine.gateway.gateway import Gateway, Pages
 from wherry.engine.gateway.objects import Objects
 from wherry.engine.journal import Journal
+from wherry.engine.orphans import OrphanSweeper
 from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
 from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
@@ -101,6 +102,9 @@ class Core:
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, clock, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
+        self.orphans = OrphanSweeper(
+            loop, clock, offload, blobs, ask, self.journal, lambda: self.stopping
+        )
         objects = Objects(
             blobs,
             [key],
@@ -215,6 +219,7 @@ class Core:
         self._every(limits.POLL_S, self.feeds.poll)
         self._every(SWEEP_EVERY_S, self.sweep)
         self._every(0.1, self._drain_output)
+        self.orphans.begin()
 
     def _every(self, seconds: float, call: Callable[[], None]) -> None:
         def again() -> None:

@@ -72,7 +72,9 @@ from wherry.ports.upkeep import (
     Configure,
     Configured,
     Done,
+    FindOrphans,
     GetState,
+    Orphans,
     PutState,
     Reindex,
     ReleaseRows,
@@ -106,6 +108,7 @@ Request: TypeAlias = (
     | GetState
     | PutState
     | Sweep
+    | FindOrphans
     | Releases
     | Fire
     | ListSchedules
@@ -164,6 +167,7 @@ Answer: TypeAlias = (
     | Configured
     | State
     | Swept
+    | Orphans
     | ReleaseRows
     | Fired
     | ScheduleRows

@@ -70,6 +70,22 @@ class Swept(Struct, frozen=True, array_like=True, tag="swept"):
     blobs: list[tuple[str, str]]
 
 
+class FindOrphans(Struct, frozen=True, array_like=True, tag="findorphans"):
+    """Ask which of these blobs of a bucket no object names, nor will. Answered by `Orphans`.
+
+    Only of use for blobs older than `limits.STAGING_S`: a younger one may be committed yet.
+    """
+
+    bucket: str
+    blobs: list[str]
+
+
+class Orphans(Struct, frozen=True, array_like=True, tag="orphans"):
+    """Blobs that nobody names."""
+
+    blobs: list[str]
+
+
 class Releases(Struct, frozen=True, array_like=True, tag="releases"):
     """List releases, newest first. Answered by `ReleaseRows`."""
 

@@ -16,9 +16,8 @@ is being written from one that was left over.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from errno import ELOOP
 from typing import BinaryIO, TypeAlias
 
 from wherry import limits
@@ -28,6 +27,7 @@ from wherry.names import check_blob, check_bucket
 from .faults import ObjectDamaged, disk
 from .reader import BlobReader
 from .refs import PART, READ_FLAGS, BlobRef
+from .sweeping import OrphanSweep, is_being_written
 from .writer import BlobWriter, Piece, locked
 
 Content: TypeAlias = Piece | Iterable[bytes] | BinaryIO
@@ -131,21 +131,25 @@ class Blobs:
         ):
             os.unlink(blob, dir_fd=folder)
 
-    def sweep(self, bucket: str, older_than_ms: int, keep: Callable[[str], bool]) -> int:
+    def buckets(self) -> list[str]:
+        """Return the buckets that have a folder here, whether declared or not.
+
+        Raises:
+            StorageFault: As `disk` says.
+        """
+        with disk("sweep", "the buckets"):
+            try:
+                names = sorted(os.listdir(self._root))
+            except FileNotFoundError:
+                return []
+        return [name for name in names if _is_bucket(name)]
+
+    def sweep(self, bucket: str, sweep: OrphanSweep) -> int:
         """Take every step of `sweep_steps` and return how many files were removed."""
-        return sum(self.sweep_steps(bucket, older_than_ms, keep))
+        return sum(self.sweep_steps(bucket, sweep))
 
-    def sweep_steps(
-        self, bucket: str, older_than_ms: int, keep: Callable[[str], bool]
-    ) -> Iterator[int]:
+    def sweep_steps(self, bucket: str, sweep: OrphanSweep) -> Iterator[int]:
         """Remove orphans and left-over parts, in steps of at most `limits.SWEEP_BATCH` files.
-
-        Args:
-            bucket: Its bucket.
-            older_than_ms: Unix time in milliseconds by the machine's clock; files that were
-                written later stay. It is to lie `limits.STAGING_S` back, so that what is sealed
-                now and committed in a moment is not an orphan yet.
-            keep: Whether a row names this blob. Called for every sealed blob that is old enough.
 
         Yields:
             How many files this step removed.
@@ -154,24 +158,19 @@ class Blobs:
             StorageFault: As `disk` says.
         """
         check_bucket(bucket)
-        looked = removed = 0
         for number in range(_SHARDS):
-            for name, folder in self._names(bucket, f"{number:02x}"):
-                removed += _sweep_one(folder, name, older_than_ms, keep)
-                looked += 1
-                if looked == limits.SWEEP_BATCH:
-                    yield removed
-                    looked = removed = 0
-        yield removed
-
-    def _names(self, bucket: str, shard: str) -> Iterator[tuple[str, int]]:
-        with disk("sweep", f"{bucket}/{shard}"):
+            shard = f"{number:02x}"
+            with disk("sweep", f"{bucket}/{shard}"):
+                try:
+                    folder = self._open_folder(bucket, shard)
+                except FileNotFoundError:
+                    continue
             try:
-                with self._folder(bucket, shard) as folder, os.scandir(folder) as entries:
-                    for entry in entries:
-                        yield entry.name, folder
-            except FileNotFoundError:
-                return
+                with disk("sweep", f"{bucket}/{shard}"):
+                    names = os.listdir(folder)
+                yield from sweep.steps(folder, names)
+            finally:
+                os.close(folder)
 
     @contextmanager
     def _folder(self, bucket: str, shard: str) -> Iterator[int]:
@@ -212,6 +211,14 @@ class Blobs:
         return folder
 
 
+def _is_bucket(name: str) -> bool:
+    try:
+        check_bucket(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _shard(blob: str) -> str:
     return f"{int(blob, 16) % _SHARDS:02x}"
 
@@ -249,7 +256,7 @@ def _create_part(folder: int, blob: str, what: str) -> int:
     try:
         part = os.open(name, _CREATE, 0o600, dir_fd=folder)
     except FileExistsError:
-        if _is_being_written(folder, name):
+        if is_being_written(folder, name):
             raise Passing(
                 f"Somebody is writing {what} now.", advice="Try again when that has ended."
             ) from None
@@ -257,54 +264,6 @@ def _create_part(folder: int, blob: str, what: str) -> int:
         part = os.open(name, _CREATE, 0o600, dir_fd=folder)
     flock(part, LOCK_EX | LOCK_NB)
     return part
-
-
-def _is_being_written(folder: int, name: str) -> bool:
-    """Tell a part with a living writer from a left-over. The folder is locked."""
-    from fcntl import LOCK_NB, LOCK_SH, flock
-
-    try:
-        part = os.open(name, READ_FLAGS, dir_fd=folder)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        if error.errno == ELOOP:  # a link: nobody writes to that
-            return False
-        raise
-    try:
-        flock(part, LOCK_SH | LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(part)
-    return False
-
-
-def _sweep_one(folder: int, name: str, older_than_ms: int, keep: Callable[[str], bool]) -> int:
-    blob = name.removesuffix(PART)
-    try:
-        check_blob(blob)
-    except ValueError:
-        return 0  # not ours
-    is_part = name != blob
-    if not _is_old(folder, name, older_than_ms) or (not is_part and keep(blob)):
-        return 0
-    with disk("sweep", name), locked(folder):
-        # Once more: it may have been sealed again since, by a repeat that is about to commit.
-        if not _is_old(folder, name, older_than_ms):
-            return 0
-        if is_part and _is_being_written(folder, name):
-            return 0
-        os.unlink(name, dir_fd=folder)
-    return 1
-
-
-def _is_old(folder: int, name: str, older_than_ms: int) -> bool:
-    try:
-        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return status.st_mtime_ns < older_than_ms * 1_000_000
 
 
 def _pieces(content: Content) -> Iterator[Piece]:

@@ -9,7 +9,15 @@ from wherry.codec import from_msgpack, prefix_end, to_msgpack
 from wherry.effects import DeleteObject, PutObject
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
-from wherry.ports import GetObject, ListObjects, Nothing, ObjectPage, ObjectRow
+from wherry.ports import (
+    FindOrphans,
+    GetObject,
+    ListObjects,
+    Nothing,
+    ObjectPage,
+    ObjectRow,
+    Orphans,
+)
 
 ABOVE_ALL = b"\xff"  # no UTF-8 begins with it
 
@@ -78,6 +86,19 @@ class Objects:
             session.write("object_delete", bucket, effect.key.encode())
             return _object(effect.bucket, old)
         return None
+
+    def orphans(self, request: FindOrphans) -> Orphans:
+        """Return the blobs that no object names. Garbage is named: it goes in its own time."""
+        number = self._catalog.find("bucket", request.bucket)
+        row = self._session.row
+        return Orphans(
+            [
+                blob
+                for blob in request.blobs
+                if row("blob_object", blob, number) is None
+                and row("blob_garbage", blob, request.bucket) is None
+            ]
+        )
 
     def garbage(self, limit: int) -> tuple[int, list[tuple[str, str]]]:
         """Return blobs to remove, old enough that readers have finished.

@@ -42,6 +42,7 @@ from wherry.ports import (
     Denied,
     Discard,
     Done,
+    FindOrphans,
     Fire,
     GetItem,
     GetObject,
@@ -312,6 +313,8 @@ class SqlStore:
                 return self._upkeep.get_state(request.key)
             case PutState():
                 return self._upkeep.put_state(request)
+            case FindOrphans():
+                return self._objects.orphans(request)
             case Sweep():
                 return self._upkeep.sweep(request)
             case Releases():

@@ -20,3 +20,7 @@ SELECT id, bucket, blob, since_ms FROM garbage ORDER BY id LIMIT ?
 DELETE FROM garbage WHERE id = ?
 -- name: garbage_used
 DELETE FROM garbage WHERE blob = ? AND bucket = ?
+-- name: blob_object
+SELECT 1 FROM objects WHERE blob = ? AND bucket = ?
+-- name: blob_garbage
+SELECT 1 FROM garbage WHERE blob = ? AND bucket = ?
