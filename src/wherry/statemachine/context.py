@@ -10,6 +10,9 @@ from wherry.statemachine.functions import Draw
 from wherry.statemachine.records import Frame, Run
 from wherry.statemachine.text import timestamp
 
+STATE_DATA = "STATE_DATA"
+"""Where an item is from that is no item of an ItemReader."""
+
 
 class Walking(Protocol):
     """The part of a walk that a scope needs."""
@@ -77,11 +80,13 @@ class StateScope:
                 "StartTime": timestamp(run.started_ms),
                 "Name": run.name,
                 "RoleArn": run.role_arn,
-                "RedriveCount": 0,
+                "RedriveCount": run.redrives,
             },
             "StateMachine": {"Id": run.machine_arn, "Name": run.machine_name},
             "State": state,
         }
+        if run.redriven_ms is not None:
+            context["Execution"]["RedriveTime"] = timestamp(run.redriven_ms)
         item = self._item()
         if item is not None:
             context["Map"] = {"Item": item}
@@ -94,7 +99,7 @@ class StateScope:
         while frame.parent is not None:
             items = run.cells.get(items_cell(frame.parent))
             if items is not None:
-                return {"Index": frame.slot, "Value": items[frame.slot]}
+                return {"Index": frame.slot, "Value": items[frame.slot], "Source": STATE_DATA}
             frame = run.frames[frame.parent]
         if run.item is not msgspec.UNSET:
             return {"Index": run.index, "Value": run.item}

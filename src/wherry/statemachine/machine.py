@@ -27,6 +27,7 @@ from wherry.statemachine.records import (
     Failed,
     Frame,
     Heartbeat,
+    Read,
     Run,
     Started,
     Stop,
@@ -233,7 +234,7 @@ def _wake(walk: Walk) -> None:
 
 
 def _take_call(walk: Walk, event: Event) -> None:
-    assert isinstance(event, Started | Submitted | Succeeded | Failed)
+    assert isinstance(event, Started | Submitted | Succeeded | Failed | Read)
     number = walk.run.calls.get(event.call)
     if number is None:
         return
@@ -244,6 +245,8 @@ def _take_call(walk: Walk, event: Event) -> None:
         match event:
             case Succeeded():
                 state.answered(walk, frame, event.call, event.output)
+            case Read() if isinstance(state, DistributedMapState):
+                state.answered(walk, frame, event.call, event)
             case Failed():
                 state.refused(walk, frame, event.call, task_error(event.error, event.cause))
             case Submitted():

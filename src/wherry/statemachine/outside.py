@@ -11,6 +11,8 @@ from wherry.statemachine.jsonata import compile_query
 from wherry.statemachine.quantities import Quantity
 from wherry.statemachine.templates import compile_template
 
+_MOST = ("MaxItems", "MaxItemsPath")
+
 
 class _Outside:
     field = ""
@@ -39,8 +41,14 @@ class ItemReader(_Outside):
 
     def __init__(self, fields: dict[str, Any], jsonata: bool) -> None:
         super().__init__(fields, jsonata)
-        self.config: dict[str, Any] = fields.get("ReaderConfig") or {}
-        self._most = Quantity(self.config, "MaxItems", jsonata, "ItemReader/ReaderConfig/")
+        config: dict[str, Any] = fields.get("ReaderConfig") or {}
+        self._most = Quantity(config, "MaxItems", jsonata, "ItemReader/ReaderConfig/")
+        self._config = {name: one for name, one in config.items() if name not in _MOST}
+
+    def config(self, scope: StateScope, raw: Any, effective: Any) -> dict[str, Any]:
+        """Return ReaderConfig with what MaxItems comes to."""
+        most = int(self._most.read(scope, raw, effective) or 0)
+        return {**self._config, "MaxItems": most} if most else self._config
 
     def items(self, scope: StateScope, raw: Any, effective: Any, answer: Any) -> list[Any]:
         """Return the items of an answer, as many as the state wants.

@@ -72,6 +72,8 @@ class Run(msgspec.Struct, omit_defaults=True):
     input: Any = None
     started_ms: int = 0
     deadline_ms: int | None = None
+    redrives: int = 0
+    redriven_ms: int | None = None
     status: Status = "RUNNING"
     output: Any = None
     error: str | None = None
@@ -127,6 +129,14 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     cause: str | None = None
 
 
+class Read(msgspec.Struct, frozen=True, tag="read"):
+    """A call of kind `items` answered. `sources` says where so many items each came from."""
+
+    call: int
+    items: list[Any] | dict[str, Any]
+    sources: list[tuple[int, str]] = []
+
+
 class TokenSucceeded(msgspec.Struct, frozen=True, tag="token_succeeded"):
     """SendTaskSuccess."""
 
@@ -162,6 +172,7 @@ Event: TypeAlias = (
     | Submitted
     | Succeeded
     | Failed
+    | Read
     | TokenSucceeded
     | TokenFailed
     | Heartbeat
@@ -176,14 +187,15 @@ class Call(msgspec.Struct, frozen=True):
     Attributes:
         id: Of the call, within its run.
         kind: `task`: call `resource` with `arguments`. `child`: start a run of the machine with
-            `Machine.child`. `items`: read the items of a distributed Map; answer with a list.
+            `Machine.child`. `items`: read the items of a distributed Map; answer with `Read`.
             `results`: write the results of one; answer with what replaces the output.
         state: The state's name.
         attempt: 1, then one more for each retry.
         token: What SendTaskSuccess will bring, if the task waits for that.
         map_run: Of a `child`, and of `results`.
-        config: ReaderConfig or WriterConfig.
+        config: ReaderConfig or WriterConfig; MaxItems is a number in it.
         results: What is to be written.
+        again: Of a `child`: the call of the child that failed or was stopped, and is redriven.
     """
 
     id: int
@@ -203,6 +215,7 @@ class Call(msgspec.Struct, frozen=True):
     map_run: str = ""
     config: Any = None
     results: list[Any] = []
+    again: int = 0
 
 
 class HistoryEvent(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.statemachine import faults
 from wherry.statemachine.batches import Batcher
-from wherry.statemachine.context import StateScope, items_cell, result_cell
+from wherry.statemachine.context import STATE_DATA, StateScope, items_cell, result_cell
 from wherry.statemachine.faults import StatesError, too_large
 from wherry.statemachine.functions import uuid4
 from wherry.statemachine.history import error_details
 from wherry.statemachine.outside import ItemReader, ResultWriter
 from wherry.statemachine.quantities import Quantity
-from wherry.statemachine.records import Call, Frame, Join
+from wherry.statemachine.records import Call, Frame, Join, Read
 from wherry.statemachine.retrying import error_output
 from wherry.statemachine.states import Compiling
 from wherry.statemachine.states_map import MapState, pairs
@@ -61,11 +63,19 @@ class DistributedMapState(MapState):
             self.name,
             self._reader.resource,
             arguments,
-            config=self._reader.config,
+            config=self._reader.config(scope, frame.input, effective),
         )
         walk.open_call(frame, call)
 
-    def begin(self, walk: Walk, frame: Frame, scope: StateScope, items: list[Any]) -> None:
+    def begin(
+        self,
+        walk: Walk,
+        frame: Frame,
+        scope: StateScope,
+        items: list[Any],
+        sources: list[tuple[int, str]] | None = None,
+    ) -> None:
+        """Start as many children as may run at once; `sources` are those of `Read`."""
         effective = self.flow.effective(scope, frame.input)
         count = self._count.read(scope, frame.input, effective)
         percentage = self._percentage.read(scope, frame.input, effective)
@@ -81,7 +91,10 @@ class DistributedMapState(MapState):
             map_run=map_run,
         )
         frame.phase, frame.join = "join", join
-        entries = [self.selected(scope, frame, n, item) for n, item in enumerate(items)]
+        origins = _origins(sources or [])
+        entries = [
+            self.selected(scope, frame, n, item, next(origins)) for n, item in enumerate(items)
+        ]
         if self._batcher is not None:
             entries = self._batcher.batches(scope, frame.input, effective, entries)
         join.total = len(entries)
@@ -119,11 +132,14 @@ class DistributedMapState(MapState):
             assert self._reader is not None
             scope = walk.scope(frame)
             effective = self.flow.effective(scope, frame.input)
-            items = self._reader.items(
-                scope, frame.input, effective, pairs(output) if isinstance(output, dict) else output
+            found, sources = (
+                (output.items, output.sources) if isinstance(output, Read) else (output, [])
             )
+            if isinstance(found, dict):
+                found = pairs(found)
+            items = self._reader.items(scope, frame.input, effective, found)
             walk.note(frame, "MapStateStarted", {"length": len(items)})
-            self.begin(walk, frame, scope, items)
+            self.begin(walk, frame, scope, items, sources)
             return
         if join.phase == "results":
             self._succeed(walk, frame, join, output)
@@ -195,6 +211,13 @@ class DistributedMapState(MapState):
         last = walk.record("MapRunSucceeded", frame.last)
         walk.record("MapStateSucceeded", last)
         self.finish(walk, frame, output)
+
+
+def _origins(sources: list[tuple[int, str]]) -> Iterator[str]:
+    """Yield where each item is from; what is not said is data of the state."""
+    for count, source in sources:
+        yield from repeat(source, count)
+    yield from repeat(STATE_DATA)
 
 
 def _slot_cell(frame: Frame, call: int) -> str:

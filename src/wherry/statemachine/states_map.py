@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
-from wherry.statemachine.context import StateScope, items_cell, result_cell
+from wherry.statemachine.context import STATE_DATA, StateScope, items_cell, result_cell
 from wherry.statemachine.faults import QUERY, StatesError, runtime, too_large
 from wherry.statemachine.jsonata import compile_query, unexpected_type
 from wherry.statemachine.paths import NoMatch, parse
@@ -52,15 +52,17 @@ class MapState(State):
         wanted = int(self._concurrency.read(scope, frame.input, effective) or 0)
         return min(wanted or self.at_once, self.at_once)
 
-    def selected(self, scope: StateScope, frame: Frame, index: int, item: Any) -> Any:
-        """Return the input of an iteration."""
+    def selected(
+        self, scope: StateScope, frame: Frame, index: int, item: Any, source: str = STATE_DATA
+    ) -> Any:
+        """Return the input of an iteration; `source` is where the item is from."""
         if self._selector.absent:
             return item
         effective = self.flow.effective(scope, frame.input)
         if isinstance(item, Pair):
-            seen = {"Index": index, **item}
+            seen = {"Index": index, **item, "Source": source}
         else:
-            seen = {"Index": index, "Value": item}
+            seen = {"Index": index, "Value": item, "Source": source}
         return self._selector.read(scope.for_item(seen), frame.input, effective)
 
     def begin(self, walk: Walk, frame: Frame, scope: StateScope, items: list[Any]) -> None:

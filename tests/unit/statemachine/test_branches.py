@@ -139,8 +139,8 @@ def test_a_map_gives(fields: dict[str, Any], data: Any, output: Any) -> None:
 def test_iterations_see_their_item_in_the_context() -> None:
     seen = mapped({"Type": "Pass", "Parameters": {"m.$": "$$.Map.Item"}})
     assert run(seen, ["x", "y"]) == [
-        {"m": {"Index": 0, "Value": "x"}},
-        {"m": {"Index": 1, "Value": "y"}},
+        {"m": {"Index": 0, "Value": "x", "Source": "STATE_DATA"}},
+        {"m": {"Index": 1, "Value": "y", "Source": "STATE_DATA"}},
     ]
 
 
