@@ -60,6 +60,10 @@ class Running:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return json.load(reply), str(reply.headers["x-correlation-id"])
 
+    def said(self) -> str:
+        """All that it has said so far."""
+        return self._said.decode("utf-8", "replace")
+
     def end(self) -> str:
         """Wait for its end; return all that it said."""
         self.process.wait(40)
@@ -162,3 +166,61 @@ def test_a_developers_log_is_readable(folder: Path) -> None:
     assert running.process.returncode == 0
     assert "INFO" in said
     assert not any(line.startswith("{") for line in said.splitlines())
+
+
+def rename_a_field(code: Path) -> None:
+    """Give a payload a field that messages on their way do not have."""
+    text = code.read_text()
+    begin = text.index("class Visit(")
+    code.write_text(
+        text[:begin]
+        + text[begin:].replace("name: str", "reader: str", 1).replace("visit.name", "visit.reader")
+    )
+
+
+def test_a_server_refuses_a_version_that_does_not_read_what_is_recorded(app: Running) -> None:
+    """Unless it is told to; without the folder schemas/ nobody is asked."""
+    code = app.folder / "app.py"
+    before = code.read_text()
+    rename_a_field(code)
+    assert "serves at" in app.verb("reload")
+    code.write_text(before)
+    app.verb("reload")
+
+    app.verb("schemas", "update")
+    rename_a_field(code)
+    refused = app.verb("reload", code=1)
+    assert "`name`, which is gone, looks like its old name" in refused
+    assert "wherry reload --accept-schemas" in refused
+    assert "The old one goes on." in refused
+    assert "serves at" in app.verb("reload", "--accept-schemas")
+    assert "looks like its old name" in app.said()
+
+
+def test_a_server_that_starts_says_what_it_does_not_read(folder: Path) -> None:
+    """It serves all the same: nobody is helped by a backend that is down."""
+    code = folder / "app.py"
+    subprocess.run([*WHERRY, "schemas", "update"], cwd=folder, env=ENV, check=True)
+    rename_a_field(code)
+    running = Running(folder, "run")
+    try:
+        running.verb("stop")
+        assert "looks like its old name" in running.end()
+    finally:
+        running.kill()
+
+
+def test_who_writes_an_app_is_warned_at_each_reload_and_kept_from_nothing(folder: Path) -> None:
+    """Also of a type that is only not recorded yet."""
+    code = folder / "app.py"
+    subprocess.run([*WHERRY, "schemas", "update"], cwd=folder, env=ENV, check=True)
+    running = Running(folder, "dev")
+    try:
+        rename_a_field(code)
+        until(lambda: "looks like its old name" in running.said(), "the warning", 40.0)
+        until(lambda: "the new version serves" in running.said(), "the new version", 40.0)
+        table = 'class Loan(Struct):\n    number: int\n\n\nloans = app.table(Loan, key="number")\n'
+        code.write_text(f"{code.read_text()}\n\n{table}")
+        until(lambda: "table 'loans' is not recorded" in running.said(), "the other one", 40.0)
+    finally:
+        running.kill()

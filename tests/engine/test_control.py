@@ -21,6 +21,7 @@ from wherry.engine.controlwire import (
     AccountAsked,
     EngineSaid,
     NoEngine,
+    ReloadAsked,
     TokenAsked,
     call,
     framed,
@@ -70,10 +71,13 @@ class Engine:
         self.control = Control(
             self.core,
             self.offload,
-            on_reload=lambda then: then(self.reload_fault),
+            on_reload=self._reload,
             on_stop=self.stopped.set,
             status=lambda: {"pid": os.getpid()},
         )
+
+    def _reload(self, then: Callable[[str | None], None], accept_schemas: bool) -> None:
+        then(None if accept_schemas else self.reload_fault)
 
     def _ask(self, request: Request) -> Any:
         future: Future[Any] = Future()
@@ -234,6 +238,7 @@ def test_reload_tells_what_is_wrong(tmp_path: Path) -> None:
         engine.reload_fault = "shop:app has faults."
         with pytest.raises(EngineSaid, match=r"shop:app has faults.*old one goes on"):
             await engine.call("reload")
+        assert await engine.call("reload", ReloadAsked(accept_schemas=True)) is None
 
     with_engine(tmp_path, test)
 

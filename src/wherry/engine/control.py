@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from wherry import limits
-from wherry.engine.controlwire import AccountAsked, Fault, TokenAsked, framed, short_path
+from wherry.engine.controlwire import (
+    AccountAsked,
+    Fault,
+    ReloadAsked,
+    TokenAsked,
+    framed,
+    short_path,
+)
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
@@ -43,7 +50,8 @@ class Control:
     Args:
         core: The engine.
         offload: Where what blocks is done.
-        on_reload: Loads the app again; calls back with what is wrong, or None.
+        on_reload: Loads the app again; calls back with what is wrong, or None. Also if its types
+            do not read what is recorded?
         on_stop: Begins a graceful stop.
         status: Describes the engine.
     """
@@ -52,7 +60,7 @@ class Control:
         self,
         core: Core,
         offload: Offload,
-        on_reload: Callable[[Callable[[str | None], None]], None],
+        on_reload: Callable[[Callable[[str | None], None], bool], None],
         on_stop: Callable[[], None],
         status: Callable[[], dict[str, Any]],
         chance: Chance | None = None,
@@ -151,7 +159,9 @@ class Control:
                     lambda: issuer.create_account(new.username, new.password, new.roles)
                 )
             case "reload":
-                return await self._reload()
+                # Without a payload where the command line is of an earlier wherry.
+                which = msgspec.msgpack.decode(payload, type=ReloadAsked | None) or ReloadAsked()
+                return await self._reload(which.accept_schemas)
             case "stop":
                 return None
         raise Refused(f"This engine does not know {verb!r}.", advice="Is it of another version?")
@@ -193,9 +203,9 @@ class Control:
         self._offload(work, lambda result: _settle(future, result))
         return await future
 
-    async def _reload(self) -> None:
+    async def _reload(self, accept_schemas: bool) -> None:
         future: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-        self._on_reload(lambda fault: _settle(future, fault))
+        self._on_reload(lambda fault: _settle(future, fault), accept_schemas)
         fault = await future
         if fault is not None:
             raise Refused(

@@ -41,6 +41,12 @@ class AccountAsked(msgspec.Struct, frozen=True):
         return f"AccountAsked({self.auth!r}, {self.username!r}, ***, {self.roles!r})"
 
 
+class ReloadAsked(msgspec.Struct, frozen=True):
+    """Verb `reload`: also a version whose types do not read what `schemas/` holds?"""
+
+    accept_schemas: bool = False
+
+
 class Fault(msgspec.Struct, frozen=True):
     """What is answered to a request that failed."""
 

@@ -17,6 +17,7 @@ from wherry.errors import WherryError
 from wherry.handles.logs import send_lines_to
 from wherry.platforms.sql.store import SqlStore
 from wherry.runtime.loading import code_digest, load_app
+from wherry.runtime.stored import compared
 
 if TYPE_CHECKING:
     from wherry.engine.core import Core
@@ -72,8 +73,11 @@ class InlineVersions:
         try:
             app = load_app(self._options.target, folder)
             blueprint = app.freeze()
+            found = compared(app, folder)
         except WherryError as error:
             return str(error)
+        for finding in found:
+            self._say("warning", str(finding))
         for bucket in blueprint.buckets:
             os.makedirs(os.path.join(self._data.objects, bucket.name), mode=0o700, exist_ok=True)
         host = InlineHost(self._core, self._store.platform, app)
@@ -93,7 +97,7 @@ class InlineVersions:
         """Say why not."""
         self.reload_then(lambda fault: self._say("warning", str(fault)))
 
-    def reload_then(self, then: Then) -> None:
+    def reload_then(self, then: Then, accept_schemas: bool = False) -> None:
         """It cannot be."""
         then("with --inline the app is part of this process: stop it and start it again")
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 RELOAD_AGAIN_S = 1.0  # while no version can be loaded
 ORPHANS_AGAIN_S = 0.2  # until the next look whether what a dead zygote left has ended
+UNREAD = (
+    "What waits, or is stored, in that form would fail. If there is nothing of it: "
+    "wherry reload --accept-schemas"
+)
 
 Then = Callable[[str | None], None]  # gets what is wrong, or None
 
@@ -95,7 +99,9 @@ class Versions:
         self._hello: Hello | Invalid | None = None
         self._first: asyncio.Future[str | None] = loop.create_future()
         self._then: Then = self._first_done
-        self._again = False
+        self._accept = (
+            True  # a version that does not read what `schemas/` holds: the first is taken
+        )
         self._files: dict[str, float] = {}
         self._free_at_s = -1.0
         self._free_mb = 0
@@ -145,18 +151,28 @@ class Versions:
         """Load the app again, and switch to it if it is sound."""
         self.reload_then(self._tell)
 
+    def _reload_anyway(self) -> None:
+        """Load the app again where nothing serves: better one that does not read all there is."""
+        self.reload_then(self._tell, accept_schemas=True)
+
     def _tell(self, fault: str | None) -> None:
         if fault is not None:
             self._say("error", f"the new version is not taken over: {fault}")
         elif self._core is not None and self._core.active is not None:
             self._say("info", f"the new version serves, release {self._core.active.digest[:8]}")
 
-    def reload_then(self, then: Then) -> None:
-        """Load the app again; `then` gets what is wrong with it, or None."""
+    def reload_then(self, then: Then, accept_schemas: bool = False) -> None:
+        """Load the app again; `then` gets what is wrong with it, or None.
+
+        Args:
+            accept_schemas: Take it although its types do not read what `schemas/` holds. Who
+                writes the app (`wherry dev`) is told, and never kept from it.
+        """
         if self._loading is not None or self._core is None:
             then("another version is being loaded")
             return
         self._then = then
+        self._accept = accept_schemas or self._options.dev
         version = Version(self, self._core)
         self._loading = version
         version.zygote = self._start()
@@ -171,7 +187,11 @@ class Versions:
         if isinstance(message, Invalid):
             self._give_up(version, "\n".join([message.message, *message.findings]))
             return
-        for warning in message.warnings:
+        if message.breaks and not self._accept:
+            self._give_up(version, "\n".join([*message.breaks, UNREAD]))
+            return
+        unrecorded = message.unrecorded if self._options.dev else []
+        for warning in (*message.warnings, *message.breaks, *unrecorded):
             self._say("warning", warning)
         if message.unsafe:
             self._say("warning", f"environments are spawned, not forked: {message.unsafe}")
@@ -201,7 +221,7 @@ class Versions:
         core = self._core
         if core is not None and core.active is not None and not self._alive:
             core.troubles["app"] = f"the app cannot be loaded: {fault}"
-            self._loop.call_later(RELOAD_AGAIN_S, self.reload)
+            self._loop.call_later(RELOAD_AGAIN_S, self._reload_anyway)
 
     def _switched(self, version: Version) -> None:
         """The new version serves; the older ones finish what they have and end."""
@@ -251,7 +271,7 @@ class Versions:
         self._zygote_deaths = self._zygote_deaths + 1 if quick else 0
         self._zygote_gone_s = now_s
         delay_s = min(limits.ZYGOTE_RETRY_MAX_S, 0.05 * 2 ** min(self._zygote_deaths, 10))
-        self._loop.call_later(delay_s, self.reload)
+        self._loop.call_later(delay_s, self._reload_anyway)
 
     def _end_orphans(self) -> None:
         """End what a dead zygote left to us, and what that leaves in turn, until all is reaped."""

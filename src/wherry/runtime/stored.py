@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from wherry.app.including import with_included
 from wherry.blueprint.records import QueueTrigger
 from wherry.handles.events import EventType, older
-from wherry.registry.folder import Key
+from wherry.registry.folder import FOLDER, Key, read_folder
 from wherry.registry.judging import Judgement, Reader, judge
 from wherry.runtime.binding.bodies import arguments_reader, message_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from wherry.app import App
+    from wherry.blueprint import Finding
     from wherry.handles import Queue
     from wherry.registry.folder import Recorded
 
@@ -42,6 +44,17 @@ def judged(app: App, recorded: Mapping[Key, Recorded]) -> Judgement:
             if event.downgrade is not None:
                 downgrades[key] = downgrading(event)
     return judge(blueprint, recorded, upgrades, downgrades)
+
+
+def compared(app: App, folder: str) -> Sequence[Finding]:
+    """Compare an app with the `schemas/` in its folder; nothing is found where there is none.
+
+    Raises:
+        Refused: A file there cannot be read.
+        AppInvalid: With everything that is wrong with the app.
+    """
+    recorded = read_folder(os.path.join(folder, FOLDER))
+    return () if recorded is None else judged(app, recorded).findings
 
 
 def event_reader(event: EventType[Any]) -> Reader:

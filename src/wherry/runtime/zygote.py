@@ -36,13 +36,19 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):
-    """The app is loaded. `blueprint` is canonical JSON; `unsafe` says why forking is not."""
+    """The app is loaded. `blueprint` is canonical JSON; `unsafe` says why forking is not.
+
+    `breaks` are forms in `schemas/` that its types do not read; `unrecorded` is what else is to be
+    said of them.
+    """
 
     blueprint: bytes
     code_digest: str
     warnings: list[str]
     files: list[str]
     unsafe: str | None
+    breaks: list[str] = []
+    unrecorded: list[str] = []
 
 
 class Invalid(msgspec.Struct, frozen=True, array_like=True, tag="invalid"):
@@ -109,6 +115,7 @@ def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
     try:
         app = load_app(setup.target, setup.folder)
         blueprint = app.freeze()
+        breaks, unrecorded = _of_the_schemas(app, setup.folder)
     except AppInvalid as error:
         return Invalid(f"{setup.target} has faults.", [str(finding) for finding in error.findings])
     except WherryError as error:
@@ -117,7 +124,23 @@ def _load(setup: Setup) -> tuple[App, Hello] | Invalid:
         return Invalid(f"{setup.target} cannot be imported:", [team_trace(error)])
     warnings = [str(finding) for finding in app.warnings]
     digest, files = code_digest(setup.folder), [*code_files(setup.folder), *app.files]
-    return app, Hello(canonical(blueprint), digest, warnings, files, why_unsafe())
+    described = canonical(blueprint)
+    return app, Hello(described, digest, warnings, files, why_unsafe(), breaks, unrecorded)
+
+
+def _of_the_schemas(app: App, folder: str) -> tuple[list[str], list[str]]:
+    """Return what of `schemas/` the app does not read, and what else is to be said of it."""
+    if not os.path.isdir(os.path.join(folder, "schemas")):  # who has none is not made to import it
+        return [], []
+    from wherry.errors import Refused
+    from wherry.runtime.stored import compared
+
+    try:
+        found = compared(app, folder)
+    except Refused as error:
+        return [f"{error} {error.advice}"], []
+    breaks = [str(one) for one in found if one.severity == "error"]
+    return breaks, [str(one) for one in found if one.severity != "error"]
 
 
 class Zygote:

@@ -11,7 +11,7 @@ from wherry.cli.backend import RunningEngine
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import paint, show, show_json
-from wherry.engine.controlwire import call
+from wherry.engine.controlwire import ReloadAsked, call
 from wherry.engine.datafolder import DataFolder
 from wherry.errors import Passing, WherryError
 from wherry.ports import Depths, ListPaused, Paused, QueueDepths
@@ -37,11 +37,20 @@ def status(data: str, as_json: bool) -> None:
 
 
 @click.command(epilog=examples("wherry reload --data /var/lib/shop"))
+@click.option(
+    "--accept-schemas",
+    is_flag=True,
+    help="Also where a type does not read a form that schemas/ holds.",
+)
 @data_option
-def reload(data: str) -> None:
-    """Load the app's code again; without a pause, and only if it is sound."""
+def reload(accept_schemas: bool, data: str) -> None:
+    """Load the app's code again; without a pause, and only if it is sound.
+
+    With a folder schemas/ beside the code it is refused where a type does not read a recorded form:
+    what waits or is stored in that form would fail (`wherry schemas check`).
+    """
     folder = DataFolder.at(data)
-    call(folder, "reload")
+    call(folder, "reload", ReloadAsked(accept_schemas))
     found = call(folder, "status")
     show(f"Release {str(found.get('release'))[:8]} serves at {found.get('url')}.")
 
