@@ -92,7 +92,7 @@ class Runner:
             if isinstance(event, HttpEvent):
                 return self._request(endpoint, invocation, event, scope)
             if isinstance(event, TaskEvent):
-                raise TypeError("a task of a workflow")
+                return self._task(endpoint, invocation, event, scope)
             if endpoint.batch or isinstance(event, BatchEvent):
                 return self._batch(endpoint, invocation, event, scope)
             return self._message(endpoint, invocation, event, scope)
@@ -151,6 +151,15 @@ class Runner:
         else:
             _call(endpoint, arguments)
         return _outcome(scope, None, "", once)
+
+    def _task(
+        self, endpoint: Endpoint, invocation: Invocation, event: TaskEvent, scope: Scope
+    ) -> Outcome:
+        if endpoint.plain:
+            result = self._call_plain(endpoint, invocation, scope)
+        else:
+            result = _call(endpoint, binding.bind_task(endpoint, event))
+        return _outcome(scope, binding.encode_result(endpoint, result), "")
 
     def _batch(
         self,

@@ -17,6 +17,7 @@ from wherry.runtime.binding.requests import (
     keyed_by,
     redeemed,
 )
+from wherry.runtime.binding.tasks import InvalidPayload, bind_task, encode_result
 
 __all__ = [
     "bind",
@@ -32,5 +33,8 @@ __all__ = [
     "accept_sqs_result",
     "failed_items",
     "redeemed",
+    "InvalidPayload",
+    "bind_task",
+    "encode_result",
     "keyed_by",
 ]

@@ -22,6 +22,7 @@ BYTES = "application/octet-stream"
 REDIRECTS = (301, 302, 303, 307, 308)
 BODILESS = (204, 205, 304)
 _EXPLICIT = (Reply, Redirect)
+BYTES_KINDS = (bytes, bytearray, memoryview)
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -63,7 +64,7 @@ def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
     if isinstance(result, _EXPLICIT):
         return _explicit(result) if isinstance(result, Reply) else _redirect(result)
     if type(result) is not endpoint.signature.returns:
-        _check_type(endpoint, result)
+        check_type(endpoint, result)
     if result is None:
         return invocation.Reply(204 if status == 200 else status, [], b"")
     if status in BODILESS:
@@ -161,7 +162,7 @@ _encoder = msgspec.json.Encoder(enc_hook=_model)
 # --- the declared type --------------------------------------------------------------------------
 
 
-def _check_type(endpoint: Endpoint, result: Any) -> None:
+def check_type(endpoint: Endpoint, result: Any) -> None:
     """Refuse a result that is plainly not what the handler says it returns."""
     returns = endpoint.signature.returns
     if returns is UNSET:

@@ -10,7 +10,7 @@ import msgspec
 from wherry import limits
 from wherry.app.endpoints import Argument, Endpoint
 from wherry.app.http import Caller, RawBody
-from wherry.blueprint.records import QueueTrigger
+from wherry.blueprint.records import QueueTrigger, TaskTrigger
 from wherry.errors import BadRequest, DoNotRetry, Invalid, Unauthenticated, UnsupportedMediaType
 from wherry.invocation import CallerClaims, HttpEvent, MessageEvent
 from wherry.runtime.binding.bodies import (
@@ -21,6 +21,7 @@ from wherry.runtime.binding.bodies import (
     message_reader,
 )
 from wherry.runtime.binding.occurrences import occurrence_reader
+from wherry.runtime.binding.tasks import compile_task
 from wherry.runtime.binding.texts import BadText, text_reader
 from wherry.runtime.binding.urlencoded import parse
 
@@ -147,7 +148,9 @@ def compile_endpoint(endpoint: Endpoint) -> None:
     if endpoint.bound is None and endpoint.plain and endpoint.once_per is not None:
         endpoint.bound = message_reader(endpoint.payload, endpoint.upgrades)
     if endpoint.bound is None and not endpoint.plain:
-        if isinstance(endpoint.trigger, QueueTrigger):
+        if isinstance(endpoint.trigger, TaskTrigger):
+            compile_task(endpoint)
+        elif isinstance(endpoint.trigger, QueueTrigger):
             arguments = endpoint.signature.arguments
             if endpoint.feeds:
                 endpoint.bound = occurrence_reader(endpoint.feeds, arguments)
