@@ -101,13 +101,17 @@ def _definition(workflow: Workflow[Any]) -> str:
 def _content(name: str, path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:
-            return file.read(limits.STATE_DEFINITION_BYTES + 1)
+            content = file.read(limits.STATE_DEFINITION_BYTES + 1)
+        fault = "" if content.strip() else f"{path!r} is empty"
     except (OSError, UnicodeDecodeError) as error:
+        fault = str(error)
+    if fault:
         raise Faulty(
             "definition_missing",
-            f"The definition of the workflow {name!r} cannot be read: {error}.",
-            "Name a file beside this module: its path is relative to the module's.",
-        ) from None
+            f"The definition of the workflow {name!r} cannot be read: {fault}.",
+            "Name a file with one: its path is relative to this module's.",
+        )
+    return content
 
 
 def _read(text: str) -> Any:

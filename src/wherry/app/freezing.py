@@ -78,12 +78,14 @@ def freeze(app: App) -> Frozen:
     declared = [table for one in apps for table in one._tables]
     tables = [table_spec(table) for table in declared]
     frozen.tables = {table.name: table for table in declared}
-    functions, faults = not_stacked([function for one in apps for function in one._functions])
+    functions, dropped, faults = not_stacked(
+        [function for one in apps for function in one._functions]
+    )
     frozen.findings.extend(faults)
     function_specs = tuple(_function(function, frozen) for function in functions)
     workflows = _workflows([workflow for one in apps for workflow in one._workflows], frozen)
     fed = {source.queue: "what its sources tell" for source in frozen.sources}
-    declared_queues = [queue for one in apps for queue in one._queues]
+    declared_queues = [queue for one in apps for queue in one._queues if queue not in dropped]
     queues = [
         queue_spec(queue, frozen.sent.get(queue.name), fed.get(queue.name, ""))
         for queue in declared_queues

@@ -10,6 +10,7 @@ from wherry.app.kinds import shown
 from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
 from wherry.blueprint.records import Finding, TaskTrigger
+from wherry.handles import Queue
 from wherry.handles.shapes import Shape
 
 
@@ -85,8 +86,10 @@ def _reply(signature: Signature, reading: Reading) -> dict[str, Any] | None:
     return found
 
 
-def not_stacked(functions: list[Function]) -> tuple[list[Function], list[Finding]]:
-    """Leave out tasks whose handler something else calls too, each with a finding."""
+def not_stacked(
+    functions: list[Function],
+) -> tuple[list[Function], list[Queue[Any]], list[Finding]]:
+    """Leave out tasks whose handler something else calls too: the rest, their queues, findings."""
     others = {
         id(_handler(endpoint.fn))
         for function in functions
@@ -94,6 +97,7 @@ def not_stacked(functions: list[Function]) -> tuple[list[Function], list[Finding
         if not isinstance(endpoint, Task)
     }
     kept: list[Function] = []
+    dropped: list[Queue[Any]] = []
     findings: list[Finding] = []
     for function in functions:
         stacked = [
@@ -103,6 +107,7 @@ def not_stacked(functions: list[Function]) -> tuple[list[Function], list[Finding
         ]
         if not stacked:
             kept.append(function)
+        dropped += [one.queue for one in stacked]
         findings += [
             Finding(
                 code="task_stacked",
@@ -113,7 +118,7 @@ def not_stacked(functions: list[Function]) -> tuple[list[Function], list[Finding
             )
             for one in stacked
         ]
-    return kept, findings
+    return kept, dropped, findings
 
 
 def _handler(fn: Any) -> Any:

@@ -121,8 +121,7 @@ def _consumers(blueprint: Blueprint) -> Iterator[Finding]:
     consumers: dict[str, str] = {}
     senders: dict[str, str] = {}
     fed = {source.queue for source in blueprint.sources}
-    fed.update(one.name for one in blueprint.workflows)
-    consumers.update((one.name, one.name) for one in blueprint.workflows)
+    workflows = {one.name for one in blueprint.workflows}  # consumed by the engine
     granted = [(one.name, one.grants) for one in blueprint.functions]
     granted += [(one.name, one.grants) for one in blueprint.workflows]
     for who, grants in granted:
@@ -155,6 +154,8 @@ def _consumers(blueprint: Blueprint) -> Iterator[Finding]:
             else:
                 consumers[trigger.queue] = function.name
     for name, queue in queues.items():
+        if name in workflows:
+            continue
         if name not in consumers:
             sender = senders.get(name)
             yield Finding(
