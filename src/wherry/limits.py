@@ -117,6 +117,8 @@ MESSAGE_RETENTION_S = 4 * 86_400  # AWS SQS default
 MESSAGE_RETENTION_MIN_S = 60  # AWS SQS
 MESSAGE_RETENTION_MAX_S = 14 * 86_400  # AWS SQS
 DELAY_MAX_S = 366 * 86_400
+CLOCK_BACK_MS = 1_000  # a wall clock that goes back by more was set; less is how clocks are kept
+CLOCK_NOTED_MS = 60_000  # between two notes of how late it is, for a store that starts again
 DEDUP_S = 300  # AWS SQS: FIFO deduplication interval
 GROUP_LENGTH = 128  # AWS SQS: characters of a message group ID and of a deduplication ID
 BATCH_MAX = 1_000  # messages that a consumer is handed at once
@@ -152,6 +154,7 @@ SCHEDULE_SKIPPED_COUNTED = 100  # beyond, "so many or more": each costs a step o
 FIRE_BATCH = 500  # schedules that are looked at in one step of the store
 FIRE_S = 0.02  # ... or for so long: others wait meanwhile
 SCHEDULE_INVALID_S = 3_600  # until one whose time zone cannot be read is looked at again
+SCHEDULE_REPEAT_S = 10_800  # set back by more, cron fires again (cron(8) of Vixie: three hours)
 SCHEDULES_COMPILED = 4_096  # expressions held as read
 
 # --- Event patterns ---------------------------------------------------------------------------

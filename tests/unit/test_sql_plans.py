@@ -11,8 +11,13 @@ from wherry.platforms.sql.dialect import load_statements
 from wherry.platforms.sql.session import Session
 from wherry.world import ManualClock
 
-# These read everything on purpose: small tables at the start, counts that are then kept in memory.
+# These read everything on purpose: small tables at the start, counts that are then kept in memory,
+# what a wall clock that was set back has to be put right of.
 WHOLE = {
+    "messages_set_back",
+    "rates_set_back",
+    "schedules_not_begun",
+    "schedules_set_back",
     "count_slots",
     "count_failures",
     "indexes_all",

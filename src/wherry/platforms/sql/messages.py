@@ -140,7 +140,7 @@ class Messages:
             self._session.begin()
             due = self.send(queue, message, origin, "")
             if isinstance(due, int):
-                self.woken[queue.name] = min(due, self.woken.get(queue.name, due))
+                self.wake(queue.name, due)
 
     def cancel(self, queue: int, id: str) -> None:
         """Remove a message if it waits in this queue. The transaction is open."""
@@ -167,6 +167,15 @@ class Messages:
         woken, self.woken = self.woken, {}
         return woken
 
+    def wake(self, queue: str, due_ms: int) -> None:
+        """Let who claims a queue know that a message of it falls due."""
+        self.woken[queue] = min(due_ms, self.woken.get(queue, due_ms))
+
+    def wake_all(self) -> None:
+        """Look at every queue anew: what waits there may have become due."""
+        self._first_due.clear()
+        self.woken.update(dict.fromkeys(self._catalog.queues, self._session.now_ms))
+
     def settle(self, queue: int, group: str | None) -> None:
         """After a change of a group (None: of none): let its next message come if it may."""
         if group is None:
@@ -174,8 +183,7 @@ class Messages:
         due = self.parking.settle(queue, group)
         if due is not None:
             self._first_due[queue] = min(self.first_due(queue), due)
-            name = self._catalog.name(queue)
-            self.woken[name] = min(due, self.woken.get(name, due))
+            self.wake(self._catalog.name(queue), due)
 
     def first_due(self, queue: int) -> int:
         """Return when the first waiting message of a queue falls due, or an earlier moment."""
@@ -381,12 +389,8 @@ class Messages:
 
     def expire(self, row: Message, queue: Queue) -> None:
         """Bury a message that has outlived its queue's retention."""
-        self.bury(
-            row,
-            queue.consumer,
-            "expired",
-            row.error or "The message was not done within its queue's retention.",
-        )
+        error = row.error or "The message was not done within its queue's retention."
+        self.bury(row, queue.consumer, "expired", error)
 
     # -- looking -----------------------------------------------------------------------------
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from math import ceil
 from typing import Any
 
+from wherry import limits
 from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, load_statements, open_database
 from wherry.world import Clock
 
 IDLE_CHECKPOINT_PAGES = 250
+CLOCK = "clock_ms"  # the counter that says how late it was when the store last wrote
 RESERVED = 100_000  # numbers set aside at once: a crash skips the rest, so none is used twice
 
 
@@ -25,15 +28,23 @@ class Session:
         self.clock = clock
         self.vfs = vfs
         self.sql = load_statements()
-        self.tick()
+        self.now_ms, self.steady_s = clock.now_ms(), clock.steady_s()
         self.writing = False
         self.committing = False  # from the beginning of COMMIT on it may be in the log
         self.open()
+        seen = self.row("counter_get", CLOCK)
+        self._noted_ms: int = seen[0] if seen else 0
+        # By how much the wall clock was set back, until a batch that knows of it is committed.
+        back_ms = self._noted_ms - self.now_ms
+        self.set_back_ms = back_ms if back_ms > limits.CLOCK_BACK_MS else 0
 
     def tick(self) -> None:
-        """Read the clock, once for a batch."""
-        self.now_ms = self.clock.now_ms()
-        self.steady_s = self.clock.steady_s()
+        """Read the clocks, once for a batch."""
+        now_ms, steady_s = self.clock.now_ms(), self.clock.steady_s()
+        back_ms = self.now_ms + (steady_s - self.steady_s) * 1000 - now_ms
+        if back_ms > limits.CLOCK_BACK_MS:
+            self.set_back_ms += ceil(back_ms)
+        self.now_ms, self.steady_s = now_ms, steady_s
 
     def open(self) -> None:
         """Open the database (again)."""
@@ -93,9 +104,14 @@ class Session:
     def commit(self) -> None:
         """Commit and sync. Only when this returns is anything of the batch done."""
         if self.writing:
+            noted_ms = self._noted_ms
+            if not 0 <= self.now_ms - noted_ms < limits.CLOCK_NOTED_MS:
+                noted_ms = self.now_ms
+                self.run(self.sql["counter_put"], (CLOCK, noted_ms))
             self.committing = True
             self.run("COMMIT")
             self.committing = self.writing = False
+            self._noted_ms, self.set_back_ms = noted_ms, 0
 
     def rollback(self) -> None:
         """Undo the batch. SQLite may have done so already."""

@@ -29,6 +29,7 @@ from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.sources import Sources
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.ports import (
@@ -102,6 +103,7 @@ class SqlStore:
         self._objects = Objects(session, self._catalog)
         self._records = Records(session, self._catalog)
         self._replies = Replies(session)
+        self._setbacks = Setbacks(session, self._messages)
         self._exits = Exits(session, self._catalog, self._inbox, self._messages)
         self._bulk = Bulk(session, self._catalog, self._inbox, self._messages, self._exits)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
@@ -143,6 +145,8 @@ class SqlStore:
         self._session.tick()
         if not self._open:
             self._reopen()
+        if self._session.set_back_ms:
+            self._setbacks.repair()
         commit, answer = self._commits.commit, self._answer
         answers: list[Answer] = [  # most are commits
             commit(function, request) if isinstance(request, Commit) else answer(function, request)

@@ -42,5 +42,7 @@ INSERT INTO dedups (queue, dedup, expires_ms) VALUES (?1, ?2, ?3) ON CONFLICT (q
 DO UPDATE SET expires_ms = excluded.expires_ms WHERE expires_ms <= ?4
 -- name: dedups_expired
 SELECT queue, dedup FROM dedups WHERE expires_ms <= ? ORDER BY expires_ms LIMIT ?
+-- name: dedups_set_back
+UPDATE dedups SET expires_ms = ?1 WHERE expires_ms > ?1
 -- name: dedup_delete
 DELETE FROM dedups WHERE queue = ? AND dedup = ?

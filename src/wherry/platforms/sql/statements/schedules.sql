@@ -29,6 +29,14 @@ UPDATE schedules SET handled_ms = ?, next_ms = ?, fired_ms = coalesce(?, fired_m
 WHERE id = ?
 -- name: schedule_later
 UPDATE schedules SET next_ms = ? WHERE id = ?
+-- name: rates_set_back
+UPDATE schedules SET start_ms = start_ms - ?2, handled_ms = handled_ms - ?2, next_ms = next_ms - ?2
+WHERE expression LIKE 'rate(%' AND max(start_ms, coalesce(handled_ms, start_ms)) > ?1
+-- name: schedules_not_begun
+UPDATE schedules SET start_ms = ?1, next_ms = ?1 WHERE handled_ms IS NULL AND start_ms > ?1
+-- name: schedules_set_back
+UPDATE schedules SET start_ms = min(start_ms, ?1), handled_ms = ?1, next_ms = ?1
+WHERE handled_ms > ?1 AND next_ms IS NOT NULL
 -- name: schedule_delete
 DELETE FROM schedules WHERE id = ?
 -- name: schedule_alive
