@@ -232,6 +232,12 @@ STATE_STEPS = 5_000  # states that one call of `advance` passes before it pauses
 STATE_INTRINSIC_LENGTH = 10_000  # AWS: characters for Base64Encode, Base64Decode and Hash
 STATE_RANGE_LENGTH = 1_000  # AWS: elements of States.ArrayRange
 STATE_INTRINSIC_DEPTH = 10  # AWS: intrinsic functions within each other
+EXECUTIONS_HELD = 1_000  # in an engine's memory: those that moved last
+EXECUTIONS_HELD_BYTES = 64 * MIB
+DEFINITIONS_HELD = 200
+HAPPENINGS_HELD = 256  # messages of one workflow that an engine leases at once
+HAPPENINGS_AT_ONCE = 64  # of one execution, in one commit
+WAKE_BATCH = 500  # executions that one question wakes
 STATE_EXPRESSION_DEPTH = 100  # AWS: evaluations of JSONata within each other
 STATE_EXPRESSION_STEPS = 250_000  # evaluations of one JSONata expression
 STATE_EXPRESSION_BYTES = 6_990_256  # AWS: of one value of JSONata, 8 a number, 1 a character
@@ -263,6 +269,7 @@ RECORDS_S = _kept("RECORDS_S", 7 * 86_400)
 FAILURES_S = _kept(
     "FAILURES_S", 14 * 86_400
 )  # AWS SQS: the longest retention of a dead-letter queue
+EXECUTIONS_S = _kept("EXECUTIONS_S", 90 * 86_400)  # AWS: what has ended, with its history
 AUDIT_S = 400 * 86_400  # who redrove, edited or discarded what
 RELEASES_KEPT = 10
 SWEEP_BATCH = 500

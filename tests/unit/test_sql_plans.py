@@ -20,6 +20,7 @@ WHOLE = {
     "schedules_set_back",
     "count_slots",
     "count_failures",
+    "definitions_all",
     "indexes_all",
     "names_all",
     "owners_all",
@@ -42,6 +43,7 @@ FROM_ONE_END = {
     "record_highest",
     "records_newest",
     "records_oldest",
+    "stops_all",
 }
 # These sort a few rows: what is leased, of a new store process; jobs, one for each queue.
 SORTED = {"count_leased", "redrives_all"}

@@ -159,6 +159,10 @@ class Catalog:
         """Return the number of a name that has one."""
         return self._ids.get((kind, name))
 
+    def numbers(self, kind: str) -> list[int]:
+        """Return the numbers of all names of a kind that there ever were."""
+        return [number for (found, _), number in self._ids.items() if found == kind]
+
     def name(self, number: int) -> str:
         """Return the name behind a number."""
         return self._names.get(number, "")
@@ -172,7 +176,11 @@ class Catalog:
 
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""
-        return [number for (kind, _), number in self._ids.items() if kind == "queue"]
+        return self.numbers("queue")
+
+    def is_workflow(self, queue: int) -> bool:
+        """Whether this is the number of a workflow's queue."""
+        return ("workflow", self.name(queue)) in self._ids
 
     def index(self, table: Table, name: str) -> Index | None:
         """Return the index of this name: as the activated release declares it, else the newest."""

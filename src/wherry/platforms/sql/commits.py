@@ -6,21 +6,26 @@ itself and needs no savepoint. Every check sees what the commits before it in th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import assert_never
 
 import msgspec
 from msgspec.structs import replace
 
 from wherry import limits
-from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject
+from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject, SendMessage
 from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.executions import Executions, Move
 from wherry.platforms.sql.items import Items, Rows
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.orders import Orders
 from wherry.platforms.sql.plans import Plan
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.rows import Origin
 from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.shapes import Queue
 from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Ack,
@@ -41,6 +46,7 @@ from wherry.ports import (
 )
 
 _effects = msgspec.msgpack.Decoder(list[Effect])
+TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
 REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 
 
@@ -57,6 +63,8 @@ class Commits:
         records: Records,
         replies: Replies,
         sources: Sources,
+        executions: Executions,
+        orders: Orders,
     ) -> None:
         self._session = session
         self._catalog = catalog
@@ -66,6 +74,8 @@ class Commits:
         self._records = records
         self._replies = replies
         self._sources = sources
+        self._executions = executions
+        self._orders = orders
 
     def commit(self, caller: str, commit: Commit) -> CommitAnswer:
         """Check and apply one commit. What it says holds once the batch is committed."""
@@ -90,17 +100,19 @@ class Commits:
         plan = Plan(self._catalog.rights(f"{function}@{record.release}" if function else ""))
         # What needs no reading comes first, then whether the work is still ours and what it saw
         # still holds; only then can a condition be judged.
+        moves: list[Move] = []
         stopped = (
             plan.add(effects)
+            or (self._executions.load(commit.advances, plan, moves) if commit.advances else None)
             or (plan.guard(commit.guards) if commit.guards else None)
             or (self._check_acks(commit.acks) if commit.acks else None)
-            or self._check_state(plan)
+            or self._check_state(plan, moves)
         )
         if stopped is not None:
             if isinstance(stopped, Already):
                 self._delete_done(commit)
             return stopped
-        return self._apply(commit, plan)
+        return self._apply(commit, plan, moves)
 
     def _delete_done(self, commit: Commit) -> None:
         """Delete the message of a commit whose key has been there before."""
@@ -150,7 +162,7 @@ class Commits:
                     assert_never(ack)
         return LeaseLost(lost) if lost else already
 
-    def _check_state(self, plan: Plan) -> Conflicted | Unmet | Rejected | None:
+    def _check_state(self, plan: Plan, moves: list[Move]) -> Conflicted | Unmet | Rejected | None:
         """Check what was seen, then the conditions, against the present state."""
         rows: Rows = {}
         for guard, table in plan.guards:
@@ -160,10 +172,16 @@ class Commits:
                 winner = self._records.get(number) if number else None
                 names = (winner.function, winner.request_id) if winner else ("", "")
                 return Conflicted(guard.table, key, *names)
+        late = self._executions.check(moves) if moves else None
+        if late is not None:
+            return late
         for change in plan.changes:
             stopped = self._items.plan(change, rows)
             if stopped is not None:
                 return stopped
+        unmet = self._orders.check(plan) if plan.orders else None
+        if unmet is not None:
+            return unmet
         for effect in plan.others:
             if (
                 isinstance(effect, PutObject)
@@ -179,7 +197,7 @@ class Commits:
 
     # -- applying ----------------------------------------------------------------------------
 
-    def _apply(self, commit: Commit, plan: Plan) -> Committed:
+    def _apply(self, commit: Commit, plan: Plan, moves: list[Move]) -> Committed:
         record = commit.record
         self._session.begin()
         for ack in commit.acks:
@@ -198,23 +216,33 @@ class Commits:
                 old = self._objects.apply(effect)
                 if self._catalog.listeners.objects:
                     self._sources.object(effect, old, record.number, plan)
+        if moves:
+            self._executions.apply(moves, plan)
+        if plan.orders:
+            self._orders.apply(plan, record)
         for other in commit.others:
             self._records.add_new(other, None)
-        if not plan.sends:
-            self._records.add_new(record, None)
+        if not plan.sends and not plan.told:
+            self._records.add_new(record, plan.noted or None)
             return Committed([], self._messages.take_woken() if self._messages.woken else {})
-        self._records.add_new(record, [message.id for message, _ in plan.sends])
+        sent = [message.id for message, _ in plan.sends] + plan.noted
+        sent += [message.id for message, _, _ in plan.told[:TOLD_SHOWN]]
+        self._records.add_new(record, sent)
         return self._send(commit, plan)
 
     def _send(self, commit: Commit, plan: Plan) -> Committed:
         record, owner = commit.record, commit.owner
         free = commit.leases.copy()
+        sends: Iterable[tuple[SendMessage, Queue, Origin]] = [
+            *((message, queue, record) for message, queue in plan.sends),
+            *plan.told,
+        ]
         leased: list[Claimed] = []
         queued = self._messages.take_woken() if self._messages.woken else {}
-        for message, queue in plan.sends:
+        for message, queue, origin in sends:
             name = message.queue
             lessee = owner if free.get(name, 0) > 0 else ""
-            sent = self._messages.send(queue, message, record, lessee)
+            sent = self._messages.send(queue, message, origin, lessee)
             if isinstance(sent, Claimed):
                 leased.append(sent)
                 free[name] -= 1

@@ -48,6 +48,7 @@ class Inbox:
     def forget(self) -> None:
         """Read anew what is kept in memory (after a rollback)."""
         self.freed: list[tuple[int, str]] = []  # groups that `remove_old` may have unblocked
+        self.lost: list[bytes] = []  # what happened to executions and was given up
         self._counts: dict[int, int] | None = None
 
     def counts(self) -> dict[int, int]:
@@ -106,6 +107,12 @@ class Inbox:
         """Remove failed work."""
         self._session.write("failure_delete", row.seq)
         self._count(row.queue, -1)
+
+    def gone(self, queue: int, body: bytes) -> None:
+        """See to what else goes when failed work is given up."""
+        self.payloads.remove(queue, body)
+        if self._catalog.is_workflow(queue):
+            self.lost.append(body)
 
     def _count(self, queue: int, change: int) -> None:
         counts = self._counts
@@ -176,8 +183,9 @@ class Inbox:
         rows = self._session.rows("failures_aged", limit)  # in the order in which they failed
         old = [row for row in rows if row[3] <= before]
         for seq, id, queue, _, group in old:
-            if queue in self._catalog.claiming and (row := self.find(id)) is not None:
-                self.payloads.remove(queue, row.body)
+            special = queue in self._catalog.claiming or self._catalog.is_workflow(queue)
+            if special and (row := self.find(id)) is not None:
+                self.gone(queue, row.body)
             self._session.write("failure_delete", seq)
             self._count(queue, -1)
             if group is not None:

@@ -26,6 +26,7 @@ from wherry.effects import (
 )
 from wherry.platforms.sql.items import Change, ItemEffect, describe_key
 from wherry.platforms.sql.rights import Rights
+from wherry.platforms.sql.rows import Origin, Standing
 from wherry.platforms.sql.shapes import Queue, Table
 from wherry.ports import Denied, Rejected
 
@@ -38,6 +39,17 @@ _ACTIONS: dict[type[Order], str] = {
 }
 
 
+class Wanted:
+    """An order, what its messages belong to (None: the commit's run), and what it is on."""
+
+    __slots__ = ("effect", "found", "origin")
+
+    def __init__(self, effect: Order, origin: Origin | None) -> None:
+        self.effect = effect
+        self.origin = origin
+        self.found: Standing | None = None
+
+
 class Plan:
     """The effects of one commit, each with what it is on.
 
@@ -48,13 +60,16 @@ class Plan:
     __slots__ = (
         "changes",
         "count",
+        "execution",
         "guards",
         "keys",
+        "noted",
         "orders",
         "others",
         "rights",
         "sends",
         "spread_bytes",
+        "told",
     )
 
     def __init__(self, rights: Rights) -> None:
@@ -65,7 +80,10 @@ class Plan:
         self.changes: list[Change] = []
         self.sends: list[tuple[SendMessage, Queue]] = []
         self.others: list[CancelMessage | PutObject | DeleteObject | PublishEvent] = []
-        self.orders: list[Order] = []
+        self.orders: list[Wanted] = []
+        self.execution: Standing | None = None  # whose effects are being added
+        self.told: list[tuple[SendMessage, Queue, Origin]] = []  # sent besides, for executions
+        self.noted: list[str] = []  # IDs of what a timeline shows too
         self.spread_bytes = 0  # what events send to their listeners
 
     def add(self, effects: list[Effect]) -> Denied | Rejected | None:
@@ -80,7 +98,7 @@ class Plan:
                     queue = rights.queues.get(effect.queue)
                     if queue is None:
                         return rights.refusal("queue", effect.queue, "send")
-                    fault = _message_fault(effect)
+                    fault = message_fault(effect)
                     if fault:
                         return Rejected(f"message {effect.id} to {effect.queue}: {fault}")
                     keys.add(effect.id)
@@ -120,6 +138,19 @@ class Plan:
         if len(keys) < self.count:
             return Rejected(f"Two effects of one commit on {_repeated(effects)}.")
         return None
+
+    def adopt(
+        self, effects: list[Effect], rights: Rights, execution: Standing
+    ) -> Denied | Rejected | None:
+        """Take over the effects of an execution's step, which has rights of its own."""
+        own, self.rights, self.execution = self.rights, rights, execution
+        refused = self.add(effects)
+        self.rights, self.execution = own, None
+        return refused
+
+    def send(self, message: SendMessage, queue: Queue, origin: Origin) -> None:
+        """Send a message besides those of effects and sources."""
+        self.told.append((message, queue, origin))
 
     def _add_event(self, effect: PublishEvent) -> Denied | Rejected | None:
         rights, event = self.rights, effect.event
@@ -164,9 +195,14 @@ class Plan:
         fault = _order_fault(effect)
         if fault:
             return Rejected(f"{workflow}: {fault}")
+        if isinstance(effect, StartExecution) and effect.parent is not None:
+            own = self.execution is not None and self.execution.id == effect.parent
+            if not own:
+                return Rejected(f"{workflow}: only an execution's own step begins one for it.")
         what = effect.token if isinstance(effect, EndTask) else effect.name
         self.keys.add(("workflow", workflow, what))  # one order for an execution or a task
-        self.orders.append(effect)
+        thread = None if self.execution is None else self.execution.thread
+        self.orders.append(Wanted(effect, thread))
         return None
 
     def guard(self, guards: list[Guard]) -> Denied | Rejected | None:
@@ -238,7 +274,8 @@ def _data_fault(what: str, data: bytes) -> str:
     return ""
 
 
-def _message_fault(effect: SendMessage) -> str:
+def message_fault(effect: SendMessage) -> str:
+    """Say which bound a message breaks; empty: none."""
     if len(effect.body) > limits.MESSAGE_BYTES:
         return f"a message has at most {limits.MESSAGE_BYTES} bytes, this one {len(effect.body)}."
     if not 0 < len(effect.id) <= limits.MESSAGE_ID_LENGTH:

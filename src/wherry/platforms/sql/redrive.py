@@ -96,7 +96,7 @@ class Exits:
         rows = self._inbox.choose(request.ids, request.queue, request.limit)
         for row in rows:
             self._inbox.remove(row)
-            self._inbox.payloads.remove(row.queue, row.body)
+            self._inbox.gone(row.queue, row.body)
             self._inbox.note(request.actor, "discard", row.id, request.reason)
             self._messages.settle(row.queue, row.grp)
         return Count(len(rows))

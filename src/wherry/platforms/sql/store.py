@@ -17,11 +17,14 @@ from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
 from wherry.platforms.sql.depths import QueueOverview
 from wherry.platforms.sql.dialect import damaged_connection, passing_fault, request_fault
+from wherry.platforms.sql.executionpages import ExecutionPages
+from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.items import Items
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
+from wherry.platforms.sql.orders import Orders
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
@@ -32,6 +35,7 @@ from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.sources import Sources
 from wherry.platforms.sql.upkeep import Upkeep
+from wherry.platforms.sql.wakes import Wakes
 from wherry.ports import (
     Already,
     Answer,
@@ -43,14 +47,19 @@ from wherry.ports import (
     Denied,
     Discard,
     Done,
+    FindExecution,
     FindOrphans,
     Fire,
+    GetDefinition,
+    GetExecution,
+    GetHistory,
     GetItem,
     GetObject,
     GetReply,
     GetState,
     GetTimeline,
     LeaseLost,
+    ListExecutions,
     ListFailures,
     ListObjects,
     ListPaused,
@@ -77,6 +86,7 @@ from wherry.ports import (
     StopRedrive,
     Sweep,
     TimelineRows,
+    WakeExecutions,
 )
 from wherry.world import Clock
 
@@ -108,12 +118,16 @@ class SqlStore:
         self._bulk = Bulk(session, self._catalog, self._inbox, self._messages, self._exits)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
-        self._commits = Commits(session, self._catalog, *rooms, sources)
+        executions = Executions(session, self._catalog, self._inbox, self._messages)
+        orders = Orders(session, self._catalog, executions)
+        self._commits = Commits(session, self._catalog, *rooms, sources, executions, orders)
+        self._executions = executions
+        self._pages = ExecutionPages(session, self._catalog, executions)
+        self._wakes = Wakes(session, self._catalog, self._messages, executions)
         self._firings = Firings(session, self._catalog, self._messages)
         self._pauses = Pauses(session, self._catalog, self._inbox)
-        self._upkeep = Upkeep(
-            session, self._catalog, *rooms, self._inbox, sources, self._firings, self._pauses
-        )
+        lately = (self._firings, self._pauses, executions)
+        self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox, sources, *lately)
         self._overview = QueueOverview(
             session, self._catalog, self._messages, self._inbox, self._pauses
         )
@@ -233,6 +247,10 @@ class SqlStore:
         match request:
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
                 return self._read(function, request)
+            case FindExecution():
+                return self._pages.find(function, request)
+            case ListExecutions():
+                return self._pages.page(function, request)
         if function:
             return Denied("engine", type(request).__name__)
         match request:
@@ -252,6 +270,14 @@ class SqlStore:
             case Recover():
                 self._messages.recover(request)
                 return Done()
+            case GetExecution():
+                return self._pages.get(request.execution)
+            case GetDefinition():
+                return self._pages.definition(request.digest)
+            case WakeExecutions():
+                return self._wakes.wake(request)
+            case GetHistory():
+                return self._pages.history(request)
         return self._manage(request)
 
     def _read(
@@ -302,7 +328,9 @@ class SqlStore:
             case Redrive():
                 return self._exits.redrive(request)
             case Discard():
-                return self._exits.discard(request)
+                discarded = self._exits.discard(request)
+                self._executions.give_up()
+                return discarded
             case GetTimeline():
                 return self._upkeep.timeline(request.correlation_id)
             case RecentRecords():

@@ -7,6 +7,7 @@ import msgspec
 from wherry import limits
 from wherry.errors import Refused
 from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.expiry import Expiry
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
@@ -16,6 +17,7 @@ from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
+from wherry.platforms.sql.retirement import Retirement
 from wherry.platforms.sql.rows import Cause
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import Table, read_release
@@ -55,6 +57,7 @@ class Upkeep:
         sources: Sources,
         firings: Firings,
         pauses: Pauses,
+        executions: Executions,
     ) -> None:
         self._session = session
         self._catalog = catalog
@@ -68,6 +71,8 @@ class Upkeep:
         self._expiry = Expiry(session, catalog, inbox, messages)
         self._firings = firings
         self._pauses = pauses
+        self._executions = executions
+        self._retirement = Retirement(session, catalog)
 
     def configure(self, request: Configure) -> Configured | Rejected:
         """Take over a release, and the messages of engines before this one."""
@@ -165,7 +170,9 @@ class Upkeep:
         count += self._replies.remove_old(limit)
         count += self._records.remove_old(limit)
         count += self._inbox.remove_old(limit)
+        self._executions.give_up()
         count += self._expiry.settle(limit)
+        count += self._retirement.remove_old(limit)
         count += self._pauses.remove_old()
         count += self._remove_entries(limit)
         count += self._remove_state(limit)

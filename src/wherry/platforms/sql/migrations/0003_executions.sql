@@ -33,8 +33,8 @@ CREATE TABLE executions (
 ) STRICT;
 CREATE UNIQUE INDEX executions_name ON executions (workflow, name) WHERE listed = 1;
 CREATE INDEX executions_status ON executions (workflow, status) WHERE listed = 1;
-CREATE INDEX executions_parent ON executions (parent, status, parent_call)
-WHERE parent IS NOT NULL;
+CREATE INDEX executions_parent ON executions (parent, status) WHERE parent IS NOT NULL;
+CREATE INDEX executions_call ON executions (parent, parent_call) WHERE parent IS NOT NULL;
 CREATE INDEX executions_wake ON executions (wake_ms) WHERE wake_ms IS NOT NULL;
 CREATE INDEX executions_ended ON executions (ended_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX executions_definition ON executions (definition);
@@ -56,8 +56,8 @@ CREATE TABLE execution_events (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRIC
 CREATE TABLE tokens (token TEXT PRIMARY KEY, execution INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_execution ON tokens (execution);
 
--- Executions that have ended with more running children than one step stops: those of calls from
--- `at` on are left, but none that began after the number `through`, when it was redriven.
+-- Executions that have ended with more running children than one step stops: those behind the
+-- number `at` are left, but none behind `through`, which began after a redrive.
 CREATE TABLE stops (
     parent INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,

@@ -59,8 +59,8 @@ DELETE FROM execution_parts WHERE execution = ?
 INSERT INTO execution_events (id, body) VALUES (?, ?)
 -- name: events_before
 SELECT id FROM execution_events WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1
--- name: events_page
-SELECT id, body FROM execution_events WHERE id >= ? AND id < ? ORDER BY id LIMIT ?
+-- name: events_get
+SELECT body FROM execution_events WHERE id = ?
 -- name: events_ids
 SELECT id FROM execution_events WHERE id >= ? AND id < ? ORDER BY id LIMIT ?
 -- name: events_delete
@@ -81,16 +81,16 @@ UPDATE executions SET wake_ms = NULL WHERE id = ?
 -- name: executions_next
 SELECT wake_ms FROM executions WHERE wake_ms IS NOT NULL ORDER BY wake_ms LIMIT 1
 -- name: children_running
-SELECT id, workflow, correlation, traceparent, parent_call FROM executions
-WHERE parent = ? AND status = 0 AND parent_call >= ? AND id <= ? ORDER BY parent_call LIMIT ?
+SELECT id, workflow, correlation, traceparent FROM executions
+WHERE parent = ? AND status = 0 AND id > ? AND id <= ? ORDER BY id LIMIT ?
 -- name: children_of_call
-SELECT id, workflow, correlation, traceparent, parent_call FROM executions
-WHERE parent = ? AND status = 0 AND parent_call = ?
+SELECT id, workflow, correlation, traceparent FROM executions
+WHERE parent = ? AND parent_call = ? AND status = 0
 -- name: stop_put
 INSERT INTO stops (parent, at, through) VALUES (?, ?, ?) ON CONFLICT (parent) DO UPDATE SET
     at = excluded.at, through = excluded.through
 -- name: stops_all
-SELECT parent, at, through FROM stops LIMIT ?
+SELECT parent, at, through FROM stops ORDER BY parent LIMIT ?
 -- name: stop_delete
 DELETE FROM stops WHERE parent = ?
 -- name: executions_page

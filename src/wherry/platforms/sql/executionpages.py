@@ -1,0 +1,170 @@
+"""Executions as the engine loads them, and as people look at them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry import limits
+from wherry.codec import from_json, from_msgpack
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.executions import EVENT_BITS, STATUSES, Executions
+from wherry.platforms.sql.rows import Standing
+from wherry.platforms.sql.session import Session
+from wherry.ports import (
+    Definition,
+    Denied,
+    Execution,
+    ExecutionRow,
+    ExecutionRows,
+    FindExecution,
+    GetHistory,
+    History,
+    ListExecutions,
+    Nothing,
+    Part,
+)
+
+NEWEST = (1 << 63) - 1
+
+
+class ExecutionPages:
+    """Looks at executions, and changes none."""
+
+    def __init__(self, session: Session, catalog: Catalog, executions: Executions) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._executions = executions
+
+    def get(self, id: int) -> Execution | Nothing:
+        """Return all of an execution that its next step needs."""
+        row = self._executions.find(id)
+        if row is None:
+            return Nothing()
+        session = self._session
+        parts = [Part(*part) for part in session.rows("parts_of", id)]
+        head, input = session.row("execution_head", id), session.row("input_get", id)
+        return Execution(
+            id,
+            self._executions.workflow_of(row),
+            row.name,
+            row.version,
+            row.digest,
+            STATUSES[row.status],  # type: ignore[arg-type]
+            head[0] if head else b"",
+            parts,
+            input[0] if input else b"",
+            row.started_ms,
+            row.parent,
+            row.parent_call,
+            row.correlation,
+            row.traceparent,
+            row.redrives,
+        )
+
+    def definition(self, digest: str) -> Definition | Nothing:
+        """Return a workflow as some release declared it."""
+        row = self._session.row("definition_get", digest)
+        return Definition(digest, row[0]) if row else Nothing()
+
+    # -- people ------------------------------------------------------------------------------
+
+    def find(self, function: str, request: FindExecution) -> ExecutionRow | Nothing | Denied:
+        """Return one execution with its input and output."""
+        if function and request.id is not None:
+            return Denied("engine", "FindExecution by number")
+        if not self._catalog.rights(function).allows("workflow", request.workflow, "read"):
+            return Denied(request.workflow, "read")
+        if request.id is None:
+            row = self._executions.named(request.workflow, request.name)
+        else:
+            row = self._executions.find(request.id)
+        return Nothing() if row is None else self._show(row, whole=True)
+
+    def page(self, function: str, request: ListExecutions) -> ExecutionRows | Denied:
+        """Return executions, newest first."""
+        if function and (request.workflow is None or request.parent is not None):
+            return Denied("engine", "ListExecutions of all")
+        workflow, rights = request.workflow, self._catalog.rights(function)
+        if workflow is not None and not rights.allows("workflow", workflow, "read"):
+            return Denied(workflow, "read")
+        limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        before = NEWEST if request.after is None else request.after
+        ids = self._ids(request, before, limit + 1)
+        rows = [row for row in map(self._executions.find, ids[:limit]) if row is not None]
+        after = ids[limit - 1] if len(ids) > limit else None
+        return ExecutionRows([self._show(row, whole=False) for row in rows], after)
+
+    def _ids(self, request: ListExecutions, before: int, limit: int) -> list[int]:
+        """Return the newest, each status and workflow by the index that has them in order."""
+        statuses = range(len(STATUSES))
+        if request.status is not None:
+            statuses = range(STATUSES.index(request.status), STATUSES.index(request.status) + 1)
+        if request.parent is not None:
+            statement, owners = "children_page", [request.parent]
+        elif request.workflow is None:
+            statement, owners = "executions_page", self._catalog.numbers("workflow")
+        else:
+            number = self._catalog.find("workflow", request.workflow)
+            statement, owners = "executions_page", [] if number is None else [number]
+        found = [
+            row[0]
+            for owner in owners
+            for status in statuses
+            for row in self._session.rows(statement, owner, status, before, limit)
+        ]
+        return sorted(found, reverse=True)[:limit]
+
+    def _show(self, row: Standing, whole: bool) -> ExecutionRow:
+        states, error, cause, output = self._session.row("execution_shown", row.id) or ("",) * 4
+        input: tuple[Any, ...] | None = None
+        if whole:
+            input = self._session.row("input_get", row.id)
+        return ExecutionRow(
+            row.id,
+            self._executions.workflow_of(row),
+            row.name,
+            STATUSES[row.status],  # type: ignore[arg-type]
+            row.started_ms,
+            row.ended_ms,
+            input[0] if input else None,
+            output if whole else None,
+            error,
+            cause,
+            row.events,
+            row.correlation,
+            row.digest,
+            from_json(states) if states else [],
+            row.redrives,
+        )
+
+    # -- history -----------------------------------------------------------------------------
+
+    def history(self, request: GetHistory) -> History:
+        """Return events in order, as many as fit into an answer, at least one."""
+        row = self._executions.find(request.execution)
+        if row is None:
+            return History([], None)
+        limit, last = max(1, min(request.limit, limits.LIST_LIMIT)), request.after
+        events: list[bytes] = []
+        size = 0
+        while last < row.events and len(events) < limit:
+            found = self._events_from(row.id, last + 1)
+            if not found:
+                break
+            for event in found:
+                size += len(event)
+                if events and (len(events) == limit or size > limits.CLAIMED_BYTES):
+                    return History(events, last)
+                events.append(event)
+                last += 1
+        return History(events, last if events and last < row.events else None)
+
+    def _events_from(self, id: int, number: int) -> list[bytes]:
+        """Return the events from this one on that are in its row."""
+        base = id << EVENT_BITS
+        at = self._session.row("events_before", base, base + number)
+        row = self._session.row("events_get", at[0]) if at else None
+        if at is None or row is None:
+            return []
+        events: list[bytes] = from_msgpack(row[0], type=list[bytes])
+        return events[number - (at[0] - base) :]

@@ -1,0 +1,145 @@
+"""What handlers ask of executions: to start one, to stop or redrive one, to end a task of one.
+
+Each is checked with the conditions of its commit, and becomes a message to the workflow's queue.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from wherry.codec import from_json, to_json
+from wherry.effects import EndTask, RedriveExecution, SendMessage, StartExecution, StopExecution
+from wherry.platforms.sql.catalog import Catalog
+from wherry.platforms.sql.executions import STATUSES, Executions
+from wherry.platforms.sql.plans import Order, Plan, Wanted
+from wherry.platforms.sql.rows import Origin, Standing
+from wherry.platforms.sql.session import Session
+from wherry.platforms.sql.workflows import Workflow
+from wherry.ports import Happened, Rejected, Unmet
+
+RUNNING, SUCCEEDED = STATUSES.index("RUNNING"), STATUSES.index("SUCCEEDED")
+
+
+class Orders:
+    """Starts, stops, redrives, and ends of tasks that wait for their token."""
+
+    def __init__(self, session: Session, catalog: Catalog, executions: Executions) -> None:
+        self._session = session
+        self._catalog = catalog
+        self._executions = executions
+
+    # -- checking ----------------------------------------------------------------------------
+
+    def check(self, plan: Plan) -> Unmet | Rejected | None:
+        """Find what each is on; return what does not hold."""
+        for wanted in plan.orders:
+            effect = wanted.effect
+            match effect:
+                case StartExecution():
+                    if effect.workflow not in self._catalog.workflows:
+                        return Rejected(f"There is no workflow {effect.workflow!r}.")
+                    found = self._executions.named(effect.workflow, effect.name)
+                    if found is not None and not self._is_same(found, effect):
+                        return _unmet(effect, effect.name)
+                case StopExecution() | RedriveExecution():
+                    found = self._executions.named(effect.workflow, effect.name)
+                    if found is None:
+                        return _unmet(effect, effect.name)
+                    if isinstance(effect, RedriveExecution) and found.status in (
+                        RUNNING,
+                        SUCCEEDED,
+                    ):
+                        return _unmet(effect, effect.name)
+                case EndTask():
+                    found = self._waiting(effect)
+                    if found is None:
+                        return _unmet(effect, "token")
+                case _:
+                    assert_never(effect)
+            wanted.found = found
+        return None
+
+    def _is_same(self, found: Standing, effect: StartExecution) -> bool:
+        """Whether an execution began with this input (in whatever order its keys are)."""
+        row = self._session.row("input_get", found.id)
+        if row is None or found.parent != effect.parent:
+            return False
+        return bool(row[0] == effect.input or from_json(row[0]) == from_json(effect.input))
+
+    def _waiting(self, effect: EndTask) -> Standing | None:
+        row = self._session.row("token_get", effect.token)
+        found = self._executions.find(row[0]) if row else None
+        if found is None or found.status != RUNNING:
+            return None
+        return found if self._executions.workflow_of(found) == effect.workflow else None
+
+    # -- applying ----------------------------------------------------------------------------
+
+    def apply(self, plan: Plan, record: Origin) -> None:
+        """Write what was checked; what is to be sent is added to the plan."""
+        for wanted in plan.orders:
+            self._apply(wanted, wanted.origin or record, plan)
+
+    def _apply(self, wanted: Wanted, origin: Origin, plan: Plan) -> None:
+        effect, found = wanted.effect, wanted.found
+        if isinstance(effect, StartExecution):
+            if found is None:
+                self._start(effect, origin, plan)
+            return
+        assert found is not None
+        match effect:
+            case StopExecution():
+                if found.status != RUNNING:
+                    return
+                happened = Happened(found.id, "stop", error=effect.error, cause=effect.cause)
+            case RedriveExecution():
+                happened = Happened(found.id, "redrive")
+            case EndTask():
+                happened = _ended(found.id, effect)
+                if effect.kind != "heartbeat":  # it ends once
+                    self._session.write("token_delete", effect.token)
+            case _:
+                assert_never(effect)
+        queue = self._catalog.queue(effect.workflow)
+        assert queue is not None
+        message = SendMessage(effect.workflow, effect.id, to_json(happened))
+        plan.send(message, queue, found.thread)
+
+    def _start(self, effect: StartExecution, origin: Origin, plan: Plan) -> None:
+        name, workflow = effect.name, self._catalog.workflows[effect.workflow]
+        number = self._catalog.number("workflow", effect.workflow)
+        old = self._session.row("execution_named", number, name)
+        if old is not None:  # it was kept for its time, and waits for the sweep
+            self._session.write("execution_unlist", old[0])
+        self._executions.begin(
+            effect.workflow, name, self._definition(workflow), effect.input, origin, effect.id,
+            plan, parent=effect.parent, call=effect.parent_call,
+        )  # fmt: skip
+
+    def _definition(self, workflow: Workflow) -> int:
+        row = self._session.row("definition_find", workflow.digest)
+        if row is None:
+            self._session.begin()
+            row = self._session.row("definition_add", workflow.digest, workflow.body)
+        assert row is not None
+        return int(row[0])
+
+
+def _ended(execution: int, effect: EndTask) -> Happened:
+    match effect.kind:
+        case "succeeded":
+            output = msgspec.Raw(effect.output)
+            return Happened(execution, "token_succeeded", token=effect.token, output=output)
+        case "failed":
+            why = (effect.error, effect.cause)
+            return Happened(
+                execution, "token_failed", token=effect.token, error=why[0], cause=why[1]
+            )
+        case _:
+            return Happened(execution, "heartbeat", token=effect.token)
+
+
+def _unmet(effect: Order, key: str) -> Unmet:
+    return Unmet(f"workflow {effect.workflow}", key)
