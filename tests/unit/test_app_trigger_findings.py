@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+import pydantic
 import pytest
 from msgspec import Struct
 
@@ -95,6 +97,100 @@ def listening(app: App, where: Any) -> None:
     def listen(event: Thing) -> None: ...
 
     told(app, Thing)
+
+
+class Line(Struct):
+    sku: str
+    count: int = 1
+
+
+class Parcel(Struct, tag="parcel"):
+    weight_g: int
+    inside: list[Parcel] = []
+
+
+class Letter(Struct, tag="letter"):
+    stamps: int
+
+
+class Placed(Struct):
+    order_id: str
+    total_cents: int
+    lines: list[Line]
+    shipped: Parcel | Letter | None = None
+    note: str | None = None
+    labels: dict[str, str] = {}
+    more: dict[str, Any] = {}
+    at_home: bool = msgspec.field(name="at.home", default=True)
+
+
+ANY = [{"exists": True}]
+FAULTY: list[tuple[str, Any, str, str]] = [
+    ("a misspelt field", {"totl_cents": [1]}, "'totl_cents', which is no field of Placed",
+     "Did you mean 'total_cents'?"),
+    ("one that is never there", {"order": [{"exists": False}]}, "'order'", "'order_id'"),
+    ("within a list", {"lines": {"skuu": ["a"]}}, "'skuu', which is no field of 'lines' of Placed",
+     "'sku'"),
+    ("with dots", {"lines.cuont": [1]}, "'cuont', which is no field of 'lines' of Placed",
+     "'count'"),
+    ("in a branch", {"$or": [{"order_id": ["a"]}, {"total": [1]}]}, "'total'", "'total_cents'"),
+    ("in no member of a union", {"shipped": {"wieght_g": [1]}}, "'wieght_g'", "'weight_g'"),
+    ("deep in itself", {"shipped": {"inside": {"inside": {"stampss": ["a"]}}}}, "'stampss'",
+     "There is: type, weight_g, inside."),
+    ("below text", {"order_id": {"prefix_": ["a"]}}, "'prefix_'", "Nothing is below it"),
+]  # fmt: skip
+FINE: list[Any] = [
+    {"order_id": ["a"], "total_cents": ANY, "lines": {"sku": ["a"], "count": [1]}},
+    {"shipped": {"type": ["letter"], "stamps": [1]}},
+    {"shipped": {"inside": {"inside": {"weight_g": [1]}}}},
+    {"labels": {"colour": ["red"]}, "more": {"a": {"b": ["c"]}}},
+    {"$or": [{"note": [None]}, {"lines.sku": ["a"]}]},
+    {"at.home": [True]},
+    {"at": {"home": [True]}},
+]
+
+
+def of_the_pattern(where: Any) -> list[Finding]:
+    def declare(app: App) -> None:
+        app.event("shop.placed")(Placed)
+
+        @app.on(Placed, where=where)
+        def listen(event: Placed) -> None: ...
+
+        told(app, Placed)
+
+    return found_in(declare)
+
+
+@pytest.mark.parametrize(("what", "where", "said", "fix"), FAULTY, ids=[one[0] for one in FAULTY])
+def test_a_field_that_an_event_does_not_have_is_an_error(
+    what: str, where: Any, said: str, fix: str
+) -> None:
+    """A pattern that asks for it matches nothing, or all; the nearest name is offered."""
+    [finding] = of_the_pattern(where)
+    assert (finding.code, finding.severity) == ("pattern_field_unknown", "error")
+    assert said in finding.message
+    assert fix in finding.fix
+
+
+@pytest.mark.parametrize("where", FINE, ids=str)
+def test_a_pattern_that_asks_for_what_may_be_there_is_fine(where: Any) -> None:
+    """Also in a dict, whose keys nobody knows, and in what a name with a dot leads to."""
+    assert of_the_pattern(where) == []
+
+
+def test_a_model_that_takes_anything_is_left_alone() -> None:
+    def declare(app: App) -> None:
+        @app.event("shop.loose")
+        class Loose(pydantic.BaseModel, extra="allow"):
+            id: str
+
+        @app.on(Loose, where={"idd": ["a"]})
+        def listen(event: Loose) -> None: ...
+
+        told(app, Loose)
+
+    assert found_in(declare) == []
 
 
 @case("event_twice")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from wherry import limits, patterns
+from wherry.errors import PatternInvalid
 from wherry.patterns import compile, matches
 
 # --- $or --------------------------------------------------------------------------------------
@@ -283,3 +284,11 @@ def test_the_longest_pattern_is_taken() -> None:
     assert len(text) == limits.PATTERN_LENGTH
     assert patterns.check(text) == []
     assert patterns.check(text + " ") != []
+
+
+def test_the_fields_that_a_pattern_asks_for_are_known() -> None:
+    """Those of every branch of `$or`, each once; a pattern that is refused has none."""
+    asked = {"a": {"b": [1]}, "c.d": ["x"], "$or": [{"e": [1]}, {"a": {"b": [2]}, "f": [2]}]}
+    assert patterns.fields(asked) == ["a.b", "c.d", "e", "f"]
+    with pytest.raises(PatternInvalid):
+        patterns.fields({"a": "x"})

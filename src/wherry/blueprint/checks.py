@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from wherry import limits
 from wherry.blueprint.checks_functions import check_functions
+from wherry.blueprint.checks_patterns import check_patterns
 from wherry.blueprint.checks_resources import check_resources
 from wherry.blueprint.checks_routes import check_routes, throttle_faults
 from wherry.blueprint.checks_triggers import check_triggers
@@ -26,6 +27,7 @@ def check(blueprint: Blueprint) -> list[Finding]:
         *check_routes(blueprint),
         *check_functions(blueprint),
         *check_triggers(blueprint),
+        *check_patterns(blueprint),
         *check_versions(blueprint),
         *check_workflows(blueprint),
         *_edge(blueprint),

@@ -32,7 +32,7 @@ from wherry.patterns.source import (
     written,
 )
 
-__all__ = ["Fault", "Pattern", "check", "compile", "matches"]
+__all__ = ["Fault", "Pattern", "check", "compile", "fields", "matches"]
 
 
 class Pattern(msgspec.Struct, frozen=True, eq=False):
@@ -100,6 +100,20 @@ def compile(pattern: Any) -> Pattern:
 def check(pattern: Any) -> list[Fault]:
     """Return everything that is wrong with a pattern, in its order; nothing if it is valid."""
     return _read(pattern)[2]
+
+
+def fields(pattern: Any) -> list[str]:
+    """Return the fields that a pattern asks for, in its order: names joined by dots, each once.
+
+    A `$or` asks for those of all its branches.
+
+    Raises:
+        PatternInvalid: EventBridge would refuse the pattern.
+    """
+    _, rules, faults = _read(pattern)
+    if faults or rules is None:
+        raise PatternInvalid(faults)
+    return list(dict.fromkeys(path for rule in rules.rules for path in rule))
 
 
 def _read(pattern: Any) -> tuple[Members | None, Rules | None, list[Fault]]:
