@@ -14,7 +14,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from wherry import Batch, Change, Firing, ObjectCreated, publish
+from wherry import Batch, Change, Firing, ObjectCreated, asl, publish
 from wherry.app import App, Caller, Form, Header, RawBody, Redirect, Reply
 
 
@@ -103,6 +103,29 @@ def bulk(batch: Batch[Order]) -> None:
             reveal_type(order)
 
 
+@app.task(grants=[orders.write], timeout_s=60)
+def charge(order: Order) -> int:
+    return order.count
+
+
+refund = app.workflow(
+    "refund",
+    input=Order,
+    grants=[jobs.send],
+    definition=asl.machine(asl.Task("Charge", charge).retry("Busy", times=2).catch(then="Done")),
+)
+loose = app.workflow("loose", definition="loose.asl.json")
+
+
+@app.post("/refunds", grants=[refund.start, refund.read, refund.complete, loose.start])
+def begin(order: Order) -> str:
+    refund.succeed("token", {"ok": True})
+    loose.start(None, name="one")
+    reveal_type(refund.describe("one"))
+    reveal_type(refund.list(status="RUNNING").items)
+    return refund.start(order)
+
+
 @app.policy
 def own(caller: Caller, order: Order) -> bool:
     return caller.has_role("staff") or order.id == caller.subject
@@ -133,6 +156,14 @@ app.schedule("rate(1 day)", missed="first")  # E: arg-type
 app.consume(fifo, once_per=lambda order: order.nothing)  # E: attr-defined
 files.on_created(prefix=1)  # E: arg-type
 orders.on_change(on_failure="stop")  # E: arg-type
+reveal_type(charge)
+refund.start("o1")  # E: arg-type
+refund.list(status="DONE")  # E: arg-type
+refund.stop(7)  # E: arg-type
+app.task(max_attempts=3)  # E: call-arg
+app.workflow("refund", definition=7)  # E: call-overload
+asl.Task("Charge", 7)  # E: arg-type
+asl.Choice("Large?", "Charge")  # E: arg-type
 """
 
 REVEALED = [
@@ -141,10 +172,13 @@ REVEALED = [
     "str",
     "Order",
     "Order",
+    "Execution | None",
+    "list[Execution]",
     "bool",
     "def (new: Order, caller: Caller, agent: str) -> Order",
     "def (id: str) -> Coroutine[Any, Any, Order | None]",
     "int",
+    "def (order: Order) -> int",
 ]
 
 

@@ -1,0 +1,298 @@
+"""What a handler does with a workflow: effects that it records, and what it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from msgspec import Struct
+
+from wherry import App, Execution, Workflow, limits
+from wherry.effects import Effect, EndTask, RedriveExecution, StartExecution, StopExecution
+from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Invalid, Refused
+from wherry.handles.scope import Scope, enter, leave
+from wherry.invocation import Invocation, MessageEvent
+from wherry.ports import Denied, ExecutionRow, ExecutionRows, FindExecution, ListExecutions, Nothing
+from wherry.world import ManualClock
+
+STARTED_MS = 1_795_255_438_000
+
+
+class Order(Struct):
+    """An input."""
+
+    order_id: str
+    cents: int = 0
+
+
+DONE = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
+app = App("shop")
+refund: Workflow[Order] = app.workflow("refund", definition=DONE, input=Order)
+loose: Workflow[Any] = app.workflow("loose", definition=DONE)
+
+
+class Answers:
+    """A link that answers each read with what it was given, and keeps what was asked."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.asked: list[Any] = []
+        self._answers = list(answers)
+
+    def ask(self, request: Any) -> Any:
+        self.asked.append(request)
+        return self._answers.pop(0)
+
+    def commit_step(self, step: Any) -> Any:
+        raise AssertionError("no step here")
+
+    def stage(self, bucket: str, blob: str) -> Any:
+        raise AssertionError("no object here")
+
+    def open_blob(self, bucket: str, row: Any) -> Any:
+        raise AssertionError("no object here")
+
+
+def running(
+    handler: Callable[[], Any], *grants: str, link: Answers | None = None, key: str = "key"
+) -> tuple[Any, list[Effect], list[str]]:
+    """Run a handler in a scope; return its value, its effects, its marks."""
+    event = MessageEvent("handler", "jobs", "m1", b"{}", STARTED_MS)
+    run = Invocation(1, "handler", key, "r", "c", "t", 1, STARTED_MS, STARTED_MS + 9_000, event)
+    pairs = frozenset(("refund", action) for action in grants) | {("loose", "start")}
+    scope = Scope(run, link or Answers(), ManualClock(STARTED_MS), grants=pairs)
+    token = enter(scope)
+    try:
+        return handler(), scope.effects(), scope.marks
+    finally:
+        leave(token)
+
+
+# --- starting -----------------------------------------------------------------------------------
+
+
+def test_a_start_is_an_effect_and_a_mark() -> None:
+    name, effects, marks = running(lambda: refund.start(Order("o1", 7), name="o1"), "start")
+    (effect,) = effects
+    assert isinstance(effect, StartExecution)
+    assert (effect.workflow, effect.name) == ("refund", "o1")
+    assert effect.input == b'{"order_id":"o1","cents":7}'
+    assert effect.parent is None
+    assert name == "o1"
+    assert marks == ["start refund o1"]
+
+
+def test_a_start_without_a_name_has_one_that_a_repeated_run_makes_again() -> None:
+    """Another one in the same run, or of another invocation, has another."""
+
+    def twice() -> list[str]:
+        return [refund.start(Order("o1")), refund.start(Order("o1"))]
+
+    first, effects, _ = running(twice, "start")
+    assert running(twice, "start")[0] == first
+    assert running(twice, "start", key="other")[0] != first
+    assert len(set(first)) == 2
+    assert [one.id for one in effects if isinstance(one, StartExecution)] == first
+
+
+def test_an_input_is_held_against_its_type() -> None:
+    """Nobody behind it could say what is wrong with it."""
+    wrong: list[Any] = [{"order_id": "o1"}, Order(1), Order("o1", "7"), None]  # type: ignore[arg-type]
+    for given in wrong:
+        with pytest.raises(Refused, match="The input of 'refund' is not what its type says"):
+            running(partial(refund.start, given), "start")
+
+
+def test_a_workflow_without_an_input_type_takes_any_json() -> None:
+    for given in ({"a": [1, None]}, [1], "text", None, Order("o1")):
+        _, (effect,), _ = running(partial(loose.start, given))
+        assert isinstance(effect, StartExecution)
+    with pytest.raises(Refused, match=r"\$\.a is inf"):
+        running(lambda: loose.start({"a": float("inf")}))
+
+
+def test_an_input_has_at_most_256_kib() -> None:
+    room = limits.STATE_DATA_BYTES - len('""')
+    running(lambda: loose.start("x" * room))
+    with pytest.raises(BoundExceeded, match="262145 bytes; 262144 are allowed"):
+        running(lambda: loose.start("x" * (room + 1)))
+
+
+@pytest.mark.parametrize("name", ["a", "x" * 80, "Order-1_2.3", "ünï", "(1)", "a=b+c!'@"])
+def test_names_that_aws_takes_are_taken(name: str) -> None:
+    assert running(lambda: refund.start(Order("o1"), name=name), "start")[0] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "x" * 81, "a b", "a\tb", "a\xa0b", "a\x00", "a\x7f", "a\x85", "\ud800", "\ufffe",
+     "\U0010ffff", *(f"a{char}" for char in '<>{}[]?*"#%\\^|~`$&,;:/')],
+)  # fmt: skip
+def test_names_that_aws_refuses_are_refused_wherever_one_is_given(name: str) -> None:
+    every: list[Callable[[], Any]] = [
+        lambda: refund.start(Order("o1"), name=name),
+        lambda: refund.stop(name),
+        lambda: refund.redrive(name),
+        lambda: refund.describe(name),
+    ]
+    for one in every:
+        with pytest.raises(Invalid, match="The execution name"):
+            running(one, "start", "stop", "redrive", "read")
+
+
+# --- stopping, redriving, ending tasks ----------------------------------------------------------
+
+
+def test_a_stop_and_a_redrive_are_effects() -> None:
+    def both() -> None:
+        refund.stop("o1", error="Withdrawn", cause="by the customer")
+        refund.stop("o2")
+        refund.redrive("o3")
+
+    _, effects, marks = running(both, "stop", "redrive")
+    first, second, third = effects
+    assert isinstance(first, StopExecution)
+    assert (first.workflow, first.name, first.error, first.cause) == (
+        "refund", "o1", "Withdrawn", "by the customer",
+    )  # fmt: skip
+    assert isinstance(second, StopExecution)
+    assert (second.error, second.cause) == (None, None)
+    assert isinstance(third, RedriveExecution)
+    assert (third.workflow, third.name) == ("refund", "o3")
+    assert len({first.id, second.id, third.id}) == 3
+    assert marks == ["stop refund o1", "stop refund o2", "redrive refund o3"]
+
+
+def test_the_end_of_a_task_is_an_effect() -> None:
+    def every() -> None:
+        refund.succeed("t1", {"approved": True})
+        refund.succeed("t2")
+        refund.fail("t3", "Declined", "too much")
+        refund.heartbeat("t4")
+
+    _, effects, marks = running(every, "complete")
+    ends = [one for one in effects if isinstance(one, EndTask)]
+    assert [(one.token, one.kind, one.output, one.error, one.cause) for one in ends] == [
+        ("t1", "succeeded", b'{"approved":true}', None, None),
+        ("t2", "succeeded", b"null", None, None),
+        ("t3", "failed", b"null", "Declined", "too much"),
+        ("t4", "heartbeat", b"null", None, None),
+    ]
+    assert "t1" not in "".join(marks)  # whoever has a token can end the task
+
+
+def test_what_ends_a_task_has_bounds() -> None:
+    with pytest.raises(BadRequest, match="token"):
+        running(lambda: refund.succeed(""), "complete")
+    with pytest.raises(BadRequest, match="token"):
+        running(lambda: refund.heartbeat("t" * 2_049), "complete")
+    with pytest.raises(BoundExceeded, match="256 are allowed"):
+        running(lambda: refund.fail("t", "E" * 257), "complete")
+    with pytest.raises(BoundExceeded, match="32768 are allowed"):
+        running(lambda: refund.stop("o1", cause="c" * 32_769), "stop")
+    with pytest.raises(BoundExceeded, match="262144 are allowed"):
+        running(lambda: refund.succeed("t", "x" * limits.STATE_DATA_BYTES), "complete")
+
+
+# --- looking ------------------------------------------------------------------------------------
+
+ROW = ExecutionRow(
+    id=7,
+    workflow="refund",
+    name="o1",
+    status="SUCCEEDED",
+    started_ms=1,
+    ended_ms=2,
+    input=b'{"order_id":"o1"}',
+    output=b"[1]",
+    error=None,
+    cause=None,
+    events=9,
+    correlation_id="c",
+    definition="d",
+    states=["Charge"],
+    redrives=1,
+)
+
+
+def test_an_execution_is_described_by_its_name() -> None:
+    link = Answers(ROW, Nothing())
+    found, effects, marks = running(lambda: refund.describe("o1"), "read", link=link)
+    assert found == Execution(
+        workflow="refund", name="o1", status="SUCCEEDED", started_ms=1, ended_ms=2,
+        input={"order_id": "o1"}, output=[1], states=("Charge",), redrives=1,
+    )  # fmt: skip
+    absent, _, more = running(lambda: refund.describe("o2"), "read", link=link)
+    assert absent is None
+    assert link.asked == [FindExecution("refund", "o1"), FindExecution("refund", "o2")]
+    assert effects == []
+    assert [*marks, *more] == ["describe refund o1", "describe refund o2 (absent)"]
+
+
+def test_executions_are_listed_page_by_page() -> None:
+    """A cursor goes on with the list that it is of, and with no other."""
+    lean = ROW.__class__(
+        8, "refund", "o2", "RUNNING", 3, None, None, None, None, None, 2, "c", "d"
+    )  # fmt: skip
+    link = Answers(ExecutionRows([lean], 8), ExecutionRows([], None))
+
+    def pages() -> list[Any]:
+        first = refund.list(status="RUNNING", limit=1)
+        second = refund.list(status="RUNNING", limit=1, cursor=first.cursor)
+        with pytest.raises(BadRequest):
+            refund.list(status="FAILED", cursor=first.cursor)
+        return [*first, *second, second.cursor]
+
+    found, _, _ = running(pages, "read", link=link)
+    assert [getattr(one, "name", one) for one in found] == ["o2", None]
+    assert found[0].input is None
+    assert link.asked == [
+        ListExecutions("refund", "RUNNING", 1, None),
+        ListExecutions("refund", "RUNNING", 1, 8),
+    ]
+    for limit in (0, limits.QUERY_LIMIT_MAX + 1):
+        with pytest.raises(Refused):
+            running(partial(refund.list, limit=limit), "read")
+
+
+# --- who may ------------------------------------------------------------------------------------
+
+NEEDS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "start": ("start", lambda: refund.start(Order("o1"))),
+    "stop": ("stop", lambda: refund.stop("o1")),
+    "redrive": ("redrive", lambda: refund.redrive("o1")),
+    "describe": ("read", lambda: refund.describe("o1")),
+    "list": ("read", lambda: refund.list()),
+    "succeed": ("complete", lambda: refund.succeed("t")),
+    "fail": ("complete", lambda: refund.fail("t", "E")),
+    "heartbeat": ("complete", lambda: refund.heartbeat("t")),
+}
+
+
+@pytest.mark.parametrize(("grant", "use"), NEEDS.values(), ids=NEEDS)
+def test_every_use_needs_its_grant(grant: str, use: Callable[[], Any]) -> None:
+    """And no other lets it pass; the error has the line to add."""
+    others = {"start", "stop", "redrive", "read", "complete"} - {grant}
+    with pytest.raises(GrantMissing, match=rf"refund\.{grant}"):
+        running(use, *others)
+
+
+def test_what_the_platform_denies_is_a_missing_grant() -> None:
+    link = Answers(Denied("refund", "read"))
+    with pytest.raises(GrantMissing):
+        running(lambda: refund.describe("o1"), "read", link=link)
+
+
+def test_outside_of_a_handler_nothing_is_started() -> None:
+    with pytest.raises(Refused, match="The workflow 'refund' was used outside of a handler"):
+        refund.start(Order("o1"))
+
+
+def test_what_is_started_counts_against_the_bounds_of_a_commit() -> None:
+    def many() -> None:
+        for at in range(limits.COMMIT_EFFECTS + 1):
+            refund.start(Order("o1"), name=f"o{at}")
+
+    with pytest.raises(BoundExceeded, match="One commit takes 90"):
+        running(many, "start")
