@@ -17,7 +17,7 @@ SOURCE = ROOT / "src" / "wherry"
 ROWS: list[set[str]] = [
     {"errors", "limits", "world"},
     {"codec", "names", "tickets"},
-    {"asl", "patterns", "schedules", "statemachine"},
+    {"asl", "drawing", "patterns", "schedules", "statemachine"},
     {"blueprint"},
     {"effects", "telemetry", "paths"},
     {"invocation", "ports"},
