@@ -350,11 +350,11 @@ WRONG: dict[str, tuple[list[str], dict[str, Any]]] = {
     "too much": (["workflow_payload"], jsonata("charge", {"order_id": "1", "ordr": 2})),
     # what wherry does not do
     "sns": (
-        ["workflow_resource", "task_unused"],
+        ["workflow_unsupported", "task_unused"],
         one_task("arn:aws:states:::sns:publish", Parameters={"TopicArn": "a"}),
     ),
     "activity": (
-        ["workflow_resource", "task_unused"],
+        ["workflow_unsupported", "task_unused"],
         one_task("arn:aws:states:eu-central-1:123456789012:activity:approve"),
     ),
 }  # fmt: skip
@@ -428,6 +428,7 @@ def touching(resource: str, parameters: dict[str, Any], granted: bool = True) ->
     app = App("shop")
     orders = app.table(Charge, name="orders", key="order_id")
     jobs = app.queue(Charge, name="jobs")
+    app.bucket("files")
 
     @app.event("shop.refunded")
     class Refunded(Struct):
@@ -672,3 +673,35 @@ def test_an_app_with_workflows_reads_no_definition_before_it_is_frozen() -> None
         "assert not there(), 'frozen'\n"
     )
     subprocess.run([sys.executable, "-I", "-c", code], check=True)
+
+
+def test_a_map_that_reads_and_writes_a_bucket_needs_its_grants() -> None:
+    def mapping(*actions: str) -> App:
+        app = App("shop")
+        files = app.bucket("files")
+        reader = {
+            "Resource": "arn:aws:states:::s3:getObject",
+            "Parameters": {"Bucket": "files", "Key.$": "$.key"},
+            "ReaderConfig": {"InputType": "JSON"},
+        }
+        writer = {
+            "Resource": "arn:aws:states:::s3:putObject",
+            "Parameters": {"Bucket": "files", "Prefix": "out"},
+        }
+        config = {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}
+        inner = {"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}
+        fields = {"ItemReader": reader, "ResultWriter": writer, "ItemProcessor": inner | config}
+        app.workflow(
+            "refund",
+            definition={"StartAt": "M", "States": {"M": {"Type": "Map", "End": True, **fields}}},
+            grants=[getattr(files, action) for action in actions],
+        )
+        return app
+
+    assert codes(mapping("read", "create")) == []
+    assert codes(mapping("read", "write")) == []
+    (missing,) = found(mapping("create"))
+    assert missing.code == "workflow_grant_missing"
+    assert "/States/M/ItemReader: it needs the grant files.read" in missing.message
+    (missing,) = found(mapping("read"))
+    assert "/States/M/ResultWriter: it needs the grant files.create" in missing.message

@@ -15,11 +15,12 @@ from wherry.blueprint.records import (
 )
 
 if TYPE_CHECKING:
-    from wherry.statemachine.calls import TaskState
+    from wherry.statemachine.calls import TaskState, Touch
 
 _DECLARED = {
     "queue": "app.queue(...)",
     "table": "app.table(...)",
+    "bucket": "app.bucket(...)",
     "event": "@app.event(...)",
     "workflow": "app.workflow(...)",
 }
@@ -79,13 +80,15 @@ class _Check:
         from msgspec import DecodeError
         from msgspec.json import decode
 
-        from wherry.statemachine.calls import task_states
+        from wherry.statemachine.calls import task_states, touches
+        from wherry.statemachine.integration_checks import check_integrations
         from wherry.statemachine.validation import validate
 
         workflow = self._workflow
         if not workflow.definition:  # it could not be read, which has been said
             return
-        for fault in validate(workflow.definition, functions=None):
+        faults = validate(workflow.definition, functions=None)
+        for fault in faults:
             yield self._find(
                 "workflow_invalid",
                 f", {fault.location}: {fault.message} ({fault.code}).",
@@ -95,42 +98,22 @@ class _Check:
             definition = decode(workflow.definition)
         except DecodeError:
             return
-        needed: set[Grant] = set()
-        unknown: set[str] = set()
+        for fault in [] if faults else check_integrations(definition):
+            yield self._find(
+                "workflow_unsupported",
+                f", {fault.location}: {fault.message}.",
+                "Call a function that does it: name one with @app.task(...) as the Resource.",
+            )
         for state in task_states(definition):
-            if not state.does_something_known:
-                yield self._unknown(state)
-            elif state.calls_function:
-                yield from self._function(state)
-            for touch in state.touches():
-                if touch.name is None:
-                    unknown.add(touch.kind)
-                else:
-                    grant = Grant(kind=touch.kind, resource=touch.name, action=touch.action)  # type: ignore[arg-type]
-                    needed.add(grant)
-                    yield from self._touched(state, grant)
-        for grant in workflow.grants:
-            if grant not in needed and grant.kind not in unknown:
-                yield self._find(
-                    "workflow_grant_unused",
-                    f" is granted {grant}, and no state of it uses that.",
-                    "Take it away: functions that its states call have grants of their own.",
-                    warning=True,
-                )
-
-    def _unknown(self, state: TaskState) -> Finding:
-        return self._find(
-            "workflow_resource",
-            f", {state.location}: wherry does not do {state.resource.text!r}.",
-            "Call a function that does it: the Resource is the name of one with @app.task(...).",
-        )
+            yield from self._function(state)
+        yield from self._grants(list(touches(definition)))
 
     # -- functions ---------------------------------------------------------------------------------
 
     def _function(self, state: TaskState) -> Iterator[Finding]:
         name = state.function
         if name is None:
-            self.surely = False
+            self.surely = self.surely and not state.calls_function
             return
         function = self._functions.get(name)
         task = None if function is None else _task_of(function)
@@ -174,26 +157,46 @@ class _Check:
 
     # -- resources ---------------------------------------------------------------------------------
 
-    def _touched(self, state: TaskState, grant: Grant) -> Iterator[Finding]:
-        kind, name = grant.kind, grant.resource
+    def _grants(self, touched: list[Touch]) -> Iterator[Finding]:
+        """Hold what the states use against what there is, and against the grants, both ways."""
+        used: set[Grant] = set()
+        for touch in touched:
+            if touch.name is not None:
+                grant = Grant(kind=touch.kind, resource=touch.name, action=touch.action)
+                write = Grant(kind=touch.kind, resource=touch.name, action="write")
+                enough = {grant, write} if touch.action == "create" else {grant}
+                used |= enough
+                yield from self._touched(touch, grant, bool(enough & {*self._workflow.grants}))
+        unknown = {touch.kind for touch in touched if touch.name is None}
+        for grant in self._workflow.grants:
+            if grant not in used and grant.kind not in unknown:
+                yield self._find(
+                    "workflow_grant_unused",
+                    f" is granted {grant}, and no state of it uses that.",
+                    "Take it away: functions that its states call have grants of their own.",
+                    warning=True,
+                )
+
+    def _touched(self, touch: Touch, grant: Grant, granted: bool) -> Iterator[Finding]:
         blueprint = self._blueprint
         there: dict[str, tuple[Any, ...]] = {
             "queue": blueprint.queues,
             "table": blueprint.tables,
+            "bucket": blueprint.buckets,
             "event": blueprint.events,
             "workflow": blueprint.workflows,
         }
-        if name not in {one.name for one in there[kind]}:
+        if grant.resource not in {one.name for one in there[grant.kind]}:
             yield self._find(
                 "workflow_names_nothing",
-                f", {state.location}: this app has no {kind} {name!r}.",
-                f"Declare it with {_DECLARED[kind]}, or name one that there is.",
+                f", {touch.location}: this app has no {grant.kind} {grant.resource!r}.",
+                f"Declare it with {_DECLARED[grant.kind]}, or name one that there is.",
             )
-        elif grant not in self._workflow.grants:
-            right = f'publish[...] of "{name}"' if kind == "event" else str(grant)
+        elif not granted:
+            right = f"publish[...] of {grant.resource!r}" if grant.kind == "event" else str(grant)
             yield self._find(
                 "workflow_grant_missing",
-                f", {state.location}: it needs the grant {right}.",
+                f", {touch.location}: it needs the grant {right}.",
                 f"Add it: app.workflow({self._workflow.name!r}, ..., grants=[{right}]).",
             )
 

@@ -5,26 +5,27 @@ Nothing is evaluated: a name that an expression gives while it runs is not known
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from wherry.statemachine.integrations import integration_of, last_name
 from wherry.statemachine.resources import Resource
 
-Touched: TypeAlias = Literal["queue", "table", "event", "workflow"]
+Touched: TypeAlias = Literal["queue", "table", "event", "workflow", "bucket"]
+Right: TypeAlias = Literal["send", "read", "write", "publish", "start", "create"]
 
-_FUNCTION = re.compile(r"arn:aws[a-z-]*:lambda:[a-z0-9-]*:\d*:function:([^:]+)(?::.*)?\Z")
-_TOUCHES: dict[tuple[str, str], tuple[Touched, str, str]] = {
-    ("sqs", "sendMessage"): ("queue", "QueueUrl", "send"),
-    ("dynamodb", "getItem"): ("table", "TableName", "read"),
-    ("dynamodb", "putItem"): ("table", "TableName", "write"),
-    ("dynamodb", "updateItem"): ("table", "TableName", "write"),
-    ("dynamodb", "deleteItem"): ("table", "TableName", "write"),
-    ("events", "putEvents"): ("event", "DetailType", "publish"),
-    ("states", "startExecution"): ("workflow", "StateMachineArn", "start"),
+_TOUCHES: dict[str, tuple[Touched, str, Right]] = {
+    "sqs:sendMessage": ("queue", "QueueUrl", "send"),
+    "dynamodb:getItem": ("table", "TableName", "read"),
+    "dynamodb:putItem": ("table", "TableName", "write"),
+    "dynamodb:updateItem": ("table", "TableName", "write"),
+    "dynamodb:deleteItem": ("table", "TableName", "write"),
+    "events:putEvents": ("event", "DetailType", "publish"),
+    "states:startExecution": ("workflow", "StateMachineArn", "start"),
 }
+_OF_MAPS: tuple[tuple[str, Right], ...] = (("ItemReader", "read"), ("ResultWriter", "create"))
 
 
 class Touch(Struct, frozen=True):
@@ -32,7 +33,7 @@ class Touch(Struct, frozen=True):
 
     kind: Touched
     name: str | None
-    action: str
+    action: Right
     location: str
 
 
@@ -68,7 +69,7 @@ class TaskState(Struct, frozen=True):
             return function_name(self.resource.text)
         if not self.resource.is_lambda_invoke:
             return None
-        name = self._literal(self.arguments, "FunctionName")
+        name = _literal(self.arguments, "FunctionName", self.jsonata)
         return None if name is None else function_name(name)
 
     @property
@@ -86,40 +87,31 @@ class TaskState(Struct, frozen=True):
             return found
         return {key.removesuffix(".$"): value for key, value in found.items()}
 
-    @property
-    def does_something_known(self) -> bool:
-        """Whether wherry does what the state asks for."""
-        return self.calls_function or self._integration in _TOUCHES
-
     def touches(self) -> Iterator[Touch]:
         """Yield the resources that the state itself uses."""
-        found = _TOUCHES.get(self._integration)
+        found = _TOUCHES.get(integration_of(self.resource))
         if found is None:
             return
         kind, field, action = found
         if kind != "event":
-            name = self._literal(self.arguments, field)
-            yield Touch(kind, None if name is None else _last(name), action, self.location)
+            name = _literal(self.arguments, field, self.jsonata)
+            yield Touch(kind, None if name is None else last_name(name), action, self.location)
             return
         entries = self.arguments.get("Entries") if isinstance(self.arguments, dict) else None
         for entry in entries if isinstance(entries, list) else [None]:
-            yield Touch(kind, self._literal(entry, field), action, self.location)
+            yield Touch(kind, _literal(entry, field, self.jsonata), action, self.location)
 
-    @property
-    def _integration(self) -> tuple[str, str]:
-        return self.resource.service, self.resource.action.partition(".")[0]
 
-    def _literal(self, among: Any, name: str) -> str | None:
-        value = among.get(name) if isinstance(among, dict) else None
-        if not isinstance(value, str) or (self.jsonata and value.startswith("{%")):
-            return None
-        return value
+def _literal(among: Any, name: str, jsonata: bool) -> str | None:
+    value = among.get(name) if isinstance(among, dict) else None
+    if not isinstance(value, str) or (jsonata and value.startswith("{%")):
+        return None
+    return value
 
 
 def function_name(text: str) -> str:
     """Return the name of a function by what names it: an ARN, a name, with or without a version."""
-    match = _FUNCTION.match(text)
-    return match.group(1) if match else text.partition(":")[0]
+    return last_name(text)
 
 
 def task_states(definition: Any) -> Iterator[TaskState]:
@@ -127,6 +119,53 @@ def task_states(definition: Any) -> Iterator[TaskState]:
 
     What is not as it should be is passed over: `validate` tells of it.
     """
+    for state in _states(definition):
+        resource = state.fields.get("Resource")
+        if state.fields.get("Type") == "Task" and isinstance(resource, str):
+            given = state.fields.get("Arguments" if state.jsonata else "Parameters")
+            yield TaskState(
+                state.location,
+                state.name,
+                Resource(resource),
+                given,
+                state.jsonata,
+                state.attempts,
+                state.wait_s,
+            )
+
+
+def touches(definition: Any) -> Iterator[Touch]:
+    """Yield the resources that the states of a definition use by themselves."""
+    for task in task_states(definition):
+        yield from task.touches()
+    for state in _states(definition):
+        if state.fields.get("Type") != "Map":
+            continue
+        for field, action in _OF_MAPS:
+            inner = state.fields.get(field)
+            given = (
+                inner.get("Arguments" if state.jsonata else "Parameters")
+                if isinstance(inner, dict)
+                else None
+            )
+            if given is not None:
+                bucket = _literal(given, "Bucket", state.jsonata)
+                name = None if bucket is None else last_name(bucket)
+                yield Touch("bucket", name, action, f"{state.location}/{field}")
+
+
+class _State(Struct, frozen=True):
+    """A state of any kind, with where it stands and how often it is tried."""
+
+    location: str
+    name: str
+    fields: dict[str, Any]
+    jsonata: bool
+    attempts: int
+    wait_s: float
+
+
+def _states(definition: Any) -> Iterator[_State]:
     if isinstance(definition, dict):
         jsonata = definition.get("QueryLanguage") == "JSONata"
         yield from _in_block(definition, "", jsonata, 1, 0.0)
@@ -134,7 +173,7 @@ def task_states(definition: Any) -> Iterator[TaskState]:
 
 def _in_block(
     block: Any, location: str, jsonata: bool, attempts: int, wait_s: float
-) -> Iterator[TaskState]:
+) -> Iterator[_State]:
     states = block.get("States") if isinstance(block, dict) else None
     for name, fields in states.items() if isinstance(states, dict) else ():
         if not isinstance(fields, dict):
@@ -142,11 +181,8 @@ def _in_block(
         where = f"{location}/States/{name}"
         more, waits_s = _retried(fields.get("Retry"))
         here, here_s = attempts * more, wait_s * more + waits_s
-        resource = fields.get("Resource")
-        if fields.get("Type") == "Task" and isinstance(resource, str):
-            queries = jsonata or fields.get("QueryLanguage") == "JSONata"
-            given = fields.get("Arguments" if queries else "Parameters")
-            yield TaskState(where, name, Resource(resource), given, queries, here, here_s)
+        queries = jsonata or fields.get("QueryLanguage") == "JSONata"
+        yield _State(where, name, fields, queries, here, here_s)
         for processor in ("ItemProcessor", "Iterator"):
             inner = fields.get(processor)
             yield from _in_block(inner, f"{where}/{processor}", jsonata, here, here_s)
@@ -174,8 +210,3 @@ def _retried(retriers: Any) -> tuple[int, float]:
 def _number(fields: Mapping[str, Any], name: str, default: float) -> float:
     value = fields.get(name, default)
     return value if isinstance(value, int | float) and not isinstance(value, bool) else default
-
-
-def _last(text: str) -> str:
-    """Return the name at the end of a URL or an ARN, or the name as it is."""
-    return re.split(r"[/:]", text)[-1]
