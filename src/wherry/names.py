@@ -5,6 +5,8 @@ from __future__ import annotations
 from wherry import limits
 from wherry.errors import Invalid
 
+ACCOUNT = "000000000000"  # in ARNs, where AWS has an account and a region
+REGION = "local"
 _HEX = frozenset("0123456789abcdef")
 _NOT_IN_EXECUTIONS = frozenset('<>{}[]?*"#%\\^|~`$&,;:/\ufffe\uffff\U0010ffff')
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from wherry.engine.offload import Offload
     from wherry.engine.store import Store
     from wherry.engine.work import Work
+    from wherry.engine.workflows.driver import Driver
     from wherry.platforms.files.blobs import Blobs
     from wherry.platforms.files.sigv4 import SigningKey
     from wherry.ports import Request
@@ -90,6 +91,7 @@ class Core:
         self._offload = offload
         self._ask = ask
         self._admission = Admission()
+        self._driver: Driver | None = None
         self.journal = Journal(loop, clock, store, service, write, settings.access_log)
         secrets = Secrets(settings.secrets_folder, settings.variables)
         self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
@@ -181,8 +183,9 @@ class Core:
             )
             callers.prepare()
             self.gateway.follow(release, callers)
+            self._drive(release)
             self.feeds.follow(release.consumers())
-            self.rounds.begin()
+            self.rounds.begin(bool(blueprint.workflows))
             then(release)
 
         def go_on(newest: Any) -> None:
@@ -196,6 +199,20 @@ class Core:
             self.store.send("", RecentRecords(None, 1), go_on)
         else:
             self.store.send("", self.configuration(blueprint, release.digest), configured)
+
+    def _drive(self, release: ActiveRelease) -> None:
+        """Let the release's workflows go on. Without any, nothing of them is imported."""
+        if self._driver is None:
+            if not (release.workflows or release.task_queues()):
+                return
+            from wherry.engine.workflows.driver import Driver
+
+            self._driver = Driver(
+                self.clock, self._chance, self.store, self.dispatcher, self.feeds, self.journal
+            )
+            self.dispatcher.driver = self._driver
+            self._driver.wake = self.rounds.executions.ask_by
+        self._driver.follow(release)
 
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
         """Give what waits at a release that cannot run any more to another one."""

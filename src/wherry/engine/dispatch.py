@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from wherry.engine.releases import ActiveFunction
     from wherry.engine.store import Store
     from wherry.engine.work import Work
+    from wherry.engine.workflows.driver import Driver
     from wherry.ports import ReadAnswer
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
@@ -76,6 +77,7 @@ class Dispatcher:
     ) -> None:
         self.numbers = Numbers(clock, node)
         self.feeds: Feeds | None = None
+        self.driver: Driver  # set where there are workflows, or tasks
         self.running: set[Work] = set()
         self.store_fault = False  # a commit could not be written; until one can be
         self._committing: set[Work] = set()  # requests whose commit has no answer yet
@@ -171,6 +173,8 @@ class Dispatcher:
             if outcome.failure.code in WORN and environment.pid:
                 environment.kill(WEARS)
                 return  # the next run begins in a fresh one
+        elif work.task is not None:
+            self.driver.returned(work)
         elif self._commits(work, outcome):
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
@@ -312,6 +316,8 @@ class Dispatcher:
             reply = failed_reply(failure, work.correlation_id)
         text = f"{failure.error}: {failure.message}"
         self._journal.failed(work, failure)
+        if work.task is not None:
+            work.task.failure = failure
         self.end(work, ending_of(failure), reply, failure.code, text, failure.retry, counted=True)
 
     def _fail(
@@ -344,6 +350,10 @@ class Dispatcher:
         if work.members:
             self.batches.end(work, ending, code, error, retry, counted, noted)
             return
+        if work.task is not None:
+            if self.driver.failed(work, ending, code, error, counted):
+                return
+            counted = False  # only what ends a node costs it an attempt
         status = reply.status if reply is not None else 0
         record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:

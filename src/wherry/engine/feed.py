@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from wherry import limits
+from wherry.blueprint import QueueTrigger, TaskTrigger, WorkflowSpec
 from wherry.engine.work import Work, traceparent
 from wherry.invocation import MessageEvent
 from wherry.ports import Claim, Claims
@@ -12,9 +13,9 @@ from wherry.runtime.keys import message_key
 from wherry.telemetry import cause_of
 
 if TYPE_CHECKING:
-    from wherry.blueprint import QueueSpec, QueueTrigger
+    from wherry.blueprint import QueueSpec
     from wherry.engine.feeds import Feeds
-    from wherry.engine.releases import ActiveFunction
+    from wherry.engine.releases import ActiveFunction, Consumer
     from wherry.ports import Claimed
     from wherry.world import Timer
 
@@ -180,15 +181,25 @@ class Feed:
         )
 
 
-def feed_of(
-    feeds: Feeds, queue: QueueSpec, function: ActiveFunction, trigger: QueueTrigger
-) -> Feed:
-    """Return the feed of a queue: for a consumer of single messages, or of batches."""
-    if trigger.batch == 1:
-        return Feed(feeds, queue, function, trigger.endpoint)
-    from wherry.engine.gathering import BatchFeed
+def feed_of(feeds: Feeds, queue: QueueSpec, function: ActiveFunction, consumer: Consumer) -> Feed:
+    """Return the feed of a queue, by what takes its messages."""
+    match consumer:
+        case QueueTrigger(batch=1):
+            return Feed(feeds, queue, function, consumer.endpoint)
+        case QueueTrigger():
+            from wherry.engine.gathering import BatchFeed
 
-    return BatchFeed(feeds, queue, function, trigger)
+            return BatchFeed(feeds, queue, function, consumer)
+        case TaskTrigger():
+            from wherry.engine.workflows.feed import TaskFeed
+
+            return TaskFeed(feeds, queue, function, consumer.endpoint)
+        case WorkflowSpec():
+            from wherry.engine.workflows.feed import WorkflowFeed
+
+            return WorkflowFeed(feeds, queue, function)
+        case _:
+            assert_never(consumer)
 
 
 def _trace(traceparent: str) -> tuple[str, str]:

@@ -16,11 +16,11 @@ from wherry.ports import Bury, Done, LeaseLost, Recover, Release, Renew
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from wherry.blueprint import QueueSpec, QueueTrigger
+    from wherry.blueprint import QueueSpec
     from wherry.engine.admission import Admission
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.feed import Feed
-    from wherry.engine.releases import ActiveFunction
+    from wherry.engine.releases import ActiveFunction, Consumer
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.ports import Committed
@@ -57,7 +57,7 @@ class Feeds:
         self.done = done
         self._leaving: set[str] = set()  # being given back or buried, unanswered yet
 
-    def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, QueueTrigger]]) -> None:
+    def follow(self, consumers: Iterable[tuple[QueueSpec, ActiveFunction, Consumer]]) -> None:
         """Feed these consumers from now on; what others hold, they finish."""
         before, self.feeds = self._former | self.feeds, {}
         for queue, function, trigger in consumers:
@@ -122,6 +122,19 @@ class Feeds:
                 feed.offered += places
                 leases[name] = places
         work.offered = leases
+        return leases
+
+    def offer_more(self, work: Work, wanted: dict[str, int]) -> dict[str, int]:
+        """Offer a commit places for messages whose number is known, beside what it has."""
+        leases = work.offered
+        if self.stopping:
+            return leases
+        for name, count in wanted.items():
+            feed = self.feeds.get(name)
+            if feed is not None and not feed.backlog and (room := feed.room()):
+                places = min(room, count)
+                feed.offered += places
+                leases[name] = leases.get(name, 0) + places
         return leases
 
     def take_back(self, work: Work) -> None:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger, QueueSpec, QueueTrigger
+from wherry.blueprint import (
+    Blueprint,
+    FunctionSpec,
+    HttpTrigger,
+    QueueSpec,
+    QueueTrigger,
+    TaskTrigger,
+    WorkflowSpec,
+)
 from wherry.engine.pools import Pool
 
 if TYPE_CHECKING:
@@ -14,6 +22,9 @@ if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.work import Work
     from wherry.world import Clock, Loop
+
+# What takes the messages of a queue: a handler, or for a workflow the engine itself.
+Consumer: TypeAlias = QueueTrigger | TaskTrigger | WorkflowSpec
 
 
 class ActiveFunction:
@@ -39,7 +50,13 @@ class ActiveFunction:
         self.pool = pool
         self.fed = fed
         self.grants = frozenset((grant.resource, grant.action) for grant in spec.grants)
-        self.sends = tuple(grant.resource for grant in spec.grants if grant.kind == "queue")
+        # A workflow's queue has its name.
+        sends = [
+            grant.resource
+            for grant in spec.grants
+            if grant.kind == "queue" or (grant.kind == "workflow" and grant.action != "read")
+        ]
+        self.sends = tuple(dict.fromkeys(sends))
 
 
 class ActiveRelease:
@@ -65,9 +82,11 @@ class ActiveRelease:
         self.digest = digest
         self.blueprint = blueprint
         self.functions: dict[str, ActiveFunction] = {}
+        self.workflows: dict[str, ActiveFunction] = {}  # no environment runs what they get
         fed = frozenset(source.queue for source in blueprint.sources)
         processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-        for spec in blueprint.functions:
+
+        def active(spec: FunctionSpec) -> ActiveFunction:
             pool = Pool(
                 spec.name,
                 spec.concurrency,
@@ -80,7 +99,13 @@ class ActiveRelease:
                 admission if _serves(spec) else None,
                 spec.reserved,
             )
-            self.functions[spec.name] = ActiveFunction(spec, digest, owner, pool, fed)
+            return ActiveFunction(spec, digest, owner, pool, fed)
+
+        for spec in blueprint.functions:
+            self.functions[spec.name] = active(spec)
+        for one in blueprint.workflows:
+            own = FunctionSpec(name=one.name, module="", triggers=(), grants=one.grants)
+            self.workflows[one.name] = active(own)
 
     def _room_of(self, name: str, room: Callable[[int], bool]) -> Callable[[], bool]:
         return lambda: room(self.kept_mb(name))
@@ -100,13 +125,24 @@ class ActiveRelease:
                 if isinstance(trigger, HttpTrigger):
                     yield function, trigger
 
-    def consumers(self) -> Iterator[tuple[QueueSpec, ActiveFunction, QueueTrigger]]:
+    def consumers(self) -> Iterator[tuple[QueueSpec, ActiveFunction, Consumer]]:
         """All queues with their consumer."""
         queues = {queue.name: queue for queue in self.blueprint.queues}
         for function in self.functions.values():
             for trigger in function.spec.triggers:
-                if isinstance(trigger, QueueTrigger):
+                if isinstance(trigger, QueueTrigger | TaskTrigger):
                     yield queues[trigger.queue], function, trigger
+        for workflow in self.blueprint.workflows:
+            yield queues[workflow.name], self.workflows[workflow.name], workflow
+
+    def task_queues(self) -> dict[str, str]:
+        """Return the queue of each function that workflows may call."""
+        return {
+            function.name: trigger.queue
+            for function in self.blueprint.functions
+            for trigger in function.triggers
+            if isinstance(trigger, TaskTrigger)
+        }
 
     def hold(self) -> None:
         """Start nothing more: its zygote is gone. Work that comes waits for `Core.take_over`."""

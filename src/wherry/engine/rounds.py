@@ -1,4 +1,5 @@
-"""What falls due without anybody asking: schedules, and the next messages of a redrive.
+"""What falls due without anybody asking: schedules, the next messages of a redrive, and what
+executions wait for.
 
 The store decides, in one transaction, so that each firing happens once however many engines ask.
 Here is only when to ask: at the moment that the last answer named, and every few seconds as the
@@ -10,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
-from wherry.ports import Fire, Fired, Redriven, RedriveTick
+from wherry.ports import Fire, Fired, Redriven, RedriveTick, WakeExecutions, Woken
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +36,8 @@ class Round:
         clock: Clock,
         store: Store,
         feeds: Feeds,
-        request: Fire | RedriveTick,
-        told: Callable[[Fired | Redriven], None] = lambda answer: None,
+        request: Fire | RedriveTick | WakeExecutions,
+        told: Callable[[Fired | Redriven | Woken], None] = lambda answer: None,
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -48,6 +49,8 @@ class Round:
         self._again = False  # asked for while an answer was under way, which may not know of it
         self._timer: Timer | None = None
         self._in_vain = 0  # answers in a row that had nothing of what should be due
+        self.polls = False  # also while nothing is known to fall due: others may know
+        self._by_ms: int | None = None
         self.due_ms: int | None = None  # when the next question is of use, as far as is known
 
     def ask(self) -> None:
@@ -62,7 +65,7 @@ class Round:
 
     def _answered(self, answer: Any) -> None:
         self._asking = False
-        if isinstance(answer, Fired | Redriven):
+        if isinstance(answer, Fired | Redriven | Woken):
             for queue, first_ms in answer.queued.items():
                 feed = self._feeds.feeds.get(queue)
                 if feed is not None:
@@ -74,17 +77,30 @@ class Round:
             self._in_vain = self._in_vain + 1 if late else 0
         else:  # the store is in trouble
             self.due_ms = self._clock.now_ms() + 1000
+        if self._by_ms is not None:
+            by_ms, self._by_ms = self._by_ms, None
+            self.due_ms = by_ms if self.due_ms is None else min(by_ms, self.due_ms)
         if self._again:
             self._again = False
             self.ask()
         else:
             self._wait()
 
+    def ask_by(self, due_ms: int) -> None:
+        """Ask at this moment, if not before."""
+        if self._asking:  # what is under way may not know of it
+            self._by_ms = due_ms if self._by_ms is None else min(due_ms, self._by_ms)
+        elif self.due_ms is None or due_ms < self.due_ms:
+            self.due_ms = due_ms
+            self._wait()
+
     def _wait(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self.due_ms is not None:
+        if self.due_ms is None and self.polls:
+            self._timer = self._loop.call_later(limits.POLL_S, self._due)
+        elif self.due_ms is not None:
             delay_s = (self.due_ms - self._clock.now_ms()) / 1000
             # The store's clock counts. Ours may be ahead of it, or be set while we wait.
             least_s = 0.005 * 2 ** min(self._in_vain, 8) if self._in_vain else 0.0
@@ -97,7 +113,7 @@ class Round:
 
 
 class Rounds:
-    """The rounds of an engine. They cost nothing where there is no schedule and no redrive."""
+    """The rounds of an engine. They cost nothing where nothing waits for its moment."""
 
     def __init__(
         self, loop: Loop, clock: Clock, store: Store, feeds: Feeds, journal: Journal
@@ -106,13 +122,21 @@ class Rounds:
         fire, tick = Fire(limits.FIRE_BATCH), RedriveTick(limits.REDRIVE_BATCH)
         self.schedules = Round(loop, clock, store, feeds, fire, self._fired)
         self.redrives = Round(loop, clock, store, feeds, tick)
+        wake = WakeExecutions(limits.WAKE_BATCH)
+        self.executions = Round(loop, clock, store, feeds, wake)
 
-    def begin(self) -> None:
-        """Ask for the first time: of what fell due, or was under way, while no engine ran, too."""
+    def begin(self, workflows: bool) -> None:
+        """Ask for the first time: of what fell due, or was under way, while no engine ran, too.
+
+        Args:
+            workflows: Whether the app has any.
+        """
+        self.executions.polls = workflows
         self.schedules.ask()
         self.redrives.ask()
+        self.executions.ask()
 
-    def _fired(self, answer: Fired | Redriven) -> None:
+    def _fired(self, answer: Fired | Redriven | Woken) -> None:
         if not isinstance(answer, Fired):
             return
         for one in answer.skipped:

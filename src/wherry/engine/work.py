@@ -7,12 +7,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from wherry.invocation import Event, Invocation, Outcome, Reply
+from wherry.invocation import Event, Failure, Invocation, Outcome, Reply
 
 if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.releases import ActiveFunction
     from wherry.ports import Claimed
+
+
+class Task(msgspec.Struct, eq=False):
+    """Which call of which execution a task is. `failure`: why its run came to nothing.
+
+    `waits`: when it has ended, its state goes on waiting for its token.
+    """
+
+    execution: int
+    call: int
+    waits: bool
+    failure: Failure | None = None
 
 
 class Work(msgspec.Struct, eq=False):
@@ -54,6 +66,7 @@ class Work(msgspec.Struct, eq=False):
     outcome: Outcome | None = None
     finished: bool = False
     members: list[Work] | None = None  # of a batch: the work of each of its messages
+    task: Task | None = None  # of a workflow
     follower: Work | None = None  # of a batch's group: goes on when this one is done, not before
 
     def renumber(self, number: int) -> None:

@@ -76,7 +76,8 @@ class Advance(Struct, frozen=True, array_like=True):
         wake_ms: When it wants to be woken (None: never). The store sends the message then.
         tokens: Tokens of tasks that began to wait for one; and of those that wait no more.
         sends: Messages to any queue: tasks to their functions' queues.
-        cancels: Messages (queue, ID) that are removed, leased or not: tasks nobody waits for.
+        cancels: Messages (queue or "", ID) that are removed, leased or not: tasks nobody waits for.
+            What is not there is no fault.
         effects: What a service integration does, with the workflow's own grants.
         children: Children that begin.
         ended: Set by the step that ends it. With a `parent` the end is sent to it.
@@ -261,7 +262,10 @@ class Happened(Struct, frozen=True, omit_defaults=True):
 
 
 class TaskBody(Struct, frozen=True, omit_defaults=True):
-    """The body (JSON) of a message that is a workflow's task, in its function's queue."""
+    """The body (JSON) of a message that is a workflow's task, in its function's queue.
+
+    `waits`: when it has ended, its state goes on waiting for its token.
+    """
 
     execution: int
     call: int
@@ -270,3 +274,4 @@ class TaskBody(Struct, frozen=True, omit_defaults=True):
     state: str
     payload: object
     attempt: int = 1
+    waits: bool = False

@@ -14,6 +14,7 @@ from wherry.engine.core import Core, Settings
 from wherry.engine.numbers import NUMBER_BITS
 from wherry.engine.offload import Inline
 from wherry.engine.store import DirectStore
+from wherry.engine.workflows.packing import unpack
 from wherry.errors import Refused
 from wherry.handles.logs import mask_only, masked, send_lines_to
 from wherry.identity import DevelopmentIssuer
@@ -23,6 +24,8 @@ from wherry.platforms.files.sigv4 import SigningKey
 from wherry.ports import (
     Depth,
     Depths,
+    Execution,
+    GetExecution,
     GetState,
     PutState,
     QueueDepths,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 RUNS_EACH = 20  # further ones, for each message that waits when a test lets them run
 STEPS = 10_000  # timers until one request is answered
 JUMPS = 1_000  # of the clock in one `drain`
+NEVER = float("inf")
 _signing_keys: list[bytes] = []  # of development issuers: made once in a process, it takes 0.1 s
 
 
@@ -207,14 +211,14 @@ class Composed:
         raise TooManyRuns("What was begun does not come to an end.")
 
     def drain(self, until_s: float | None) -> None:
-        """Let time pass until no message of a consumer waits."""
+        """Let time pass until no message waits for a consumer and no execution goes on by itself."""
         end_s = None if until_s is None else self.clock.steady_s() + until_s
         with _Running(self):
             for _ in range(JUMPS):
                 depths = self.waiting()
-                if not depths:
+                due_s = min(self._next_due_s(depths), self._next_state_s())
+                if due_s == NEVER:
                     return
-                due_s = self._next_due_s(depths)
                 if end_s is not None and due_s > end_s:
                     break
                 self._jump(due_s)
@@ -225,8 +229,9 @@ class Composed:
         end_s = self.clock.steady_s() + seconds
         with _Running(self):
             while True:
-                depths = self.waiting()
-                due_s = min(self._next_due_s(depths) if depths else end_s, self._next_firing_s())
+                due_s = min(
+                    self._next_due_s(self.waiting()), self._next_firing_s(), self._next_wake_s()
+                )
                 if due_s >= end_s:
                     break
                 self._jump(due_s)
@@ -268,14 +273,30 @@ class Composed:
             if row.waiting or gathering:
                 wait_s = limits.POLL_S if due_ms is None else (due_ms - now_ms) / 1000
                 found.append(now_s + max(wait_s, 0.001))
-        return min(found)
+        return min(found, default=NEVER)
 
     def _next_firing_s(self) -> float:
         """Return when (`steady_s`) a schedule fires next."""
         due_ms = self.core.rounds.schedules.due_ms
-        if due_ms is None:
-            return float("inf")
-        return self.clock.steady_s() + max(0.001, (due_ms - self.clock.now_ms()) / 1000)
+        return NEVER if due_ms is None else self._at_s(due_ms)
+
+    def _next_wake_s(self) -> float:
+        """Return when (`steady_s`) an execution wants to be woken next, for whatever reason."""
+        due_ms = self.core.rounds.executions.due_ms
+        return NEVER if due_ms is None else self._at_s(due_ms)
+
+    def _next_state_s(self) -> float:
+        """Return when (`steady_s`) an execution goes on by itself: after a wait, or to try again.
+
+        Not when it gives up what it waits for: a drain leaves that time to come.
+        """
+        moments = []
+        for number in self.store.sleeping() if self.blueprint.workflows else ():
+            moments += moments_of(self.ask(GetExecution(number)), self.clock.now_ms())
+        return self._at_s(min(moments)) if moments else NEVER
+
+    def _at_s(self, moment_ms: int) -> float:
+        return self.clock.steady_s() + max(0.001, (moment_ms - self.clock.now_ms()) / 1000)
 
     def _still(self, depths: list[Depth]) -> str:
         lines = []
@@ -301,6 +322,15 @@ class _Running:
 
     def __exit__(self, *error: object) -> None:
         self._composed.core.feeds.pause(True)
+
+
+def moments_of(found: Any, now_ms: int) -> list[int]:
+    """Return when an execution goes on by itself (epoch ms)."""
+    if not isinstance(found, Execution) or not found.head:
+        return []
+    run, _ = unpack(found)
+    moments = [frame.due_ms for frame in run.frames.values() if frame.due_ms is not None]
+    return [*moments, now_ms] if run.ready else moments
 
 
 def secret_variable(name: str) -> str:

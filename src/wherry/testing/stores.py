@@ -34,6 +34,11 @@ class KitStore(SqlStore):
         row = rows.fetchone()
         return "" if row is None else str(row[0])
 
+    def sleeping(self) -> list[int]:
+        """The executions that will want to be woken."""
+        rows = self._session.run("SELECT id FROM executions WHERE wake_ms IS NOT NULL ORDER BY id")
+        return [int(str(row[0])) for row in rows.fetchall()]
+
     def is_stuck(self, queue: str) -> bool:
         """Whether all that waits in a queue waits behind a message that has died."""
         rows = self._session.run(

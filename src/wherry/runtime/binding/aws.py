@@ -23,7 +23,8 @@ from wherry.invocation import (
     MessageEvent,
     TaskEvent,
 )
-from wherry.runtime.binding.awsfeeds import ACCOUNT, REGION, feed_event
+from wherry.names import ACCOUNT, REGION
+from wherry.runtime.binding.awsfeeds import feed_event
 from wherry.runtime.binding.replies import CannotReply, encode_json, encode_text, header
 from wherry.runtime.binding.urlencoded import parse
 

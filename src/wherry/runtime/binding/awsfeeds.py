@@ -13,10 +13,9 @@ import msgspec
 
 from wherry.app.endpoints import Feed
 from wherry.errors import DoNotRetry
+from wherry.names import ACCOUNT, REGION
 from wherry.runtime.binding.occurrences import Occurrence, read_occurrence
 
-ACCOUNT = "000000000000"
-REGION = "local"
 _STREAM_EVENTS = {"insert": "INSERT", "modify": "MODIFY", "remove": "REMOVE"}
 
 

@@ -1,0 +1,74 @@
+"""Loading: an execution and its definition, from the store."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from wherry import limits
+from wherry.blueprint import WorkflowSpec
+from wherry.engine.workflows.held import Compiled, Loaded, loaded_of
+from wherry.ports import Definition, Execution, GetDefinition, GetExecution
+from wherry.statemachine.machine import compile_machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.engine.store import Store
+
+_spec = msgspec.json.Decoder(WorkflowSpec)
+
+
+class Loader:
+    """Loads executions. The definitions that were used last stay compiled."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._compiled: OrderedDict[str, Compiled] = OrderedDict()
+
+    def load(self, execution: int, then: Callable[[Loaded | Any], None]) -> None:
+        """Load an execution. `then` gets it; or the store's answer where it has none, or an
+        exception where what it has cannot be read."""
+
+        def compiled(found: Execution, answer: Any) -> None:
+            if isinstance(answer, Compiled):
+                try:
+                    answer = loaded_of(found, answer)
+                except Exception as error:
+                    answer = error
+            then(answer)
+
+        def answered(answer: Any) -> None:
+            if isinstance(answer, Execution):
+                self._definition(answer.definition, partial(compiled, answer))
+            else:
+                then(answer)
+
+        self._store.send("", GetExecution(execution), answered)
+
+    def _definition(self, digest: str, then: Callable[[Any], None]) -> None:
+        found = self._compiled.get(digest)
+        if found is not None:
+            self._compiled.move_to_end(digest)
+            then(found)
+            return
+
+        def answered(answer: Any) -> None:
+            if not isinstance(answer, Definition):
+                then(answer)
+                return
+            try:
+                spec = _spec.decode(answer.body)
+                compiled = Compiled(digest, spec, compile_machine(spec.definition))
+            except Exception as error:
+                then(error)
+                return
+            self._compiled[digest] = compiled
+            if len(self._compiled) > limits.DEFINITIONS_HELD:
+                self._compiled.popitem(last=False)
+            then(compiled)
+
+        self._store.send("", GetDefinition(digest), answered)

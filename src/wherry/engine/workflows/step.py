@@ -1,0 +1,254 @@
+"""A step of an execution: what the interpreter asks for becomes one `Advance` of a commit."""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from wherry.codec import to_json
+from wherry.effects import Effect, SendMessage
+from wherry.engine.workflows.failures import not_found
+from wherry.engine.workflows.packing import (
+    call_done,
+    call_part,
+    cell_part,
+    frame_part,
+    pack_event,
+    pack_head,
+)
+from wherry.ports import Advance, ChildExecution, Ended, Happened, Inboxed, TaskBody
+from wherry.statemachine.calls import function_name
+from wherry.statemachine.faults import StatesError
+from wherry.statemachine.functions import uuid4
+from wherry.statemachine.integrations import InvokePlan, plan
+from wherry.statemachine.records import Failed
+from wherry.statemachine.resources import Resource
+from wherry.statemachine.text import to_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from wherry.engine.workflows.held import Loaded
+    from wherry.ports import Part
+    from wherry.statemachine.records import Call, Commands, Event, Run
+    from wherry.world import Chance
+
+STATES_SHOWN = 20  # states of an execution that are told to people
+ERROR_LENGTH = 4_000  # of what the inbox shows
+resource_of = lru_cache(1024)(Resource)
+_CODES = {"FAILED": "execution_failed", "TIMED_OUT": "execution_timed_out"}
+
+
+class Step:
+    """What several calls of `advance` came to, one after the other.
+
+    Args:
+        queues: The queue of each function that workflows may call.
+    """
+
+    def __init__(self, loaded: Loaded, queues: Mapping[str, str], chance: Chance) -> None:
+        self.loaded = loaded
+        self.run = loaded.run
+        self.pending: deque[Event] = deque()  # what is to happen next, in this step
+        self.effects: list[Effect] = []
+        self.redriven = False
+        self.moved = False
+        self._queues = queues
+        self._chance = chance
+        self._tokens = set(self.run.tokens)
+        self._history: list[tuple[int, bytes]] = []
+        self._frames: set[int] = set()
+        self._cells: set[str] = set()
+        self._own: dict[int, Part] = {}
+        self._sends: dict[int, SendMessage] = {}
+        self._children: dict[int, Call] = {}
+        self._opened: list[str] = []
+        self._stopped: list[int] = []
+        self._entered: list[str] = []
+        self._wake_ms: int | None = None
+
+    # -- what is asked for -----------------------------------------------------------------------
+
+    def absorb(self, run: Run, commands: Commands) -> None:
+        """Take over what one call of `advance` has asked for."""
+        self.run = run
+        self._wake_ms = commands.wake_ms
+        if not (commands.history or commands.frames):
+            return
+        self.moved = True
+        for event in commands.history:
+            self._history.append(pack_event(event))
+            if event.type.endswith("StateEntered") and event.details is not None:
+                self._entered.append(event.details["name"])
+        self._frames |= commands.frames
+        self._cells |= commands.cells
+        for number in commands.stopped:
+            self._stop(number)
+        for call in commands.calls:
+            self._open(call)
+
+    def _stop(self, number: int) -> None:
+        if number in self._sends:  # it was asked for in this very step
+            del self._sends[number]
+            self.close(number)
+        elif number in self._children:
+            del self._children[number]
+        else:
+            self._stopped.append(number)
+            if number in self.loaded.calls:
+                self.close(number)
+
+    def _open(self, call: Call) -> None:
+        if call.token is not None:
+            self._opened.append(call.token)
+        if call.kind == "child":
+            self._children[call.id] = call
+            return
+        resource = resource_of(call.resource)
+        if call.kind == "task" and resource.family == "Activity":
+            return  # whoever has its token ends it
+        if call.kind == "task" and (
+            resource.family == "LambdaFunction" or resource.is_lambda_invoke
+        ):
+            self._call_function(call, resource)
+        else:
+            self._do_ourselves(call)
+
+    def _call_function(self, call: Call, resource: Resource) -> None:
+        name, payload = resource.text, call.arguments
+        if resource.is_lambda_invoke:
+            try:
+                planned = plan(call)
+            except StatesError as error:
+                self.pending.append(Failed(call.id, error.error, error.cause))
+                return
+            assert isinstance(planned, InvokePlan)
+            name, payload = planned.function, planned.payload
+        function = function_name(name)
+        queue = self._queues.get(function)
+        if queue is None:
+            self.pending.append(not_found(call, function))
+            return
+        loaded = self.loaded
+        body = TaskBody(
+            loaded.id,
+            call.id,
+            loaded.workflow,
+            loaded.name,
+            call.state,
+            msgspec.Raw(to_text(payload).encode()),
+            call.attempt,
+            call.token is not None,
+        )
+        self._sends[call.id] = SendMessage(queue, message_id(loaded.id, call.id), to_json(body))
+
+    def _do_ourselves(self, call: Call) -> None:
+        """An integration: a message to ourselves, so that what comes of it is a step of its own."""
+        loaded = self.loaded
+        loaded.calls[call.id] = call
+        self._own[call.id] = call_part(call)
+        body = to_json(Happened(loaded.id, "call", call.id))
+        self._sends[call.id] = SendMessage(loaded.workflow, message_id(loaded.id, call.id), body)
+
+    def close(self, call: int) -> None:
+        """A call of the engine's own is done, or not to be done any more."""
+        if self.loaded.calls.pop(call, None) is not None:
+            self._own[call] = call_done(call)
+
+    # -- what it comes to ------------------------------------------------------------------------
+
+    @property
+    def entered(self) -> list[str]:
+        """The states that were entered, in words for the timeline."""
+        return [f"entered {name}" for name in self._entered[:STATES_SHOWN]]
+
+    @property
+    def ended(self) -> bool:
+        """Whether the execution has ended."""
+        return self.run.status != "RUNNING"
+
+    @property
+    def wake_ms(self) -> int | None:
+        """When it wants to be woken."""
+        return self._wake_ms
+
+    def wanted(self) -> dict[str, int]:
+        """How many messages go to which queue, for places to be born leased in."""
+        wanted: dict[str, int] = {}
+        for send in self._sends.values():
+            wanted[send.queue] = wanted.get(send.queue, 0) + 1
+        own = len(self._children) + (self.ended and self.loaded.parent is not None)
+        if own:
+            wanted[self.loaded.workflow] = wanted.get(self.loaded.workflow, 0) + own
+        return wanted
+
+    def advance(self) -> Advance:
+        """Return the step as a part of a commit."""
+        loaded, run = self.loaded, self.run
+        first = loaded.version == 0  # nothing is stored beside the head
+        parts = [
+            frame_part(run, number) for number in self._frames if not first or number in run.frames
+        ]
+        parts += [cell_part(run, name) for name in self._cells if not first or name in run.cells]
+        parts += self._own.values()
+        head = pack_head(run)
+        loaded.charge(len(head) + sum(len(part.body) for part in parts if part.body is not None))
+        return Advance(
+            loaded.id,
+            loaded.version,
+            head,
+            parts,
+            self._history,
+            self._wake_ms,
+            [token for token in self._opened if token in run.tokens],
+            [token for token in self._tokens if token not in run.tokens],
+            list(self._sends.values()),
+            [("", message_id(loaded.id, number)) for number in self._stopped],
+            self.effects,
+            [self._child(call) for call in self._children.values()],
+            self._end() if self.ended else None,
+            self.redriven,
+            self._inboxed(),
+            self._stopped,
+            self._where(),
+        )
+
+    def _child(self, call: Call) -> ChildExecution:
+        name = uuid4(self._chance)
+        child = self.loaded.compiled.machine.child(self.run, call, name)
+        return ChildExecution(name, call.id, pack_head(child), to_text(child.input).encode())
+
+    def _end(self) -> Ended:
+        run = self.run
+        assert run.status != "RUNNING"
+        succeeded = run.status == "SUCCEEDED"
+        output = to_text(run.output).encode() if succeeded else None
+        return Ended(run.status, output, run.error, run.cause)
+
+    def _inboxed(self) -> Inboxed | None:
+        run, loaded = self.run, self.loaded
+        if run.status not in _CODES or loaded.parent is not None:
+            return None
+        body = to_json(Happened(loaded.id, "redrive"))
+        redrives = loaded.redrives + self.redriven
+        return Inboxed(f"{loaded.id}.{redrives}", _CODES[run.status], told(run), body)
+
+    def _where(self) -> list[str]:
+        if self.ended:
+            return []
+        found = dict.fromkeys(frame.state for frame in self.run.frames.values())
+        return list(found)[:STATES_SHOWN]
+
+
+def message_id(execution: int, call: int) -> str:
+    """Return the ID of the message that is a call of an execution."""
+    return f"{execution}.call.{call}"
+
+
+def told(run: Run) -> str:
+    """Return in words how an execution failed."""
+    error = run.error or ("States.Timeout" if run.status == "TIMED_OUT" else "")
+    return ": ".join(filter(None, [error, run.cause]))[:ERROR_LENGTH]
