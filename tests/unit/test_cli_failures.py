@@ -47,6 +47,54 @@ def test_pages_follow_each_other(data: Data) -> None:
     assert "bbb-2" not in second
 
 
+def test_a_page_for_programs_says_where_it_ended(data: Data) -> None:
+    """On standard error, so that what is piped stays JSON."""
+    page = cli("failures", "--limit", "1", "--json", "--data", data.path)
+    after = page.stderr.split()[-1]
+    [row] = ok_json("failures", "--limit", "1", "--after", after, "--data", data.path)
+    assert row["id"] == "aaa-1"
+
+
+@pytest.mark.parametrize("after", ["zzz", "-3", "aaa-1", "", "9" * 30])
+def test_an_end_of_a_page_that_is_none_is_refused(data: Data, after: str) -> None:
+    """The first page again would look like the next one."""
+    result = cli("failures", f"--after={after}", "--data", data.path)
+    assert result.exit_code == 2
+    assert "is no end of a page" in result.stderr
+
+
+def test_a_rate_is_for_a_queue(data: Data) -> None:
+    """With IDs it would be passed over."""
+    result = cli("failures", "redrive", "aaa-1", "--per-second", "5", "--data", data.path)
+    assert result.exit_code == 2
+    assert "--per-second is for a --queue" in result.stderr
+    assert len(ok_json("failures", "--data", data.path)) == 2
+
+
+@pytest.mark.parametrize("rate", ["-5", "0", "nan", "inf", "1e9", "many"])
+def test_a_rate_that_is_none_is_refused(data: Data, rate: str) -> None:
+    """Nothing is begun."""
+    slowly = ["--queue", "export_jobs", "--per-second", rate]
+    result = cli("failures", "redrive", *slowly, "--data", data.path)
+    assert result.exit_code == 2
+    assert "is not" in result.stderr
+    assert ok_json("failures", "redrives", "--data", data.path) == []
+
+
+def test_stopping_what_is_not_under_way_says_so(data: Data) -> None:
+    assert ok("failures", "stop", "export_jobs", "--data", data.path) == (
+        "No redrive of 'export_jobs' is under way.\n"
+    )
+
+
+def test_a_mistyped_verb_is_not_taken_for_an_id(data: Data) -> None:
+    """An ID is looked for only where no verb is near."""
+    near = cli("failures", "redriev", "--data", data.path).stderr
+    assert "Did you mean redrive" in near
+    assert "failures show" not in near
+    assert "wherry failures show 3f2a" in cli("failures", "3f2a", "--data", data.path).stderr
+
+
 def test_one_failure_is_shown_with_its_timeline(data: Data) -> None:
     """Error, payload, and the request that it came from; the beginning of the ID is enough."""
     shown = ok("failures", "show", "aaa", "--data", data.path)

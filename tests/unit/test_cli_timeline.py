@@ -96,6 +96,14 @@ def test_queues_show_who_paused_what_and_since_when(data: Data) -> None:
     assert pause["actor"]
 
 
+def test_a_function_that_only_requests_call_cannot_be_paused(data: Data) -> None:
+    """It would be called paused, and be called."""
+    result = cli("pause", "create_order", "--data", data.path)
+    assert result.exit_code == 1
+    assert "'create_order' is called by requests alone" in result.stderr
+    assert ok("resume", "create_order", "--data", data.path) == "'create_order' was not paused.\n"
+
+
 def test_releases_are_listed(data: Data) -> None:
     """The versions that ran, the newest first."""
     data.release(INDEX)

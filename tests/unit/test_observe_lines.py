@@ -64,6 +64,7 @@ def test_moments_are_shown_in_utc() -> None:
     """A moment has its date, milliseconds and zone; what was now was just now."""
     assert show_moment(NOW_MS + 7) == "2026-11-21 12:43:20.007 UTC"
     assert show_ago(NOW_MS, NOW_MS - 999) == "just now"
+    assert show_ago(NOW_MS, NOW_MS - 5_900) == "5 s ago"
     assert show_ago(NOW_MS, NOW_MS - 61_500) == "1 min 1 s ago"
 
 
@@ -171,9 +172,7 @@ def test_failures_are_listed_with_what_can_be_done() -> None:
     """One line a failure, the error's first line, and the verbs that lead out."""
     text = failures_text(Failures([failed(), failed(id="m-2", redrives=1)], "7", 12), NOW_MS)
     lines = text.splitlines()
-    assert " ".join(lines[1].split()) == (
-        "m-1 exports export 30.0 s ago 3 times ValueError: no room"
-    )
+    assert " ".join(lines[1].split()) == ("m-1 exports export 30 s ago 3 times ValueError: no room")
     assert "redriven 1" in lines[2]
     assert "2 of 12 in the inbox, the next page with --after 7" in lines[-1]
     assert failures_text(Failures([], None, 0), NOW_MS) == "The failure inbox is empty."

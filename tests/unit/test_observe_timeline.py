@@ -187,7 +187,7 @@ def test_the_page_tells_the_whole_story() -> None:
         ({"waiting": [waiting(M1, leased=True, attempt=2)]}, "attempt 2 is running"),
         (
             {"failures": [failed()]},
-            f"failed for good 58.0 s ago after 3 attempts: wherry failures show {M1}",
+            f"failed for good 58 s ago after 3 attempts: wherry failures show {M1}",
         ),
         ({}, "it was cancelled, discarded, edited, a repeat, or its retention ended"),
     ],

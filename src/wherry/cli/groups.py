@@ -20,8 +20,8 @@ class Verbs(click.Group):
         if self.get_command(ctx, name) is None and not name.startswith("-"):
             from wherry.cli.output import near
 
-            ctx.fail(f"There is no verb {name!r}.{near(name, self.list_commands(ctx))}"
-                     f"{self.meant(name)}")  # fmt: skip
+            meant = near(name, self.list_commands(ctx)) or self.meant(name)
+            ctx.fail(f"There is no verb {name!r}.{meant}")
         return super().resolve_command(ctx, args)
 
     def meant(self, name: str) -> str:

@@ -36,8 +36,10 @@ def show_ms(duration_ms: float) -> str:
 
 def show_ago(now_ms: int, at_ms: int) -> str:
     """Show how long ago something was: `12 s ago`; `just now` below a second."""
-    passed_ms = now_ms - at_ms
-    return "just now" if passed_ms < 1000 else f"{show_ms(passed_ms // 1000 * 1000)} ago"
+    passed_s = (now_ms - at_ms) // 1000
+    if passed_s < 1:
+        return "just now"
+    return f"{passed_s} s ago" if passed_s < 60 else f"{show_ms(passed_s * 1000)} ago"
 
 
 def show_moment(at_ms: int) -> str:

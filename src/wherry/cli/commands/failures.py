@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import isfinite
 from typing import BinaryIO
 
 import click
@@ -12,7 +13,7 @@ from wherry.cli.actor import actor
 from wherry.cli.backend import Backend, connected
 from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
-from wherry.cli.output import near, paint, show, show_json
+from wherry.cli.output import near, note, paint, show, show_json
 from wherry.errors import Refused
 from wherry.observe.columns import Cell
 from wherry.ports import (
@@ -34,6 +35,7 @@ from wherry.ports import (
 )
 
 AT_ONCE = 100  # redriven or discarded in one step
+PAGE_END_CHARS = 18  # of a number that the store has given
 PER_S = 50.0  # of a redrive of many: what failed together must not come back as a flood
 
 
@@ -75,11 +77,17 @@ def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: 
     from wherry.observe.failures import failures_text
     from wherry.world import SystemClock
 
+    if after is not None and not (after.isdecimal() and len(after) <= PAGE_END_CHARS):
+        raise click.BadParameter(
+            f"{after!r} is no end of a page; the line below a page names it.", param_hint="--after"
+        )
     with connected(data) as backend:
         _check_queue(backend, queue)
         found: Failures = backend.ask(ListFailures(queue, limit, after))
     if as_json:
         show_json(found.rows)
+        if found.after:
+            note(f"{found.total} in all; the next page: --after {found.after}")
     else:
         show(failures_text(found, SystemClock().now_ms(), paint()))
 
@@ -142,9 +150,13 @@ def redrive(
     `wherry failures redrives` shows how far it is, `wherry failures stop QUEUE` ends it.
     """
     _one_way(ids, queue)
+    if per_second is not None and not isfinite(per_second):
+        raise click.BadParameter("It is not a number.", param_hint="--per-second")
     body = None if payload is None else _json(payload.read())
     if body is not None and len(ids) != 1:
         raise click.UsageError("--payload edits one message: name its ID.")
+    if ids and per_second is not None:
+        raise click.UsageError("--per-second is for a --queue: what is named by ID goes at once.")
     with connected(data) as backend:
         if body is not None:
             from wherry.world import Chance
@@ -209,7 +221,8 @@ def stop(queue: str, data: str) -> None:
     with connected(data) as backend:
         _check_queue(backend, queue)
         count: Count = backend.ask(StopRedrive(queue, actor()))
-    show(f"The redrive of {queue!r} is stopped." if count.count else "There was none.")
+    none = f"No redrive of {queue!r} is under way."
+    show(f"The redrive of {queue!r} is stopped." if count.count else none)
 
 
 def _told_jobs(jobs: list[RedriveJob], as_json: bool) -> None:

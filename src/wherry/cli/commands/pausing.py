@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wherry.blueprint import Blueprint
+from wherry.blueprint import Blueprint, HttpTrigger
 from wherry.cli.actor import actor
 from wherry.cli.backend import Backend, active_blueprint, connected
 from wherry.cli.groups import examples
@@ -12,7 +12,7 @@ from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, paint, show, show_json
 from wherry.errors import Refused
 from wherry.observe.columns import Cell, columns
-from wherry.observe.durations import show_moment
+from wherry.observe.durations import show_moment, show_ms
 from wherry.ports import Count, ListSchedules, Pause, ScheduleRow, ScheduleRows
 
 PAGE = 500
@@ -50,7 +50,7 @@ def resume(function: str, data: str) -> None:
 def _pause(function: str, paused: bool, data: str) -> None:
     with connected(data) as backend:
         if function:
-            _check_function(active_blueprint(backend), function)
+            _check_function(active_blueprint(backend), function, paused)
         count: Count = backend.ask(Pause(function, paused, actor()))
     what = f"{function!r}" if function else "The app"
     if count.count:
@@ -59,12 +59,22 @@ def _pause(function: str, paused: bool, data: str) -> None:
         show(f"{what} was paused already." if paused else f"{what} was not paused.")
 
 
-def _check_function(blueprint: Blueprint, function: str) -> None:
+def _check_function(blueprint: Blueprint, function: str, paused: bool) -> None:
+    """Refuse a name that is none, and a pause of what nothing but requests calls.
+
+    One that was paused may go on whatever it has become since.
+    """
     names = [one.name for one in blueprint.functions]
-    if function not in names:
+    found = next((one for one in blueprint.functions if one.name == function), None)
+    if found is None:
         raise Refused(
             f"There is no function {function!r}.{near(function, names)}",
             advice=f"There are: {', '.join(names)}.",
+        )
+    if paused and all(isinstance(one, HttpTrigger) for one in found.triggers):
+        raise Refused(
+            f"{function!r} is called by requests alone, which a pause does not hold up.",
+            advice="A function with messages or a schedule can be paused.",
         )
 
 
@@ -73,8 +83,11 @@ def _check_function(blueprint: Blueprint, function: str) -> None:
 @json_option
 def schedules(data: str, as_json: bool) -> None:
     """Show when each schedule fires next, how often it has fired and skipped."""
+    from wherry.world import SystemClock
+
     with connected(data) as backend:
         rows = _all(backend)
+    now_ms = SystemClock().now_ms()
     if as_json:
         show_json(rows)
         return
@@ -85,7 +98,7 @@ def schedules(data: str, as_json: bool) -> None:
         [
             row.name,
             f"{row.expression} {row.timezone}",
-            _next(row),
+            _next(row, now_ms),
             show_moment(row.fired_ms) if row.fired_ms is not None else "-",
             str(row.fired),
             ("bad", str(row.skipped)) if row.skipped else "0",
@@ -96,10 +109,14 @@ def schedules(data: str, as_json: bool) -> None:
     show(columns(head, shown, paint(), right="fired skipped"))
 
 
-def _next(row: ScheduleRow) -> Cell:
+def _next(row: ScheduleRow, now_ms: int) -> Cell:
     if row.paused:
         return ("bad", "paused")
-    return show_moment(row.next_ms) if row.next_ms is not None else "never again"
+    if row.next_ms is None:
+        return "never again"
+    left_ms = row.next_ms - now_ms
+    when = f"in {show_ms(left_ms)}" if left_ms >= 1_000 else "now"
+    return f"{show_moment(row.next_ms)} ({when})"
 
 
 def _all(backend: Backend) -> list[ScheduleRow]:
