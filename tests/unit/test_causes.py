@@ -138,9 +138,9 @@ def test_a_timeline_shows_what_followed_from_events_objects_and_changes_below_th
     """Before it has run, too."""
     reply = backend.post("/orders", json={"customer": "alice", "order_id": "o-1"})
     names = (
-        "event shop.order_placed v1",
-        'object assets/slips/"o-1".txt created',
-        "change of orders/alice/o-1",
+        "event shop.order_placed v1  confirm",
+        'object assets/slips/"o-1".txt created  check_slip',
+        "change of orders/alice/o-1  follow",
     )
     page = backend.timeline(reply.correlation_id)
     assert [name for name in names if f"└─ {name}" not in page] == []

@@ -139,7 +139,10 @@ class _Builder:
         )
 
     def _label(self, queue: str, id: str) -> str:
-        """Say what a message is of: a queue, or what its source says."""
+        """Say what a message is of: a queue, or what its source says, and for whom.
+
+        What a source feeds has a queue of its function's name.
+        """
         records, waiting = self._by_cause.get(id), self._waiting.get(id)
         if records:
             return records[0].trigger
@@ -147,7 +150,7 @@ class _Builder:
         failure = self._failures.get(id)
         if failure is not None and by_source(id):
             told = cause_of(failure.body)
-        return told or f"queue {queue}"
+        return f"{told}  {queue}" if told else f"queue {queue}"
 
     def _children(self, attempts: list[Attempt]) -> list[Thread]:
         sent = [found for attempt in attempts for found in attempt.sent()]
