@@ -266,14 +266,14 @@ class Batches:
             feeds.take_back(work)
         match answer:
             case Already(key=key) if key and len(members_of(work)) > 1:
+                dispatcher.sent(answer)
                 dispatcher.lost(work, key, "One of these messages was done before, under its key.")
             case Committed() | Already():
                 ending: Ending = "ok" if isinstance(answer, Committed) else "duplicate"
                 for one in self.part(work):
                     self._journal.line(one, ending, None)
                     dispatcher.finish(one, None)
-                if isinstance(answer, Committed):
-                    dispatcher.sent(answer)
+                dispatcher.sent(answer)
             case LeaseLost(ids=ids):
                 self._drop(work, set(ids))
             case _:

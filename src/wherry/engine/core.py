@@ -266,6 +266,7 @@ class Core:
         def swept(answer: Any) -> None:
             if not isinstance(answer, Swept):
                 return
+            self.feeds.told(answer)
             for bucket, blob in answer.blobs:
                 self.blobs.delete(bucket, blob)
             if answer.count >= limits.SWEEP_BATCH and not self.stopping:

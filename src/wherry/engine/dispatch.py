@@ -234,9 +234,13 @@ class Dispatcher:
             return {}
         return self.feeds.offer(work)
 
-    def sent(self, answer: Committed) -> None:
-        """Begin what a commit has sent."""
-        if self.feeds is not None and (answer.leased or answer.queued):
+    def sent(self, answer: Committed | Already) -> None:
+        """Begin what a commit has sent, and what it was that others waited for."""
+        if self.feeds is None:
+            return
+        if isinstance(answer, Already):
+            self.feeds.told(answer)
+        elif answer.leased or answer.queued:
             self.feeds.sent(answer)
 
     def answered(self, work: Work, answer: CommitAnswer) -> None:
@@ -247,9 +251,9 @@ class Dispatcher:
         if work.offered and self.feeds is not None:
             self.feeds.take_back(work)
         if work.finished:  # its caller was told at its deadline that nobody knows
-            if isinstance(answer, Committed):
+            if isinstance(answer, Committed | Already):
                 self.sent(answer)
-            elif not isinstance(answer, Already):
+            else:
                 self._journal.note(record_of(work, "failed", error="it was not applied"))
             return
         match answer:
@@ -261,6 +265,7 @@ class Dispatcher:
                 reply = stored_reply(work, outcome, stored)
                 self._journal.line(work, "duplicate", reply)
                 self.finish(work, reply)
+                self.sent(answer)
             case Conflicted(table=table, key=key, winner_function=name, winner_request_id=run):
                 self.lost(work, f"{table}/{key}", f"{table}/{key}: {name} {run} was first")
             case Unmet(table=table, key=key):

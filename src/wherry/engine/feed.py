@@ -101,6 +101,7 @@ class Feed:
             due_ms = answer.messages[-1].visible_at_ms
             self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)
         feed.take_all(answer.messages)
+        self._feeds.told(answer)
         self.backlog = len(answer.messages) == asked
         if self.backlog:
             self.claim()

@@ -99,7 +99,7 @@ class Feeds:
         """Extend the leases of what is in hand."""
         ids = self._held()
         if ids:
-            self.store.send("", Renew(self.owner, ids), lambda answer: None)
+            self.store.send("", Renew(self.owner, ids), self.told)
 
     def recover(self) -> Recover:
         """Return what a store that started again has to be asked before anything else.
@@ -151,7 +151,11 @@ class Feeds:
             feed = self.feeds.get(message.queue)
             if feed is not None:
                 feed.take(message)
-        for name, due_ms in answer.queued.items():
+        self.told(answer)
+
+    def told(self, answer: Any) -> None:
+        """Look for the messages of which an answer says that their turn has come."""
+        for name, due_ms in getattr(answer, "queued", {}).items():
             feed = self.feeds.get(name)
             if feed is not None:
                 feed.wake(due_ms)
@@ -175,12 +179,7 @@ class Feeds:
         name = work.function.spec.name
         if counted and (not retry or message.attempt >= most):
             bury = Bury(message.id, message.token, name, code, error[:4000], record)
-
-            def buried() -> None:
-                if feed is not None and feed.queue.fifo:  # the next of its group may come
-                    feed.wake(self.clock.now_ms())
-
-            self._insist(bury, buried)
+            self._insist(bury, lambda: None)
             return True
         delay_s = self._delay_s(feed, message.attempt) if counted else 0.2
         give_back = Release(message.id, message.token, int(delay_s * 1000), counted, error[:4000])
@@ -199,6 +198,7 @@ class Feeds:
             if isinstance(answer, Done | LeaseLost):
                 self._leaving.discard(request.id)
                 then()
+                self.told(answer)
             elif not self.stopping:
                 self.loop.call_later(INSIST_S, self._insist, request, then)
 

@@ -66,10 +66,7 @@ class Round:
     def _answered(self, answer: Any) -> None:
         self._asking = False
         if isinstance(answer, Fired | Redriven | Woken):
-            for queue, first_ms in answer.queued.items():
-                feed = self._feeds.feeds.get(queue)
-                if feed is not None:
-                    feed.wake(first_ms)
+            self._feeds.told(answer)
             self._told(answer)
             self.due_ms = due_ms = answer.next_ms
             late = due_ms is not None and due_ms <= self._clock.now_ms()

@@ -8,7 +8,7 @@ import msgspec
 
 from wherry.codec import to_msgpack
 from wherry.engine.settling import step_commit_of
-from wherry.ports import Committed, StepCommit
+from wherry.ports import Already, Committed, StepCommit
 
 if TYPE_CHECKING:
     from wherry.engine.dispatch import Dispatcher
@@ -46,4 +46,6 @@ class Steps:
         if isinstance(answer, Committed):
             self._dispatcher.sent(answer)
             return Committed([])
+        if isinstance(answer, Already):
+            self._dispatcher.sent(answer)
         return answer

@@ -82,11 +82,13 @@ class Already(Struct, frozen=True, array_like=True, tag="already"):
 
     `key` is that of the reply that was there; empty: this very commit was applied before. A commit
     of one message is done with it: the message is deleted, its record says "duplicate". Of several
-    messages nothing is deleted: they were not all of them done under this key.
+    messages nothing is deleted: they were not all of them done under this key. `queued`: queues
+    where a message's turn has come, and when the first is due.
     """
 
     stored: StoredReply | None
     key: str = ""
+    queued: dict[str, int] = {}
 
 
 class Conflicted(Struct, frozen=True, array_like=True, tag="conflicted"):

@@ -64,10 +64,11 @@ class Sweep(Struct, frozen=True, array_like=True, tag="sweep"):
 
 
 class Swept(Struct, frozen=True, array_like=True, tag="swept"):
-    """How many rows went, and blobs that no object names any more (bucket, blob)."""
+    """How many rows went, blobs that no object names (bucket, blob), and `queued` as in `Done`."""
 
     count: int
     blobs: list[tuple[str, str]]
+    queued: dict[str, int] = {}
 
 
 class FindOrphans(Struct, frozen=True, array_like=True, tag="findorphans"):
@@ -105,7 +106,9 @@ class ReleaseRows(Struct, frozen=True, array_like=True, tag="releaserows"):
 
 
 class Done(Struct, frozen=True, array_like=True, tag="done"):
-    """It is done."""
+    """It is done. `queued`: queues where a message's turn has come, and when the first is due."""
+
+    queued: dict[str, int] = {}
 
 
 class Broken(Struct, frozen=True, array_like=True, tag="broken"):

@@ -253,6 +253,7 @@ class Messages:
             self.bury(row, queue.consumer, "lease_expired", error)
         else:
             self._give_back(row, row.due_ms, "The lease ended without an answer.", counted=True)
+            self.wake(self._catalog.name(row.queue), row.due_ms)
 
     # -- claiming ----------------------------------------------------------------------------
 
@@ -261,10 +262,8 @@ class Messages:
         session = self._session
         self.end_leases()
         queue = self._catalog.find("queue", request.queue)
-        if queue is None:
-            return Claims([], None)
-        declared = self._catalog.queues_by_id.get(queue)
-        if declared is not None and declared.paused:
+        declared = None if queue is None else self._catalog.queues_by_id.get(queue)
+        if queue is None or (declared is not None and declared.paused):
             return Claims([], None)
         now = session.now_ms
         claimed: list[Claimed] = []
@@ -281,6 +280,7 @@ class Messages:
             row = session.row("next_due", queue)
             self._first_due[queue] = row[0] if row else FAR_MS
         due = self._first_due[queue]
+        self.woken.pop(request.queue, None)  # who claims learns it from the answer
         return Claims(claimed, None if due == FAR_MS else due)
 
     def take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
@@ -309,7 +309,6 @@ class Messages:
             return False
         for key in keys:
             self.settle(queue, key)
-        self.woken.pop(self._catalog.name(queue), None)  # who claims learns it from the answer
         return True
 
     # -- ending ------------------------------------------------------------------------------

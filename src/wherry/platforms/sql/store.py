@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.sql.bulk import Bulk
@@ -42,7 +43,9 @@ from wherry.ports import (
     Broken,
     Bury,
     Claim,
+    Claims,
     Commit,
+    Committed,
     Configure,
     Denied,
     Discard,
@@ -50,6 +53,7 @@ from wherry.ports import (
     FindExecution,
     FindOrphans,
     Fire,
+    Fired,
     GetDefinition,
     GetExecution,
     GetHistory,
@@ -76,6 +80,7 @@ from wherry.ports import (
     Recover,
     Redrive,
     RedriveAll,
+    Redriven,
     RedriveTick,
     Reindex,
     Rejected,
@@ -85,10 +90,14 @@ from wherry.ports import (
     Request,
     StopRedrive,
     Sweep,
+    Swept,
     TimelineRows,
     WakeExecutions,
 )
 from wherry.world import Clock
+
+TELLING = (Commit, Claim, Release, Bury, Renew, Sweep, Fire, RedriveTick)
+Told = Already | Claims | Committed | Done | Fired | Redriven | Swept
 
 
 class SqlStore:
@@ -166,9 +175,21 @@ class SqlStore:
             commit(function, request) if isinstance(request, Commit) else answer(function, request)
             for function, request in requests
         ]
+        if self._messages.woken:
+            self._tell(requests, answers)
         self._records.before_commit()
         self._session.commit()
         return answers
+
+    def _tell(self, requests: list[tuple[str, Request]], answers: list[Answer]) -> None:
+        """Say in an answer whose reader looks for it which messages' turn has come."""
+        for at, ((_, request), answer) in enumerate(zip(requests, answers, strict=True)):
+            if isinstance(request, TELLING) and isinstance(answer, Told):
+                queued = self._messages.take_woken()
+                for name, due_ms in answer.queued.items():
+                    queued[name] = min(due_ms, queued.get(name, due_ms))
+                answers[at] = replace(answer, queued=queued)
+                return
 
     def _failed(self, request: Request, error: Exception) -> Answer:
         """Say what became of a request that failed. A commit may have arrived all the same: what
