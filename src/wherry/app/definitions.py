@@ -79,7 +79,7 @@ def _definition(workflow: Workflow[Any]) -> str:
             if value is None:
                 return content  # its validation says what is wrong with it
         else:
-            value = _yaml(workflow.name, path, content)
+            value = read_yaml(workflow.name, path, content)
     elif not isinstance(value, Mapping):
         value = getattr(value, "definition", value)
     if not isinstance(value, Mapping):
@@ -121,7 +121,7 @@ def _read(text: str) -> Any:
         return None
 
 
-def _yaml(name: str, path: str, content: str) -> Any:
+def read_yaml(name: str, path: str, content: str) -> Any:
     from importlib import import_module
 
     try:
