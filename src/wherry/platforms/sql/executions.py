@@ -128,9 +128,7 @@ class Executions:
     def _move(self, step: Advance, row: Standing, plan: Plan) -> None:
         session, id = self._session, row.id
         for queue, message in step.cancels:
-            number = self._catalog.find("queue", queue)
-            if number is not None:
-                self._messages.withdraw(number, message)
+            self._messages.withdraw(queue, message)
         self._write(step, row)
         if step.history:
             self._remember(id, step.history)

@@ -332,13 +332,13 @@ class Messages:
         """Return a message that is leased under this token."""
         return self.find(id) if self.leased(id, token) else None
 
-    def withdraw(self, queue: int, id: str) -> None:
-        """Remove a message of this queue, waiting or leased. The transaction is open."""
+    def withdraw(self, queue: str, id: str) -> None:
+        """Remove a message of this queue ("": any), waiting or leased. The transaction is open."""
         row = self.find(id)
-        if row is not None and row.queue == queue:
+        if row is not None and queue in ("", self._catalog.name(row.queue)):
             self._remove(row)
-            self._payloads.remove(queue, row.body)
-            self.settle(queue, row.grp)
+            self._payloads.remove(row.queue, row.body)
+            self.settle(row.queue, row.grp)
 
     def _remove(self, row: Message) -> None:
         self._leases.pop(row.id, None)

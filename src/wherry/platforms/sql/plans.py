@@ -258,10 +258,20 @@ def _order_fault(effect: Order) -> str:
     if isinstance(effect, EndTask):
         if not 0 < len(effect.token) <= limits.STATE_TOKEN_LENGTH:
             return f"a token has 1 to {limits.STATE_TOKEN_LENGTH} characters."
-        return _data_fault("the output", effect.output)
+        return _why_fault(effect.error, effect.cause) or _data_fault("the output", effect.output)
     if not 0 < len(effect.name) <= limits.EXECUTION_NAME_LENGTH:
         return f"a name has 1 to {limits.EXECUTION_NAME_LENGTH} characters."
+    if isinstance(effect, StopExecution):
+        return _why_fault(effect.error, effect.cause)
     return _data_fault("the input", effect.input) if isinstance(effect, StartExecution) else ""
+
+
+def _why_fault(error: str | None, cause: str | None) -> str:
+    if len(error or "") > limits.STATE_ERROR_LENGTH:
+        return f"an error has at most {limits.STATE_ERROR_LENGTH} characters."
+    if len(cause or "") > limits.STATE_CAUSE_LENGTH:
+        return f"a cause has at most {limits.STATE_CAUSE_LENGTH} characters."
+    return ""
 
 
 def _data_fault(what: str, data: bytes) -> str:
