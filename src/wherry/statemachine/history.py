@@ -27,6 +27,17 @@ def shown(event: HistoryEvent) -> dict[str, Any]:
     return found
 
 
+def read(found: dict[str, Any]) -> HistoryEvent:
+    """Return the event that `shown` has shown."""
+    return HistoryEvent(
+        id=found["id"],
+        previous=found["previousEventId"],
+        type=found["type"],
+        at_ms=round(found["timestamp"].timestamp() * 1000),
+        details=found.get(details_name(found["type"])),
+    )
+
+
 def details_name(kind: str) -> str:
     """Return the key of an event's details: `taskFailedEventDetails`."""
     if match := _STATE.match(kind):

@@ -16,9 +16,11 @@ from typing import Any
 import msgspec
 
 from wherry import limits
+from wherry.statemachine.faults import StatesError
 from wherry.statemachine.functions import Draw
 from wherry.statemachine.history import WHOLE
 from wherry.statemachine.jsonata import Query, compile_query
+from wherry.statemachine.quantities import queried_integer
 from wherry.statemachine.records import (
     Begin,
     Call,
@@ -38,6 +40,7 @@ from wherry.statemachine.records import (
     Type,
     Wake,
 )
+from wherry.statemachine.redriving import NotRedrivable, reopen, why_not_redrivable
 from wherry.statemachine.states import State
 from wherry.statemachine.states_choice import ChoiceState
 from wherry.statemachine.states_distributed import DistributedMapState
@@ -148,8 +151,35 @@ class Machine:
         else:
             _take(walk, event, self)
             walk.drain()
+        return self._done(walk)
+
+    def why_not_redrivable(self, run: Run, now_ms: int) -> str | None:
+        """Return why a run cannot be redriven, in AWS's words; None: it can."""
+        return why_not_redrivable(run, now_ms)
+
+    def redrive(
+        self, run: Run, now_ms: int, chance: Draw, *, reuse: bool = False
+    ) -> tuple[Run, Commands]:
+        """Let a run that did not succeed go on; return it, and what it asks for now.
+
+        Raises:
+            NotRedrivable: It cannot (`why_not_redrivable`).
+        """
+        why_not = why_not_redrivable(run, now_ms)
+        if why_not is not None:
+            raise NotRedrivable(why_not)
+        walk = Walk(self, run, now_ms, chance, reuse)
+        if not run.frames:  # it failed before its first state
+            _first_frame(walk)
+        reopen(walk)
+        if walk.run.status == "RUNNING":
+            _set_deadline(walk, self)
+            walk.drain()
+        return self._done(walk)
+
+    def _done(self, walk: Walk) -> tuple[Run, Commands]:
         commands = walk.commands
-        commands.wake_ms = _wake_ms(walk.run, now_ms)
+        commands.wake_ms = _wake_ms(walk.run, walk.now_ms)
         opened = {call.id for call in commands.calls}
         if opened and commands.stopped:
             both = opened & set(commands.stopped)
@@ -206,13 +236,30 @@ def _begin(walk: Walk, machine: Machine) -> None:
     details: dict[str, Any] = {"input": walk.text(run.input), "inputDetails": WHOLE}
     details["roleArn"] = run.role_arn
     walk.record("ExecutionStarted", 0, details)
-    frame = walk.add_frame(run.block, run.input)
+    frame = _first_frame(walk)
+    walk.queue.append(frame.id)
+    _set_deadline(walk, machine)
+
+
+def _first_frame(walk: Walk) -> Frame:
+    return walk.add_frame(walk.run.block, walk.run.input)
+
+
+def _set_deadline(walk: Walk, machine: Machine) -> None:
+    """Give the run its time, counted from now; a standard one ends a year after its start."""
+    run = walk.run
     seconds = machine.timeout_s if run.block == 0 else None
     if isinstance(seconds, Query):
-        seconds = int(seconds.evaluate(walk.scope(frame), {"input": run.input}))
+        frame = next(iter(run.frames.values()))
+        try:
+            found = seconds.evaluate(walk.scope(frame), {"input": run.input})
+            seconds = queried_integer(seconds.text, "TimeoutSeconds", found)
+        except StatesError as error:
+            walk.end_failed(error, run.events)
+            return
     most = limits.STATE_EXPRESS_S if run.type == "EXPRESS" else limits.STATE_STANDARD_S
-    run.deadline_ms = walk.now_ms + 1000 * min(seconds or most, most)
-    walk.queue.append(frame.id)
+    last_ms = run.started_ms + 1000 * most
+    run.deadline_ms = min(walk.now_ms + 1000 * (seconds or most), last_ms)
 
 
 def _wake(walk: Walk) -> None:

@@ -30,6 +30,8 @@ class Join(msgspec.Struct, omit_defaults=True):
     percent_tolerated: float | None = None
     map_run: str = ""
     started: int = 0  # the event that all first branches follow
+    again: int = 0  # how many of those that a redrive runs again have begun
+    redrives: int = 0
     phase: Literal["", "items", "results"] = ""
 
 
@@ -47,6 +49,7 @@ class Frame(msgspec.Struct, omit_defaults=True):
     parent: int | None = None
     slot: int = 0
     variables: dict[str, Any] = {}
+    sizes: dict[str, int] = {}  # of the variables, in bytes
     retried: list[int] = []
     retries: int = 0
     due_ms: int | None = None
@@ -61,7 +64,10 @@ class Frame(msgspec.Struct, omit_defaults=True):
 
 
 class Run(msgspec.Struct, omit_defaults=True):
-    """An execution. `advance` never changes one: it returns another."""
+    """An execution. `advance` never changes one: it returns another.
+
+    One that ended, but has not succeeded, keeps frames and cells for `Machine.redrive`.
+    """
 
     arn: str
     name: str
@@ -83,6 +89,7 @@ class Run(msgspec.Struct, omit_defaults=True):
     item: Any = msgspec.UNSET
     index: int = 0
     events: int = 0
+    variables_bytes: int = 0
     next_frame: int = 0
     next_call: int = 0
     frames: dict[int, Frame] = {}

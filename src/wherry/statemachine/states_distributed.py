@@ -10,7 +10,7 @@ from wherry import limits
 from wherry.statemachine import faults
 from wherry.statemachine.batches import Batcher
 from wherry.statemachine.context import STATE_DATA, StateScope, items_cell, result_cell
-from wherry.statemachine.faults import StatesError, too_large
+from wherry.statemachine.faults import StatesError, runtime, too_large
 from wherry.statemachine.functions import uuid4
 from wherry.statemachine.history import error_details
 from wherry.statemachine.outside import ItemReader, ResultWriter
@@ -102,12 +102,58 @@ class DistributedMapState(MapState):
         join.started = frame.last
         walk.put_cell(items_cell(frame.id), entries)
         while join.next < join.total and join.next < join.at_once:
-            self._start_child(walk, frame, join)
+            self._start_next(walk, frame, join)
         if join.total == 0:
             self._all_done(walk, frame, join)
 
-    def _start_child(self, walk: Walk, frame: Frame, join: Join) -> None:
-        entry = walk.run.cells[items_cell(frame.id)][join.next]
+    def redrive(self, walk: Walk, frame: Frame, join: Join) -> None:
+        """Begin those children anew that failed or were stopped, and then the others."""
+        join.redrives += 1
+        if join.redrives > limits.STATE_MAP_REDRIVES:
+            raise runtime("The Map Run has exceeded the maximum number of redrives.")
+        if join.phase == "results":
+            self._write(walk, frame, join)
+            return
+        again, join.done = self._unfinished(walk, frame)
+        join.failed = join.failed_items = join.again = 0
+        walk.put_cell(_again_cell(frame), again)
+        details = {"mapRunArn": join.map_run, "redriveCount": join.redrives}
+        walk.note(frame, "MapRunRedriven", details)
+        if not again and join.next == join.total:
+            self._all_done(walk, frame, join)
+            return
+        for _ in range(min(join.at_once, len(again) + join.total - join.next)):
+            self._start_next(walk, frame, join)
+
+    def _unfinished(self, walk: Walk, frame: Frame) -> tuple[list[list[int]], int]:
+        """Return the children that did not succeed, with their calls; and how many did."""
+        again, done = [], 0
+        for name in list(walk.run.cells):
+            if not name.startswith(f"{frame.id}."):
+                continue
+            kind, _, number = name.partition(".")[2].partition(".")
+            if kind == "failed":
+                again.append([int(number), walk.take_cell(name)])
+                walk.take_cell(result_cell(frame.id, int(number)))
+                done -= 1
+            elif kind == "call":
+                again.append([walk.take_cell(name), int(number)])
+            elif kind.isdigit():
+                done += 1
+        return sorted(again), done
+
+    def _start_next(self, walk: Walk, frame: Frame, join: Join) -> None:
+        again = walk.run.cells.get(_again_cell(frame), ())
+        if join.again < len(again):
+            slot, before = again[join.again]
+            join.again += 1
+        else:
+            slot, before = join.next, 0
+            join.next += 1
+        self._start_child(walk, frame, join, slot, before)
+
+    def _start_child(self, walk: Walk, frame: Frame, join: Join, slot: int, before: int) -> None:
+        entry = walk.run.cells[items_cell(frame.id)][slot]
         walk.bounded(entry, self.name)
         call = Call(
             id=walk.next_call(),
@@ -115,12 +161,12 @@ class DistributedMapState(MapState):
             state=self.name,
             arguments=entry,
             block=self.block,
-            index=join.next,
+            index=slot,
             item=entry,
             type="EXPRESS" if self._express else "STANDARD",
             map_run=join.map_run,
+            again=before,
         )
-        join.next += 1
         walk.put_cell(_slot_cell(frame, call.id), call.index)
         walk.open_call(frame, call)
 
@@ -142,6 +188,7 @@ class DistributedMapState(MapState):
             self.begin(walk, frame, scope, items, sources)
             return
         if join.phase == "results":
+            self._take_results(walk, frame, join)
             self._succeed(walk, frame, join, output)
             return
         slot = walk.take_cell(_slot_cell(frame, call))
@@ -162,6 +209,7 @@ class DistributedMapState(MapState):
         join.failed += 1
         failed = {"Status": "FAILED", **error_output(error)}
         walk.put_cell(result_cell(frame.id, slot), failed)
+        walk.put_cell(_failed_cell(frame, slot), call)
         join.failed_items += 1 if self._batcher is None else len(entry["Items"])
         if self._exceeded(join):
             cause = _EXCEEDED
@@ -180,31 +228,44 @@ class DistributedMapState(MapState):
 
     def _next_child(self, walk: Walk, frame: Frame, join: Join) -> None:
         join.done += 1
-        if join.next < join.total:
-            self._start_child(walk, frame, join)
+        if join.again < len(walk.run.cells.get(_again_cell(frame), ())) or join.next < join.total:
+            self._start_next(walk, frame, join)
         elif join.done == join.total:
             self._all_done(walk, frame, join)
 
     def _all_done(self, walk: Walk, frame: Frame, join: Join) -> None:
-        walk.take_cell(items_cell(frame.id))
-        results = [walk.take_cell(result_cell(frame.id, slot)) for slot in range(join.total)]
         if self._writer is not None:
-            scope = walk.scope(frame)
-            effective = self.flow.effective(scope, frame.input)
-            arguments = self._writer.arguments(scope, frame.input, effective)
             join.phase = "results"
-            resource = self._writer.resource
-            walk.open_call(
-                frame,
-                Call(
-                    walk.next_call(), "results", self.name, resource, arguments,
-                    config=self._writer.config, results=results, map_run=join.map_run,
-                ),
-            )  # fmt: skip
+            self._write(walk, frame, join)
             return
+        results = self._take_results(walk, frame, join)
         if join.size > 2 * limits.STATE_DATA_BYTES:
             raise too_large(self.name)
         self._succeed(walk, frame, join, results)
+
+    def _take_results(self, walk: Walk, frame: Frame, join: Join) -> list[Any]:
+        results = [walk.take_cell(result_cell(frame.id, slot)) for slot in range(join.total)]
+        for name in [one for one in walk.run.cells if one.startswith(f"{frame.id}.")]:
+            walk.take_cell(name)
+        return results
+
+    def _write(self, walk: Walk, frame: Frame, join: Join) -> None:
+        assert self._writer is not None
+        scope = walk.scope(frame)
+        effective = self.flow.effective(scope, frame.input)
+        arguments = self._writer.arguments(scope, frame.input, effective)
+        cells = walk.run.cells
+        call = Call(
+            walk.next_call(),
+            "results",
+            self.name,
+            self._writer.resource,
+            arguments,
+            config=self._writer.config,
+            results=[cells[result_cell(frame.id, slot)] for slot in range(join.total)],
+            map_run=join.map_run,
+        )
+        walk.open_call(frame, call)
 
     def _succeed(self, walk: Walk, frame: Frame, join: Join, output: Any) -> None:
         walk.bounded(output, self.name)
@@ -222,3 +283,11 @@ def _origins(sources: list[tuple[int, str]]) -> Iterator[str]:
 
 def _slot_cell(frame: Frame, call: int) -> str:
     return f"{frame.id}.call.{call}"
+
+
+def _failed_cell(frame: Frame, slot: int) -> str:
+    return f"{frame.id}.failed.{slot}"
+
+
+def _again_cell(frame: Frame) -> str:
+    return f"{frame.id}.again"

@@ -24,6 +24,7 @@ from wherry.statemachine.records import (
     Status,
 )
 from wherry.statemachine.text import size_bytes, to_text
+from wherry.statemachine.variables import assign, new_sizes
 
 if TYPE_CHECKING:
     from wherry.statemachine.machine import Machine
@@ -56,6 +57,7 @@ class Walk:
         self.queue = deque(run.ready)
         self.run.ready = []
         self._texts: dict[int, tuple[Any, str]] = {}
+        self._before: tuple[dict[int, Frame], dict[str, Any]] | None = None
         self._bounded = run.type == "STANDARD"
 
     # --- frames -------------------------------------------------------------------------------
@@ -91,6 +93,7 @@ class Walk:
     def remove(self, frame: Frame) -> None:
         """Forget a frame, and stop what it waits for."""
         self.close_call(frame, stop=True)
+        self.run.variables_bytes -= sum(frame.sizes.values())
         del self.run.frames[frame.id]
         self.commands.frames.add(frame.id)
 
@@ -238,12 +241,15 @@ class Walk:
         state = self.state_of(frame)
         text = self.bounded(output, state.name)
         details: dict[str, Any] = {"name": state.name, "output": text, "outputDetails": WHOLE}
+        sizes: dict[str, int] = {}
         if assigned:
-            details["assignedVariables"] = self._assigned(assigned)
+            texts = {name: self.text(value) for name, value in assigned.items()}
+            sizes = new_sizes(self.run, frame, texts)
+            details["assignedVariables"] = texts
             details["assignedVariablesDetails"] = WHOLE
         self.note(frame, f"{state.kind}StateExited", details)
         if assigned:
-            frame.variables = {**frame.variables, **assigned}
+            assign(self.run, frame, assigned, sizes)
         frame.due_ms = None
         frame.join = None
         if following is None:
@@ -253,16 +259,6 @@ class Walk:
         frame.input = output
         frame.phase = "enter"
         self.queue.append(frame.id)
-
-    def _assigned(self, assigned: dict[str, Any]) -> dict[str, str]:
-        texts = {name: self.text(value) for name, value in assigned.items()}
-        if sum(map(size_bytes, texts.values())) > limits.STATE_DATA_BYTES:
-            raise StatesError(
-                faults.DATA_LIMIT,
-                "The size of the assigned variables exceeds the maximum number of bytes service"
-                " limit.",
-            )
-        return texts
 
     def _ended(self, frame: Frame, output: Any) -> None:
         if frame.parent is not None:
@@ -286,6 +282,7 @@ class Walk:
         state = self.state_of(frame)
         self.close_call(frame, stop=True)
         if frame.join is not None:
+            self._hold()
             self.cut(frame, frame.last)
         frame.due_ms = None
         error = error.within(state.name, frame.entered)
@@ -305,6 +302,7 @@ class Walk:
             try:
                 output, assigned = state.caught(self.scope(frame), frame.input, catcher, error)
                 self.leave(frame, output, assigned, catcher.next)
+                self._before = None
                 return
             except StatesError as second:
                 error = second.within(state.name, frame.entered)
@@ -331,7 +329,7 @@ class Walk:
         delay_ms = retrier.delay_ms(frame.retried[number], self.draw)
         frame.retried = [n + (at == number) for at, n in enumerate(frame.retried)]
         frame.retries += 1
-        frame.join = None
+        frame.join = self._before = None
         frame.phase = "retry"
         if delay_ms == 0:
             self.queue.append(frame.id)
@@ -342,8 +340,14 @@ class Walk:
         if frame.parent is None:
             self.end_failed(error, frame.last)
             return
+        self._hold()
         parent = self.touch(frame.parent)
         self.state_of(parent).branch_failed(self, parent, frame, error)
+
+    def _hold(self) -> None:
+        """Remember how all stood before branches are ended: a redrive goes on from there."""
+        if self._before is None and self._bounded:
+            self._before = dict(self.run.frames), dict(self.run.cells)
 
     def cut(self, parent: Frame, previous: int) -> None:
         """End the branches of a frame; each state that was on its way leaves an event."""
@@ -380,8 +384,12 @@ class Walk:
         run.ended_ms = self.now_ms
         run.deadline_ms = None
         commands.stopped += list(run.calls)
-        commands.frames |= set(run.frames)
-        commands.cells |= set(run.cells)
         commands.finished = True
-        run.frames, run.cells, run.calls, run.tokens, run.ready = {}, {}, {}, {}, []
+        if status == "SUCCEEDED" or not self._bounded:
+            commands.frames |= set(run.frames)
+            commands.cells |= set(run.cells)
+            run.frames, run.cells = {}, {}
+        elif self._before is not None:
+            run.frames, run.cells = self._before
+        run.calls, run.tokens, run.ready = {}, {}, []
         self.queue.clear()

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.statemachine.machines import chain, in_state, only, run
+from wherry import limits
 from wherry.testing import run_workflow
 
 ASSIGNS: list[tuple[dict[str, Any], Any]] = [
@@ -128,3 +129,29 @@ def test_a_catch_assigns_from_the_error() -> None:
         {"Type": "Pass", "InputPath": "$e"},
     )
     assert run(machine) == "E"
+
+
+def test_all_variables_of_an_execution_may_hold_10_mib_together() -> None:
+    large = "x" * 200_000
+    count = limits.STATE_VARIABLES_BYTES // 200_002
+
+    def assigning(times: int) -> dict[str, Any]:
+        states = {
+            f"S{n}": {"Type": "Pass", "Assign": {f"v{n}.$": "$$.Execution.Input.t"},
+                      "Next": f"S{n + 1}"}
+            for n in range(times)
+        }  # fmt: skip
+        states[f"S{times}"] = {"Type": "Pass", "Assign": {"v0": 1}, "End": True}
+        return {"StartAt": "S0", "States": states}
+
+    assert run_workflow(assigning(count), {"t": large}).status == "SUCCEEDED"
+    result = run_workflow(assigning(count + 1), {"t": large})
+    assert (result.status, result.error) == ("FAILED", "States.DataLimitExceeded")
+
+
+def test_variables_of_a_branch_that_has_ended_do_not_count() -> None:
+    assign = {"Type": "Pass", "Assign": {"v.$": "$$.Execution.Input.t"}, "End": True}
+    inner = {"StartAt": "I", "States": {"I": assign}}
+    machine = only({"Type": "Map", "ItemsPath": "$.l", "MaxConcurrency": 1, "ItemProcessor": inner})
+    data = {"t": "x" * 200_000, "l": list(range(60))}
+    assert run_workflow(machine, data).status == "SUCCEEDED"
