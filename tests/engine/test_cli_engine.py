@@ -194,7 +194,7 @@ def test_a_server_refuses_a_version_that_does_not_read_what_is_recorded(app: Run
     assert "wherry reload --accept-schemas" in refused
     assert "The old one goes on." in refused
     assert "serves at" in app.verb("reload", "--accept-schemas")
-    assert "looks like its old name" in app.said()
+    until(lambda: "looks like its old name" in app.said(), "the warning", 40.0)
 
 
 def test_a_server_that_starts_says_what_it_does_not_read(folder: Path) -> None:
@@ -222,5 +222,8 @@ def test_who_writes_an_app_is_warned_at_each_reload_and_kept_from_nothing(folder
         table = 'class Loan(Struct):\n    number: int\n\n\nloans = app.table(Loan, key="number")\n'
         code.write_text(f"{code.read_text()}\n\n{table}")
         until(lambda: "table 'loans' is not recorded" in running.said(), "the other one", 40.0)
+        (folder / "schemas" / "queues" / "visits.json").write_text("{")
+        running.verb("reload")
+        until(lambda: "visits.json cannot be read" in running.said(), "the last one", 40.0)
     finally:
         running.kill()

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from wherry.app.including import with_included
-from wherry.blueprint.records import QueueTrigger
+from wherry.blueprint.records import Finding, QueueTrigger
+from wherry.errors import Refused
 from wherry.handles.events import EventType, older
 from wherry.registry.folder import FOLDER, Key, read_folder
 from wherry.registry.judging import Judgement, Reader, judge
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wherry.app import App
-    from wherry.blueprint import Finding
     from wherry.handles import Queue
     from wherry.registry.folder import Recorded
 
@@ -49,11 +49,15 @@ def judged(app: App, recorded: Mapping[Key, Recorded]) -> Judgement:
 def compared(app: App, folder: str) -> Sequence[Finding]:
     """Compare an app with the `schemas/` in its folder; nothing is found where there is none.
 
+    A file that cannot be read is a finding too: then nothing is compared.
+
     Raises:
-        Refused: A file there cannot be read.
         AppInvalid: With everything that is wrong with the app.
     """
-    recorded = read_folder(os.path.join(folder, FOLDER))
+    try:
+        recorded = read_folder(os.path.join(folder, FOLDER))
+    except Refused as error:
+        return (Finding(code="schemas_unreadable", message=error.message, fix=error.advice),)
     return () if recorded is None else judged(app, recorded).findings
 
 

@@ -132,13 +132,9 @@ def _of_the_schemas(app: App, folder: str) -> tuple[list[str], list[str]]:
     """Return what of `schemas/` the app does not read, and what else is to be said of it."""
     if not os.path.isdir(os.path.join(folder, "schemas")):  # who has none is not made to import it
         return [], []
-    from wherry.errors import Refused
     from wherry.runtime.stored import compared
 
-    try:
-        found = compared(app, folder)
-    except Refused as error:
-        return [f"{error} {error.advice}"], []
+    found = compared(app, folder)
     breaks = [str(one) for one in found if one.severity == "error"]
     return breaks, [str(one) for one in found if one.severity != "error"]
 
