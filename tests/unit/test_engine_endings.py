@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wherry import App, Caller, NotFound, Struct, limits
+from wherry import App, Batch, Caller, NotFound, Struct, limits
 from wherry.testing import running
 
 
@@ -78,6 +78,65 @@ def test_who_waits_for_a_turn_past_the_deadline_is_told_to_come_again() -> None:
         assert {reply.status for reply in replies} <= {204, 503, 504}
         assert [thing.count for thing in backend.items(things)] == ([done] if done else [])
         assert backend.post("/count").status == 204  # nothing is left that holds the key
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_message_that_loses_until_its_time_is_over_has_had_an_attempt(batch: int) -> None:
+    app = App("endings")
+    things = app.table(Thing, key="name")
+    jobs = app.queue(Thing, name="jobs", max_attempts=3)
+
+    def one(thing: Thing) -> None:
+        found = things.get(thing.name) or Thing(thing.name)
+        backend.clock.advance(0.4)
+        things.put(Thing(thing.name, found.count + 1))
+
+    if batch == 1:
+
+        @app.consume(jobs, grants=[things.read, things.write], timeout_s=3)
+        def count(thing: Thing) -> None:
+            one(thing)
+    else:
+
+        @app.consume(jobs, grants=[things.read, things.write], timeout_s=3, batch=batch)
+        def count_all(things: Batch[Thing]) -> None:
+            for thing in things.values:
+                one(thing)
+
+    with running(app) as backend:
+        backend.conflict_next(things, times=1_000)
+        with backend.acting():
+            jobs.send(Thing("a"))
+        backend.drain()
+        (failure,) = backend.failures()
+        assert (failure.attempts, failure.code) == (3, "unavailable")
+        assert "until its time was over, which is an attempt" in failure.error
+        records = [record for record in backend.records if record.trigger == "queue jobs"]
+        assert {record.ending for record in records} == {"conflict"}
+        told = [record.attempt for record in records if "which is an attempt" in record.error]
+        assert told == [1, 2, 3]
+        assert "which is an attempt" in backend.timeline(failure.correlation_id)
+
+
+def test_a_message_that_waits_for_its_turn_until_its_time_is_over_has_had_an_attempt() -> None:
+    app = App("endings")
+    things = app.table(Thing, key="name")
+    jobs = app.queue(Thing, name="jobs", max_attempts=2)
+
+    @app.consume(jobs, grants=[things.read, things.write], timeout_s=2, concurrency=4)
+    def count(thing: Thing) -> None:
+        found = things.get("a") or Thing("a")
+        backend.clock.advance(0.9)
+        things.put(Thing("a", found.count + 1))
+
+    with running(app) as backend:
+        with backend.acting():
+            for _ in range(12):
+                jobs.send(Thing("a"))
+        backend.drain()
+        done = 12 - len(backend.failures())
+        assert backend.items(things) == [Thing("a", done)]
+        assert all(failure.attempts == 2 for failure in backend.failures())
 
 
 def test_a_message_that_is_refused_for_want_of_room_has_not_had_its_attempt(

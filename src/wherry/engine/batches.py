@@ -101,7 +101,7 @@ class Batches:
         event, members = work.event, members_of(work)
         assert isinstance(event, BatchEvent)
         if work.reruns:
-            self._renumber(members)
+            self.renumber(members)
         for one in members:
             one.function, one.cold, one.ran_from_s = work.function, work.cold, work.ran_from_s
             one.deadline_s = work.deadline_s
@@ -110,7 +110,8 @@ class Batches:
         work.key = message_key(work.function.spec.name, f"batch/{company}")
         work.event = BatchEvent(event.endpoint, event.queue, messages)
 
-    def _renumber(self, members: list[Work]) -> None:
+    def renumber(self, members: list[Work]) -> None:
+        """Let each of these have a record of its own for what comes."""
         for one in members:
             one.renumber(self._dispatcher.numbers.next())
 
@@ -185,7 +186,7 @@ class Batches:
         else:
             self._dispatcher.finish(work, None)
             if together:  # it was decided with some that come again: decide without them
-                self._renumber(together)
+                self.renumber(together)
                 self._submit(together, outcome.kept)
 
     def end(
@@ -211,7 +212,7 @@ class Batches:
         for one in members:
             self._journal.line(one, ending, None)
         self._dispatcher.finish(work, None)
-        self._renumber(members)
+        self.renumber(members)
         kept = work.kept if work.outcome is None else work.outcome.kept
         middle = (len(members) + 1) // 2
         front, back = members[:middle], members[middle:]
@@ -294,7 +295,7 @@ class Batches:
         rest = [one for one in rest if _group(one) not in groups]
         if rest:
             self._dispatcher.open -= len(rest)
-            self._renumber(rest)
+            self.renumber(rest)
             self._submit(rest, work.outcome.kept if work.outcome is not None else {})
 
 

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
 
+ALL_ITS_TIME = "until its time was over, which is an attempt"
 WEARS = "it had used up its memory or its files"
 _outcome = msgspec.msgpack.Decoder(Outcome)
 
@@ -136,8 +137,7 @@ class Dispatcher:
             self._stopped(work, now_s)
             environment.drain_output()
             environment.kill(f"over its time of {work.function.spec.timeout_s} s")
-            # What ran out of time because it lost conflicts had its attempt: it costs no other one.
-            self._fail(work, "timeout", errors.DeadlineExceeded(), counted=work.reruns == 0)
+            self._fail(work, "timeout", errors.DeadlineExceeded())
         patience_s = now_s - limits.STORE_SILENT_S  # its run was in time; now the disk has to be
         for work in [found for found in self._committing if found.deadline_s <= patience_s]:
             self._committing.discard(work)
@@ -285,22 +285,23 @@ class Dispatcher:
 
     def lost(self, work: Work, where: str, winner: str) -> None:
         """Somebody else was first at `where`: run again, on what he has left."""
-        if work.members:
+        if not self.reruns.again(work, where, self._clock.steady_s()):
+            text = f"Too many writers on {where}; nothing was applied."
+            busy = errors.Unavailable(text, headers={"retry-after": "1"})
+            self._fail(work, "conflict", busy, error=f"{winner}; it lost {ALL_ITS_TIME}")
+        elif work.members:
             self.batches.note(work, "conflict", winner)
         else:
             self._journal.note(record_of(work, "conflict", error=winner))
-        if self.reruns.again(work, where, self._clock.steady_s()):
-            return
-        busy = errors.Unavailable(
-            f"Too many writers on {where}; nothing was applied.", headers={"retry-after": "1"}
-        )
-        self._fail(work, "conflict", busy, error=winner, counted=False, noted=True)
 
     def _again(self, work: Work) -> None:
         """Run work again that lost a conflict: a new attempt under the same key."""
         if self._clock.steady_s() >= work.deadline_s:  # it has waited for its turn for too long
+            self.batches.renumber(work.members or [work])
             busy = errors.Unavailable(headers={"retry-after": "1"})
-            self._fail(work, "conflict", busy, counted=False, noted=True)
+            where = f" on {work.solo}" if work.solo else ""
+            text = f"It lost conflicts and waited for its turn{where} {ALL_ITS_TIME}"
+            self._fail(work, "conflict", busy, error=text)
             return
         work.renumber(self.numbers.next())
         work.outcome = None
