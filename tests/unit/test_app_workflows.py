@@ -705,3 +705,22 @@ def test_a_map_that_reads_and_writes_a_bucket_needs_its_grants() -> None:
     assert "/States/M/ItemReader: it needs the grant files.read" in missing.message
     (missing,) = found(mapping("read"))
     assert "/States/M/ResultWriter: it needs the grant files.create" in missing.message
+
+
+def test_a_state_that_waits_for_a_token_which_it_tells_nobody_is_a_warning() -> None:
+    """It could end by its timeout only."""
+    waiting = INVOKE + ".waitForTaskToken"
+    for arguments in (
+        {"FunctionName": "charge"},
+        {"FunctionName": "charge", "Payload.$": "$"},
+        {"FunctionName": "charge", "Payload": {"order_id.$": "$.id"}},
+    ):
+        (warning,) = found(charging(one_task(waiting, Parameters=arguments)))
+        assert (warning.code, warning.severity) == ("workflow_token_untold", "warning")
+        assert "$$.Task.Token" in warning.fix
+    steps = asl.Task("Ask", "charge", asl.expr("$states.input"), wait_for_token=True)
+    (warning,) = found(charging(asl.machine(steps)))
+    assert "$states.context.Task.Token" in warning.fix
+    told = {"order_id": asl.TOKEN}
+    steps = asl.Task("Ask", "charge", told, wait_for_token=True)
+    assert codes(charging(asl.machine(steps))) == []

@@ -11,10 +11,17 @@ from msgspec import Struct
 
 from wherry import App, Execution, Workflow, limits
 from wherry.effects import Effect, EndTask, RedriveExecution, StartExecution, StopExecution
-from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Invalid, Refused
+from wherry.errors import (
+    BadRequest,
+    BoundExceeded,
+    ConditionFailed,
+    GrantMissing,
+    Invalid,
+    Refused,
+)
 from wherry.handles.scope import Scope, enter, leave
 from wherry.invocation import Invocation, MessageEvent
-from wherry.ports import Denied, ExecutionRow, ExecutionRows, FindExecution, ListExecutions, Nothing
+from wherry.testing import call, running
 from wherry.world import ManualClock
 
 STARTED_MS = 1_795_255_438_000
@@ -33,35 +40,36 @@ refund: Workflow[Order] = app.workflow("refund", definition=DONE, input=Order)
 loose: Workflow[Any] = app.workflow("loose", definition=DONE)
 
 
-class Answers:
-    """A link that answers each read with what it was given, and keeps what was asked."""
+@app.post("/refunds", grants=[refund.start, loose.start])
+def begin(order: Order) -> str:
+    loose.start([order.order_id], name="l1")
+    return refund.start(order)
 
-    def __init__(self, *answers: Any) -> None:
-        self.asked: list[Any] = []
-        self._answers = list(answers)
+
+class Unasked:
+    """A link that nothing is asked over: what changes an execution asks for nothing."""
 
     def ask(self, request: Any) -> Any:
-        self.asked.append(request)
-        return self._answers.pop(0)
+        raise AssertionError(request)
 
     def commit_step(self, step: Any) -> Any:
-        raise AssertionError("no step here")
+        raise AssertionError(step)
 
     def stage(self, bucket: str, blob: str) -> Any:
-        raise AssertionError("no object here")
+        raise AssertionError(blob)
 
     def open_blob(self, bucket: str, row: Any) -> Any:
-        raise AssertionError("no object here")
+        raise AssertionError(row)
 
 
-def running(
-    handler: Callable[[], Any], *grants: str, link: Answers | None = None, key: str = "key"
+def recorded(
+    handler: Callable[[], Any], *grants: str, key: str = "key"
 ) -> tuple[Any, list[Effect], list[str]]:
     """Run a handler in a scope; return its value, its effects, its marks."""
     event = MessageEvent("handler", "jobs", "m1", b"{}", STARTED_MS)
     run = Invocation(1, "handler", key, "r", "c", "t", 1, STARTED_MS, STARTED_MS + 9_000, event)
     pairs = frozenset(("refund", action) for action in grants) | {("loose", "start")}
-    scope = Scope(run, link or Answers(), ManualClock(STARTED_MS), grants=pairs)
+    scope = Scope(run, Unasked(), ManualClock(STARTED_MS), grants=pairs)
     token = enter(scope)
     try:
         return handler(), scope.effects(), scope.marks
@@ -73,7 +81,7 @@ def running(
 
 
 def test_a_start_is_an_effect_and_a_mark() -> None:
-    name, effects, marks = running(lambda: refund.start(Order("o1", 7), name="o1"), "start")
+    name, effects, marks = recorded(lambda: refund.start(Order("o1", 7), name="o1"), "start")
     (effect,) = effects
     assert isinstance(effect, StartExecution)
     assert (effect.workflow, effect.name) == ("refund", "o1")
@@ -89,9 +97,9 @@ def test_a_start_without_a_name_has_one_that_a_repeated_run_makes_again() -> Non
     def twice() -> list[str]:
         return [refund.start(Order("o1")), refund.start(Order("o1"))]
 
-    first, effects, _ = running(twice, "start")
-    assert running(twice, "start")[0] == first
-    assert running(twice, "start", key="other")[0] != first
+    first, effects, _ = recorded(twice, "start")
+    assert recorded(twice, "start")[0] == first
+    assert recorded(twice, "start", key="other")[0] != first
     assert len(set(first)) == 2
     assert [one.id for one in effects if isinstance(one, StartExecution)] == first
 
@@ -101,27 +109,27 @@ def test_an_input_is_held_against_its_type() -> None:
     wrong: list[Any] = [{"order_id": "o1"}, Order(1), Order("o1", "7"), None]  # type: ignore[arg-type]
     for given in wrong:
         with pytest.raises(Refused, match="The input of 'refund' is not what its type says"):
-            running(partial(refund.start, given), "start")
+            recorded(partial(refund.start, given), "start")
 
 
 def test_a_workflow_without_an_input_type_takes_any_json() -> None:
     for given in ({"a": [1, None]}, [1], "text", None, Order("o1")):
-        _, (effect,), _ = running(partial(loose.start, given))
+        _, (effect,), _ = recorded(partial(loose.start, given))
         assert isinstance(effect, StartExecution)
     with pytest.raises(Refused, match=r"\$\.a is inf"):
-        running(lambda: loose.start({"a": float("inf")}))
+        recorded(lambda: loose.start({"a": float("inf")}))
 
 
 def test_an_input_has_at_most_256_kib() -> None:
     room = limits.STATE_DATA_BYTES - len('""')
-    running(lambda: loose.start("x" * room))
+    recorded(lambda: loose.start("x" * room))
     with pytest.raises(BoundExceeded, match="262145 bytes; 262144 are allowed"):
-        running(lambda: loose.start("x" * (room + 1)))
+        recorded(lambda: loose.start("x" * (room + 1)))
 
 
 @pytest.mark.parametrize("name", ["a", "x" * 80, "Order-1_2.3", "ünï", "(1)", "a=b+c!'@"])
 def test_names_that_aws_takes_are_taken(name: str) -> None:
-    assert running(lambda: refund.start(Order("o1"), name=name), "start")[0] == name
+    assert recorded(lambda: refund.start(Order("o1"), name=name), "start")[0] == name
 
 
 @pytest.mark.parametrize(
@@ -138,7 +146,7 @@ def test_names_that_aws_refuses_are_refused_wherever_one_is_given(name: str) -> 
     ]
     for one in every:
         with pytest.raises(Invalid, match="The execution name"):
-            running(one, "start", "stop", "redrive", "read")
+            recorded(one, "start", "stop", "redrive", "read")
 
 
 # --- stopping, redriving, ending tasks ----------------------------------------------------------
@@ -150,7 +158,7 @@ def test_a_stop_and_a_redrive_are_effects() -> None:
         refund.stop("o2")
         refund.redrive("o3")
 
-    _, effects, marks = running(both, "stop", "redrive")
+    _, effects, marks = recorded(both, "stop", "redrive")
     first, second, third = effects
     assert isinstance(first, StopExecution)
     assert (first.workflow, first.name, first.error, first.cause) == (
@@ -171,7 +179,7 @@ def test_the_end_of_a_task_is_an_effect() -> None:
         refund.fail("t3", "Declined", "too much")
         refund.heartbeat("t4")
 
-    _, effects, marks = running(every, "complete")
+    _, effects, marks = recorded(every, "complete")
     ends = [one for one in effects if isinstance(one, EndTask)]
     assert [(one.token, one.kind, one.output, one.error, one.cause) for one in ends] == [
         ("t1", "succeeded", b'{"approved":true}', None, None),
@@ -184,76 +192,79 @@ def test_the_end_of_a_task_is_an_effect() -> None:
 
 def test_what_ends_a_task_has_bounds() -> None:
     with pytest.raises(BadRequest, match="token"):
-        running(lambda: refund.succeed(""), "complete")
+        recorded(lambda: refund.succeed(""), "complete")
     with pytest.raises(BadRequest, match="token"):
-        running(lambda: refund.heartbeat("t" * 2_049), "complete")
+        recorded(lambda: refund.heartbeat("t" * 2_049), "complete")
     with pytest.raises(BoundExceeded, match="256 are allowed"):
-        running(lambda: refund.fail("t", "E" * 257), "complete")
+        recorded(lambda: refund.fail("t", "E" * 257), "complete")
     with pytest.raises(BoundExceeded, match="32768 are allowed"):
-        running(lambda: refund.stop("o1", cause="c" * 32_769), "stop")
+        recorded(lambda: refund.stop("o1", cause="c" * 32_769), "stop")
     with pytest.raises(BoundExceeded, match="262144 are allowed"):
-        running(lambda: refund.succeed("t", "x" * limits.STATE_DATA_BYTES), "complete")
+        recorded(lambda: refund.succeed("t", "x" * limits.STATE_DATA_BYTES), "complete")
 
 
 # --- looking ------------------------------------------------------------------------------------
 
-ROW = ExecutionRow(
-    id=7,
-    workflow="refund",
-    name="o1",
-    status="SUCCEEDED",
-    started_ms=1,
-    ended_ms=2,
-    input=b'{"order_id":"o1"}',
-    output=b"[1]",
-    error=None,
-    cause=None,
-    events=9,
-    correlation_id="c",
-    definition="d",
-    states=["Charge"],
-    redrives=1,
-)
-
 
 def test_an_execution_is_described_by_its_name() -> None:
-    link = Answers(ROW, Nothing())
-    found, effects, marks = running(lambda: refund.describe("o1"), "read", link=link)
-    assert found == Execution(
-        workflow="refund", name="o1", status="SUCCEEDED", started_ms=1, ended_ms=2,
-        input={"order_id": "o1"}, output=[1], states=("Charge",), redrives=1,
-    )  # fmt: skip
-    absent, _, more = running(lambda: refund.describe("o2"), "read", link=link)
+    """Once it is committed; what is not there is None."""
+    with running(app) as backend:
+        with backend.acting():
+            refund.start(Order("o1", 7), name="o1")
+            assert refund.describe("o1") is None
+        with backend.acting():
+            begun = refund.describe("o1")
+        assert begun is not None
+        assert (begun.status, begun.ended_ms, begun.output) == ("RUNNING", None, None)
+        backend.drain()
+        with backend.acting():
+            found, absent = refund.describe("o1"), refund.describe("o2")
     assert absent is None
-    assert link.asked == [FindExecution("refund", "o1"), FindExecution("refund", "o2")]
-    assert effects == []
-    assert [*marks, *more] == ["describe refund o1", "describe refund o2 (absent)"]
+    assert isinstance(found, Execution)
+    assert (found.workflow, found.name, found.status) == ("refund", "o1", "SUCCEEDED")
+    assert found.input == found.output == {"order_id": "o1", "cents": 7}
+    assert found.ended_ms is not None
+    assert (found.error, found.cause, found.states, found.redrives) == (None, None, (), 0)
 
 
 def test_executions_are_listed_page_by_page() -> None:
-    """A cursor goes on with the list that it is of, and with no other."""
-    lean = ROW.__class__(
-        8, "refund", "o2", "RUNNING", 3, None, None, None, None, None, 2, "c", "d"
-    )  # fmt: skip
-    link = Answers(ExecutionRows([lean], 8), ExecutionRows([], None))
-
-    def pages() -> list[Any]:
-        first = refund.list(status="RUNNING", limit=1)
-        second = refund.list(status="RUNNING", limit=1, cursor=first.cursor)
-        with pytest.raises(BadRequest):
-            refund.list(status="FAILED", cursor=first.cursor)
-        return [*first, *second, second.cursor]
-
-    found, _, _ = running(pages, "read", link=link)
-    assert [getattr(one, "name", one) for one in found] == ["o2", None]
-    assert found[0].input is None
-    assert link.asked == [
-        ListExecutions("refund", "RUNNING", 1, None),
-        ListExecutions("refund", "RUNNING", 1, 8),
-    ]
+    """The newest first; a cursor goes on with the list that it is of, and with no other."""
+    with running(app) as backend:
+        with backend.acting():
+            for at in range(5):
+                refund.start(Order("o1"), name=f"o{at}")
+            loose.start(None)
+        backend.drain()
+        with backend.acting():
+            refund.start(Order("o1"), name="o5")
+        with backend.acting():
+            first = refund.list(status="SUCCEEDED", limit=3)
+            second = refund.list(status="SUCCEEDED", limit=3, cursor=first.cursor)
+            every = [one.name for one in refund.list()]
+            with pytest.raises(BadRequest):
+                refund.list(status="FAILED", cursor=first.cursor)
+    assert [[one.name for one in page] for page in (first, second)] == [
+        ["o4", "o3", "o2"], ["o1", "o0"],
+    ]  # fmt: skip
+    assert second.cursor is None
+    assert every == ["o5", "o4", "o3", "o2", "o1", "o0"]
+    assert {one.input for one in first} == {None}
     for limit in (0, limits.QUERY_LIMIT_MAX + 1):
         with pytest.raises(Refused):
-            running(partial(refund.list, limit=limit), "read")
+            recorded(partial(refund.list, limit=limit), "read")
+
+
+def test_one_name_is_one_execution() -> None:
+    """The same input again changes nothing; another one is a conflict."""
+    with running(app) as backend:
+        for _ in range(2):
+            with backend.acting():
+                refund.start(Order("o1"), name="o1")
+        backend.drain()
+        with pytest.raises(ConditionFailed), backend.acting():
+            refund.start(Order("o2"), name="o1")
+        with backend.acting():
+            assert len(refund.list()) == 1
 
 
 # --- who may ------------------------------------------------------------------------------------
@@ -275,13 +286,7 @@ def test_every_use_needs_its_grant(grant: str, use: Callable[[], Any]) -> None:
     """And no other lets it pass; the error has the line to add."""
     others = {"start", "stop", "redrive", "read", "complete"} - {grant}
     with pytest.raises(GrantMissing, match=rf"refund\.{grant}"):
-        running(use, *others)
-
-
-def test_what_the_platform_denies_is_a_missing_grant() -> None:
-    link = Answers(Denied("refund", "read"))
-    with pytest.raises(GrantMissing):
-        running(lambda: refund.describe("o1"), "read", link=link)
+        recorded(use, *others)
 
 
 def test_outside_of_a_handler_nothing_is_started() -> None:
@@ -295,4 +300,10 @@ def test_what_is_started_counts_against_the_bounds_of_a_commit() -> None:
             refund.start(Order("o1"), name=f"o{at}")
 
     with pytest.raises(BoundExceeded, match="One commit takes 90"):
-        running(many, "start")
+        recorded(many, "start")
+
+
+def test_a_test_sees_what_a_handler_starts() -> None:
+    done = call(app, begin, Order("o1", 7))
+    assert done.effects.started(refund) == {done.value: Order("o1", 7)}
+    assert done.effects.started(loose) == {"l1": ["o1"]}

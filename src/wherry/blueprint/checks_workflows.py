@@ -106,6 +106,16 @@ class _Check:
             )
         for state in task_states(definition):
             yield from self._function(state)
+            if state.resource.waits_for_token and not state.tells_its_token:
+                yield self._find(
+                    "workflow_token_untold",
+                    f", {state.location}: it waits until somebody gives its token back, and tells "
+                    "it to nobody.",
+                    'Put it among what it passes on: "{% $states.context.Task.Token %}".'
+                    if state.jsonata
+                    else 'Put it among what it passes on: "token.$": "$$.Task.Token".',
+                    warning=True,
+                )
         yield from self._grants(list(touches(definition)))
 
     # -- functions ---------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ class Workflow(Generic[T]):
         self.start = _Starter(self)
         self.stop = _Stopper(self)
         self.redrive = _Redriver(self)
-        self._shape: Shape[T] | None = None if input_type is None else Shape(input_type)
+        self.shape: Shape[T] = Shape(input_type or Any)  # type: ignore[arg-type]
 
     def __repr__(self) -> str:
         return f"Workflow({self.name!r})"
@@ -168,11 +168,11 @@ class Workflow(Generic[T]):
 
     def _input(self, value: T) -> bytes:
         """Return an input as JSON, held against its type: no state could say what is wrong."""
-        if self._shape is None:
+        if self.input_type is None:
             return self._json("input", value)
         try:
-            body = self._shape.encode(value)
-            self._shape.decode(body)
+            body = self.shape.encode(value)
+            self.shape.decode(body)
         except (TypeError, ValueError) as error:
             raise Refused(
                 f"The input of {self.name!r} is not what its type says: {error}"

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from wherry.statemachine.integrations import integration_of, last_name
 from wherry.statemachine.resources import Resource
+from wherry.statemachine.text import to_text
 
 Touched: TypeAlias = Literal["queue", "table", "event", "workflow", "bucket"]
 Right: TypeAlias = Literal["send", "read", "write", "publish", "start", "create"]
@@ -86,6 +87,12 @@ class TaskState(Struct, frozen=True):
         if self.jsonata:
             return found
         return {key.removesuffix(".$"): value for key, value in found.items()}
+
+    @property
+    def tells_its_token(self) -> bool:
+        """Whether the token may be among its arguments, by what they say of the context."""
+        text = to_text(self.arguments)
+        return ("context" if self.jsonata else "$$") in text
 
     def touches(self) -> Iterator[Touch]:
         """Yield the resources that the state itself uses."""

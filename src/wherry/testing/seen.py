@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from wherry.effects import Effect, PublishEvent, PutItem, PutObject, SendMessage
+from wherry.effects import Effect, PublishEvent, PutItem, PutObject, SendMessage, StartExecution
 from wherry.errors import Refused
 from wherry.handles.events import event_type
 from wherry.testing.twice import show
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wherry.handles import Bucket, Queue, Table
+    from wherry.handles.workflows import Workflow
 
 T = TypeVar("T")
 V = TypeVar("V")
@@ -57,6 +58,14 @@ class Effects(list[Effect]):
             if isinstance(effect, PublishEvent)
             and (effect.event, effect.version) == (event.name, event.version)
         ]
+
+    def started(self, workflow: Workflow[T]) -> dict[str, T]:
+        """The executions of a workflow that are started: what each is given, by its name."""
+        return {
+            effect.name: workflow.shape.decode(effect.input)
+            for effect in self
+            if isinstance(effect, StartExecution) and effect.workflow == workflow.name
+        }
 
     def objects(self, bucket: Bucket) -> list[PutObject]:
         """The objects that are put into a bucket: key, size, type; not their content."""

@@ -176,10 +176,17 @@ def _summary(
     told = " and ".join(one for one in counted if one)
     if errors or blueprint is None:
         return f"\n{name}: {colours('bad', told)}"
+    from wherry.blueprint.records import TaskTrigger
+
+    own = [  # theirs are nobody's to see as queues
+        one for function in blueprint.functions for one in function.triggers
+        if isinstance(one, TaskTrigger)
+    ]  # fmt: skip
     parts = (
         (len(blueprint.functions), "function"),
+        (len(blueprint.workflows), "workflow"),
         (len(blueprint.tables), "table"),
-        (len(blueprint.queues), "queue"),
+        (len(blueprint.queues) - len(blueprint.workflows) - len(own), "queue"),
         (len(blueprint.buckets), "bucket"),
     )
     whole = ", ".join(_many(count, noun) for count, noun in parts if count) or "nothing declared"
