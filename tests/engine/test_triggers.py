@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -46,6 +48,19 @@ def test_a_schedule_fires_and_stops_while_it_is_paused(tmp_path: Path) -> None:
         assert "was paused already" in verb(engine, "pause", "tick")
         assert "goes on" in verb(engine, "resume", "tick")
         assert "paused" not in verb(engine, "schedules")
+
+
+def test_the_status_is_told_where_the_store_does_not_answer(tmp_path: Path) -> None:
+    """Without what only the store knows, and it says so."""
+    with serving("beats", tmp_path / "data") as engine:
+        store = engine.status()["store"]["pid"]
+        os.kill(store, signal.SIGSTOP)
+        try:
+            told = verb(engine, "status")
+        finally:
+            os.kill(store, signal.SIGCONT)
+        assert engine.url in told
+        assert "What is held is not known" in told
 
 
 def test_messages_of_a_paused_app_wait_until_it_goes_on(tmp_path: Path) -> None:
