@@ -27,7 +27,7 @@ from tests.contract.workflow_kit import (
 )
 from wherry import limits
 from wherry.blueprint import WorkflowSpec
-from wherry.effects import Absent, PutItem, SendMessage, StartExecution
+from wherry.effects import Absent, SendMessage, StartExecution
 from wherry.ports import (
     Already,
     Committed,
@@ -275,7 +275,7 @@ def test_reads_for_an_execution_are_checked_by_the_grants_of_its_definition(plac
 def test_a_condition_of_a_steps_effect_undoes_the_whole_commit(place: Any) -> None:
     id = begun(place)
     place.commit(place.put("orders", "c", "1", n=1))
-    effect = PutItem("orders", *place.key("c", "1"), b"{}", Absent())
+    effect = place.put("orders", "c", "1", when=Absent())
     answer = place.ask(_with_effects(moving(place, id, 0, history=[(1, b"x")]), [effect]))
     assert isinstance(answer, Unmet)
     assert answer.table == "orders"

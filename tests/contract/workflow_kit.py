@@ -116,8 +116,8 @@ def happened(message: Claimed) -> Happened:
 
 def moving(place: Any, id: int, version: int | None = None, **fields: Any) -> Commit:
     """Return a commit that moves an execution by a step."""
-    options = {
-        name: fields.pop(name)
+    options: dict[str, Any] = {
+        str(name): fields.pop(name)
         for name in ("acks", "leases", "number", "function", "effects", "correlation_id")
         if name in fields
     }
