@@ -111,12 +111,25 @@ class ConditionFailed(Conflict):
 
     def __init__(self, table: str, key: str, **more: Any) -> None:
         super().__init__(
-            f"A condition on {table} {key} does not hold; nothing was applied.",
+            f"{_unmet(table, key)}; nothing was applied.",
             extra={"table": table, "key": key},
             **more,
         )
         self.table = table
         self.key = key
+
+
+def _unmet(table: str, key: str) -> str:
+    """Say what does not hold; "workflow NAME" stands for the executions of one."""
+    kind, _, workflow = table.partition(" ")
+    if kind != "workflow" or not workflow:
+        return f"A condition on {table} {key} does not hold"
+    if key == "token":
+        return f"No task of the workflow {workflow!r} waits for this token (any more)"
+    return (
+        f"The execution {key!r} of the workflow {workflow!r} does not allow this: it is not there, "
+        "has begun with another input, or has not failed"
+    )
 
 
 class TooLarge(Problem):

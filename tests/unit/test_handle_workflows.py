@@ -261,10 +261,20 @@ def test_one_name_is_one_execution() -> None:
             with backend.acting():
                 refund.start(Order("o1"), name="o1")
         backend.drain()
-        with pytest.raises(ConditionFailed), backend.acting():
+        other = pytest.raises(
+            ConditionFailed, match="'o1' of the workflow 'refund' .* another input"
+        )
+        with other, backend.acting():
             refund.start(Order("o2"), name="o1")
         with backend.acting():
             assert len(refund.list()) == 1
+
+
+def test_a_token_that_nobody_waits_for_is_a_conflict() -> None:
+    with running(app) as backend:
+        nobody = pytest.raises(ConditionFailed, match="No task of the workflow 'refund' waits for")
+        with nobody, backend.acting():
+            refund.succeed("gone")
 
 
 # --- who may ------------------------------------------------------------------------------------
