@@ -137,9 +137,8 @@ class SqlStore:
         self._pauses = Pauses(session, self._catalog, self._inbox)
         lately = (self._firings, self._pauses, executions)
         self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox, sources, *lately)
-        self._overview = QueueOverview(
-            session, self._catalog, self._messages, self._inbox, self._pauses
-        )
+        counted = (self._messages, self._inbox, self._pauses)
+        self._overview = QueueOverview(session, self._catalog, *counted)
         self._open = True
 
     def run(self, requests: list[tuple[str, Request]], tidy: bool = True) -> list[Answer]:
