@@ -262,7 +262,7 @@ def test_one_name_is_one_execution() -> None:
                 refund.start(Order("o1"), name="o1")
         backend.drain()
         other = pytest.raises(
-            ConditionFailed, match="'o1' of the workflow 'refund' .* another input"
+            ConditionFailed, match=r"'o1' of the workflow 'refund' .* another input"
         )
         with other, backend.acting():
             refund.start(Order("o2"), name="o1")
