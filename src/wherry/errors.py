@@ -232,12 +232,20 @@ class StoredItemUnreadable(WherryError):
 
     code = "stored_item_unreadable"
 
-    def __init__(self, key: str, kind: str, fault: str) -> None:
-        super().__init__(
+    @classmethod
+    def of(cls, key: str, kind: str, fault: str) -> StoredItemUnreadable:
+        """Return the error of one item: table and key, what it should be, what is wrong."""
+        return cls(
             f"The stored item {key} cannot be read as {kind}: {fault}.",
             advice="Give the type what it had when the item was stored (a new field needs a "
             "default), write upgrade= on the table, or put the item anew.",
         )
+
+
+def rejection(code: str, message: str) -> WherryError:
+    """Return the error of a commit that a platform has rejected: for a bound, or as `code` says."""
+    unreadable = code == StoredItemUnreadable.code
+    return StoredItemUnreadable(message) if unreadable else BoundExceeded(message)
 
 
 class DoNotRetry(WherryError):

@@ -10,7 +10,8 @@ from msgspec import Raw
 from pydantic import BaseModel
 
 from tests.contract.fine_print import on_every_platform
-from wherry import App, Struct
+from wherry import App, Struct, field
+from wherry.errors import StoredItemUnreadable
 
 pytestmark = on_every_platform
 
@@ -73,6 +74,19 @@ class Shop:
             things.update("s", name, count=7)
             found = things.get("s", name)
             return str(found.count) if found else "none"
+
+        @self.app.post("/blind/{how}/{name}", grants=[things.write])
+        def change_blindly(how: str, name: str) -> None:
+            things.put(kind(shop="s", name="other", count=2))
+            match how:
+                case "update":
+                    things.update("s", name, count=7)
+                case "add":
+                    things.add("s", name, count=7)
+                case "condition":
+                    things.delete("s", name, when=field("count") == 7)
+                case _:
+                    self.app.atomic("part", lambda: things.update("s", name, count=7))
 
         @self.app.delete("/things/{name}", grants=[things.write])
         def delete(name: str) -> None:
@@ -154,3 +168,21 @@ def test_a_field_of_a_damaged_item_cannot_be_changed(run: Any, tmp_path: Path) -
         assert (reply.status, reply.json()["code"]) == (500, "stored_item_unreadable")
         assert "things/s/old" in errors(backend)[-1]
         assert backend.get("/things/other").json() == "none"
+
+
+@pytest.mark.parametrize("how", ["update", "add", "condition", "step"])
+def test_a_damaged_item_that_is_changed_without_reading_it_is_named_by_the_commit(
+    run: Any, tmp_path: Path, how: str
+) -> None:
+    """Nothing of the run is applied; the caller gets the same code as who reads it."""
+    first = Shop(Stored)
+    with run(first.app, data=str(tmp_path / "data")) as backend, backend.acting():
+        first.things.put(Stored("s", "old", Raw(b"\x00{")))
+    shop = Shop(Strict)
+    with run(shop.app, data=str(tmp_path / "data")) as backend:
+        reply = backend.post(f"/blind/{how}/old")
+        assert (reply.status, reply.json()["code"]) == (500, "stored_item_unreadable")
+        assert "things/s/old cannot be read as JSON: " in errors(backend)[-1]
+        assert backend.get("/things/other").json() == "none"
+        with pytest.raises(StoredItemUnreadable, match="things/s/old"), backend.acting():
+            shop.things.update("s", "old", count=7)

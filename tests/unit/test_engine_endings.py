@@ -62,6 +62,34 @@ def test_every_request_has_one_line_with_its_status_and_correlation_id() -> None
         ]
 
 
+@pytest.mark.parametrize(
+    ("size_bytes", "claim_check", "bound"),
+    [(limits.MESSAGE_BYTES, False, "MESSAGE_BYTES"), (40_000_000, True, "CLAIM_BYTES")],
+)
+def test_a_bound_that_a_handler_passes_is_named_in_its_log_and_to_its_caller(
+    size_bytes: int, claim_check: bool, bound: str
+) -> None:
+    app = App("endings")
+    jobs = app.queue(Thing, name="jobs", claim_check=claim_check)
+
+    @app.consume(jobs)
+    def work(thing: Thing) -> None: ...
+
+    @app.post("/send", grants=[jobs.send])
+    def send() -> None:
+        jobs.send(Thing("x" * size_bytes))
+
+    with running(app) as backend:
+        reply = backend.post("/send")
+        assert (reply.status, reply.json()["code"]) == (500, "bound_exceeded")
+        (error,) = [line for line in backend.logs if line["level"] == "ERROR"]
+        assert error["code"] == "bound_exceeded"
+        assert f"{getattr(limits, bound)} are allowed" in error["message"]
+        assert bound in error["message"]
+        assert "bucket" in error["message"]
+        assert backend.messages(jobs) == []
+
+
 def test_who_waits_for_a_turn_past_the_deadline_is_told_to_come_again() -> None:
     app = App("endings")
     things = app.table(Thing, key="name")

@@ -277,8 +277,9 @@ class Dispatcher:
             case Denied(resource=resource, action=action):
                 refusal = errors.GrantMissing(work.function.spec.name, resource, action)
                 self.failed(work, Failure(refusal.code, "GrantMissing", str(refusal), False), None)
-            case Rejected(message=message):
-                self.failed(work, Failure("bound_exceeded", "BoundExceeded", message, False), None)
+            case Rejected(message=message, code=code):
+                kind = type(errors.rejection(code, message)).__name__
+                self.failed(work, Failure(code, kind, message, False), None)
             case Broken(code=code, message=message):
                 self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
                 self._fail(work, "failed", store_trouble(code), error=message, counted=False)

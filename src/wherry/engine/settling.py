@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from wherry.ports.commits import Ack
 
 _TOLD = {  # failures that a caller is told the kind of
+    errors.BoundExceeded.code: "The function passed a bound; its log names it, and what to do.",
     errors.GrantMissing.code: "The function used something it has no grant for; its log names it.",
     errors.StoredItemUnreadable.code: "The function cannot read a stored item; its log names it.",
 }

@@ -29,8 +29,8 @@ def deposit(queue: str, message_id: str, body: bytes) -> bytes:
     """Put a payload into the queue's bucket with this run's commit, and return its ticket."""
     if len(body) > limits.CLAIM_BYTES:
         raise BoundExceeded(
-            f"The message has {len(body)} bytes; {limits.CLAIM_BYTES} are allowed with "
-            "claim_check=True.",
+            f"The message to {queue!r} has {len(body)} bytes; {limits.CLAIM_BYTES} are allowed "
+            "with claim_check=True (CLAIM_BYTES).",
             advice="Put the content into a bucket of yours and send its key.",
         )
     claims_bucket(queue).put(message_id, body, media_type="application/json")

@@ -164,13 +164,15 @@ class _Sender(Generic[T]):
         """Return what travels: the payload, or a reference to where it was put."""
         queue = self._queue
         if queue.claim_check:
-            from wherry.handles.claims import deposit, is_reference
+            from wherry.handles.claims import deposit
+            from wherry.tickets import is_reference
 
             if len(body) > limits.MESSAGE_BYTES or is_reference(body):
                 return deposit(queue.name, message_id, body)
         if len(body) > limits.MESSAGE_BYTES:
             raise BoundExceeded(
-                f"The message has {len(body)} bytes; {limits.MESSAGE_BYTES} are allowed.",
+                f"The message to {queue.name!r} has {len(body)} bytes; {limits.MESSAGE_BYTES} are "
+                "allowed (MESSAGE_BYTES).",
                 advice="Put the content into a bucket and send its key, or have wherry do that: "
                 "app.queue(..., claim_check=True).",
             )

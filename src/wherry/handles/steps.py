@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
 from wherry.codec import NotFinite, digest, to_msgpack
-from wherry.errors import BoundExceeded, ConditionFailed, GrantMissing, Passing, Refused
+from wherry.errors import ConditionFailed, GrantMissing, Passing, Refused, rejection
 from wherry.handles.scope import Scope, enter, leave, scope_for
 from wherry.handles.shapes import FINITE, Shape, result_type, to_json
 from wherry.ports import (
@@ -103,8 +103,8 @@ def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
             raise ConditionFailed(table, item)
         case Denied(resource=resource, action=action):
             raise GrantMissing(inner.function, resource, action)
-        case Rejected(message=message):
-            raise BoundExceeded(message)
+        case Rejected(message=message, code=code):
+            raise rejection(code, message)
         case answer:
             raise Passing(f"The step could not be committed: {answer!r}")
 

@@ -303,7 +303,7 @@ class Table(Generic[T]):
 
     def _unreadable(self, pk: bytes, sk: bytes, error: Exception) -> StoredItemUnreadable:
         kind = getattr(self.item_type, "__name__", str(self.item_type))
-        return StoredItemUnreadable(show_key(self.name, pk, sk), kind, str(error))
+        return StoredItemUnreadable.of(show_key(self.name, pk, sk), kind, str(error))
 
     def _authorize_stored(
         self, scope: Scope, pk: bytes, sk: bytes, update: UpdateItem | None = None

@@ -82,9 +82,9 @@ _ROWS: list[_Row] = [
     (
         500,
         "HandlerFailed",
-        ("handler_failed", "grant_missing", "stored_item_unreadable"),
-        "The function failed, used something that it has no grant for, or read a stored item "
-        "that is not of its type any more.",
+        ("handler_failed", "grant_missing", "bound_exceeded", "stored_item_unreadable"),
+        "The function failed, used something that it has no grant for, passed a bound, or read a "
+        "stored item that is not of its type any more.",
     ),
     (502, "EnvironmentDied", ("environment_died",), "The function's process ended."),
     (

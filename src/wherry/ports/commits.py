@@ -114,6 +114,7 @@ class LeaseLost(Struct, frozen=True, array_like=True, tag="leaselost"):
 
 
 class Rejected(Struct, frozen=True, array_like=True, tag="rejected"):
-    """The commit breaks a bound. Nothing was applied."""
+    """The commit breaks a bound (or what `code` says). Nothing was applied."""
 
     message: str
+    code: str = "bound_exceeded"

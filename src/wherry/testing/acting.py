@@ -8,7 +8,7 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
-from wherry.errors import BoundExceeded, ConditionFailed, Passing
+from wherry.errors import ConditionFailed, Passing, rejection
 from wherry.handles.scope import Scope, enter, leave
 from wherry.invocation import Invocation, MessageEvent
 from wherry.platforms.files.refs import BlobRef
@@ -113,8 +113,8 @@ class Acting:
                 return
             case Unmet(table=table, key=key):
                 raise ConditionFailed(table, key)
-            case Rejected(message=message):
-                raise BoundExceeded(message)
+            case Rejected(message=message, code=code):
+                raise rejection(code, message)
             case Broken(message=message):
                 raise Passing(message)
             case _:

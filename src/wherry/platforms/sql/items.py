@@ -10,6 +10,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import from_json, key_text, to_json
 from wherry.effects import Absent, Condition, DeleteItem, Guard, Present, PutItem, UpdateItem
+from wherry.errors import StoredItemUnreadable
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.conditions import holds, is_number
 from wherry.platforms.sql.session import Session
@@ -93,13 +94,15 @@ class Items:
     def plan(self, change: Change, rows: Rows) -> Unmet | Rejected | None:
         """Work out a change against the present state, without changing anything."""
         effect, table = change.effect, change.table
+        stored: bytes | None = None
         try:
             if isinstance(effect, PutItem) and effect.when is None and table.blind:
                 change.body = effect.body  # whatever stands there is replaced: it is not read
             else:
                 old = change.old = self._stored(change, rows)
                 live = old is not None and (old[3] is None or old[3] > self._session.now_ms)
-                if not self._decide(effect, table, change, old[4] if old and live else None):
+                stored = old[4] if old and live else None
+                if not self._decide(effect, table, change, stored):
                     return Unmet(effect.table, describe_key(effect.pk, effect.sk))
                 if old is not None and table.indexes:
                     change.old_entries = table.entries(old[4])
@@ -110,7 +113,11 @@ class Items:
                     raise ValueError(f"the item has {len(body)} bytes, {most}")
                 change.entries, change.expires_ms = table.derive(body)
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
-            return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {error}")
+            shown = describe_key(effect.pk, effect.sk)
+            if stored and (fault := _unreadable(stored)):
+                unreadable = StoredItemUnreadable.of(f"{effect.table}/{shown}", "JSON", fault)
+                return Rejected(str(unreadable), unreadable.code)
+            return Rejected(f"{effect.table} {shown}: {error}")
         return None
 
     def _decide(self, effect: ItemEffect, table: Table, change: Change, body: bytes | None) -> bool:
@@ -200,6 +207,15 @@ class Items:
 def describe_key(pk: bytes, sk: bytes) -> str:
     """Show an item's key to a person."""
     return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
+
+
+def _unreadable(body: bytes) -> str:
+    """Say why the body of an item is no JSON object."""
+    try:
+        from_json(body, type=dict[str, Any])
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        return str(error)
+    return ""
 
 
 def _met(condition: Condition, body: bytes | None) -> bool:
