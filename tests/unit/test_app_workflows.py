@@ -238,6 +238,7 @@ def test_a_path_is_relative_to_the_module_that_names_it(tmp_path: Path) -> None:
     app = in_module(tmp_path, "flows/refund.asl.json")
     assert app.freeze().workflows[0].functions == ("charge",)
     assert app.files == [str(file)]
+    assert charging(file).freeze().workflows == charging(one_task("charge")).freeze().workflows
 
 
 YAML = """
@@ -282,6 +283,8 @@ def test_yaml_without_its_library_says_what_to_install(
         ("refund.yaml", b"a: [", "definition_invalid"),
         ("refund.yaml", b"a: {1: {}}\n? [b]\n: c", "definition_invalid"),
         ("refund.yaml", b"just text", "definition_kind"),
+        ("refund.yaml", b"StartAt: A\nStates: {A: 1, A: 2}", "definition_invalid"),
+        ("refund.json", b'{"StartAt": "A", "States": {"A": 1, "A": 2}}', "definition_invalid"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_one_finding(

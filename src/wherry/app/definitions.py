@@ -12,6 +12,7 @@ from wherry import limits
 from wherry.app.kinds import shown
 from wherry.app.schemas import schema_of
 from wherry.blueprint.records import Finding, Grant, WorkflowSpec
+from wherry.codec import DuplicateKey, refuse_duplicate_keys
 
 if TYPE_CHECKING:
     from wherry.handles.workflows import Workflow
@@ -65,7 +66,9 @@ def workflow_spec(
 def definition_file(workflow: Workflow[Any]) -> str | None:
     """Return the path of the file that holds the definition, or None."""
     given = workflow.definition
-    return os.path.join(workflow.folder, given) if isinstance(given, str) else None
+    if not isinstance(given, str | os.PathLike):
+        return None
+    return os.path.join(workflow.folder, os.fspath(given))
 
 
 def _definition(workflow: Workflow[Any]) -> str:
@@ -78,6 +81,7 @@ def _definition(workflow: Workflow[Any]) -> str:
             value = _read(content)
             if value is None:
                 return content  # its validation says what is wrong with it
+            _refuse_twice(workflow.name, path, content)
         else:
             value = read_yaml(workflow.name, path, content)
     elif not isinstance(value, Mapping):
@@ -121,7 +125,24 @@ def _read(text: str) -> Any:
         return None
 
 
+def _refuse_twice(name: str, path: str, content: str) -> None:
+    """Refuse a state, or a field, that would silently be lost to a later one of its name."""
+    try:
+        refuse_duplicate_keys(content.encode())
+    except DuplicateKey as error:
+        raise Faulty(
+            "definition_invalid",
+            f"The definition of the workflow {name!r}: {error}.",
+            f"Rename one of them, or take it away, in {path}.",
+        ) from None
+
+
 def read_yaml(name: str, path: str, content: str) -> Any:
+    """Return what YAML says, with moments as texts.
+
+    Raises:
+        Faulty: It is none, or PyYAML is not there to read it.
+    """
     from importlib import import_module
 
     try:
@@ -134,7 +155,17 @@ def read_yaml(name: str, path: str, content: str) -> Any:
         ) from None
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Reads a moment as the text that it is: JSON has no other."""
+        """Reads a moment as the text that it is: JSON has no other. No key may be there twice."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            seen: list[Any] = []
+            for key, _ in node.value:
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key {key.value!r} is there twice", key.start_mark
+                    )
+                seen.append(key.value)
+            return super().construct_mapping(node, deep)
 
     Loader.yaml_implicit_resolvers = {
         first: [one for one in those if one[0] != "tag:yaml.org,2002:timestamp"]

@@ -12,6 +12,7 @@ from wherry.app.places import site
 from wherry.handles import Queue
 
 if TYPE_CHECKING:
+    from os import PathLike
     from typing import Unpack
 
     from wherry.app.app import App
@@ -36,7 +37,7 @@ class AppWorkflow:
         self,
         name: str,
         *,
-        definition: str | Mapping[str, Any] | Machine,
+        definition: str | PathLike[str] | Mapping[str, Any] | Machine,
         input: type[T],
         grants: Iterable[Any] = (),
     ) -> Workflow[T]: ...
@@ -46,7 +47,7 @@ class AppWorkflow:
         self,
         name: str,
         *,
-        definition: str | Mapping[str, Any] | Machine,
+        definition: str | PathLike[str] | Mapping[str, Any] | Machine,
         input: None = None,
         grants: Iterable[Any] = (),
     ) -> Workflow[Any]: ...
@@ -55,7 +56,7 @@ class AppWorkflow:
         self,
         name: str,
         *,
-        definition: str | Mapping[str, Any] | Machine,
+        definition: str | PathLike[str] | Mapping[str, Any] | Machine,
         input: type[Any] | None = None,
         grants: Iterable[Any] = (),
     ) -> Workflow[Any]:
