@@ -110,7 +110,7 @@ def test_two_orders_of_one_commit_are_on_two_executions(place: Any) -> None:
 def test_a_start_that_is_repeated_is_known(place: Any) -> None:
     request = place.request(start(), function="caller", release="flows", number=77)
     assert isinstance(place.ask(request), Committed)
-    assert place.ask(request) == Already(None)
+    assert isinstance(place.ask(request), Already)
     assert len(told(place)) == 1
 
 
@@ -212,7 +212,7 @@ def test_a_step_that_is_repeated_is_known(place: Any) -> None:
     id = begun(place)
     request = moving(place, id, 0, history=[(1, b"a")], number=99)
     assert isinstance(place.ask(request), Committed)
-    assert place.ask(request) == Already(None)
+    assert isinstance(place.ask(request), Already)
     assert (get(place, id).version, events(place, id)) == (1, [b"a"])
 
 
