@@ -141,7 +141,10 @@ def test_a_conflict_that_does_not_end_is_a_503_within_the_deadline(run: Any) -> 
     assert 5 <= len(runs) <= 11
 
 
-def test_a_message_that_loses_conflicts_spends_none_of_its_attempts(run: Any) -> None:
+@pytest.mark.parametrize(("conflicts", "spent"), [(6, 0), (30, 1)])
+def test_a_message_that_loses_conflicts_spends_an_attempt_when_its_time_is_over(
+    run: Any, conflicts: int, spent: int
+) -> None:
     shelf, attempts = Shelf(max_attempts=1), []
 
     @shelf.app.consume(shelf.jobs, grants=shelf.all, timeout_s=2)
@@ -152,13 +155,13 @@ def test_a_message_that_loses_conflicts_spends_none_of_its_attempts(run: Any) ->
         shelf.things.put(Thing("a", found.count + 1))
 
     with run(shelf.app) as backend:
-        backend.conflict_next(shelf.things, times=30)
+        backend.conflict_next(shelf.things, times=conflicts)
         with backend.acting():
             shelf.jobs.send(Job("a"))
         backend.drain()
-        assert backend.items(shelf.things) == [Thing("a", 1)]
-        assert backend.failures() == []
-    assert len(attempts) > 30
+        assert [one.attempts for one in backend.failures()] == [1] * spent
+        assert backend.items(shelf.things) == [Thing("a", 1)][spent:]
+    assert 7 <= len(attempts) < 12
 
 
 @pytest.mark.parametrize("clients", [2, 32])
