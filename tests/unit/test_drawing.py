@@ -112,7 +112,10 @@ def test_everything_of_a_machine_is_on_its_picture(seed: int) -> None:
 
 def test_a_picture_is_the_same_each_time() -> None:
     """One definition gives one text, so that a picture in a repository changes with it alone."""
-    assert svg(REFUND) == svg(REFUND)
+    import wherry.drawing
+
+    assert wherry.drawing.svg(REFUND) == wherry.drawing.svg(REFUND) == svg(REFUND)
+    assert wherry.drawing.mermaid(REFUND) == wherry.drawing.mermaid(REFUND) == mermaid(REFUND)
 
 
 def test_an_svg_needs_nothing_from_outside() -> None:

@@ -26,6 +26,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("engine", "Show what the engine is doing."),
         "queues": ("store", "Show how much waits in each queue."),
         "schedules": ("pausing", "Show when each schedule fires next, and what it skipped."),
+        "workflow": ("workflow", "Draw, check and try workflows; look after their runs."),
         "pause": ("pausing", "Let a function's messages wait and its schedules skip; or all."),
         "resume": ("pausing", "Let a paused function, or the app, go on."),
         "reload": ("engine", "Load the app's code again, without a pause."),

@@ -25,8 +25,8 @@ def mermaid(definition: dict[str, Any], states: Mapping[str, Status] | None = No
     Args:
         states: What became of which state in an execution; by the state's name.
     """
+    from wherry.drawing.flowchart import flowchart
     from wherry.drawing.graph import read
-    from wherry.drawing.mermaid import flowchart
 
     return flowchart(read(definition), states or {})
 
@@ -40,8 +40,8 @@ def svg(
         states: What became of which state in an execution; by the state's name.
         title: For those who cannot see it, and over a tab.
     """
+    from wherry.drawing.document import document
     from wherry.drawing.graph import read
     from wherry.drawing.placing import place
-    from wherry.drawing.svg import document
 
     return document(place(read(definition)), states or {}, title)

@@ -30,7 +30,7 @@ from wherry.engine.controlwire import (
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
-from wherry.ports import Discard, Pause, Redrive, RedriveAll, Reindex, Request
+from wherry.ports import Commit, Discard, Pause, Redrive, RedriveAll, Reindex, Request
 from wherry.world import Chance
 
 if TYPE_CHECKING:
@@ -175,7 +175,8 @@ class Control:
         self._core.store.forward("", payload, lambda answer: _settle(future, answer))
         answer = await future
         match request:
-            case Redrive() | Discard():  # what was discarded may have kept its group waiting
+            case Redrive() | Discard() | Commit():
+                # What was discarded may have kept its group waiting; a commit is a person's order.
                 self._core.feeds.poll()
             case RedriveAll():
                 self._core.rounds.redrives.ask()
