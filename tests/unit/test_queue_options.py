@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+from enum import Enum, IntEnum
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +26,31 @@ class Job(Struct):
     text: str = ""
 
 
+class Colour(Enum):
+    RED = "red"
+
+
+class Size(IntEnum):
+    LARGE = 3
+
+
+class Flag(Enum):
+    ON = True
+
+
+class _Keyed:
+    """What the functions of keys give: `give` for `what`, else what is right."""
+
+    give: Any = "o1"
+    what = ""
+
+    def of(self, what: str) -> Any:
+        return self.give if self.what == what else "o1"
+
+
+keyed = _Keyed()
+
+
 class Kept(Struct):
     """An item."""
 
@@ -36,16 +64,24 @@ ordered = app.queue(
     Job, name="ordered", fifo=True, group=lambda job: job.order_id, dedup=lambda job: job.text
 )
 shared = app.queue(Job, name="shared", fair_by=lambda job: job.order_id)
+by_case = app.queue(
+    Job,
+    name="keyed",
+    fifo=True,
+    group=lambda job: keyed.of("group"),
+    dedup=lambda job: keyed.of("dedup"),
+)
+turns = app.queue(Job, name="turns", fair_by=lambda job: keyed.of("fair_by"))
 plain = app.queue(Job, name="plain")
 large = app.queue(Job, name="large", claim_check=True)
 wild = app.queue(dict, name="wild", claim_check=True)
-sends = [ordered.send, shared.send, plain.send, large.send, wild.send]
+sends = [one.send for one in (ordered, shared, plain, large, by_case, turns)] + [wild.send]
 
 
 @app.post("/send", grants=sends)
 def send(queue: str, job: Job, delay_s: float = 0) -> str:
-    named = {"ordered": ordered, "shared": shared, "plain": plain, "large": large}[queue]
-    return named.send(job, delay_s=delay_s)
+    named = {one.name: one for one in (ordered, shared, plain, large, by_case, turns)}
+    return named[queue].send(job, delay_s=delay_s)
 
 
 @app.post("/wild", grants=sends)
@@ -71,7 +107,7 @@ def take_wild(batch: Batch[dict]) -> None:  # type: ignore[type-arg]
         kept.put(Kept("wild", len(body)))
 
 
-for_nobody = [ordered, shared, plain]
+for_nobody = [ordered, shared, plain, by_case, turns]
 for one in for_nobody:
 
     def consume(job: Job) -> None: ...
@@ -88,7 +124,17 @@ def sent(queue: str, job: Job, delay_s: float = 0) -> SendMessage:
 
 @pytest.mark.parametrize(
     ("order_id", "group"),
-    [("o1", "o1"), (7, "7"), (UUID(int=1), str(UUID(int=1))), ("g" * 128, "g" * 128)],
+    [
+        ("o1", "o1"),
+        (7, "7"),
+        (UUID(int=1), str(UUID(int=1))),
+        ("g" * 128, "g" * 128),
+        (1.5, "1.5"),
+        (Decimal("1.50"), "1.50"),
+        (date(2026, 11, 21), "2026-11-21"),
+        (Colour.RED, "red"),
+        (Size.LARGE, "3"),
+    ],
 )
 def test_a_fifo_message_says_its_group_and_what_repeats_it(order_id: Any, group: str) -> None:
     effect = sent("ordered", Job(order_id, "once"))
@@ -105,10 +151,36 @@ def test_other_messages_say_nothing_of_the_kind() -> None:
     assert (effect.group, effect.dedup) == ("", "")
 
 
-@pytest.mark.parametrize("order_id", ["", None, True, "g" * 129])
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        "",
+        None,
+        True,
+        "g" * 129,
+        ["o1"],
+        {"id": 1},
+        ("o1",),
+        b"o1",
+        float("nan"),
+        Flag.ON,
+        Job("o1"),
+    ],
+)
 def test_a_group_that_is_none_is_refused_with_how_to_name_it(order_id: Any) -> None:
-    with pytest.raises(Refused, match="group of the queue 'ordered'"):
-        sent("ordered", Job(order_id, "x"))
+    keyed.give = order_id
+    for queue, what in (("keyed", "group"), ("keyed", "dedup"), ("turns", "fair_by")):
+        keyed.what = what
+        with pytest.raises(Refused, match=f"{what}= of the queue '{queue}' gave") as refusal:
+            sent(queue, Job("o1", "x"))
+        assert f"{what}=lambda job: job.order_id" in str(refusal.value)
+
+
+def test_an_object_has_no_text_that_tells_it_from_others() -> None:
+    """Its address would be another one in every process."""
+    keyed.give, keyed.what = object(), "group"
+    with pytest.raises(Refused, match=r"gave <object object at 0x\w+> \(object\)"):
+        sent("keyed", Job("o1", "x"))
 
 
 def test_a_fifo_queue_takes_no_delay() -> None:

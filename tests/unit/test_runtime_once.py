@@ -36,7 +36,9 @@ ran: list[str] = []
 
 
 def key(job: Job) -> Any:
-    return {"": "", "none": None, "odd": object()}.get(job.order_id, (job.order_id, 1))
+    odd = {"": "", "none": None, "odd": object(), "inner": ["o1", object()], "nan": float("nan")}
+    odd["set"] = set(job.note.split())
+    return odd.get(job.order_id, (job.order_id, 1))
 
 
 @app.post("/send", grants=[jobs.send, many.send, all_jobs.send, aws_jobs.send])
@@ -107,7 +109,17 @@ def test_a_key_is_forgotten_when_its_time_is_over(backend: Any) -> None:
     assert ran == ["first", "later"]
 
 
-@pytest.mark.parametrize("order_id", ["", "none", "odd"])
+def test_a_set_is_the_same_key_in_whatever_order(backend: Any) -> None:
+    runs = Runs(app, backend, "single")
+    names = [str(number) for number in range(40)]
+    first = runs.one(Job("set", " ".join(names)), "m1")
+    again = runs.one(Job("set", " ".join(reversed(names))), "m2")
+    assert first.once is not None
+    assert again.once is not None
+    assert first.once.key == again.once.key
+
+
+@pytest.mark.parametrize("order_id", ["", "none", "odd", "inner", "nan"])
 def test_a_key_that_tells_nothing_apart_is_refused(backend: Any, order_id: str) -> None:
     failure = Runs(app, backend, "single").one(Job(order_id)).failure
     assert failure is not None

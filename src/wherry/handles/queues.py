@@ -34,7 +34,7 @@ class Queue(Generic[T]):
         retry_max_s: The longest wait between two attempts.
         retention_s: After this, a message that was never done waits in the failure inbox.
         fifo: Messages of one `group` are done in order, one at a time; groups side by side.
-        group: From a payload to its group: text, a number or a UUID, up to 128 characters.
+        group: From a payload to its group: text, a number, a date, a UUID; up to 128 characters.
         dedup: From a payload to what tells it from its repeats: one within 5 minutes is dropped.
         on_failure: When a message of a group has failed for good: "skip" it and go on with the
             next, or "block" the group until it is redriven or discarded.
@@ -184,11 +184,31 @@ class _Sender(Generic[T]):
 
 
 def _key_text(queue: str, what: str, value: Any) -> str:
-    text = "" if value is None or isinstance(value, bool) else str(value)
-    if not 0 < len(text) <= limits.GROUP_LENGTH:
+    """Return a key as text: the same one for equal values, in whatever process."""
+    found = value if isinstance(value, str) else _plain_text(value)
+    if not 0 < len(found) <= limits.GROUP_LENGTH:
+        shown = repr(value)
+        shown = f"{shown[:80]}..." if len(shown) > 80 else shown
         raise Refused(
-            f"{what} of the queue {queue!r} gave {text[:80] or value!r}; it is a text, a number or "
-            f"a UUID of 1 to {limits.GROUP_LENGTH} characters.",
+            f"{what}= of the queue {queue!r} gave {shown} ({type(value).__name__}); it is a text, "
+            f"a number, a date, a time, a UUID or an Enum of them, of 1 to {limits.GROUP_LENGTH} "
+            "characters.",
             advice=f"Return one: {what}=lambda job: job.order_id.",
         )
-    return text
+    return found
+
+
+def _plain_text(value: Any) -> str:
+    """Return the text of what has one that tells it from others, else none."""
+    if type(value) is int:
+        return str(value)
+    from datetime import date, time
+    from decimal import Decimal
+    from enum import Enum
+    from uuid import UUID
+
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, bool) or value != value:  # NaN is not even itself
+        return ""
+    return str(value) if isinstance(value, str | int | float | Decimal | UUID | date | time) else ""

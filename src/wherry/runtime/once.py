@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wherry import limits
 from wherry.blueprint.records import QueueTrigger
 from wherry.codec import digest
 from wherry.errors import Refused
-from wherry.handles.shapes import to_json
+from wherry.handles.shapes import is_pydantic, to_json
 from wherry.invocation import Once
 from wherry.ports import GetReply, StoredReply
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from wherry.app.endpoints import Endpoint
     from wherry.handles.scope import Scope
 
+_ordered = msgspec.json.Encoder(order="deterministic").encode
 DONE_BEFORE = "done before"
 
 
@@ -30,6 +33,8 @@ def once_of(endpoint: Endpoint, payload: Any) -> Once | None:
     key = endpoint.once_per(payload)
     try:
         text = to_json(key)
+        if not is_pydantic(type(key)):
+            text = _ordered(key)  # a set, and what is in a dict, has no order of its own
     except (TypeError, ValueError) as error:
         raise Refused(f"once_per of {endpoint.name!r} gave what is no key: {error}.") from None
     if key is None or key == "":
