@@ -17,7 +17,17 @@ from bench.context import Bench, Measure
 from bench.figures import Figure, Samples, figure, number, table
 from bench.folders import fresh_folder
 from bench.load import BenchError, have_wrk
-from bench.measures import backlog, floors, jobs, orders, peers, requests, starts, triggers
+from bench.measures import (
+    backlog,
+    floors,
+    jobs,
+    orders,
+    peers,
+    requests,
+    starts,
+    triggers,
+    workflows,
+)
 from bench.versions import versions
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -37,6 +47,9 @@ MEASURES: tuple[Measure, ...] = (
     triggers.HOT,
     backlog.LONG,
     backlog.REDRIVE,
+    workflows.TASKS,
+    workflows.PASSES,
+    workflows.MAP,
     starts.COLD,
     starts.START,
     starts.IDLE,

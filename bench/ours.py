@@ -18,6 +18,7 @@ SHOP = "examples/shop/shop.py:app"
 ORDERS = "bench.apps.orders:app"
 PLAIN = "bench.apps.plain:app"
 TRIGGERS = "bench.apps.triggers:app"
+WORKFLOWS = "bench.apps.workflows:app"
 COLD = "bench.apps.cold:app"
 
 
