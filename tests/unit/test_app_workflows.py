@@ -6,7 +6,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import msgspec
@@ -727,3 +729,102 @@ def test_a_state_that_waits_for_a_token_which_it_tells_nobody_is_a_warning() -> 
     told = {"order_id": asl.TOKEN}
     steps = asl.Task("Ask", "charge", told, wait_for_token=True)
     assert codes(charging(asl.machine(steps))) == []
+
+
+UPDATES: list[tuple[str, dict[str, Any]]] = [
+    ("JSONata", {"TableName": "{% $t %}", "Key": {"id": "{% $x %}"}}),
+    ("JSONata", {"TableName": "orders", "Key": {"order_id": {"S": "{% $x %}"}},
+                 "UpdateExpression": "SET #a = :a",
+                 "ExpressionAttributeNames": {"#a": "{% $x %}"},
+                 "ExpressionAttributeValues": {":a": {"N": "{% $x %}"}}}),
+    ("JSONata", {"TableName": "orders", "Key": {"order_id": "{% $x %}"},
+                 "UpdateExpression": "{% $x %}", "ExpressionAttributeNames": {"#a": "b"}}),
+    ("JSONPath", {"TableName.$": "$.t", "Key.$": "$.key", "UpdateExpression.$": "$.how"}),
+    ("JSONPath", {"TableName": "orders", "Key": {"order_id": {"S.$": "$.x"}},
+                  "UpdateExpression": "SET a = :a", "ExpressionAttributeValues.$": "$.b"}),
+    ("JSONPath", {"TableName": "orders", "Key": {"order_id": {"S.$": "$.x"}},
+                  "UpdateExpression": "SET #a = :a", "ExpressionAttributeNames": {"#a.$": "$.n"},
+                  "ExpressionAttributeValues": {":a": {"N.$": "$.b"}}}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "given"), UPDATES)
+def test_arguments_of_a_table_that_are_computed_are_no_fault(
+    language: str, given: dict[str, Any]
+) -> None:
+    app = App("shop")
+    orders = app.table(Charge, name="orders", key="order_id")
+    name = "Arguments" if language == "JSONata" else "Parameters"
+    machine = one_task("arn:aws:states:::dynamodb:updateItem", **{name: given})
+    app.workflow(
+        "refund", definition={"QueryLanguage": language, **machine}, grants=[orders.write]
+    )  # fmt: skip
+    assert codes(app) == []
+
+
+def test_a_name_of_an_attribute_is_text() -> None:
+    given = {"TableName": "orders", "Key": {"order_id": {"S": "1"}},
+             "UpdateExpression": "SET #a = :a", "ExpressionAttributeNames": {"#a": 3},
+             "ExpressionAttributeValues": {":a": {"N": "1"}}}  # fmt: skip
+    assert "workflow_unsupported" in codes(touching("dynamodb:updateItem", given))
+
+
+# --- whatever is written ------------------------------------------------------------------------
+
+WHOLE: dict[str, Any] = {
+    "StartAt": "A",
+    "States": {
+        "A": {"Type": "Task", "Resource": "charge", "Parameters": {"order_id.$": "$.x"},
+              "Retry": [{"ErrorEquals": ["X"], "MaxAttempts": 2, "BackoffRate": 2.0}],
+              "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "B"}], "Next": "B"},
+        "B": {
+            "Type": "Map", "Next": "C",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                **one_task("arn:aws:states:::sqs:sendMessage",
+                           Parameters={"QueueUrl": "jobs", "MessageBody": {"a": 1}})},
+            "ItemReader": {"Resource": "arn:aws:states:::s3:getObject",
+                           "Parameters": {"Bucket": "b", "Key": "k"},
+                           "ReaderConfig": {"InputType": "JSON"}},
+            "ResultWriter": {"Resource": "arn:aws:states:::s3:putObject",
+                             "Parameters": {"Bucket": "b", "Prefix": "p"}}},
+        "C": {
+            "Type": "Parallel", "Next": "D",
+            "Branches": [{"StartAt": "E", "States": {"E": {
+                "Type": "Task", "QueryLanguage": "JSONata", "End": True,
+                "Resource": "arn:aws:states:::events:putEvents",
+                "Arguments": {"Entries": [{"DetailType": "x", "Detail": {}}]}}}}]},
+        "D": {"Type": "Task", "Resource": "arn:aws:states:::dynamodb:updateItem", "Next": "F",
+              "Parameters": {"TableName": "t", "Key": {"id": {"S": "1"}},
+                             "UpdateExpression": "SET a = :a",
+                             "ExpressionAttributeValues": {":a": {"N": "1"}}}},
+        "F": {"Type": "Task", "Resource": INVOKE + ".waitForTaskToken", "Next": "G",
+              "Parameters": {"FunctionName": "charge", "Payload": {"id.$": "$$.Task.Token"}}},
+        "G": {"Type": "Task", "Resource": "arn:aws:states:::states:startExecution.sync:2",
+              "Parameters": {"StateMachineArn": "refund", "Input": {}}, "End": True},
+    },
+}  # fmt: skip
+ODD: list[Any] = [
+    None, 1, -1.5, 10**30, "", "x", "{% $x %}", "$.a", "$$.b", [], {}, [1], ["a"], [{}], [None],
+    [[]], {"a": 1}, {"A": {"Type": "Task"}}, True, INVOKE, "arn:aws:states:::dynamodb:getItem",
+]  # fmt: skip
+
+
+def holders(value: Any) -> list[tuple[Any, Any]]:
+    """Every place inside a value: what holds it, and under which key."""
+    keys: list[Any] = list(value) if isinstance(value, dict) else []
+    keys = list(range(len(value))) if isinstance(value, list) else keys
+    return [(value, key) for key in keys] + [one for key in keys for one in holders(value[key])]
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_no_definition_makes_an_app_fail_otherwise_than_by_findings(seed: int) -> None:
+    chance = Random(seed)
+    definition = deepcopy(WHOLE)
+    for _ in range(chance.randint(1, 3)):
+        holder, key = chance.choice(holders(definition))
+        if chance.random() < 0.8:
+            holder[key] = deepcopy(chance.choice(ODD))
+        elif isinstance(holder, dict):
+            holder[chance.choice([f"{key}.$", "Type", "Parameters", "Items"])] = holder.pop(key)
+    assert all(one.fix for one in found(charging(definition)))

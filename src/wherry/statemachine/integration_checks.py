@@ -59,7 +59,8 @@ def _check_arguments(findings: Findings, key: str, given: dict[str, Any], where:
         for number, entry in enumerate(entries):
             for fault in _faults(ENTRY, entry) if isinstance(entry, dict) else ():
                 findings.add(f"{where}/Entries[{number}]", fault)
-    if key.startswith("dynamodb:") and not faults:
+    computed = any(name.endswith(".$") or is_expression(one) for name, one in given.items())
+    if key.startswith("dynamodb:") and not faults and not computed:
         try:
             item_plan(key.split(":")[1], _filled(given))
         except Invalid as invalid:
@@ -93,11 +94,7 @@ def _filled(value: Any, name: str = "") -> Any:
     if not (name.endswith(".$") or is_expression(value)):
         return value
     plain = name.removesuffix(".$")
-    if plain in _STAND_IN:
-        return _STAND_IN[plain]
-    if plain in ("Key", "Item", "ExpressionAttributeNames", "ExpressionAttributeValues"):
-        return {}
-    return {"S": "1"} if plain.startswith(":") or not plain.endswith("Expression") else "a = a"
+    return "a" if plain.startswith("#") else _STAND_IN.get(plain, {"S": "1"})
 
 
 def _check_map(findings: Findings, fields: dict[str, Any], location: str) -> None:

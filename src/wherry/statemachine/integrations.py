@@ -227,6 +227,8 @@ def item_plan(action: str, given: dict[str, Any]) -> ItemPlan:
         Invalid: DynamoDB would not take it, or wherry's tables do not have it.
     """
     names = given.get("ExpressionAttributeNames", {})
+    if not all(isinstance(one, str) for one in names.values()):
+        raise Invalid("ExpressionAttributeNames contains a value that is no text")
     values = plain_item(given.get("ExpressionAttributeValues", {}))
     table = last_name(given["TableName"])
     returns = given.get("ReturnValues", "NONE")

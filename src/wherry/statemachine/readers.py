@@ -223,6 +223,8 @@ def reader_faults(reader: dict[str, Any]) -> list[str]:
     if resource not in (GET, LIST):
         return [f"Items are read by {GET} or {LIST}, not by {resource}"]
     config = reader.get("ReaderConfig") or {}
+    if not isinstance(config, dict):
+        return ["ReaderConfig: Expected value of type Object"]
     kind, transformation = config.get("InputType"), config.get("Transformation", "NONE")
     found += [f"Field '{name}' is not supported" for name in config if name not in CONFIG]
     if kind == "PARQUET":
@@ -237,7 +239,7 @@ def reader_faults(reader: dict[str, Any]) -> list[str]:
         found.append("Transformation LOAD_AND_FLATTEN needs an InputType: CSV, JSON or JSONL")
     if config.get("ManifestType") not in (None, "ATHENA_DATA", "S3_INVENTORY"):
         found.append("ManifestType should be one of: [ATHENA_DATA, S3_INVENTORY]")
-    if config.get("CSVDelimiter", "COMMA") not in DELIMITERS:
+    if config.get("CSVDelimiter", "COMMA") not in [*DELIMITERS]:
         found.append(f"CSVDelimiter should be one of: [{', '.join(DELIMITERS)}]")
     if kind == "CSV":
         location = config.get("CSVHeaderLocation")
