@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wherry.statemachine.faults import QUERY, StatesError
 from wherry.statemachine.functions import Draw
+from wherry.statemachine.overtime import TIMEOUT, allowance
 from wherry.statemachine.text import to_text
 
 if TYPE_CHECKING:
@@ -114,10 +115,9 @@ def inner(value: str) -> str:
 
 
 def compile_query(value: Any, field: str) -> Query:
-    """Compile a value with all expressions inside it; `field` is where it stands.
+    """Make a value with all expressions inside it ready; `field` is where it stands.
 
-    Raises:
-        QuerySyntax: One of them is none.
+    One that is none fails when it is evaluated: `validate` finds it before.
     """
     return Query(_compile(value, field), value)
 
@@ -145,17 +145,23 @@ def _compile(value: Any, field: str) -> Part | None:
 
 
 def _expression(text: str, field: str) -> Part:
-    module = engine()
-    expression: Expression = module.compile_expression(text)
+    compiled: list[Expression] = []  # when it is first needed: who only looks never needs it
     named = f"The JSONata expression '{text}' specified for the field '{field}'"
 
     def evaluate(bindings: Bindings) -> Any:
+        module = engine()
         try:
-            found = expression.evaluate(bindings.values, bindings.draw, bindings.now_ms)
+            if not compiled:
+                if allowance.over:
+                    raise module.EvaluationError("", TIMEOUT)
+                compiled.append(module.compile_expression(text))
+            found = compiled[0].evaluate(bindings.values, bindings.draw, bindings.now_ms)
         except module.EvaluationError as error:
             mark = f". {error.code}: " if error.code else ": "
             cause = f"{named} threw an error during evaluation{mark}{error.message}"
             raise StatesError(QUERY, cause, location=field) from None
+        except QuerySyntax as error:
+            raise StatesError(QUERY, f"{named} is not valid: {error}", location=field) from None
         except module.Unsupported:
             cause = f"{named} returned an unsupported result type."
             raise StatesError(QUERY, cause, location=field) from None

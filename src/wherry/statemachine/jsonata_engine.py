@@ -20,7 +20,8 @@ from wherry.statemachine.faults import StatesError
 from wherry.statemachine.functions import Draw
 from wherry.statemachine.jsonata import QuerySyntax
 from wherry.statemachine.jsonata_errors import EvaluationError, message_of
-from wherry.statemachine.jsonata_meter import Meter
+from wherry.statemachine.jsonata_meter import MEMORY, Meter
+from wherry.statemachine.overtime import TIMEOUT, Overtime, allowance
 from wherry.statemachine.regexes import compile_regex
 
 __all__ = ["UNDEFINED", "EvaluationError", "Expression", "Lazy", "Unsupported", "inward"]
@@ -155,6 +156,8 @@ class Expression:
             EvaluationError: It failed, or used too much.
             Unsupported: It gave a function.
         """
+        if allowance.over:
+            raise EvaluationError("", TIMEOUT)
         evaluation = Evaluation(draw, now_ms)
         if self._uses_context:
             states = values.get("states")
@@ -163,6 +166,7 @@ class Expression:
         _active.evaluation = evaluation
         Jsonata.CURRENT.jsonata = self._engine
         try:
+            allowance.evaluating = True
             with _deep():
                 found = self._engine.evaluate(None, dict(values))
             evaluation.meter.measure(found)
@@ -171,11 +175,16 @@ class Expression:
             raise message_of(error) from None
         except StatesError as error:
             raise EvaluationError("", error.cause or "") from None
+        except Overtime:
+            raise EvaluationError("", TIMEOUT) from None
+        except MemoryError:
+            raise EvaluationError("", MEMORY) from None
         except RecursionError:
             raise EvaluationError("", STACK) from None
         except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
             raise EvaluationError("", str(error)) from None
         finally:
+            allowance.evaluating = False
             _active.evaluation = None
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.jsonata_errors import EvaluationError
+from wherry.statemachine.overtime import TIMEOUT
 
-_MEMORY = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
-_TIMEOUT = "Expression evaluation timeout: Check for infinite loop"
+MEMORY = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 _STACK = (
     "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as"
     " tail-recursive"
@@ -49,15 +49,15 @@ class Meter:
         """Count work."""
         self._steps += count
         if self._steps > limits.STATE_EXPRESSION_STEPS:
-            raise EvaluationError("", _TIMEOUT)
+            raise EvaluationError("", TIMEOUT)
 
     def allocate(self, size: int) -> None:
         """Count a value about to be made."""
         if size > limits.STATE_EXPRESSION_BYTES:
-            raise EvaluationError("", _MEMORY)
+            raise EvaluationError("", MEMORY)
         self._used += size
         if self._used > limits.STATE_EXPRESSION_TOTAL_BYTES:
-            raise EvaluationError("", _MEMORY)
+            raise EvaluationError("", MEMORY)
 
     def measure(self, value: Any) -> int:
         """Count a value."""
@@ -93,4 +93,4 @@ class Meter:
 
     def _within(self, size: int) -> None:
         if size > limits.STATE_EXPRESSION_BYTES:
-            raise EvaluationError("", _MEMORY)
+            raise EvaluationError("", MEMORY)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from wherry import limits
-from wherry.statemachine.faults import StatesError
+from wherry.statemachine.faults import QUERY, StatesError
 from wherry.statemachine.functions import Draw
 from wherry.statemachine.history import WHOLE
 from wherry.statemachine.jsonata import Query, compile_query
@@ -50,6 +50,7 @@ from wherry.statemachine.states_simple import FailState, PassState, SucceedState
 from wherry.statemachine.states_task import TaskState, task_error
 from wherry.statemachine.states_wait import WaitState
 from wherry.statemachine.stepping import Walk
+from wherry.statemachine.text import to_text
 
 _KINDS: dict[str, type[State]] = {
     "Choice": ChoiceState,
@@ -323,6 +324,19 @@ def _take_token(walk: Walk, event: TokenSucceeded | TokenFailed | Heartbeat) -> 
                 state.beat(walk, frame)
 
     walk.guarded(frame, step)
+
+
+def needs_worker(definition: str | dict[str, Any]) -> bool:
+    """Whether a machine evaluates what may take long: JSONata, or regular expressions of paths."""
+    text = definition if isinstance(definition, str) else to_text(definition)
+    return "JSONata" in text or "=~" in text
+
+
+def give_up(run: Run, now_ms: int, cause: str) -> tuple[Run, Commands]:
+    """End a run whose next step cannot be worked out at all; nothing of its machine is asked."""
+    walk = Walk(None, run, now_ms, None)  # type: ignore[arg-type]
+    walk.end_failed(StatesError(QUERY, cause, final=True), run.events)
+    return walk.run, walk.commands
 
 
 def compile_machine(definition: str | bytes | dict[str, Any]) -> Machine:

@@ -7,6 +7,7 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.faults import QUERY, StatesError
+from wherry.statemachine.overtime import TIMEOUT, allowance
 
 
 class Regex:
@@ -44,12 +45,12 @@ class Regex:
         return found
 
     def _within(self, method: Callable[..., Any], *args: Any) -> Any:
+        if allowance.over:
+            raise StatesError(QUERY, TIMEOUT)
         try:
             return method(*args, timeout=limits.STATE_REGEX_S)
         except TimeoutError:
-            raise StatesError(
-                QUERY, "Expression evaluation timeout: Check for infinite loop"
-            ) from None
+            raise StatesError(QUERY, TIMEOUT) from None
 
 
 def compile_regex(source: str, *, ignore_case: bool = False, multiline: bool = False) -> Regex:

@@ -1,0 +1,37 @@
+"""Whether expressions have time left: who runs them in a process of their own says when not.
+
+`expire` may be called in a signal's handler, on the thread that evaluates. An expression that is
+being evaluated is broken off there; every later one fails at once, until `reset`.
+"""
+
+from __future__ import annotations
+
+TIMEOUT = "Expression evaluation timeout: Check for infinite loop"
+
+
+class Overtime(BaseException):
+    """Raised in the middle of an evaluation; no `except Exception` on its way holds it up."""
+
+
+class _Allowance:
+    over = False
+    evaluating = False
+
+
+allowance = _Allowance()
+
+
+def expire() -> None:
+    """Say that the time is over.
+
+    Raises:
+        Overtime: An expression is being evaluated.
+    """
+    allowance.over = True
+    if allowance.evaluating:
+        raise Overtime
+
+
+def reset() -> None:
+    """Begin anew."""
+    allowance.over = False
