@@ -5,6 +5,7 @@ Nothing here waits for a fixed time: `until` looks again and again, up to a dead
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import itertools
 import json
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -65,22 +67,41 @@ def until(look: Callable[[], T | None], what: str, wait_s: float = WAIT_S) -> T:
 
 
 _ports = itertools.count(os.getpid())
+_own: dict[int, int] = {}  # ports of this process, with the files that say so until its end
 
 
 def free_port() -> int:
     """Return a port that nobody listens on now, and that nobody is given meanwhile.
 
     It is below those that the system gives to clients, of which a suite makes thousands: an engine
-    that starts again needs its port again. Each worker of the suite has a range of its own.
+    that starts again needs its port again. Each worker of the suite has a range of its own, and
+    what another suite on this machine was given is locked: its engine may just be dead.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 32
     for number in itertools.islice(_ports, PORTS):
         port = 10_000 + PORTS * worker + number % PORTS
+        if not _is_own(port):
+            continue
         with socket.socket() as one, suppress(OSError):
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             one.bind(("127.0.0.1", port))
             return port
     raise AssertionError(f"{PORTS} ports from {10_000 + PORTS * worker} on are taken")
+
+
+def _is_own(port: int) -> bool:
+    """Whether this process has the lock of a port, or can have it."""
+    if port not in _own:
+        folder = Path(tempfile.gettempdir(), f"wherry-ports-{os.getuid()}")
+        folder.mkdir(exist_ok=True)
+        file = os.open(folder / str(port), os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            return False
+        _own[port] = file
+    return True
 
 
 class Reply(NamedTuple):

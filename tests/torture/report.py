@@ -179,14 +179,8 @@ SUMS = (
 
 
 def _struck(strikes: list[Strike], first_ns: int, next_ns: int) -> Strike | None:
-    """Return the fault for which a run was done again, if it was one.
-
-    A clock that is set back holds what was to be tried again at a time of the wall's.
-    """
+    """Return the fault for which a run was done again, if it was one."""
     between = [strike for strike in strikes if first_ns <= strike.began_ns <= next_ns]
-    for strike in between:
-        if strike.kind == "clock back":
-            return strike
     hit = [strike for strike in between if strike.began_ns <= first_ns + RUN_NS]
     return hit[-1] if hit else None
 
