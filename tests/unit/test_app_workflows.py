@@ -18,6 +18,7 @@ from msgspec import Struct
 from wherry import App, asl, publish
 from wherry.blueprint import Finding, FunctionSpec, Grant, TaskTrigger, canonical, digest, load
 from wherry.errors import AppInvalid, Refused
+from wherry.testing import run_workflow
 
 
 class Refund(Struct):
@@ -241,6 +242,17 @@ def test_a_path_is_relative_to_the_module_that_names_it(tmp_path: Path) -> None:
     assert app.freeze().workflows[0].functions == ("charge",)
     assert app.files == [str(file)]
     assert charging(file).freeze().workflows == charging(one_task("charge")).freeze().workflows
+
+
+def test_a_declared_workflow_runs_in_memory_with_the_definition_it_has(tmp_path: Path) -> None:
+    file = tmp_path / "refund.json"
+    file.write_bytes(msgspec.json.encode(one_task("charge")))
+    (workflow,) = charging(file, input=Refund)._workflows
+    told = run_workflow(workflow, Refund("o1", 7), tasks={"charge": lambda payload: payload})
+    assert (told.status, told.output) == ("SUCCEEDED", {"order_id": "o1", "cents": 7})
+    file.unlink()
+    with pytest.raises(Refused, match=r"refund\.json"):
+        run_workflow(workflow)
 
 
 YAML = """

@@ -208,7 +208,7 @@ def test_a_machine_runs_in_memory_as_any_definition_does() -> None:
         asl.Task("Charge", charge, asl.expr("$states.input")).retry("Busy", times=2),
         asl.Succeed("Done", {"receipt": asl.expr("$states.input.number")}),
         asl.Fail("Refuse", error="TooMuch"),
-    ).definition
+    )
     told = run_workflow(definition, {"cents": 7}, tasks={"charge": lambda payload: {"number": 1}})
     assert (told.status, told.output) == ("SUCCEEDED", {"receipt": 1})
     told = run_workflow(definition, {"cents": 700}, tasks={})

@@ -13,8 +13,10 @@ from wherry.app.kinds import shown
 from wherry.app.schemas import schema_of
 from wherry.blueprint.records import Finding, Grant, WorkflowSpec
 from wherry.codec import DuplicateKey, refuse_duplicate_keys
+from wherry.errors import Refused
 
 if TYPE_CHECKING:
+    from wherry.asl import Machine
     from wherry.handles.workflows import Workflow
 
 _YAML = (".yaml", ".yml")
@@ -61,6 +63,23 @@ def workflow_spec(
         place=workflow.place,
     )
     return spec, findings
+
+
+def definition_of(given: Workflow[Any] | Machine) -> str | dict[str, Any]:
+    """Return the definition of a declared workflow as JSON text, or what a builder has made.
+
+    Raises:
+        Refused: It cannot be had.
+    """
+    from wherry.handles.workflows import Workflow
+
+    if not isinstance(given, Workflow):
+        return given.definition
+    try:
+        return _definition(given)
+    except Faulty as fault:
+        _, message, fix = fault.args
+        raise Refused(message, advice=fix) from None
 
 
 def definition_file(workflow: Workflow[Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
@@ -32,6 +32,10 @@ from wherry.statemachine.resources import Resource
 from wherry.statemachine.text import to_text
 from wherry.statemachine.validation import validate
 from wherry.world import Chance, ManualClock
+
+if TYPE_CHECKING:
+    from wherry import asl
+    from wherry.handles.workflows import Workflow
 
 _STATE_MS = 20  # what a state takes on the manual clock where a run never waits
 
@@ -86,7 +90,7 @@ Tasks: TypeAlias = Mapping[str, Callable[[Any], Any]] | Callable[[TaskCall], Any
 
 
 def run_workflow(
-    definition: str | bytes | dict[str, Any],
+    definition: str | bytes | dict[str, Any] | asl.Machine | Workflow[Any],
     input: Any = None,
     tasks: Tasks | None = None,
     *,
@@ -105,7 +109,8 @@ def run_workflow(
         assert result.status == "SUCCEEDED"
 
     Args:
-        definition: Amazon States Language, as text or as what it decodes to.
+        definition: Amazon States Language, as text or as what it decodes to; what `wherry.asl`
+            built; or a workflow of an app, with the definition that it has.
         input: The execution's input.
         tasks: What tasks do. Either by the name of a state or a function, or by a Resource: a
             function gets its payload, anything else the arguments of the call; what it returns
@@ -121,6 +126,10 @@ def run_workflow(
         InvalidDefinition: AWS would not take the definition.
         LookupError: There is no callable for a task.
     """
+    if not isinstance(definition, str | bytes | dict):
+        from wherry.app.definitions import definition_of
+
+        definition = definition_of(definition)
     findings = validate(definition, type=type, functions=None)
     if findings:
         raise InvalidDefinition(list(findings))
