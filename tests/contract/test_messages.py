@@ -49,14 +49,16 @@ def test_messages_are_claimed_in_the_order_in_which_they_fell_due(place: Any) ->
 
 
 def test_a_claim_says_when_the_next_message_falls_due(place: Any) -> None:
-    assert place.ask(Claim("jobs", 10, "engine-1")) == Claims([], None)
+    assert place.ask(Claim("jobs", 10, "engine-1")) == Claims([], None, now_ms=place.now_ms)
     place.send("a", delay_ms=5000)
-    assert place.ask(Claim("jobs", 10, "engine-1")) == Claims([], place.now_ms + 5000)
+    assert place.ask(Claim("jobs", 10, "engine-1")) == Claims(
+        [], place.now_ms + 5000, now_ms=place.now_ms
+    )
     place.advance(4.999)
     assert place.claim() == []
     place.advance(0.001)
     assert [message.id for message in place.claim()] == ["a"]
-    assert place.ask(Claim("nothing", 10, "engine-1")) == Claims([], None)
+    assert place.ask(Claim("nothing", 10, "engine-1")) == Claims([], None, now_ms=place.now_ms)
 
 
 def test_a_claimed_message_carries_what_its_sender_gave_it(place: Any) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wherry import App, DoNotRetry, Firing, Struct, current, publish
 
 app = App("simulated")
@@ -9,7 +11,8 @@ app = App("simulated")
 
 class Order(Struct):
     """`kind` says what follows it: a job that is plain, flaky (fails twice), poison or hopeless;
-    a step of a group that keeps its order; an event with two listeners.
+    a step of a group that keeps its order; an event with two listeners; a workflow that succeeds,
+    or one that is compensated and fails.
     """
 
     order_id: str
@@ -45,6 +48,45 @@ class Tally(Struct):
     count: int = 0
 
 
+class Parcel(Struct):
+    """What the states of a workflow hand on."""
+
+    order_id: str
+    kind: str
+
+
+def _task(function: str, *retries: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """A state that calls a function, again and again if faults are what fails it."""
+    again = {"ErrorEquals": ["States.ALL"], "MaxAttempts": 1_000, "BackoffRate": 1.0}
+    return {"Type": "Task", "Resource": function, "Retry": [*retries, again], **more}
+
+
+def _branch(state: dict[str, Any]) -> dict[str, Any]:
+    return {"StartAt": state["Resource"], "States": {state["Resource"]: state}}
+
+
+PROCESS: dict[str, Any] = {
+    "StartAt": "Reserve",
+    "States": {
+        "Reserve": _task("reserve", ResultPath=None, Next="Both"),
+        "Both": {
+            "Type": "Parallel",
+            "Branches": [
+                _branch(_task("pack", End=True)),
+                _branch(_task("bill", {"ErrorEquals": ["Declined"], "MaxAttempts": 2}, End=True)),
+            ],
+            "Catch": [{"ErrorEquals": ["Declined"], "ResultPath": "$.error", "Next": "Release"}],
+            "ResultPath": None,
+            "Next": "Rest",
+        },
+        "Rest": {"Type": "Wait", "Seconds": 3, "Next": "Ship"},
+        "Ship": _task("ship", End=True),
+        "Release": _task("release", ResultPath=None, Next="Refused"),
+        "Refused": {"Type": "Fail", "Error": "Refused"},
+    },
+}
+process = app.workflow("process", definition=PROCESS, input=Parcel)
+SHIPPED = ("reserve", "pack", "bill", "ship")
 orders = app.table(Order, key="order_id")
 effects = app.table(Effect, key="order_id")
 tallies = app.table(Tally, key="name")
@@ -66,6 +108,7 @@ GROUPS = 3
         tallies.read,
         tallies.write,
         publish[Placed],
+        process.start,
     ],
 )
 def place(order: Order) -> Order:
@@ -73,6 +116,8 @@ def place(order: Order) -> Order:
     tallies.add("placed", count=1)
     if order.kind == "event":
         publish(Placed(order.order_id))
+    elif order.kind in ("shipped", "declined"):
+        process.start(Parcel(order.order_id, order.kind), name=order.order_id)
     elif order.kind == "step":
         group = f"group-{sum(order.order_id.encode()) % GROUPS}"
         sent = tallies.get(group) or Tally(group)
@@ -105,6 +150,38 @@ def listen(event: Placed) -> None:
 @app.on(Placed, max_attempts=100, retry_max_s=1.0, grants=[effects.write])
 def listen_too(event: Placed) -> None:
     effects.add(f"{event.order_id}/listen_too", runs=1)
+
+
+class Declined(Exception):
+    """The bank says no."""
+
+
+@app.task(grants=[effects.write])
+def reserve(parcel: Parcel) -> str:
+    effects.add(f"{parcel.order_id}/reserve", runs=1)
+    return parcel.order_id
+
+
+@app.task(grants=[effects.write])
+def pack(parcel: Parcel) -> None:
+    effects.add(f"{parcel.order_id}/pack", runs=1)
+
+
+@app.task(grants=[effects.write])
+def bill(parcel: Parcel) -> None:
+    effects.add(f"{parcel.order_id}/bill", runs=1)
+    if parcel.kind == "declined":
+        raise Declined("no money")
+
+
+@app.task(grants=[effects.write])
+def ship(parcel: Parcel) -> None:
+    effects.add(f"{parcel.order_id}/ship", runs=1)
+
+
+@app.task(grants=[effects.write])
+def release(parcel: Parcel) -> None:
+    effects.add(f"{parcel.order_id}/release", runs=1)
 
 
 @app.schedule("rate(1 minute)", name="each-minute", max_attempts=100, grants=[effects.write])

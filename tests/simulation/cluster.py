@@ -23,7 +23,15 @@ from wherry.engine.work import Work
 from wherry.invocation import Invocation
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.sigv4 import SigningKey
-from wherry.ports import Broken, Configure, Depths, QueueDepths, Request
+from wherry.ports import (
+    Broken,
+    Configure,
+    Depths,
+    ExecutionRows,
+    ListExecutions,
+    QueueDepths,
+    Request,
+)
 from wherry.runtime.invoke import Runner
 from wherry.testing.client import Client
 from wherry.testing.stores import KitStore
@@ -43,10 +51,14 @@ class Store(KitStore):
         return [str(row[0]) for row in self._session.run("PRAGMA integrity_check").fetchall()]
 
     def drained(self) -> bool:
-        """Whether no message waits or is leased."""
+        """Whether no message waits or is leased, and every execution has ended."""
         depths = self.run([("", QueueDepths())])[0]
         assert isinstance(depths, Depths)
-        return not any(row.waiting or row.leased for row in depths.rows)
+        if any(row.waiting or row.leased for row in depths.rows):
+            return False
+        running = self.run([("", ListExecutions(None, "RUNNING", 1))])[0]
+        assert isinstance(running, ExecutionRows)
+        return not running.rows
 
 
 class Weather:

@@ -2,7 +2,8 @@
 
 I1 what was accepted is there. I2 what was refused is not there. I3 each order's job, step and
 listener has had its effect once, and so has each firing of a schedule. I4 done, dead and waiting
-are disjoint, and all there is. I5 attempts stay within their bound. I8 the store's own check
+are disjoint, and all there is. I5 attempts stay within their bound. I6 each execution has ended
+as it should, and its history is a legal one: no event twice, none missing. I8 the store's own check
 passes. I10 every refusal has a code and a correlation ID. C counters that many read and write
 count each success once. O steps of a group come in order.
 """
@@ -11,13 +12,25 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import msgspec
+
 from wherry.codec import from_json
-from wherry.ports import Depths, Failures, ListFailures, QueueDepths
+from wherry.ports import (
+    Depths,
+    ExecutionRow,
+    Failures,
+    FindExecution,
+    GetHistory,
+    ListFailures,
+    QueueDepths,
+)
+from wherry.statemachine.records import HistoryEvent
 from wherry.testing.client import TestReply
 
-from .app import jobs
+from .app import SHIPPED, jobs, process
 from .cluster import Store
 
+_read_event = msgspec.msgpack.Decoder(HistoryEvent).decode
 Fate = Literal["asked", "ok", "refused", "unknown"]
 
 
@@ -64,9 +77,12 @@ class Oracle:
         tallies = {item["name"]: item["count"] for item in _items(store, "tallies")}
         failures: Failures = _ask(store, ListFailures(None, 100_000, None))
         dead = {}
+        refused: set[int] = set()
         for failed in failures.rows:
             order_id = from_json(failed.body).get("order_id")
-            if order_id is None:  # of a listener or a schedule, which never fail
+            if failed.queue == process.name:
+                refused.add(from_json(failed.body)["execution"])
+            elif order_id is None:  # of a listener or a schedule, which never fail
                 found.append(f"I4: {failed.id} of {failed.queue} is dead: {failed.error}")
             else:
                 dead[order_id] = failed
@@ -84,6 +100,8 @@ class Oracle:
                     count = runs.get(f"{name}/{listener}", 0)
                     if count != 1:
                         found.append(f"I3: {listener} heard of {name} {count} times")
+            elif known[name].kind in ("shipped", "declined"):
+                found += _execution_faults(store, known[name], runs, refused)
             else:
                 found += _job_faults(known[name], effects.get(name, 0), dead.get(name))
         for name in sorted((effects.keys() | dead.keys()) - there):
@@ -140,6 +158,43 @@ def _job_faults(operation: Operation, runs: int, dead: Any) -> list[str]:
         found.append(f"I4: {name} never failed and is dead: {dead.error}")
     if dead is not None and kind == "poison" and dead.attempts < jobs.max_attempts:
         found.append(f"I5: {name} was given up after {dead.attempts} attempts")
+    return found
+
+
+def _execution_faults(
+    store: Store, operation: Operation, runs: dict[str, int], refused: set[int]
+) -> list[str]:
+    """What an order's workflow should have come to: the effects of each of its states once."""
+    found = []
+    name, good = operation.name, operation.kind == "shipped"
+    row = _ask(store, FindExecution(process.name, name))
+    if not isinstance(row, ExecutionRow):
+        return [f"I6: {name} was placed and its execution is not there"]
+    if row.status != ("SUCCEEDED" if good else "FAILED"):
+        found.append(f"I6: the execution {name} is {row.status}: {row.error} {row.cause}")
+    if (row.id in refused) == good:
+        found.append(f"I4: the execution {name} is {row.status}, in the inbox: {row.id in refused}")
+    states = {state: runs.get(f"{name}/{state}", 0) for state in (*SHIPPED, "release")}
+    wanted = {**dict.fromkeys(SHIPPED, 1), "release": 0}
+    if not good:  # the branch beside the one that failed may have ended before
+        wanted = {"reserve": 1, "pack": min(1, states["pack"]), "bill": 0, "ship": 0, "release": 1}
+    if states != wanted:
+        found.append(f"I3: the states of {name} had their effects {states}")
+    page = _ask(store, GetHistory(row.id, 1_000))
+    events = [_read_event(event) for event in page.events]
+    if [event.id for event in events] != list(range(1, row.events + 1)):
+        found.append(f"I6: the history of {name} has gaps or repeats: {[e.id for e in events]}")
+    if any(event.previous >= event.id for event in events):
+        found.append(f"I6: an event of {name} comes before its cause")
+    entered = [
+        event.details["name"]
+        for event in events
+        if event.details and event.type.endswith("StateEntered")
+    ]
+    if len(set(entered)) != len(entered):
+        found.append(f"I6: {name} entered a state twice: {entered}")
+    if not events or not events[-1].type.startswith("Execution"):
+        found.append(f"I6: the history of {name} does not end")
     return found
 
 

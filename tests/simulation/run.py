@@ -16,7 +16,16 @@ FAULTS = 20
 SPAN_S = 30.0  # operations and faults fall into this time
 PEACE_S = 600.0  # by then everything is done or dead
 PATIENCE_S = 35.0  # a client's, for one answer
-KINDS_OF_ORDER = {"plain": 50, "flaky": 8, "poison": 4, "hopeless": 3, "step": 20, "event": 15}
+KINDS_OF_ORDER = {
+    "plain": 50,
+    "flaky": 8,
+    "poison": 4,
+    "hopeless": 3,
+    "step": 20,
+    "event": 15,
+    "shipped": 10,
+    "declined": 4,
+}
 KINDS = ("pause", "crash", "storm", "deaths", "clock")
 
 

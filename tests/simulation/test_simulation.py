@@ -7,12 +7,15 @@ again and tells what happened to it.
 from __future__ import annotations
 
 import os
+from random import Random
 
 import pytest
 
+from wherry.ports import Claim, Request
+
 from .app import app
 from .bugs import BUGS, planted
-from .cluster import Shared
+from .cluster import Cluster, Shared
 from .run import Scenario
 
 SEEDS = int(os.environ.get("WHERRY_SEEDS", "2000"))
@@ -60,3 +63,27 @@ def test_a_seed_repeats_itself(shared: Shared) -> None:
     ]
     assert told[0] == told[1]
     assert lives[0].hits == lives[1].hits
+
+
+def test_an_engine_whose_clock_is_ahead_waits_for_the_store_s_time(shared: Shared) -> None:
+    """What falls due does so by the store's clock: ours, minutes ahead, asks no more for that."""
+    cluster = Cluster(app, Random(1), 1, shared)
+    [node] = cluster.nodes
+    cluster.loop.advance(1.0)
+    node.clock.skew_ms = 300_000
+    claims: list[Request] = []
+    apply = cluster.apply
+
+    def counted(function: str, request: Request) -> object:
+        claims.extend([request] if isinstance(request, Claim) else [])
+        return apply(function, request)
+
+    cluster.apply = counted
+    order = {"order_id": "late", "kind": "plain", "delay_s": 20.0}
+    node.client.send("POST", "/orders", json=order)
+    cluster.loop.advance(19.0)
+    assert len(claims) < 20 * len(cluster.blueprint.queues)
+    assert not cluster.idle()
+    cluster.loop.advance(8.0)
+    assert cluster.idle()
+    cluster.close()

@@ -25,6 +25,7 @@ from wherry.engine.journal import Journal
 from wherry.engine.orphans import OrphanSweeper
 from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
+from wherry.engine.storetime import StoreTime
 from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
@@ -98,11 +99,12 @@ class Core:
         self.dispatcher = Dispatcher(
             loop, clock, chance, store, self.journal, self.broker, settings.node
         )
+        self._time = StoreTime(clock)
         self.feeds = Feeds(
-            loop, clock, chance, store, self.dispatcher, settings.owner, _message_done
+            loop, self._time, chance, store, self.dispatcher, settings.owner, _message_done
         )
         self.dispatcher.feeds = self.feeds
-        self.rounds = Rounds(loop, clock, store, self.feeds, self.journal)
+        self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
         self.orphans = OrphanSweeper(
             loop, clock, offload, blobs, ask, self.journal, lambda: self.stopping
@@ -208,7 +210,12 @@ class Core:
             from wherry.engine.workflows.driver import Driver
 
             self._driver = Driver(
-                self.clock, self._chance, self.store, self.dispatcher, self.feeds, self.journal
+                self._time,
+                self._chance,
+                self.store,
+                self.dispatcher,
+                self.feeds,
+                self.journal,
             )
             self.dispatcher.driver = self._driver
             self._driver.wake = self.rounds.executions.ask_by

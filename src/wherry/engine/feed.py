@@ -97,6 +97,7 @@ class Feed:
         if not isinstance(answer, Claims):  # the store is in trouble: look again soon
             self.wake(self._feeds.clock.now_ms() + 1000)
             return
+        self._feeds.clock.told(answer.now_ms)
         if answer.messages:
             due_ms = answer.messages[-1].visible_at_ms
             self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)

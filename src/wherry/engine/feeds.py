@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from wherry.engine.feed import Feed
     from wherry.engine.releases import ActiveFunction, Consumer
     from wherry.engine.store import Store
+    from wherry.engine.storetime import StoreTime
     from wherry.engine.work import Work
     from wherry.ports import Committed
     from wherry.telemetry import InvocationRecord
-    from wherry.world import Chance, Clock, Loop
+    from wherry.world import Chance, Loop
 
 INSIST_S = 1.0  # between two tries to tell a store that cannot write
 
@@ -36,7 +37,7 @@ class Feeds:
     def __init__(
         self,
         loop: Loop,
-        clock: Clock,
+        clock: StoreTime,
         chance: Chance,
         store: Store,
         dispatcher: Dispatcher,

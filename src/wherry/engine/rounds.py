@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wherry.engine.feeds import Feeds
     from wherry.engine.journal import Journal
     from wherry.engine.store import Store
+    from wherry.engine.storetime import StoreTime
     from wherry.world import Clock, Loop, Timer
 
 
@@ -113,14 +114,15 @@ class Rounds:
     """The rounds of an engine. They cost nothing where nothing waits for its moment."""
 
     def __init__(
-        self, loop: Loop, clock: Clock, store: Store, feeds: Feeds, journal: Journal
+        self, loop: Loop, time: StoreTime, store: Store, feeds: Feeds, journal: Journal
     ) -> None:
         self._journal = journal
+        self._time = time
         fire, tick = Fire(limits.FIRE_BATCH), RedriveTick(limits.REDRIVE_BATCH)
-        self.schedules = Round(loop, clock, store, feeds, fire, self._fired)
-        self.redrives = Round(loop, clock, store, feeds, tick)
+        self.schedules = Round(loop, time, store, feeds, fire, self._fired)
+        self.redrives = Round(loop, time, store, feeds, tick)
         wake = WakeExecutions(limits.WAKE_BATCH)
-        self.executions = Round(loop, clock, store, feeds, wake)
+        self.executions = Round(loop, time, store, feeds, wake, self._woken)
 
     def begin(self, workflows: bool) -> None:
         """Ask for the first time: of what fell due, or was under way, while no engine ran, too.
@@ -132,6 +134,10 @@ class Rounds:
         self.schedules.ask()
         self.redrives.ask()
         self.executions.ask()
+
+    def _woken(self, answer: Fired | Redriven | Woken) -> None:
+        if isinstance(answer, Woken):
+            self._time.told(answer.now_ms)
 
     def _fired(self, answer: Fired | Redriven | Woken) -> None:
         if not isinstance(answer, Fired):

@@ -156,10 +156,14 @@ class WakeExecutions(Struct, frozen=True, array_like=True, tag="wakeexecutions")
 
 
 class Woken(Struct, frozen=True, array_like=True, tag="woken"):
-    """Queues with new messages, and when to ask again (None: nobody waits)."""
+    """Queues with new messages, and when to ask again (None: nobody waits).
+
+    `now_ms`: the store's time, by which all that waits is woken.
+    """
 
     queued: dict[str, int]
     next_ms: int | None
+    now_ms: int = 0
 
 
 # --- looking ------------------------------------------------------------------------------------

@@ -43,12 +43,14 @@ class Claim(Struct, frozen=True, array_like=True, tag="claim"):
 class Claims(Struct, frozen=True, array_like=True, tag="claims"):
     """The messages leased, and when the next one of the queue falls due (None: none waits).
 
-    `queued`: other queues where a message's turn has come, and when the first is due.
+    `queued`: other queues where a message's turn has come, and when the first is due. `now_ms`: the
+    store's time, by which messages fall due.
     """
 
     messages: list[Claimed]
     next_due_ms: int | None
     queued: dict[str, int] = {}
+    now_ms: int = 0
 
 
 class Renew(Struct, frozen=True, array_like=True, tag="renew"):

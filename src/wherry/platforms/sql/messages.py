@@ -264,7 +264,7 @@ class Messages:
         queue = self._catalog.find("queue", request.queue)
         declared = None if queue is None else self._catalog.queues_by_id.get(queue)
         if queue is None or (declared is not None and declared.paused):
-            return Claims([], None)
+            return Claims([], None, now_ms=self._session.now_ms)
         now = session.now_ms
         claimed: list[Claimed] = []
         if self.first_due(queue) <= now:
@@ -281,7 +281,7 @@ class Messages:
             self._first_due[queue] = row[0] if row else FAR_MS
         due = self._first_due[queue]
         self.woken.pop(request.queue, None)  # who claims learns it from the answer
-        return Claims(claimed, None if due == FAR_MS else due)
+        return Claims(claimed, None if due == FAR_MS else due, now_ms=self._session.now_ms)
 
     def take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
         """Lease these rows. The transaction is open."""

@@ -51,7 +51,7 @@ class Wakes:
             session.write("execution_woken", id)
         for name, due_ms in self._messages.take_woken().items():
             queued[name] = min(due_ms, queued.get(name, due_ms))
-        return Woken(queued, self._next())
+        return Woken(queued, self._next(), session.now_ms)
 
     def _next(self) -> int | None:
         if self._session.rows("stops_all", 1):
