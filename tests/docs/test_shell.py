@@ -32,7 +32,7 @@ def commands() -> Iterator[tuple[str, list[str]]]:
         for block in blocks_of(page, "sh"):
             for number, line in enumerate(block.text.splitlines(), block.line):
                 for found in re.finditer(
-                    r"(?:^|[(|&;] ?)wherry ([a-z][^)|;&]*)", line.partition(" # ")[0]
+                    r"(?:^|[(|&;] ?)wherry ([a-z][^)|;&>]*)", line.partition(" # ")[0]
                 ):
                     yield f"{page}:{number}", shlex.split(found[1])
 
