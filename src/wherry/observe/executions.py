@@ -52,7 +52,7 @@ def executions_text(found: ExecutionRows, now_ms: int, paint: Paint = PLAIN) -> 
 def _where(row: ExecutionRow) -> str:
     if row.status == "RUNNING":
         return ", ".join(row.states)
-    return ": ".join(filter(None, (row.error, row.cause)))
+    return ": ".join(filter(None, (row.error, *_cause(row.cause)[:1])))
 
 
 def execution_text(row: ExecutionRow, now_ms: int, paint: Paint = PLAIN) -> str:
@@ -77,12 +77,23 @@ def execution_text(row: ExecutionRow, now_ms: int, paint: Paint = PLAIN) -> str:
         lines.append(f"{paint('dim', name.ljust(12))}{paint(style, in_line(text))}")
     if row.error or row.cause:
         lines += ["", paint("dim", f"error ({in_line(row.error or 'without a name')})")]
-        lines += [paint("bad", f"  {line}") for line in in_lines(row.cause or "")]
+        told = [line for text in _cause(row.cause) for line in in_lines(text)]
+        lines += [paint("bad", f"  {line}") for line in told]
     for name, body in (("input", row.input), ("output", row.output)):
         if body is not None:
             lines += ["", paint("dim", f"{name} ({len(body)} bytes)")]
             lines += [f"  {line}" for line in in_lines(_pretty(body))]
     return "\n".join(lines)
+
+
+def _cause(cause: str | None) -> list[str]:
+    """Return a cause in lines: of a function's failure its message, then where it was raised."""
+    found = payload((cause or "").encode())
+    if not isinstance(found, dict) or "errorMessage" not in found:
+        return [cause] if cause else []
+    trace = found.get("stackTrace")
+    lines = "".join(map(str, trace)).rstrip().split("\n") if isinstance(trace, list) else []
+    return [str(found["errorMessage"]), *filter(None, lines)]
 
 
 def history_text(events: Sequence[HistoryEvent], paint: Paint = PLAIN) -> str:
