@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wherry.engine.offload import Offload
     from wherry.engine.store import Store
     from wherry.engine.work import Work
-    from wherry.engine.workflows.driver import Driver
+    from wherry.engine.workflows.driver import Aside, Driver
     from wherry.platforms.files.blobs import Blobs
     from wherry.platforms.files.sigv4 import SigningKey
     from wherry.ports import Request
@@ -61,6 +61,7 @@ class Core:
         ask: Asks the store and waits for the answer; called on other threads than the loop's.
         write: Takes log lines in batches.
         pages: Makes what the gateway serves besides the app.
+        worker: Starts what moves executions whose expressions may take long.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Core:
         write: Callable[[bytes], Any],
         pages: Callable[[Blueprint], Pages],
         service: str,
+        worker: Callable[[], Aside] | None = None,
     ) -> None:
         self.settings = settings
         self.loop = loop
@@ -93,6 +95,7 @@ class Core:
         self._ask = ask
         self._admission = Admission()
         self._driver: Driver | None = None
+        self._worker = worker
         self.journal = Journal(loop, clock, store, service, write, settings.access_log)
         secrets = Secrets(settings.secrets_folder, settings.variables)
         self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
@@ -208,7 +211,11 @@ class Core:
             if not (release.workflows or release.task_queues()):
                 return
             from wherry.engine.workflows.driver import Driver
+            from wherry.engine.workflows.own import OwnCalls
 
+            own = OwnCalls(
+                self.store, self._chance, self.dispatcher.numbers, self.blobs, self._offload
+            )
             self._driver = Driver(
                 self._time,
                 self._chance,
@@ -216,6 +223,8 @@ class Core:
                 self.dispatcher,
                 self.feeds,
                 self.journal,
+                own,
+                None if self._worker is None else self._worker(),
             )
             self.dispatcher.driver = self._driver
             self._driver.wake = self.rounds.executions.ask_by

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.gateway.gateway import Pages
     from wherry.engine.inlineserver import InlineStore, InlineVersions
+    from wherry.engine.workflows.worker import Worker
     from wherry.ports import Request
 
 
@@ -129,6 +130,7 @@ class Server:
         self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
         self._code = 0
         self._ended = False
+        self._worker: Worker | None = None  # where expressions of workflows are evaluated
         self._asking: set[Future[Any]] = set()  # threads that wait for the store
 
     async def run(self) -> int:
@@ -162,6 +164,7 @@ class Server:
             self._write_lines,
             self._pages,
             self._options.target.partition(":")[0],
+            self._start_worker,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -208,14 +211,25 @@ class Server:
 
             store = InlineStore(loop, data.store, self._clock)
             return InlineVersions(options, data, store, self._say), store
-        versions = Versions(
-            loop, self._clock, options, data, memory, self._say, lambda: {self._store.pid}
-        )
+        versions = Versions(loop, self._clock, options, data, memory, self._say, self._others)
         versions.begin()
         store_process = StoreProcess(
             loop, self._clock, data.store, self._store_restarted, self._store_gone
         )
         return versions, store_process
+
+    def _others(self) -> set[int]:
+        """The engine's child processes besides zygotes."""
+        worker = None if self._worker is None else self._worker.pid
+        return {self._store.pid, *([] if worker is None else [worker])}
+
+    def _start_worker(self) -> Worker:
+        from wherry.engine.workflows.worker import Worker
+
+        self._worker = Worker(
+            self._loop, Chance(), lambda text: self._core.journal.say("WARNING", text)
+        )
+        return self._worker
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -243,6 +257,8 @@ class Server:
             await asyncio.sleep(0.01)
         await control.stop()
         self._versions.stop()
+        if self._worker is not None:
+            self._worker.stop()
         core.journal.flush()
         give_up_s = self._clock.steady_s() + 5
         while self._store.owed and self._clock.steady_s() < give_up_s:

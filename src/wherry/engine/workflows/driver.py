@@ -9,29 +9,34 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from wherry import limits
-from wherry.engine.settling import record_of
+from wherry.engine.workflows.commits import commit_of, moved_elsewhere
+from wherry.engine.workflows.endings import Endings
 from wherry.engine.workflows.failures import PASSING, failed_of
 from wherry.engine.workflows.held import Held, Loaded
+from wherry.engine.workflows.integrations import Outcome
 from wherry.engine.workflows.loading import Loader
-from wherry.engine.workflows.step import Step, told
+from wherry.engine.workflows.own import CONFLICTS, OwnCalls
+from wherry.engine.workflows.step import Step
 from wherry.engine.workflows.turns import Line, Turn, event_of
-from wherry.invocation import EMPTY
 from wherry.ports import (
     Already,
     Broken,
-    Commit,
     Committed,
     Conflicted,
+    Denied,
     Happened,
     LeaseLost,
-    MessageAck,
     Nothing,
+    Rejected,
+    Unmet,
 )
+from wherry.statemachine.records import Submitted
+from wherry.statemachine.redriving import why_not_redrivable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,13 +47,29 @@ if TYPE_CHECKING:
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.store import Store
     from wherry.engine.work import Work
-    from wherry.ports import Ack, Advance
+    from wherry.engine.workflows.worker import Then
+    from wherry.statemachine.records import Event, Run
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock
 
 _happened = msgspec.json.Decoder(Happened)
-FAULT = "workflow_fault"  # the code of what went wrong here, not in the workflow
-FAULTS = 5  # attempts of a message that meets with one
+
+
+class Aside(Protocol):
+    """What moves runs off the loop: a `Worker`."""
+
+    def advance(
+        self,
+        digest: str,
+        definition: str,
+        key: int,
+        run: Run,
+        events: list[Event] | None,
+        now_ms: int,
+        then: Then,
+    ) -> None:
+        """Move a run by events, or (None) let it go on after its end."""
+        ...
 
 
 class Driver:
@@ -66,6 +87,8 @@ class Driver:
         dispatcher: Dispatcher,
         feeds: Feeds,
         journal: Journal,
+        own: OwnCalls,
+        worker: Aside | None,
     ) -> None:
         self.held = Held()
         self.wake: Callable[[int], None] = lambda moment_ms: None
@@ -74,7 +97,9 @@ class Driver:
         self._store = store
         self._dispatcher = dispatcher
         self._feeds = feeds
-        self._journal = journal
+        self._endings = Endings(dispatcher, feeds, journal)
+        self._own = own
+        self._worker = worker
         self._loader = Loader(store)
         self._lines: dict[int, Line] = {}
         self._queues: dict[str, str] = {}  # of the functions that are tasks
@@ -82,6 +107,7 @@ class Driver:
     def follow(self, release: ActiveRelease) -> None:
         """Call the functions of this release from now on."""
         self._queues = release.task_queues()
+        self._own.blueprint = release.blueprint
 
     # -- what happens ----------------------------------------------------------------------------
 
@@ -92,7 +118,7 @@ class Driver:
         try:
             happened = _happened.decode(message.body)
         except (msgspec.DecodeError, RecursionError) as error:
-            self._give_up(work, f"The message is none to a workflow: {error}", retry=False)
+            self._endings.give_up(work, f"The message is none to a workflow: {error}", retry=False)
             return
         self._queue(Turn(work, happened.execution, happened))
 
@@ -164,7 +190,7 @@ class Driver:
             self._send(line, line.take(1), None)
             return
         turns = line.take(len(line.turns))
-        self._give_back(turns, getattr(answer, "message", "the store is in trouble"))
+        self._endings.give_back(turns, getattr(answer, "message", "the store is in trouble"))
         self._go_on(line)
 
     # -- a step ----------------------------------------------------------------------------------
@@ -176,6 +202,9 @@ class Driver:
             self.held.put(loaded)
             self._go_on(line)
             return
+        if chosen[0].happened is not None and not chosen[0].joins(loaded):
+            self._alone(line, loaded, chosen[0], fresh)
+            return
         try:
             events = [event_of(turn, loaded) for turn in chosen]
         except Exception as error:
@@ -185,14 +214,80 @@ class Driver:
             self._load(line)
             return
         turns = line.take(len(chosen))
+        now_ms = max(self._clock.now_ms(), *(turn.message.sent_at_ms for turn in turns))
         step = Step(loaded, self._queues, self._chance)
         step.pending += [event for event in events if event is not None]
-        now_ms = max(self._clock.now_ms(), *(turn.message.sent_at_ms for turn in turns))
         self._advance(line, turns, step, now_ms)
 
-    def _advance(self, line: Line, turns: list[Turn], step: Step, now_ms: int) -> None:
-        machine = step.loaded.compiled.machine
+    def _alone(self, line: Line, loaded: Loaded, turn: Turn, fresh: bool) -> None:
+        """Take a turn that is not for the interpreter alone: a redrive, a call of the engine's."""
+        happened = turn.happened
+        assert happened is not None
+        call = loaded.calls.get(happened.call)
+        there = loaded.run.status != "RUNNING"
+        if happened.event != "redrive":
+            there = call is not None and happened.call in loaded.run.calls
+        if not there and not fresh:
+            self._load(line)
+            return
+        (turn,) = line.take(1)
+        now_ms = max(self._clock.now_ms(), turn.message.sent_at_ms)
+        step = Step(loaded, self._queues, self._chance)
+        step.about = call if happened.event == "call" else None
+
+        def done(found: Any) -> None:
+            if not isinstance(found, Outcome):
+                self._endings.give_back([turn], getattr(found, "message", str(found)))
+                self._go_on(line)
+                return
+            step.pending.append(found.event)
+            step.effects, step.guards = found.effects, found.guards
+            if not isinstance(found.event, Submitted):
+                step.close(happened.call)
+            self._advance(line, [turn], step, now_ms)
+
         try:
+            if not there:
+                self._send(line, [turn], None)
+            elif call is None:
+                self._redrive(line, turn, step, now_ms)
+            elif turn.failed is not None:
+                done(Outcome(turn.failed))
+            elif happened.event == "call":
+                self._own.do(loaded, call, turn.message.id, now_ms, done)
+            else:
+                self._own.nested(loaded, call, happened.child, done)
+        except Exception as error:
+            self._fault(line, [turn], error)
+
+    def _redrive(self, line: Line, turn: Turn, step: Step, now_ms: int) -> None:
+        """Let an execution that failed go on; where it cannot, its failure stays in the inbox."""
+        why = why_not_redrivable(step.run, now_ms)
+        if why is not None:
+            self._endings.give_up(turn.work, why, retry=False, code="not_redrivable")
+            self._go_on(line)
+            return
+        step.redriven = True
+        self._advance(line, [turn], step, now_ms)
+
+    def _advance(self, line: Line, turns: list[Turn], step: Step, now_ms: int) -> None:
+        """Let the interpreter work a step out: here, or where it may take its time."""
+        compiled = step.loaded.compiled
+        again = step.redriven and not step.moved
+        if compiled.aside and self._worker is not None and (again or step.pending):
+            events = None if again else list(step.pending)
+            if not again:
+                step.pending.clear()
+            moved = partial(self._moved_aside, line, turns, step, now_ms)
+            definition, execution = compiled.spec.definition, step.loaded.id
+            self._worker.advance(
+                compiled.digest, definition, execution, step.run, events, now_ms, moved
+            )
+            return
+        machine = compiled.machine
+        try:
+            if again:
+                step.absorb(*machine.redrive(step.run, now_ms, self._chance, reuse=True))
             while step.pending:
                 event = step.pending.popleft()
                 step.absorb(*machine.advance(step.run, event, now_ms, self._chance, reuse=True))
@@ -200,54 +295,38 @@ class Driver:
         except Exception as error:
             self._fault(line, turns, error)
 
+    def _moved_aside(
+        self, line: Line, turns: list[Turn], step: Step, now_ms: int, run: Run, found: Any
+    ) -> None:
+        if isinstance(found, str):
+            self._fault(line, turns, RuntimeError(found))
+            return
+        try:
+            for commands in found:
+                step.absorb(run, commands)
+        except Exception as error:
+            self._fault(line, turns, error)
+            return
+        self._advance(line, turns, step, now_ms)
+
     def _send(self, line: Line, turns: list[Turn], step: Step | None) -> None:
         """Commit a step; without one the turns come to nothing."""
-        first, work = turns[0], turns[0].work
+        work = turns[0].work
         moves = step is not None and (step.moved or _wakes(turns))
         leases = self._dispatcher.leases(work)
         if step is not None and moves:
             leases = self._feeds.offer_more(work, step.wanted())
         advances = [step.advance()] if step is not None and moves else []
-        acks: list[Ack] = [MessageAck(turn.message.id, turn.message.token) for turn in turns]
-        if first.happened is not None:
-            record, *others = [
-                record_of(turn.work, "ok", marks=step.entered if step is not None else [])
-                for turn in turns
-            ]
-            owner = work.function.owner
-            commit = Commit(
-                "", EMPTY, [], acks, record, leases, owner, "", others, advances
-            )  # fmt: skip
-        else:
-            commit = self._end_of_task(first, acks, leases, advances)
+        commit = commit_of(turns, step, advances, leases)
         patient = self._dispatcher.open >= limits.PATIENT_FROM
         then = partial(self._answered, line, turns, step if moves else None)
         self._store.send("", commit, then, patient)
-
-    def _end_of_task(
-        self, turn: Turn, acks: list[Ack], leases: dict[str, int], advances: list[Advance]
-    ) -> Commit:
-        work, task, outcome = turn.work, turn.work.task, turn.work.outcome
-        assert task is not None
-        name, owner = work.function.spec.name, work.function.owner
-        if turn.failed is not None:
-            record = record_of(work, turn.ending, error=turn.error)
-        elif advances or task.waits:  # its token may have come before it has returned
-            assert outcome is not None
-            record = record_of(work, "ok")
-            return Commit(
-                name, outcome.effects, outcome.guards, acks, record, leases, owner, work.key, [],
-                advances,
-            )  # fmt: skip
-        else:
-            record = record_of(work, "duplicate", error="nobody waits for it any more")
-        return Commit(name, EMPTY, [], acks, record, leases, owner, work.key, [], advances)
 
     # -- the answer ------------------------------------------------------------------------------
 
     def _answered(self, line: Line, turns: list[Turn], step: Step | None, answer: Any) -> None:
         work = turns[0].work
-        if isinstance(answer, Conflicted) and answer.table.startswith("workflow"):
+        if isinstance(answer, Conflicted) and moved_elsewhere(answer, line.execution):
             if work.offered:
                 self._feeds.take_back(work)
             line.put_back(turns)
@@ -267,21 +346,32 @@ class Driver:
             case Committed():
                 self._moved(step)
                 self._dispatcher.sent(answer)
-                self._finish(turns)
+                self._endings.done(turns)
             case Already():
-                self._finish(turns)
+                self._endings.done(turns)
             case LeaseLost(ids=ids):
                 lost = [turn for turn in turns if turn.work.cause in ids] or turns
-                for turn in lost:
-                    record = record_of(turn.work, "duplicate", error="the lease was lost")
-                    self._journal.note(record)
-                    self._dispatcher.finish(turn.work, None)
+                self._endings.lost(lost)
                 line.put_back([turn for turn in turns if turn not in lost])
             case Broken(message=message):
-                self._give_back(turns, message)
+                self._endings.give_back(turns, message)
+            case _ if self._refused(turns, step, answer):
+                line.put_back(turns)
             case _:
                 for turn in turns:
-                    self._give_up(turn.work, f"The store refuses a step: {answer!r}")
+                    self._endings.give_up(turn.work, f"The store refuses a step: {answer!r}")
+
+    def _refused(self, turns: list[Turn], step: Step | None, answer: Any) -> bool:
+        """Let a call of the engine's own be done again, or fail: its effects were not taken."""
+        turn = turns[0]
+        call = None if step is None else step.about
+        refusal = isinstance(answer, Denied | Unmet | Conflicted | Rejected)
+        if call is None or step is None or turn.failed is not None or not refusal:
+            return False
+        turn.conflicts += isinstance(answer, Conflicted)
+        if not isinstance(answer, Conflicted) or turn.conflicts == CONFLICTS:
+            turn.failed = self._own.refused(step.loaded, call, answer)
+        return True
 
     def _moved(self, step: Step | None) -> None:
         """A step is in the store."""
@@ -292,54 +382,16 @@ class Driver:
         loaded.version += 1
         loaded.redrives += step.redriven
         if step.ended:
-            self._tell_end(loaded)
+            self._endings.tell(loaded)
             return
         self.held.put(loaded)
         if step.wake_ms is not None:
             self.wake(step.wake_ms)
 
-    def _tell_end(self, loaded: Loaded) -> None:
-        run = loaded.run
-        if run.status in ("FAILED", "TIMED_OUT") and loaded.parent is None:
-            self._journal.say(
-                "ERROR",
-                f"the execution {loaded.name!r} of {loaded.workflow!r} has failed: {told(run)}",
-                function_name=loaded.workflow,
-                correlation_id=loaded.correlation_id,
-                execution=loaded.name,
-                status=run.status,
-            )
-
-    # -- ends of messages ------------------------------------------------------------------------
-
-    def _finish(self, turns: list[Turn]) -> None:
-        for turn in turns:
-            if turn.failed is not None:
-                self._journal.line(turn.work, turn.ending, None)
-            self._dispatcher.finish(turn.work, None)
-
-    def _give_back(self, turns: list[Turn], error: str) -> None:
-        """The store is in trouble: these come again, their attempt not counted."""
-        for turn in turns:
-            work = turn.work
-            record = record_of(work, "failed", error=error)
-            self._feeds.failed(work, "", error, True, False, record)
-            self._journal.note(record)
-            self._dispatcher.finish(work, None)
-
-    def _give_up(self, work: Work, error: str, retry: bool = True) -> None:
-        """Something is wrong here: the message is tried again, and ends in the inbox."""
-        retry = retry and work.attempt < FAULTS
-        record = record_of(work, "failed", error=error)
-        self._journal.say("ERROR", error, function_name=work.function.spec.name, code=FAULT)
-        if not self._feeds.failed(work, FAULT, error, retry, True, record):
-            self._journal.note(record)
-        self._dispatcher.finish(work, None)
-
     def _fault(self, line: Line, turns: list[Turn], error: Exception) -> None:
         """The interpreter, or we, have a mistake: nothing of the step is kept."""
         for turn in turns:
-            self._give_up(turn.work, f"{type(error).__name__}: {error}")
+            self._endings.give_up(turn.work, f"{type(error).__name__}: {error}")
         self._go_on(line)
 
 

@@ -26,6 +26,7 @@ class Compiled(msgspec.Struct, frozen=True, eq=False):
     digest: str
     spec: WorkflowSpec
     machine: Machine
+    aside: bool = False  # it evaluates what may take long: in a process of its own
 
 
 class Loaded(msgspec.Struct, eq=False):

@@ -12,7 +12,7 @@ from wherry import limits
 from wherry.blueprint import WorkflowSpec
 from wherry.engine.workflows.held import Compiled, Loaded, loaded_of
 from wherry.ports import Definition, Execution, GetDefinition, GetExecution
-from wherry.statemachine.machine import compile_machine
+from wherry.statemachine.machine import compile_machine, needs_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +62,7 @@ class Loader:
                 return
             try:
                 spec = _spec.decode(answer.body)
-                compiled = Compiled(digest, spec, compile_machine(spec.definition))
+                compiled = _compiled(digest, spec)
             except Exception as error:
                 then(error)
                 return
@@ -72,3 +72,8 @@ class Loader:
             then(compiled)
 
         self._store.send("", GetDefinition(digest), answered)
+
+
+def _compiled(digest: str, spec: WorkflowSpec) -> Compiled:
+    definition = spec.definition
+    return Compiled(digest, spec, compile_machine(definition), needs_worker(definition))

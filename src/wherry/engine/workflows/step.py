@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry.codec import to_json
-from wherry.effects import Effect, SendMessage
+from wherry.effects import Effect, Guard, SendMessage
 from wherry.engine.workflows.failures import not_found
 from wherry.engine.workflows.packing import (
     call_done,
@@ -19,6 +19,7 @@ from wherry.engine.workflows.packing import (
     pack_event,
     pack_head,
 )
+from wherry.engine.workflows.results import child_mark
 from wherry.ports import Advance, ChildExecution, Ended, Happened, Inboxed, TaskBody
 from wherry.statemachine.calls import function_name
 from wherry.statemachine.faults import StatesError
@@ -54,7 +55,9 @@ class Step:
         self.run = loaded.run
         self.pending: deque[Event] = deque()  # what is to happen next, in this step
         self.effects: list[Effect] = []
+        self.guards: list[Guard] = []
         self.redriven = False
+        self.about: Call | None = None  # the call of the engine's own that has been done
         self.moved = False
         self._queues = queues
         self._chance = chance
@@ -217,7 +220,8 @@ class Step:
         )
 
     def _child(self, call: Call) -> ChildExecution:
-        name = uuid4(self._chance)
+        mark = child_mark(call.map_run)
+        name = mark + uuid4(self._chance)[len(mark) :]
         child = self.loaded.compiled.machine.child(self.run, call, name)
         return ChildExecution(name, call.id, pack_head(child), to_text(child.input).encode())
 

@@ -39,7 +39,8 @@ class Turn(msgspec.Struct, eq=False):
     """A message to a workflow (`happened`), or the end of a task.
 
     A task whose function came to something has that in `work.outcome`; one that failed has
-    `failed`, and its run has ended as `ending` says, for `error`.
+    `failed`, and its run has ended as `ending` says, for `error`. A call of the engine's own whose
+    effects the store did not take has `failed`, too.
     """
 
     work: Work
@@ -48,6 +49,7 @@ class Turn(msgspec.Struct, eq=False):
     failed: Failed | None = None
     ending: Ending = "ok"
     error: str = ""
+    conflicts: int = 0
 
     def joins(self, loaded: Loaded) -> bool:
         """Whether it may share a commit with others: nothing but the execution moves."""
@@ -55,7 +57,7 @@ class Turn(msgspec.Struct, eq=False):
         return (
             happened is not None
             and happened.event in _PLAIN
-            and (not happened.call or happened.call not in loaded.calls)
+            and not (happened.child and happened.call in loaded.calls)
         )
 
     @property
@@ -123,6 +125,8 @@ def event_of(turn: Turn, loaded: Loaded) -> Event | None:
             return failed if _open(loaded, happened) else None
         case "token_succeeded" | "token_failed" | "heartbeat":
             return _token(happened) if happened.token in run.tokens else None
+        case "call" if happened.call in run.calls:
+            return turn.failed
         case _:
             return None
 
