@@ -67,6 +67,8 @@ def _ways(layers: Layers) -> list[_Way]:
         others = leaving[chain.source]
         off = _off(others, chain)
         path = [chain.source, *chain.bends, chain.target]
+        if chain.joins is not None:  # the rest is another's
+            path = path[: chain.joins + 2]
         for upper, lower in pairwise(path):
             inner = upper.node is None and lower.node is None
             order = (0,) if inner else (1 + off, len(path), chain.source.rank)

@@ -117,6 +117,8 @@ def _dot(dot: Dot) -> str:
 
 
 def _line(line: Line) -> str:
+    if line.joins:
+        return f'<g class="line {line.kind}"><path d="{_path(list(line.points))}"/></g>'
     half, length = ARROW
     (x, y) = line.points[-1]
     short = [*line.points[:-1], (x, y - length + 1)]

@@ -43,10 +43,12 @@ class Vertex:
 class Chain:
     """A link as it is drawn: from a node over bends to a node. `label` is one of the bends.
 
-    `fork`: it is one of several equal ways from its source.
+    Attributes:
+        fork: It is one of several equal ways from its source.
+        joins: From which of its bends on another link's line goes on for it (None: none does).
     """
 
-    __slots__ = ("back", "bends", "fork", "label", "source", "target")
+    __slots__ = ("back", "bends", "fork", "joins", "label", "source", "target")
 
     def __init__(self, source: Vertex, target: Vertex, back: bool) -> None:
         self.source = source
@@ -54,6 +56,7 @@ class Chain:
         self.back = back
         self.fork = False
         self.bends: list[Vertex] = []
+        self.joins: int | None = None
         self.label: Vertex | None = None
 
 
@@ -68,6 +71,7 @@ class Layers:
         links: Pairs of names, and the size of the label (None: it has none).
         start: Where the first rank begins.
         forks: Nodes whose ways on are equals; of others the first is the main one.
+        bundled: Numbers of links that share one line, where they lead to the same node.
     """
 
     def __init__(
@@ -76,6 +80,7 @@ class Layers:
         links: Sequence[tuple[str, str, Size | None]],
         start: str,
         forks: Collection[str] = (),
+        bundled: Iterable[int] = (),
     ) -> None:
         ordered, back = _walk(sizes, links, start)
         ranks = _ranks(ordered, links, back)
@@ -87,12 +92,25 @@ class Layers:
             chain.fork = source in forks
             self.chains.append(chain)
             _bend(chain, number, label)
+        self._bundle([self.chains[number] for number in bundled])
         self._fill(ordered)
         self._sides = self._neighbours()
         self._turns: list[list[tuple[Vertex, Vertex, bool]]] = [[] for _ in self.ranks]
         for turn in self.turns():
             self._turns[turn[0].rank].append(turn)
         self._uncross()
+
+    def _bundle(self, chains: list[Chain]) -> None:
+        """Let links to the same node share their bends, from below their labels on."""
+        shared: dict[tuple[Vertex, int], Vertex] = {}
+        for chain in sorted(chains, key=lambda one: one.source.rank):
+            for place, bend in enumerate(() if chain.back else chain.bends):
+                if bend is chain.label:
+                    continue
+                kept = shared.setdefault((chain.target, bend.rank), bend)
+                if kept is not bend and chain.joins is None:
+                    chain.joins = place
+                chain.bends[place] = kept
 
     def _fill(self, ordered: list[str]) -> None:
         """Put the vertices into their ranks, in the order in which a reader meets them."""
@@ -103,7 +121,7 @@ class Layers:
             node = self.nodes[name]
             self._add(node)
             for chain in leaving.get(node, ()):
-                for bend in chain.bends:
+                for bend in chain.bends[: chain.joins]:
                     self._add(bend)
 
     def _add(self, vertex: Vertex) -> None:
@@ -114,7 +132,7 @@ class Layers:
     def _neighbours(self) -> tuple[dict[Vertex, list[Vertex]], dict[Vertex, list[Vertex]]]:
         above: dict[Vertex, list[Vertex]] = {one: [] for rank in self.ranks for one in rank}
         below: dict[Vertex, list[Vertex]] = {one: [] for rank in self.ranks for one in rank}
-        for upper, lower in self.segments():
+        for upper, lower in dict.fromkeys(self.segments()):
             below[upper].append(lower)
             above[lower].append(upper)
         return above, below

@@ -70,13 +70,14 @@ class Tag(msgspec.Struct, frozen=True):
 
 
 class Line(msgspec.Struct, frozen=True):
-    """A way: its corners from source to target."""
+    """A way: its corners from source to target, or (`joins`) to a line that goes there."""
 
     points: tuple[Point, ...]
     kind: Kind
     source: str
     target: str
     tag: Tag | None = None
+    joins: bool = False
 
 
 class Panel(msgspec.Struct, frozen=True):
@@ -174,7 +175,8 @@ def _panel(block: Block, pad: float, title: float, x: float = 0.0, y: float = 0.
         for link, tag in zip(links, tags, strict=True)
     ]
     forks = {node.name for node in block.nodes if node.kind == "Choice"}
-    layers = Layers(sizes, asked, _START, forks)
+    caught = [number for number, link in enumerate(links) if link.kind == "catch"]
+    layers = Layers(sizes, asked, _START, forks, caught)
     columns(layers)
     routes = Routes(layers)
     left, top = pad, pad + title
@@ -220,4 +222,5 @@ def _line(
     if tag is not None and chain.label is not None:
         x, y = left + chain.label.x, top + chain.label.y
         tag = msgspec.structs.replace(tag, x=x, y=y)
-    return Line(moved, link.kind, link.source, link.target, tag)
+    joins = chain.joins is not None
+    return Line(moved, link.kind, link.source, link.target, tag, joins)

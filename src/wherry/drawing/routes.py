@@ -55,6 +55,7 @@ class Routes:
             _straighten(layers, chain)
         self._ports = _ports(layers)
         self._gaps: list[list[Crossing]] = [[] for _ in range(len(layers.ranks) + 1)]
+        self._shared: dict[tuple[Vertex, Vertex], Crossing] = {}
         self._crossings = [self._cross(number) for number in range(len(layers.chains))]
         tracks = [_track(gap) for gap in self._gaps]
         self._tops: list[float] = []  # of each rank
@@ -82,24 +83,33 @@ class Routes:
                 found.append((low.rank, Crossing(low.x, False, high.x, True)))
             found.append((above, Crossing(beside[-1].x, False, end, False)))
         else:
+            path = [chain.source, *chain.bends, chain.target]
             places = [start, *(one.x for one in chain.bends), end]
-            for step, (a, b) in enumerate(pairwise(places), chain.source.rank + 1):
-                found.append((step, Crossing(a, True, b, False)))
+            for step, (a, b) in enumerate(pairwise(places)):
+                part = Crossing(a, True, b, False)
+                if step:  # between two bends, or from a bend, where others may go too
+                    part = self._shared.setdefault((path[step], path[step + 1]), part)
+                found.append((chain.source.rank + 1 + step, part))
         for gap, part in found:
-            if abs(part.a - part.b) > STRAIGHT:
+            if abs(part.a - part.b) > STRAIGHT and part not in self._gaps[gap]:
                 self._gaps[gap].append(part)
         return found
 
     def _line(self, number: int) -> list[Point]:
         chain = self._layers.chains[number]
         parts = self._crossings[number]
+        if chain.joins is not None:
+            parts = parts[: chain.joins + 1]
         source, target = chain.source, chain.target
         points = [(parts[0][1].a, source.y + source.height / 2)]
         for gap, part in parts:
             if abs(part.a - part.b) > STRAIGHT:
                 y = self._bottoms[gap] + EDGE + part.track * TRACK
                 points += [(part.a, y), (part.b, y)]
-        points.append((parts[-1][1].b, target.y - target.height / 2))
+        if chain.joins is None:
+            points.append((parts[-1][1].b, target.y - target.height / 2))
+        elif len(points) == 1 or points[-1][0] != parts[-1][1].b:
+            points.append((parts[-1][1].b, self._tops[parts[-1][0]]))
         return points
 
 
@@ -131,18 +141,21 @@ def _ports(layers: Layers) -> list[tuple[float, float]]:
     """Return where each link leaves its source and enters its target: toward where it goes."""
     found = [[0.0, 0.0] for _ in layers.chains]
     for side in (0, 1):
-        at: dict[Vertex, list[tuple[float, int]]] = {}
+        at: dict[Vertex, dict[object, tuple[float, list[int]]]] = {}
         for number, chain in enumerate(layers.chains):
+            by: object = number
             if chain.bends:
-                near = chain.bends[-1 if (side == 1) != chain.back else 0].x
+                by = chain.bends[-1 if (side == 1) != chain.back else 0]
+                near = by.x
             else:
                 near = found[number][0] if side else chain.target.x
-            at.setdefault((chain.source, chain.target)[side], []).append((near, number))
-        for node, links in at.items():
-            links.sort()
-            wanted = [x for x, _ in links]
-            for x, (_, number) in zip(_spread(node, wanted), links, strict=True):
-                found[number][side] = x
+            ports = at.setdefault((chain.source, chain.target)[side], {})
+            ports.setdefault(by, (near, []))[1].append(number)
+        for node, ports in at.items():
+            links = sorted(ports.values())
+            for x, (_, numbers) in zip(_spread(node, [x for x, _ in links]), links, strict=True):
+                for number in numbers:
+                    found[number][side] = x
     return [(one[0], one[1]) for one in found]
 
 
