@@ -7,7 +7,7 @@ from typing import Any
 from wherry import limits
 from wherry.codec import from_json, from_msgpack
 from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.executions import EVENT_BITS, STATUSES, Executions
+from wherry.platforms.sql.executions import STATUSES, Executions
 from wherry.platforms.sql.rows import Standing
 from wherry.platforms.sql.session import Session
 from wherry.ports import (
@@ -48,7 +48,7 @@ class ExecutionPages:
             self._executions.workflow_of(row),
             row.name,
             row.version,
-            row.digest,
+            self._executions.definition_of(row),
             STATUSES[row.status],  # type: ignore[arg-type]
             head[0] if head else b"",
             parts,
@@ -132,7 +132,7 @@ class ExecutionPages:
             cause,
             row.events,
             row.correlation,
-            row.digest,
+            self._executions.definition_of(row),
             from_json(states) if states else [],
             row.redrives,
         )
@@ -161,10 +161,8 @@ class ExecutionPages:
 
     def _events_from(self, id: int, number: int) -> list[bytes]:
         """Return the events from this one on that are in its row."""
-        base = id << EVENT_BITS
-        at = self._session.row("events_before", base, base + number)
-        row = self._session.row("events_get", at[0]) if at else None
-        if at is None or row is None:
+        row = self._session.row("events_from", id, number)
+        if row is None:
             return []
-        events: list[bytes] = from_msgpack(row[0], type=list[bytes])
-        return events[number - (at[0] - base) :]
+        events: list[bytes] = from_msgpack(row[1], type=list[bytes])
+        return events[number - row[0] :]

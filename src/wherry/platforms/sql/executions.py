@@ -7,7 +7,6 @@ sends is sent with the commit's own messages, so that it may be born leased.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import groupby
 from typing import Any, NamedTuple
 
 import msgspec
@@ -25,7 +24,6 @@ from wherry.platforms.sql.shapes import Queue
 from wherry.ports import Advance, Conflicted, Denied, Ended, Happened, Rejected
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
-EVENT_BITS = 16  # of a row's number in `execution_events`: more than an execution has events
 EVENTS_BYTES = 65_536  # a step's events go into rows of about so much
 _happened = msgspec.json.Decoder(Happened)
 Send = Callable[[SendMessage, Queue, Origin], object]
@@ -49,6 +47,12 @@ class Executions:
         self._inbox = inbox
         self._messages = messages
 
+        self.forget()
+
+    def forget(self) -> None:
+        """Read anew what is kept in memory (after a rollback)."""
+        self._digests: dict[int, str] = {}
+
     # -- looking -----------------------------------------------------------------------------
 
     def find(self, id: int) -> Standing | None:
@@ -67,6 +71,14 @@ class Executions:
         before = self._session.now_ms - limits.EXECUTIONS_S * 1000
         return row.ended_ms is not None and row.ended_ms <= before
 
+    def definition_of(self, row: Standing) -> str:
+        """Return the digest of an execution's definition."""
+        digest = self._digests.get(row.definition)
+        if digest is None:
+            found = self._session.row("definition_digest", row.definition)
+            digest = self._digests[row.definition] = str(found[0]) if found else ""
+        return digest
+
     def workflow_of(self, row: Standing) -> str:
         """Return the name of an execution's workflow, which is that of its queue too."""
         return self._catalog.name(row.workflow)
@@ -84,7 +96,8 @@ class Executions:
             if fault:
                 return Rejected(f"execution {row.name} of {self.workflow_of(row)}: {fault}")
             if step.effects:
-                rights = self._catalog.rights(f"{self.workflow_of(row)}@{row.digest}")
+                asking = f"{self.workflow_of(row)}@{self.definition_of(row)}"
+                rights = self._catalog.rights(asking)
                 refused = plan.adopt(step.effects, rights, row)
                 if refused is not None:
                     return refused
@@ -98,8 +111,6 @@ class Executions:
             first = numbers[0]
             if numbers != list(range(first, first + len(numbers))) or first <= row.events:
                 return f"events {first} to {numbers[-1]} do not follow event {row.events}."
-            if numbers[-1] >= 1 << EVENT_BITS:
-                return f"an execution has fewer than {1 << EVENT_BITS} events."
         for message in step.sends:
             if self._catalog.queue(message.queue) is None:
                 return f"there is no queue {message.queue!r}."
@@ -178,17 +189,14 @@ class Executions:
         self._session.write("execution_turned", *moved, None, status, now, redrives, *what, row.id)
 
     def _remember(self, id: int, history: list[tuple[int, bytes]]) -> None:
-        size, group = 0, 0
-        rows: list[tuple[int, tuple[int, bytes]]] = []
-        for event in history:
+        number, events, size = history[0][0], list[bytes](), 0
+        for at, event in history:
             if size > EVENTS_BYTES:
-                size, group = 0, group + 1
-            size += len(event[1])
-            rows.append((group, event))
-        for _, found in groupby(rows, lambda row: row[0]):
-            events = [event for _, event in found]
-            body = to_msgpack([body for _, body in events])
-            self._session.write("events_add", (id << EVENT_BITS) + events[0][0], body)
+                self._session.write("events_add", id, number, to_msgpack(events))
+                number, events, size = at, [], 0
+            events.append(event)
+            size += len(event)
+        self._session.write("events_add", id, number, to_msgpack(events))
 
     def _send(self, plan: Plan, message: SendMessage, origin: Origin) -> None:
         queue = self._catalog.queue(message.queue)

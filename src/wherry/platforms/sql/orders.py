@@ -120,11 +120,11 @@ class Orders:
 
     def _definition(self, workflow: Workflow) -> int:
         row = self._session.row("definition_find", workflow.digest)
-        if row is None:
-            self._session.begin()
-            row = self._session.row("definition_add", workflow.digest, workflow.body)
-        assert row is not None
-        return int(row[0])
+        if row is not None:
+            return int(row[0])
+        number = self._session.next()
+        self._session.write("definition_add", number, workflow.digest, workflow.body)
+        return number
 
 
 def _ended(execution: int, effect: EndTask) -> Happened:

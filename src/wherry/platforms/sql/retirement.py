@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from wherry import limits
 from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.executions import EVENT_BITS
 from wherry.platforms.sql.session import Session
 
 
@@ -29,8 +28,8 @@ class Retirement:
 
     def _remove(self, id: int, limit: int) -> int:
         """Remove up to so many rows of an execution, itself last."""
-        session, base = self._session, id << EVENT_BITS
-        events = session.rows("events_ids", base, base + (1 << EVENT_BITS), limit)
+        session = self._session
+        events = session.rows("events_ids", id, limit)
         for (event,) in events:
             session.write("events_delete", event)
         count = len(events)

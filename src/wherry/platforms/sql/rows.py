@@ -72,7 +72,6 @@ class Standing(NamedTuple):
     name: str
     version: int
     definition: int
-    digest: str
     status: int
     wake_ms: int | None
     started_ms: int

@@ -260,6 +260,7 @@ class SqlStore:
         self._messages.forget()
         self._objects.forget()
         self._records.forget()
+        self._executions.forget()
 
     # -- answering ---------------------------------------------------------------------------
 

@@ -49,9 +49,15 @@ CREATE TABLE execution_parts (
     PRIMARY KEY (execution, kind, key)
 ) STRICT, WITHOUT ROWID;
 
--- `id` is 65536 times the execution's number, plus the number of the first event of `body`, which
--- holds the events of one step.
-CREATE TABLE execution_events (id INTEGER PRIMARY KEY, body BLOB NOT NULL) STRICT;
+-- `body` holds the events of one step, of which `first` is the first one's number. Rows are added
+-- at the end, whichever execution moves, so that steps of many share pages.
+CREATE TABLE execution_events (
+    id INTEGER PRIMARY KEY,
+    execution INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX execution_events_first ON execution_events (execution, first);
 
 CREATE TABLE tokens (token TEXT PRIMARY KEY, execution INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX tokens_execution ON tokens (execution);

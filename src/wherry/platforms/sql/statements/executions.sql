@@ -2,8 +2,10 @@
 SELECT id FROM definitions WHERE digest = ?
 -- name: definition_get
 SELECT body FROM definitions WHERE digest = ?
+-- name: definition_digest
+SELECT digest FROM definitions WHERE id = ?
 -- name: definition_add
-INSERT INTO definitions (digest, body) VALUES (?, ?) RETURNING id
+INSERT INTO definitions (id, digest, body) VALUES (?, ?, ?)
 -- name: definitions_all
 SELECT id, digest FROM definitions
 -- name: definition_used
@@ -16,10 +18,9 @@ INSERT INTO executions (id, workflow, name, listed, version, definition, status,
     error, cause, output, head)
 VALUES (?, ?, ?, ?, 0, ?, 0, NULL, ?, NULL, ?, ?, 0, 0, ?, ?, '', NULL, NULL, NULL, ?)
 -- name: execution_row
-SELECT e.id, e.workflow, e.name, e.version, e.definition, d.digest, e.status, e.wake_ms,
-    e.started_ms, e.ended_ms, e.parent, e.parent_call, e.events, e.redrives, e.correlation,
-    e.traceparent
-FROM executions e JOIN definitions d ON d.id = e.definition WHERE e.id = ?
+SELECT id, workflow, name, version, definition, status, wake_ms, started_ms, ended_ms, parent,
+    parent_call, events, redrives, correlation, traceparent
+FROM executions WHERE id = ?
 -- name: execution_named
 SELECT id FROM executions WHERE workflow = ? AND name = ? AND listed = 1
 -- name: execution_head
@@ -56,13 +57,12 @@ SELECT kind, key FROM execution_parts WHERE execution = ? LIMIT ?
 -- name: parts_delete
 DELETE FROM execution_parts WHERE execution = ?
 -- name: events_add
-INSERT INTO execution_events (id, body) VALUES (?, ?)
--- name: events_before
-SELECT id FROM execution_events WHERE id >= ? AND id <= ? ORDER BY id DESC LIMIT 1
--- name: events_get
-SELECT body FROM execution_events WHERE id = ?
+INSERT INTO execution_events (execution, first, body) VALUES (?, ?, ?)
+-- name: events_from
+SELECT first, body FROM execution_events WHERE execution = ? AND first <= ?
+ORDER BY first DESC LIMIT 1
 -- name: events_ids
-SELECT id FROM execution_events WHERE id >= ? AND id < ? ORDER BY id LIMIT ?
+SELECT id FROM execution_events WHERE execution = ? ORDER BY first LIMIT ?
 -- name: events_delete
 DELETE FROM execution_events WHERE id = ?
 -- name: token_put
