@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import datetime
+from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -14,6 +16,7 @@ from msgspec import Struct
 
 from tests.unit.workflow_apps import (
     Charge,
+    Refund,
     Strict,
     charging,
     codes,
@@ -107,7 +110,9 @@ def test_a_field_that_a_strict_type_refuses_is_an_error() -> None:
     app = charging(jsonata("charge", {"order_id": "1", "cents": 2}), Strict)
     (finding,) = found(app)
     assert (finding.code, finding.severity) == ("workflow_payload", "error")
-    assert "gives 'charge' cents, which the function refuses" in finding.message
+    assert "the function 'charge' does not fit: cents is refused; it takes order_id" in (
+        finding.message
+    )
     loose = charging(jsonata("charge", {"order_id": "1", "ordr": 2}))
     assert [one.severity for one in found(loose)] == ["warning"]
 
@@ -115,7 +120,117 @@ def test_a_field_that_a_strict_type_refuses_is_an_error() -> None:
 def test_a_payload_of_any_fields_takes_all() -> None:
     assert codes(charging(jsonata("charge", {"a": 1}), dict[str, int])) == []
     assert codes(charging(jsonata("charge", {"a": 1}), Any)) == []
-    assert codes(charging(jsonata("charge", {"a": 1}), Charge | None)) == []
+    assert codes(charging(jsonata("charge", {"a": 1}), list[int] | dict[str, int])) == []
+
+
+class Line(Struct):
+    """A part of a payload."""
+
+    sku: str
+    count: int = 1
+
+
+class Whole(Struct, rename="camel"):
+    """A payload of many kinds of values."""
+
+    order_id: str
+    lines: list[Line] = []
+    line: Line | None = None
+    price: Decimal = Decimal(1)
+    rate: float = 1.0
+    at: datetime | None = None
+    state: Literal["open", "done"] = "open"
+    paid: bool = False
+    either: int | str = 0
+
+
+MISFITS: dict[str, tuple[dict[str, Any], str]] = {
+    "another type": ({"orderId": 7}, "orderId is 7; it takes text"),
+    "its name in Python": ({"orderId": "1", "order_id": "1"}, "order_id is not read; it takes"),
+    "text for a flag": ({"orderId": "1", "paid": "no"}, "paid is 'no'; it takes true or false"),
+    "a flag for a number": ({"orderId": "1", "rate": True}, "rate is true; it takes a number"),
+    "null": ({"orderId": None}, "orderId is null; it takes text"),
+    "a list": ({"orderId": "1", "line": []}, "line is a list, which fits none of its types"),
+    "an object": ({"orderId": {}}, "orderId is an object; it takes text"),
+    "no choice": ({"orderId": "1", "state": "shut"}, "state is 'shut'; it takes one of 'done'"),
+    "within a list": (
+        {"orderId": "1", "lines": [{"sku": "a"}, {"count": 1}]}, "lines[1].sku is missing",
+    ),
+    "within what may be null": ({"orderId": "1", "line": {"sku": 1}}, "line.sku is 1; it takes"),
+    "a fraction": (
+        {"orderId": "1", "lines": [{"sku": "a", "count": 1.5}]},
+        "lines[0].count is 1.5; it takes a whole number",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "said"), MISFITS.values(), ids=MISFITS)
+def test_a_value_that_is_written_down_must_be_of_its_type(given: dict[str, Any], said: str) -> None:
+    """In either language, and however deep it lies."""
+    for definition in (jsonata("charge", given), one_task("charge", Parameters=given)):
+        (finding,) = found(charging(definition, Whole))
+        assert finding.code == "workflow_payload"
+        assert said in finding.message
+
+
+FITS: dict[str, dict[str, Any]] = {
+    "all of it": {
+        "orderId": "1", "lines": [{"sku": "a", "count": 2.0}], "line": None, "price": 3,
+        "rate": 1, "at": "2027-01-01T00:00:00Z", "state": "done", "paid": True, "either": "x",
+    },
+    "computed": {
+        "orderId": "{% $x %}", "lines": "{% $x %}", "line": {"sku": "{% $x %}"}, "rate": "{% 1 %}",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("given", FITS.values(), ids=FITS)
+def test_what_fits_is_no_fault(given: dict[str, Any]) -> None:
+    assert codes(charging(jsonata("charge", given), Whole)) == []
+
+
+def test_what_is_computed_in_jsonpath_is_no_fault() -> None:
+    given = {"orderId.$": "$.id", "lines": [{"sku.$": "$.sku"}], "rate.$": "States.MathAdd(1, 2)"}
+    assert codes(charging(one_task("charge", Parameters=given), Whole)) == []
+
+
+SENT: dict[str, tuple[str, dict[str, Any], str]] = {
+    "message": (
+        "sqs:sendMessage", {"QueueUrl": "jobs", "MessageBody": {"cents": 1}}, "the queue 'jobs'",
+    ),
+    "event": (
+        "events:putEvents",
+        {"Entries": [{"DetailType": "shop.refunded", "Detail": {"order": 1}}]},
+        "the event 'shop.refunded'",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("resource", "parameters", "who"), SENT.values(), ids=SENT)
+def test_what_is_sent_or_told_must_be_of_its_type(
+    resource: str, parameters: dict[str, Any], who: str
+) -> None:
+    (finding,) = [one for one in found(touching(resource, parameters)) if one.severity == "error"]
+    assert finding.code == "workflow_payload"
+    assert f"what it gives {who} does not fit: order_id is missing" in finding.message
+
+
+def test_the_input_of_a_workflow_that_a_state_starts_must_be_of_its_type() -> None:
+    def starting(given: dict[str, Any]) -> App:
+        app = charging(one_task("charge"), input=Refund)
+        (refund,) = app._workflows
+        start = {"StateMachineArn": "refund", **given}
+        machine = one_task("arn:aws:states:::states:startExecution", Parameters=start)
+        app.workflow("first", definition=machine, grants=[refund.start])
+        return app
+
+    link = {"AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID.$": "$$.Execution.Id"}
+    assert codes(starting({"Input": {"order_id": "1", "cents.$": "$.cents", **link}})) == []
+    assert codes(starting({"Input.$": "$"})) == []
+    for wrong in ({}, {"Input": {"order_id": "1"}}, {"Input": {"order_id": "1", "cents": "7"}}):
+        errors = [one for one in found(starting(wrong)) if one.severity == "error"]
+        assert {one.code for one in errors} == {"workflow_payload"}
+        assert "the workflow 'refund' does not fit: " in errors[0].message
 
 
 def test_a_function_that_is_no_task_cannot_be_called() -> None:
@@ -177,7 +292,7 @@ TOUCHES: dict[str, tuple[str, dict[str, Any], str]] = {
     "sqs by url": (
         "sqs:sendMessage.waitForTaskToken",
         {"QueueUrl": "https://sqs.eu-central-1.amazonaws.com/123456789012/jobs",
-         "MessageBody": {"token.$": "$$.Task.Token"}},
+         "MessageBody": {"order_id.$": "$$.Task.Token"}},
         "QueueUrl",
     ),
     "get": ("dynamodb:getItem", {"TableName": "orders", "Key": {"order_id": {"S": "1"}}},

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from msgspec import UNSET
+
 from wherry.blueprint.records import (
     Blueprint,
     Finding,
@@ -24,6 +26,7 @@ _DECLARED = {
     "event": "@app.event(...)",
     "workflow": "app.workflow(...)",
 }
+_LINK = "AWS_STEP_FUNCTIONS_STARTED_BY_EXECUTION_ID"
 
 
 def check_workflows(blueprint: Blueprint) -> Iterator[Finding]:
@@ -137,32 +140,23 @@ class _Check:
                 else f"Declare {name!r} with @app.task(...); what calls it now keeps a function of "
                 "its own.",
             )
-        elif state.payload is not None and task.schema is not None:
-            yield from self._payload(state, name, state.payload, _fields_of(task.schema))
+        elif task.schema is not None:
+            who = f"the function {name!r}"
+            yield from self._payload(state.location, who, state.payload, task.schema, state.jsonata)
 
     def _payload(
-        self, state: TaskState, name: str, given: dict[str, Any], fields: dict[str, Any] | None
+        self, location: str, who: str, payload: Any, schema: dict[str, Any], jsonata: bool
     ) -> Iterator[Finding]:
-        if fields is None:
+        if payload is UNSET:
             return
-        known: dict[str, Any] = fields.get("properties", {})
-        takes = ", ".join(known) or "nothing"
-        missing = [one for one in fields.get("required", ()) if one not in given]
-        if missing:
+        from wherry.blueprint.checks_payloads import misfits
+
+        for one in misfits(schema, payload, jsonata):
             yield self._find(
                 "workflow_payload",
-                f", {state.location}: what it gives {name!r} lacks {', '.join(missing)}.",
-                f"Add it there; the function takes {takes}.",
-            )
-        strange = [one for one in given if one not in known]
-        if strange and not fields.get("additionalProperties"):
-            refused = fields.get("additionalProperties") is False
-            yield self._find(
-                "workflow_payload",
-                f", {state.location}: it gives {name!r} {', '.join(strange)}, which the function "
-                + ("refuses." if refused else "does not read."),
-                f"Take it away; the function takes {takes}.",
-                warning=not refused,
+                f", {location}: what it gives {who} does not fit: {one.said}.",
+                "Correct it there, or change the type.",
+                warning=not one.refused,
             )
 
     # -- resources ---------------------------------------------------------------------------------
@@ -202,7 +196,9 @@ class _Check:
                 f", {touch.location}: this app has no {grant.kind} {grant.resource!r}.",
                 f"Declare it with {_DECLARED[grant.kind]}, or name one that there is.",
             )
-        elif not granted:
+            return
+        yield from self._sent(touch, grant)
+        if not granted:
             right = f"publish[...] of {grant.resource!r}" if grant.kind == "event" else str(grant)
             yield self._find(
                 "workflow_grant_missing",
@@ -210,14 +206,23 @@ class _Check:
                 f"Add it: app.workflow({self._workflow.name!r}, ..., grants=[{right}]).",
             )
 
+    def _sent(self, touch: Touch, grant: Grant) -> Iterator[Finding]:
+        """Hold what a state sends, tells or starts with against the type that is declared."""
+        blueprint = self._blueprint
+        schemas: list[dict[str, Any] | None] = []
+        payload = touch.payload
+        if touch.kind == "workflow":
+            schemas = [one.schema for one in blueprint.workflows if one.name == grant.resource]
+            if isinstance(payload, dict):  # AWS's own way to show which execution has started it
+                payload = {key: one for key, one in payload.items() if not key.startswith(_LINK)}
+        elif touch.kind == "event":
+            schemas = [one.schema for one in blueprint.events if one.name == grant.resource]
+        elif touch.kind == "queue" and isinstance(payload, dict):  # a text may be JSON, or not
+            schemas = [one.schema for one in blueprint.queues if one.name == grant.resource]
+        if len(schemas) == 1 and schemas[0] is not None and not isinstance(payload, str):
+            who = f"the {touch.kind} {grant.resource!r}"
+            yield from self._payload(touch.location, who, payload, schemas[0], touch.jsonata)
+
 
 def _task_of(function: FunctionSpec) -> TaskTrigger | None:
     return next((one for one in function.triggers if isinstance(one, TaskTrigger)), None)
-
-
-def _fields_of(schema: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the part of a schema that lists the fields of an object; None where it has none."""
-    reference = schema.get("$ref", "")
-    if isinstance(reference, str) and reference.startswith("#/$defs/"):
-        schema = schema.get("$defs", {}).get(reference.removeprefix("#/$defs/"), {})
-    return schema if schema.get("type") == "object" and "properties" in schema else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
 from wherry.statemachine.integrations import integration_of, last_name
 from wherry.statemachine.resources import Resource
@@ -26,16 +26,27 @@ _TOUCHES: dict[str, tuple[Touched, str, Right]] = {
     "events:putEvents": ("event", "DetailType", "publish"),
     "states:startExecution": ("workflow", "StateMachineArn", "start"),
 }
+_BODIES: dict[Touched, tuple[str, Any]] = {  # by what is sent, with what its absence means
+    "queue": ("MessageBody", UNSET),
+    "event": ("Detail", {}),
+    "workflow": ("Input", {}),
+}
 _OF_MAPS: tuple[tuple[str, Right], ...] = (("ItemReader", "read"), ("ResultWriter", "create"))
 
 
 class Touch(Struct, frozen=True):
-    """A resource that a state uses by itself; the name is None where an expression gives it."""
+    """A resource that a state uses by itself; the name is None where an expression gives it.
+
+    `payload` is what it sends, tells or starts it with, as it is written; `UNSET` where that is not
+    known before it runs.
+    """
 
     kind: Touched
     name: str | None
     action: Right
     location: str
+    jsonata: bool
+    payload: Any = UNSET
 
 
 class TaskState(Struct, frozen=True):
@@ -74,19 +85,14 @@ class TaskState(Struct, frozen=True):
         return None if name is None else function_name(name)
 
     @property
-    def payload(self) -> dict[str, Any] | None:
-        """What the function is called with, where it is written as an object; else None.
+    def payload(self) -> Any:
+        """What a function is called with, as it is written; `UNSET` where that is not known.
 
-        Values may be expressions; the keys are those that the function gets.
+        Texts in it may be JSONata; in JSONPath values under keys that end in ".$" are computed.
         """
-        found = self.arguments
         if self.resource.is_lambda_invoke:
-            found = found.get("Payload") if isinstance(found, dict) else None
-        if not isinstance(found, dict):
-            return None
-        if self.jsonata:
-            return found
-        return {key.removesuffix(".$"): value for key, value in found.items()}
+            return _written(self.arguments, "Payload", UNSET)
+        return UNSET if self.arguments is None else self.arguments
 
     @property
     def tells_its_token(self) -> bool:
@@ -100,13 +106,22 @@ class TaskState(Struct, frozen=True):
         if found is None:
             return
         kind, field, action = found
-        if kind != "event":
-            name = _literal(self.arguments, field, self.jsonata)
-            yield Touch(kind, None if name is None else last_name(name), action, self.location)
-            return
-        entries = self.arguments.get("Entries") if isinstance(self.arguments, dict) else None
+        body = _BODIES.get(kind)
+        given = self.arguments
+        entries = given.get("Entries") if kind == "event" and isinstance(given, dict) else [given]
         for entry in entries if isinstance(entries, list) else [None]:
-            yield Touch(kind, _literal(entry, field, self.jsonata), action, self.location)
+            name = _literal(entry, field, self.jsonata)
+            if name is not None and kind != "event":
+                name = last_name(name)
+            payload = UNSET if body is None else _written(entry, *body)
+            yield Touch(kind, name, action, self.location, self.jsonata, payload)
+
+
+def _written(among: Any, name: str, default: Any) -> Any:
+    """Return an argument as it is written, `UNSET` where it is computed."""
+    if not isinstance(among, dict) or f"{name}.$" in among:
+        return UNSET
+    return among.get(name, default)
 
 
 def _literal(among: Any, name: str, jsonata: bool) -> str | None:
@@ -158,7 +173,7 @@ def touches(definition: Any) -> Iterator[Touch]:
             if given is not None:
                 bucket = _literal(given, "Bucket", state.jsonata)
                 name = None if bucket is None else last_name(bucket)
-                yield Touch("bucket", name, action, f"{state.location}/{field}")
+                yield Touch("bucket", name, action, f"{state.location}/{field}", state.jsonata)
 
 
 class _State(Struct, frozen=True):
