@@ -16,10 +16,12 @@ from wherry.engine.feeds import Feeds
 from wherry.engine.owed import Owed
 from wherry.handles.scope import Scope
 from wherry.platforms.sql.commits import Commits
+from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.parking import Parking
-from wherry.ports import Broken, Committed, MessageAck
+from wherry.platforms.sql.wakes import Wakes
+from wherry.ports import Broken, Committed, MessageAck, Woken
 
 Patch = tuple[Any, str, Callable[..., Any]]
 
@@ -118,6 +120,28 @@ def _fires_twice() -> Patch:
     return Firings, "_send", send
 
 
+def _moves_an_execution_of_any_version() -> Patch:
+    """I6: two steps that were worked out from the same state are both applied."""
+    right = Executions.check
+
+    def check(self: Any, moves: Any) -> Any:
+        right(self, moves)
+
+    return Executions, "check", check
+
+
+def _lets_an_execution_sleep() -> Patch:
+    """I6: what waits is noted as woken, and nobody is told."""
+
+    def wake(self: Any, request: Any) -> Woken:
+        session = self._session
+        for row in session.rows("executions_due", session.now_ms, request.limit):
+            session.write("execution_woken", row[0])
+        return Woken({}, None, session.now_ms)
+
+    return Wakes, "wake", wake
+
+
 BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "accepts before the commit": ("I1", _accepts_before_the_commit),
     "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
@@ -128,6 +152,8 @@ BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "checks no versions": ("C", _checks_no_versions),
     "lets a message overtake": ("O", _lets_a_message_overtake),
     "fires twice": ("I3", _fires_twice),
+    "moves an execution of any version": ("I6", _moves_an_execution_of_any_version),
+    "lets an execution sleep": ("I6", _lets_an_execution_sleep),
 }
 
 

@@ -40,10 +40,17 @@ class Result:
 
 
 class Scenario:
-    """A seed's life."""
+    """A seed's life.
 
-    def __init__(self, seed: int, shared: Shared, app: Any) -> None:
+    Args:
+        kinds: How often each kind of order comes.
+    """
+
+    def __init__(
+        self, seed: int, shared: Shared, app: Any, kinds: dict[str, int] = KINDS_OF_ORDER
+    ) -> None:
         self.random = Random(seed)
+        self.kinds = kinds
         self.seed = seed
         self.cluster = Cluster(app, self.random, NODES, shared)
         self.oracle = Oracle()
@@ -90,7 +97,7 @@ class Scenario:
             self.oracle.bumps.append(operation)
             self._send(operation, None)
             return
-        kind = random.choices(list(KINDS_OF_ORDER), list(KINDS_OF_ORDER.values()))[0]
+        kind = random.choices(list(self.kinds), list(self.kinds.values()))[0]
         operation = Operation(number, f"order-{number}", kind, random.random() < 0.7)
         self.oracle.orders.append(operation)
         delay_s = random.uniform(0.0, 20.0) if random.random() < 0.1 else 0.0
