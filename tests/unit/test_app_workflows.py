@@ -210,7 +210,6 @@ States:
 
 
 def test_a_definition_may_be_yaml(tmp_path: Path) -> None:
-    pytest.importorskip("yaml")
     (tmp_path / "refund.asl.yaml").write_text(YAML)
     (spec,) = in_module(tmp_path, "refund.asl.yaml").freeze().workflows
     states = msgspec.json.decode(spec.definition)["States"]
@@ -248,7 +247,6 @@ def test_a_file_that_cannot_be_read_is_one_finding(
 ) -> None:
     """Whatever is wrong with it, and with its place."""
     if name.endswith("yaml"):
-        pytest.importorskip("yaml")
     if content is not None:
         (tmp_path / name).write_bytes(content)
     (finding,) = [one for one in found(in_module(tmp_path, name)) if one.severity == "error"]
