@@ -279,6 +279,30 @@ def test_jsonata_is_evaluated_as_everywhere() -> None:
         assert run(backend, flow, {"n": [1, 2, 3]}).output == 12
 
 
+def test_a_loop_without_an_end_is_ended_by_the_limit_of_its_history() -> None:
+    """It is no burden meanwhile: after so many states others have their turn."""
+    shop = Shop()
+    choice = {"Variable": "$.stop", "IsPresent": True, "Next": "Done"}
+    flow = shop.workflow(
+        "flow",
+        machine(
+            "Turn",
+            Turn={"Type": "Pass", "Next": "Round"},
+            Round={"Type": "Choice", "Choices": [choice], "Default": "Turn"},
+            Done={"Type": "Succeed"},
+        ),
+    )
+    other = shop.workflow("other", machine("Echo", Echo=task("echo")))
+    with running(shop.app) as backend:
+        start(backend, flow)
+        start(backend, other, 1)
+        backend.drain()
+        found = look(backend, flow)
+        assert (found.status, found.error) == ("FAILED", "States.Runtime")
+        assert "history events" in str(found.cause)
+        assert look(backend, other).status == "SUCCEEDED"
+
+
 # --- failures ---------------------------------------------------------------------------------
 
 

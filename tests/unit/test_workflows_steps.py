@@ -256,7 +256,8 @@ def test_what_is_held_is_bounded_and_who_moved_last_stays(monkeypatch: pytest.Mo
     assert held.take(4) is not None
     monkeypatch.setattr("wherry.limits.EXECUTIONS_HELD_BYTES", 10)
     loaded = stored.loaded()
-    loaded.charge(1_000)
+    loaded.count([Part("c", "large", b"x" * 1_000), Part("c", "large", b"x" * 100)])
+    assert loaded.size_bytes == 100 + len(b"null")
     held.put(loaded)
     assert len(held) == 1
     assert held.take(loaded.id) is loaded

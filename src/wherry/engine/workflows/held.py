@@ -12,8 +12,10 @@ from wherry.engine.workflows.packing import unpack
 from wherry.names import ACCOUNT, REGION
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wherry.blueprint import WorkflowSpec
-    from wherry.ports import Execution
+    from wherry.ports import Execution, Part
     from wherry.statemachine.machine import Machine
     from wherry.statemachine.records import Call, Run
 
@@ -42,11 +44,18 @@ class Loaded(msgspec.Struct, eq=False):
     parent: int | None
     redrives: int
     correlation_id: str
-    size_bytes: int = 0  # about so much memory, or less
+    size_bytes: int = 0  # of what is stored of it
+    sizes: dict[tuple[str, str], int] = {}  # of its parts
 
-    def charge(self, size_bytes: int) -> None:
-        """Count what was added."""
-        self.size_bytes += size_bytes
+    def count(self, parts: Iterable[Part]) -> None:
+        """Count what became of its parts."""
+        sizes = self.sizes
+        for part in parts:
+            key = part.kind, part.key
+            self.size_bytes -= sizes.pop(key, 0)
+            if part.body is not None:
+                sizes[key] = len(part.body)
+                self.size_bytes += len(part.body)
 
 
 def loaded_of(found: Execution, compiled: Compiled) -> Loaded:
@@ -64,9 +73,7 @@ def loaded_of(found: Execution, compiled: Compiled) -> Loaded:
             input=msgspec.json.decode(found.input),
             role_arn=f"arn:aws:iam::{ACCOUNT}:role/{name}",
         )
-    size = len(found.head) + len(found.input)
-    size += sum(len(part.body) for part in found.parts if part.body is not None)
-    return Loaded(
+    loaded = Loaded(
         found.id,
         found.workflow,
         found.name,
@@ -77,8 +84,10 @@ def loaded_of(found: Execution, compiled: Compiled) -> Loaded:
         found.parent,
         found.redrives,
         found.correlation_id,
-        size,
+        len(found.head) + len(found.input),
     )
+    loaded.count(found.parts)
+    return loaded
 
 
 class Held:

@@ -198,7 +198,7 @@ class Step:
         parts += [cell_part(run, name) for name in self._cells if not first or name in run.cells]
         parts += self._own.values()
         head = pack_head(run)
-        loaded.charge(len(head) + sum(len(part.body) for part in parts if part.body is not None))
+        loaded.count(parts)
         return Advance(
             loaded.id,
             loaded.version,
