@@ -246,7 +246,6 @@ def test_a_file_that_cannot_be_read_is_one_finding(
     name: str, content: bytes | None, code: str, tmp_path: Path
 ) -> None:
     """Whatever is wrong with it, and with its place."""
-    if name.endswith("yaml"):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     (finding,) = [one for one in found(in_module(tmp_path, name)) if one.severity == "error"]
