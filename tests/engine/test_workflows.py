@@ -6,6 +6,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import msgspec
 import pytest
 
 from wherry.ports import ExecutionRow, FindExecution, GetHistory, History, ListExecutions
+from wherry.runtime.process.trees import children
 from wherry.statemachine.records import HistoryEvent
 
 from .fault_kit import killing
@@ -183,6 +185,27 @@ def test_what_is_stopped_ends_at_once_and_its_task_has_no_effect(flows: Engine) 
     assert flows.drained("work")
 
 
+def worker(engine: Engine) -> int | None:
+    """The process ID of the process that evaluates expressions."""
+    for pid in children(engine.pid):
+        with suppress(OSError):
+            if b"workflows.expressions" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+    return None
+
+
+def test_expressions_are_evaluated_in_a_process_whose_death_is_not_noticed(flows: Engine) -> None:
+    assert worker(flows) is None
+    for number in range(5):
+        start(flows, "query", f"q{number}", items=[1, 2, 3])
+        row = ended(flows, "query", f"q{number}")
+        assert (row.status, row.output) == ("SUCCEEDED", b"37")
+        history(flows, row.id)
+        pid = worker(flows)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+
 # --- what is killed -----------------------------------------------------------------------------
 
 
@@ -199,6 +222,38 @@ def test_an_engine_killed_in_each_state_goes_on_where_it_was(tmp_path: Path) -> 
     finally:
         print(engine.said()[-6_000:])
         engine.close()
+
+
+def test_an_engine_killed_in_a_map_does_each_item_once(tmp_path: Path) -> None:
+    """Items that wait, run and are done: of inline iterations, and of children."""
+    engine = Engine("flows", tmp_path / "data", limits=QUICK)
+    items = {"sides": list(range(40)), "many": list(range(1_000, 1_120))}
+    try:
+        engine.start()
+        for workflow, numbers in items.items():
+            start(engine, workflow, workflow, items=numbers)
+            for _ in range(2):
+                before = len(numbers) // 3
+                until(lambda: progress(engine, numbers) >= before, "some items")  # noqa: B023
+                engine.kill()
+                engine.start()
+                numbers = numbers[before:]
+            row = ended(engine, workflow, workflow)
+            assert (row.status, row.error, row.cause) == ("SUCCEEDED", None, None)
+            assert msgspec.json.decode(row.output or b"") == [n**2 for n in items[workflow]]
+            assert {count(engine, f"item.{number}") for number in items[workflow]} == {1}
+            history(engine, row.id)
+    finally:
+        print(engine.said()[-6_000:])
+        engine.close()
+
+
+def progress(engine: Engine, numbers: list[int]) -> int:
+    """How many of these items are done."""
+    found = 0
+    while found < len(numbers) and count(engine, f"item.{numbers[found]}"):
+        found += 1
+    return found
 
 
 def test_a_wait_ends_at_its_moment_over_a_restart(tmp_path: Path) -> None:

@@ -159,7 +159,20 @@ approval = app.workflow(
         done=step("done", None),
     ),
 )
-WORKFLOWS = {one.name: one for one in (chain, sides, many, approval)}
+query = app.workflow(
+    "query",
+    definition={
+        "QueryLanguage": "JSONata",
+        **machine(
+            "sum",
+            sum={"Type": "Pass", "Next": "item", "Output": "{% $sum($states.input.asked.items) %}"},
+            item={"Type": "Task", "Resource": "item", "Next": "more",
+                  "Arguments": "{% $states.input %}"},
+            more={"Type": "Pass", "End": True, "Output": "{% $states.input + 1 %}"},
+        ),
+    },
+)  # fmt: skip
+WORKFLOWS = {one.name: one for one in (chain, sides, many, approval, query)}
 
 
 @app.post("/start/{workflow}", grants=[one.start for one in WORKFLOWS.values()])

@@ -43,7 +43,7 @@ class ResultsWritten:
         self._store = store
         self._blobs = blobs
         self._offload = offload
-        self._numbers = numbers
+        self._number = numbers.next()
         self._buckets = buckets
         self._loaded = loaded
         self._call = call
@@ -125,11 +125,18 @@ class ResultsWritten:
     def _put(self) -> list[PutObject]:
         bucket, _ = place(self._call)
         effects = []
-        for file in files(self._call, self._outcomes):
-            ref = self._blobs.put(bucket, f"{self._numbers.next():016x}", file.body)
+        for count, file in enumerate(files(self._call, self._outcomes)):
+            ref = self._blobs.put(bucket, f"{self._number:016x}{count:08x}", file.body)
             effects.append(
                 PutObject(
-                    bucket, file.key, ref.blob, ref.size_bytes, ref.sha256, "application/json", {}
+                    bucket,
+                    file.key,
+                    ref.blob,
+                    ref.size_bytes,
+                    ref.sha256,
+                    "application/json",
+                    {},
+                    if_absent=True,  # so that a grant to create will do
                 )
             )
         return effects
