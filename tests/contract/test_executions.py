@@ -294,10 +294,27 @@ def test_a_step_may_begin_an_execution_whose_end_it_is_told(place: Any) -> None:
     [end] = told(place)
     assert (end.execution, end.event, end.call, end.child) == (id, "succeeded", 4, child.id)
     assert end.output == {"ok": True}
+    # Nobody would tell a later call of it: the name is taken, as on AWS.
+    for call in (4, 5):
+        later = start("nested", workflow="audit", parent=id, parent_call=call)
+        answer = place.ask(_with_effects(moving(place, id, 1), [later]))
+        assert answer == Unmet("workflow audit", "nested")
     wrong = start("wrong", workflow="audit", parent=id + 1, parent_call=4)
     assert isinstance(place.ask(_with_effects(moving(place, id, 1), [wrong])), Rejected)
     denied = start("denied", workflow="refund")
     assert place.ask(_with_effects(moving(place, id, 1), [denied])) == Denied("refund", "start")
+
+
+def test_a_step_starts_one_name_again_only_while_that_runs(place: Any) -> None:
+    """As on AWS; a handler, which may be called again later, gets what it began."""
+    id = begun(place)
+    other = begun(place, "other", workflow="audit")
+    again = start("other", workflow="audit")
+    assert isinstance(place.ask(_with_effects(moving(place, id, 0), [again])), Committed)
+    move(place, other, 0, ended=Ended("SUCCEEDED", b"1"))
+    answer = place.ask(_with_effects(moving(place, id, 1), [again]))
+    assert answer == Unmet("workflow audit", "other")
+    assert isinstance(ordered(place, again), Committed)
 
 
 def test_events_are_kept_in_order_and_must_follow(place: Any) -> None:

@@ -11,26 +11,22 @@ from tests.contract.trigger_kit import depth, failures
 from tests.contract.workflow_kit import (
     begun,
     configure,
-    events,
     find,
     get,
     move,
     ordered,
-    rows,
     start,
     told,
     wake,
 )
 from wherry import limits
-from wherry.effects import RedriveExecution, SendMessage
+from wherry.effects import RedriveExecution
 from wherry.ports import (
     ChildExecution,
     Committed,
     Discard,
     Ended,
     FindExecution,
-    GetDefinition,
-    GetExecution,
     GetTimeline,
     Happened,
     Inboxed,
@@ -39,10 +35,11 @@ from wherry.ports import (
     Nothing,
     Part,
     Redrive,
+    RedriveAll,
+    RedriveTick,
     Sweep,
 )
 
-KEPT_S = 90 * 86_400
 FAILED = Ended("FAILED", None, "E", "why")
 
 
@@ -51,12 +48,10 @@ def flows(place: Any) -> None:
     configure(place)
 
 
-def sweep(place: Any, limit: int = 500) -> int:
-    """Sweep until nothing is left; return in how many steps."""
-    steps = 0
-    while place.ask(Sweep(limit)).count:
-        steps += 1
-    return steps
+def sweep(place: Any) -> None:
+    """Sweep until nothing is left."""
+    while place.ask(Sweep(500)).count:
+        pass
 
 
 def children(place: Any, id: int, version: int, count: int, first: int = 0, **options: Any) -> Any:
@@ -121,6 +116,20 @@ def test_a_failure_is_in_the_inbox_and_goes_on_from_there(place: Any) -> None:
     assert place.claim(queue="refund") == []
     place.advance(limits.REDRIVE_BASE_S)
     assert len(place.claim(queue="refund")) == 1
+
+
+def test_many_failures_go_back_at_a_rate(place: Any) -> None:
+    ids = {begun(place, name) for name in ("a", "b", "c")}
+    for id in ids:
+        move(place, id, 0, ended=FAILED, inboxed=inboxed(id))
+    assert place.ask(RedriveAll("refund", 1, "me")).remaining == 3
+    heard = set()
+    for _ in range(3):
+        place.ask(RedriveTick(10))
+        heard |= {(one.execution, one.event) for one in told(place)}
+        place.advance(1)
+    assert heard == {(id, "redrive") for id in ids}
+    assert failures(place) == []
 
 
 def test_one_that_is_redriven_by_its_name_leaves_the_inbox(place: Any) -> None:
@@ -293,94 +302,3 @@ def test_children_of_a_redriven_execution_are_not_stopped_with_the_old_ones(plac
     assert len(new) == 3
     assert len(stopped) == 5
     assert not new & stopped
-
-
-# -- keeping -------------------------------------------------------------------------------------
-
-
-def test_what_has_ended_is_kept_for_its_time_and_then_swept_whole(memory: Any) -> None:
-    place = memory
-    configure(place)
-    id = begun(place)
-    history = [(n, b"event") for n in range(1, 31)]
-    move(place, id, 0, history=history, tokens=["t"], parts=[Part("c", "k", b"v")])
-    children(place, id, 1, 3)
-    for one in told(place):
-        move(
-            place, one.execution, 0, ended=FAILED, history=[(1, b"x")], parts=[Part("f", "1", b"")]
-        )
-    told(place)
-    move(place, id, 2, ended=FAILED)
-    running = begun(place, "running")
-    place.advance(KEPT_S - 1)
-    sweep(place)
-    assert (find(place).status, len(events(place, id))) == ("FAILED", 30)
-    place.advance(1)
-    sweep(place)
-    assert find(place) == Nothing()
-    assert place.ask(GetExecution(id)) == Nothing()
-    assert get(place, running).status == "RUNNING"
-    counts = {
-        table: rows(place, table)
-        for table in ("executions", "execution_inputs", "execution_parts", "execution_events",
-                      "tokens", "stops", "definitions")
-    }  # fmt: skip
-    assert counts == {
-        "executions": 1, "execution_inputs": 1, "execution_parts": 0, "execution_events": 0,
-        "tokens": 0, "stops": 0, "definitions": 1,
-    }  # fmt: skip
-
-
-def test_a_long_history_is_swept_in_small_steps(memory: Any) -> None:
-    place = memory
-    configure(place)
-    id = begun(place)
-    for version in range(250):
-        move(place, id, version, history=[(version + 1, b"event")])
-    move(place, id, 250, ended=FAILED)
-    place.advance(KEPT_S)
-    sizes = []
-    while place.ask(GetExecution(id)) != Nothing():
-        before = rows(place, "execution_events")
-        assert place.ask(Sweep(20)).count <= 200
-        sizes.append(before - rows(place, "execution_events"))
-        assert find(place) == Nothing()  # nobody sees half of it
-        assert place.ask(ListExecutions("refund", None, 10)).rows == []
-    assert max(sizes) <= 20
-
-
-def test_a_name_can_be_used_again_after_that_time_whether_swept_or_not(place: Any) -> None:
-    id = begun(place)
-    move(place, id, 0, ended=Ended("SUCCEEDED", b"1"))
-    place.advance(KEPT_S)
-    assert find(place) == Nothing()
-    again = begun(place, input=b"2")
-    assert again != id
-    assert find(place).input == b"2"
-    sweep(place)
-    assert find(place).id == again
-
-
-def test_definitions_that_nobody_uses_are_swept_and_come_again(place: Any) -> None:
-    id = begun(place)
-    digest = get(place, id).definition
-    move(place, id, 0, ended=FAILED)
-    place.configure("bare")
-    sweep(place)
-    assert place.ask(GetDefinition(digest)) != Nothing()
-    place.advance(KEPT_S)
-    sweep(place)
-    assert place.ask(GetDefinition(digest)) == Nothing()
-    configure(place, "flows-again")
-    assert get(place, begun(place)).definition == digest
-    assert place.ask(GetDefinition(digest)) != Nothing()
-
-
-def test_a_message_to_what_is_gone_moves_nothing(place: Any) -> None:
-    id = begun(place)
-    place.commit(SendMessage("refund", "late", json.encode(Happened(id, "wake"))), function="")
-    move(place, id, 0, ended=FAILED)
-    place.advance(KEPT_S)
-    sweep(place)
-    assert [one.execution for one in told(place)] == [id]
-    assert move(place, id, 1).table == "workflow"

@@ -17,6 +17,8 @@ from wherry.ports import (
     ExecutionRow,
     ExecutionRows,
     FindExecution,
+    GetDefinition,
+    GetExecution,
     GetHistory,
     History,
     ListExecutions,
@@ -34,6 +36,28 @@ class ExecutionPages:
         self._session = session
         self._catalog = catalog
         self._executions = executions
+
+    def read(
+        self, request: GetExecution | GetDefinition | GetHistory
+    ) -> Execution | Definition | History | Nothing:
+        """Answer what only the engine asks."""
+        match request:
+            case GetExecution():
+                return self.get(request.execution)
+            case GetDefinition():
+                return self.definition(request.digest)
+            case GetHistory():
+                return self.history(request)
+
+    def look(
+        self, function: str, request: FindExecution | ListExecutions
+    ) -> ExecutionRow | ExecutionRows | Nothing | Denied:
+        """Answer what functions ask too."""
+        match request:
+            case FindExecution():
+                return self.find(function, request)
+            case ListExecutions():
+                return self.page(function, request)
 
     def get(self, id: int) -> Execution | Nothing:
         """Return all of an execution that its next step needs."""

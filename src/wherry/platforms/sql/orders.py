@@ -41,7 +41,8 @@ class Orders:
                     if effect.workflow not in self._catalog.workflows:
                         return Rejected(f"There is no workflow {effect.workflow!r}.")
                     found = self._executions.named(effect.workflow, effect.name)
-                    if found is not None and not self._is_same(found, effect):
+                    step = wanted.origin is not None
+                    if found is not None and not self._is_same(found, effect, step):
                         return _unmet(effect, effect.name)
                 case StopExecution() | RedriveExecution():
                     found = self._executions.named(effect.workflow, effect.name)
@@ -61,10 +62,14 @@ class Orders:
             wanted.found = found
         return None
 
-    def _is_same(self, found: Standing, effect: StartExecution) -> bool:
-        """Whether an execution began with this input (in whatever order its keys are)."""
+    def _is_same(self, found: Standing, effect: StartExecution, step: bool) -> bool:
+        """Whether an execution began with this input (in whatever order its keys are).
+
+        A step of another execution (`step`) gets AWS's answer: one that has ended is not the same.
+        """
         row = self._session.row("input_get", found.id)
-        if row is None or found.parent != effect.parent:
+        own = (found.parent, found.parent_call) == (effect.parent, effect.parent_call)
+        if row is None or not own or (step and found.status != RUNNING):
             return False
         return bool(row[0] == effect.input or from_json(row[0]) == from_json(effect.input))
 

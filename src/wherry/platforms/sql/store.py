@@ -268,10 +268,8 @@ class SqlStore:
         match request:
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
                 return self._read(function, request)
-            case FindExecution():
-                return self._pages.find(function, request)
-            case ListExecutions():
-                return self._pages.page(function, request)
+            case FindExecution() | ListExecutions():
+                return self._pages.look(function, request)
         if function:
             return Denied("engine", type(request).__name__)
         match request:
@@ -291,14 +289,10 @@ class SqlStore:
             case Recover():
                 self._messages.recover(request)
                 return Done()
-            case GetExecution():
-                return self._pages.get(request.execution)
-            case GetDefinition():
-                return self._pages.definition(request.digest)
+            case GetExecution() | GetDefinition() | GetHistory():
+                return self._pages.read(request)
             case WakeExecutions():
                 return self._wakes.wake(request)
-            case GetHistory():
-                return self._pages.history(request)
         return self._manage(request)
 
     def _read(
