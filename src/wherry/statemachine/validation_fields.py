@@ -146,6 +146,34 @@ BATCHER: dict[str, Check] = {
     "MaxInputBytesPerBatchPath": values.reference,
     "BatchInput": values.expression_or(values.object_template),
 }
+OUTSIDE: dict[str, dict[str, Check]] = {
+    "ItemReader": {
+        "Resource": values.string,
+        "Parameters": values.object_template,
+        "Arguments": values.expression_or(values.mapping),
+        "ReaderConfig": values.mapping,
+    },
+    "ResultWriter": {
+        "Resource": values.string,
+        "Parameters": values.object_template,
+        "Arguments": values.expression_or(values.mapping),
+        "WriterConfig": values.mapping,
+    },
+}
+CONFIGS: dict[str, dict[str, Check]] = {
+    "ReaderConfig": {
+        "InputType": values.string,
+        "Transformation": values.string,
+        "ManifestType": values.string,
+        "CSVDelimiter": values.string,
+        "CSVHeaderLocation": values.string,
+        "CSVHeaders": values.clauses,
+        "MaxItems": values.integer(0, limits.STATE_ITEMS),
+        "MaxItemsPath": values.reference,
+        "ItemsPointer": values.string,
+    },
+    "WriterConfig": {"OutputType": values.string, "Transformation": values.string},
+}
 
 BLOCK = ("Comment", "StartAt", "States")
 MACHINE = (*BLOCK, "Version", "TimeoutSeconds", "QueryLanguage")

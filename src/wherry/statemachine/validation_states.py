@@ -273,6 +273,9 @@ class StateChecks:
             self._clause(batcher, tables.BATCHER, where, jsonata)
             if jsonata:
                 check_queries(findings, batcher, where)
+        for name in tables.OUTSIDE:
+            if name in fields:
+                self._outside(fields[name], name, f"{location}/{name}", jsonata)
         label = fields.get("Label")
         if isinstance(label, str):
             where = f"{location}/Label"
@@ -283,6 +286,22 @@ class StateChecks:
             self._labels.add(label)
             bad = _NOT_IN_LABELS.search(label)
             findings.expect(bad is None, where, "Label contains invalid characters")
+
+    def _outside(self, fields: Any, kind: str, location: str, jsonata: bool) -> None:
+        """Check an ItemReader or a ResultWriter."""
+        findings = self._findings
+        if not isinstance(fields, dict) or not self._clause(
+            fields, tables.OUTSIDE[kind], location, jsonata
+        ):
+            return
+        if kind == "ItemReader" and "Resource" not in fields:
+            findings.add(location, "These fields are required: [Resource]")
+        findings.expect(bool(fields), location, "Value cannot be empty")
+        for name, known in tables.CONFIGS.items():
+            if isinstance(fields.get(name), dict):
+                self._clause(fields[name], known, f"{location}/{name}", jsonata)
+        if jsonata:
+            check_queries(findings, fields, location)
 
     def _processor(self, config: Any, location: str) -> None:
         where = f"{location}/ProcessorConfig"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.statemachine.machines import run
 from tests.unit.statemachine.test_branches import distributed
+from wherry.statemachine import validate
 from wherry.statemachine.csvfiles import rows
 from wherry.statemachine.faults import StatesError
 from wherry.statemachine.machine import compile_machine
@@ -349,3 +350,28 @@ def test_a_succeeded_event_with_a_list_is_taken_too() -> None:
     steps = Steps(machine, {})
     (call,) = steps.step(Begin()).calls
     assert len(steps.step(Succeeded(call.id, [1, 2])).calls) == 2
+
+
+# --- validation ----------------------------------------------------------------------------------
+
+OUTSIDE: list[tuple[dict[str, Any], list[str]]] = [
+    ({"ItemReader": {"Resource": GET, "Parameters": {"Key.$": "$.k"}}}, []),
+    ({"ItemReader": {"Resource": GET, "ReaderConfig": {"MaxItems": 5}}}, []),
+    ({"ResultWriter": {"WriterConfig": {"OutputType": "JSONL"}}}, []),
+    ({"ItemReader": {}}, ["[Resource]", "Value cannot be empty"]),
+    ({"ItemReader": {"Resource": 5}}, ["Expected value of type [STRING]"]),
+    ({"ItemReader": {"Resource": GET, "X": 1}}, ["Field 'X' is not supported"]),
+    ({"ItemReader": {"Resource": GET, "Arguments": {}}}, ["only supported for the 'JSONata'"]),
+    ({"ItemReader": {"Resource": GET, "Parameters": {"k.$": "("}}}, ["valid JSONPath"]),
+    ({"ItemReader": {"Resource": GET, "ReaderConfig": "x"}}, ["Expected value of type Object"]),
+    ({"ItemReader": {"Resource": GET, "ReaderConfig": {"X": 1}}}, ["Field 'X' is not supported"]),
+    ({"ItemReader": {"Resource": GET, "ReaderConfig": {"MaxItems": "x"}}}, ["Integer"]),
+    ({"ResultWriter": {}}, ["Value cannot be empty"]),
+    ({"ResultWriter": {"WriterConfig": {"X": 1}}}, ["Field 'X' is not supported"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "words"), OUTSIDE)
+def test_readers_and_writers_are_validated(fields: dict[str, Any], words: list[str]) -> None:
+    found = [str(one) for one in validate(distributed({"Type": "Pass"}, **fields))]
+    assert [word in one for word, one in zip(words, found, strict=True)] == [True] * len(words)
