@@ -20,6 +20,7 @@ from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.parking import Parking
+from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.wakes import Wakes
 from wherry.ports import Broken, Committed, MessageAck, Woken
 
@@ -142,6 +143,11 @@ def _lets_an_execution_sleep() -> Patch:
     return Wakes, "wake", wake
 
 
+def _lets_an_hour_pass_twice() -> Patch:
+    """I4: a clock that is set back holds what was due."""
+    return Setbacks, "repair", lambda self: None
+
+
 BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "accepts before the commit": ("I1", _accepts_before_the_commit),
     "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
@@ -154,6 +160,7 @@ BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "fires twice": ("I3", _fires_twice),
     "moves an execution of any version": ("I6", _moves_an_execution_of_any_version),
     "lets an execution sleep": ("I6", _lets_an_execution_sleep),
+    "lets an hour pass twice": ("I4", _lets_an_hour_pass_twice),
 }
 
 

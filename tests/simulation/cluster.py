@@ -77,7 +77,7 @@ class Weather:
 
 
 class NodeClock:
-    """A node's clocks: its wall clock may be wrong."""
+    """A node's clocks, or the store's: its wall clock may be wrong."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -333,7 +333,8 @@ class Cluster:
         self.runners = shared.runners
         self.blobs = shared.blobs
         self.key = shared.key
-        self.platform = Store(":memory:", self.clock)
+        self.store_clock = NodeClock(self.clock)
+        self.platform = Store(":memory:", self.store_clock)
         self.apply = self._apply
         self.hits: dict[str, int] = {}
         self.nodes = [Node(self, number, 0) for number in range(nodes)]

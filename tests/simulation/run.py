@@ -26,6 +26,9 @@ KINDS_OF_ORDER = {
     "shipped": 10,
     "declined": 4,
 }
+STORE_SKEWS_MS = {
+    -3_600_000: -3_600_000, -300_000: 3_600_000, -50: 0, 50: 60_000, 300_000: 14_400_000,
+}  # fmt: skip
 KINDS = ("pause", "crash", "storm", "deaths", "clock")
 
 
@@ -66,6 +69,7 @@ class Scenario:
             cluster.at(random.uniform(0.5, SPAN_S), self._strike, kind)
         cluster.loop.advance(SPAN_S)
         cluster.weather.calm()
+        cluster.store_clock.skew_ms = 0
         for node in cluster.nodes:
             node.clock.skew_ms = 0
             if node.loop.dead:
@@ -177,6 +181,8 @@ class Scenario:
                 cluster.at(random.uniform(0.5, 3.0), cluster.weather.calm)
             case "clock":
                 node.clock.skew_ms = random.choice((-3_600_000, -300_000, -50, 50, 300_000))
+                if node.number == 0:  # the store's too, and further: four hours
+                    cluster.store_clock.skew_ms = STORE_SKEWS_MS[node.clock.skew_ms]
 
     def _start_again(self, node: Node) -> None:
         if self.cluster.nodes[node.number] is node:
