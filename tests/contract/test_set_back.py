@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.conftest import Place
 from tests.contract.test_schedules import fire, rows, schedule, scheduled
-from tests.contract.trigger_kit import bury, claim, configure, names, release, send, work_off
+from tests.contract.trigger_kit import bury, claim, configure, depth, names, release, send, work_off
 from wherry import limits
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import (
@@ -78,6 +78,7 @@ def test_what_was_due_is_due_still_and_in_its_order(wrong: Wrong, queue: str) ->
         wrong.advance(1)
     wrong.ahead(0)
     send(wrong.place, queue, "d")
+    assert depth(wrong.place, queue).oldest_ms == 3_000
     assert work_off(wrong.place, queue) == ["a", "b", "c", "d"]
 
 

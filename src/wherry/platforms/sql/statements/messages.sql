@@ -31,6 +31,7 @@ UPDATE messages SET slot = ?, token = ?, attempts = ?, started_ms = ? WHERE seq 
 SELECT due_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
 -- name: messages_set_back
 UPDATE messages SET due_ms = due_ms - ?2, expires_ms = expires_ms - ?2,
+    sent_ms = CASE WHEN sent_ms > ?1 THEN sent_ms - ?2 ELSE sent_ms END,
     place = CASE WHEN place = due_ms THEN place - ?2 ELSE place END
 WHERE due_ms > ?1 AND (due_ms <= ?1 + ?2 OR sent_ms > ?1 OR attempts > 0 OR redrives > 0)
 -- name: give_back
