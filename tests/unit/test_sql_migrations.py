@@ -9,11 +9,25 @@ import msgspec
 import pytest
 
 import wherry.platforms.sql as room
-from wherry.blueprint import Blueprint, FunctionSpec, QueueSpec, QueueTrigger
+from wherry.blueprint import Blueprint, FunctionSpec, QueueSpec, QueueTrigger, WorkflowSpec
 from wherry.codec import canonical_json
+from wherry.effects import StartExecution
 from wherry.platforms.sql.dialect import APPLICATION_ID
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import Claim, Claims, Configure, Configured, ListFailures, QueueDepths, Redrive
+from wherry.ports import (
+    Claim,
+    Claims,
+    Commit,
+    Committed,
+    Configure,
+    Configured,
+    ExecutionRow,
+    FindExecution,
+    ListFailures,
+    QueueDepths,
+    Redrive,
+)
+from wherry.telemetry import InvocationRecord
 from wherry.world import ManualClock
 
 STEPS = sorted((Path(room.__file__).parent / "migrations").glob("*.sql"))
@@ -100,4 +114,24 @@ def test_what_waited_before_its_queue_had_groups_is_handed_out(
     assert claim(store) == ["m6"]
     [failures] = store.run([("", ListFailures(None, 10, None))])
     assert failures.rows == []  # type: ignore[union-attr]
+    store.close()
+
+
+def test_a_store_from_before_workflows_takes_executions(old: Path) -> None:
+    refund = WorkflowSpec(name="refund", definition='{"StartAt":"A","States":{}}')
+    happened = QueueSpec(name="refund", payload="Happened", schema={})
+    release = canonical_json(Blueprint(app="shop", queues=(happened,), workflows=(refund,)))
+    store = SqlStore(str(old), ManualClock())
+    store.run([("", Configure("new", release, True, "engine-1"))])
+    effects = msgspec.Raw(msgspec.msgpack.encode([StartExecution("refund", "one", "m", b"{}")]))
+    record = InvocationRecord(
+        1, "c", "", "", "r", "", "", "new", 1, NOW_MS, 0, 0, False, "ok", 200, "", "", []
+    )
+    [answer] = store.run([("", Commit("", effects, [], [], record, {}))])
+    assert isinstance(answer, Committed), answer
+    store.close()
+    store = SqlStore(str(old), ManualClock())
+    [row] = store.run([("", FindExecution("refund", "one"))])
+    assert isinstance(row, ExecutionRow)
+    assert (row.status, row.input) == ("RUNNING", b"{}")
     store.close()
