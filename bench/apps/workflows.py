@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -40,14 +41,25 @@ ONE_TASK = {
 }
 tasks = app.workflow("tasks", definition=chain({"Type": "Task", "Resource": "step"}))
 passes = app.workflow("passes", definition=chain({"Type": "Pass"}))
+files = app.bucket("files")
 items = app.workflow(
     "items",
+    grants=[files.read, files.create],
     definition={
         "StartAt": "All",
         "States": {
             "All": {
                 "Type": "Map",
                 "MaxConcurrency": 40,
+                "ItemReader": {
+                    "Resource": "arn:aws:states:::s3:getObject",
+                    "ReaderConfig": {"InputType": "JSON"},
+                    "Parameters": {"Bucket": "files", "Key.$": "$"},
+                },
+                "ResultWriter": {
+                    "Resource": "arn:aws:states:::s3:putObject",
+                    "Parameters": {"Bucket": "files", "Prefix": "results"},
+                },
                 "ItemProcessor": {
                     "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
                     **ONE_TASK,
@@ -69,9 +81,11 @@ def start_passes(asked: Asked) -> None:
     passes.start({"number": 1}, name=asked.name)
 
 
-@app.post("/items", grants=[items.start])
+@app.post("/items", grants=[items.start, files.write])
 def start_items(asked: Asked) -> None:
-    items.start(list(range(asked.items)), name=asked.name)
+    """Put the items into a bucket, and begin a map over them that writes its results there."""
+    files.put(asked.name, json.dumps(list(range(asked.items))).encode())
+    items.start(asked.name, name=asked.name)
 
 
 @app.get("/ended/{workflow}", grants=[tasks.read, passes.read, items.read], timeout_s=25)
