@@ -38,13 +38,27 @@ class File(msgspec.Struct, frozen=True):
     body: bytes
 
 
-def answer(call: Call) -> dict[str, Any]:
-    """Return what the task's result is: where the results are, or the results themselves."""
+def answer(call: Call) -> Any:
+    """Return the Map's result: where the results are; without a Resource the results themselves.
+
+    Raises:
+        StatesError: States.ResultWriterFailed: there is no place for them.
+    """
     if not call.resource:
-        return {"MapRunArn": call.map_run, "Results": call.results}
+        return _passed_on(call)
     bucket, prefix = place(call)
     details = {"Bucket": bucket, "Key": f"{prefix}manifest.json"}
     return {"MapRunArn": call.map_run, "ResultWriterDetails": details}
+
+
+def _passed_on(call: Call) -> Any:
+    """Return the results in the form that WriterConfig asks for."""
+    config = call.config or {}
+    found: list[Any] = []
+    for one in call.results:
+        flat = config.get("Transformation") == "FLATTEN" and isinstance(one, list)
+        found += one if flat else [one]
+    return "\n".join(map(to_text, found)) if config.get("OutputType") == "JSONL" else found
 
 
 def place(call: Call) -> tuple[str, str]:

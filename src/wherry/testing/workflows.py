@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from wherry import limits
-from wherry.statemachine.faults import InvalidDefinition
+from wherry.statemachine.faults import InvalidDefinition, StatesError
 from wherry.statemachine.functions import uuid4
 from wherry.statemachine.history import shown
 from wherry.statemachine.machine import Machine, compile_machine
@@ -31,6 +31,7 @@ from wherry.statemachine.records import (
 from wherry.statemachine.resources import Resource
 from wherry.statemachine.text import to_text
 from wherry.statemachine.validation import validate
+from wherry.statemachine.writers import answer as answer_of_writer
 from wherry.world import Chance, ManualClock
 
 if TYPE_CHECKING:
@@ -250,7 +251,11 @@ class _Driver:
             self._begin(child, (number, call))
             return
         if call.kind == "results" and not self._stands_for(call):
-            self._advance(number, Succeeded(call.id, _written(call)))
+            try:
+                written: Event = Succeeded(call.id, answer_of_writer(call))
+            except StatesError as error:
+                written = Failed(call.id, error.error, error.cause)
+            self._advance(number, written)
             return
         resource = Resource(call.resource)
         if resource.family == "Activity":
@@ -334,17 +339,6 @@ class _Driver:
                 "stackTrace": [],
             }
             raise TaskFailed(error.__class__.__name__, to_text(cause)) from error
-
-
-def _written(call: Call) -> dict[str, Any]:
-    """Return what a distributed Map tells of results that went to a bucket."""
-    arguments = call.arguments if isinstance(call.arguments, dict) else {}
-    if not call.resource:
-        return {"MapRunArn": call.map_run, "Results": call.results}
-    run = call.map_run.rsplit(":", 1)[-1]
-    key = "/".join([*filter(None, [arguments.get("Prefix")]), run, "manifest.json"])
-    details = {"Bucket": arguments.get("Bucket", ""), "Key": key}
-    return {"MapRunArn": call.map_run, "ResultWriterDetails": details}
 
 
 def _function_name(resource: Resource, arguments: Any) -> str | None:

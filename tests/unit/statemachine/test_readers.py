@@ -339,6 +339,26 @@ def test_results_are_transformed_as_is_asked_for(config: dict[str, Any], body: s
     assert next(iter(found.values())) == body
 
 
+PASSED: list[tuple[dict[str, Any], Any]] = [
+    ({}, [[1, 2], 3]),
+    ({"Transformation": "COMPACT"}, [[1, 2], 3]),
+    ({"Transformation": "FLATTEN"}, [1, 2, 3]),
+    ({"Transformation": "FLATTEN", "OutputType": "JSONL"}, "1\n2\n3"),
+]
+
+
+@pytest.mark.parametrize(("config", "output"), PASSED)
+def test_results_that_go_nowhere_are_the_map_s_output(config: dict[str, Any], output: Any) -> None:
+    writer = {"WriterConfig": config}
+    assert run(distributed({"Type": "Pass"}, ResultWriter=writer), [[1, 2], 3]) == output
+
+
+def test_a_writer_without_a_bucket_fails_the_map() -> None:
+    writer = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {}}
+    error, _ = run(distributed({"Type": "Pass"}, ResultWriter=writer), [1])
+    assert error == "States.ResultWriterFailed"
+
+
 def test_a_writer_without_a_bucket_fails() -> None:
     with pytest.raises(StatesError) as caught:
         list(files(results_call({}), []))
