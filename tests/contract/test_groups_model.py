@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.contract.trigger_kit import bury, claim, configure, failures, message, release
 from wherry.effects import CancelMessage
-from wherry.platforms.sql.shapes import PARKED
+from wherry.platforms.shared.shapes import PARKED
 from wherry.ports import Discard, MessageAck, Pause, Redrive, Renew, Sweep
 
 from .model_kit import play

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject
+from wherry.platforms.shared.plans import Plan
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.items import Items, Rows
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
-from wherry.platforms.sql.plans import Plan
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session

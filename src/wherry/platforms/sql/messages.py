@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import SendMessage
+from wherry.platforms.shared.origins import Origin
+from wherry.platforms.shared.shapes import PARKED, Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.prefixes import with_followers
-from wherry.platforms.sql.rows import Lease, Message, Origin, fitting
+from wherry.platforms.sql.rows import Lease, Message, fitting
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED, Queue
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
 
 FAR_MS = 1 << 60
@@ -370,8 +371,7 @@ class Messages:
 
     def find(self, id: str) -> Message | None:
         """Return a message by its ID."""
-        row = self._session.row("message_row", id)
-        return Message(*row) if row else None
+        return Message(*row) if (row := self._session.row("message_row", id)) else None
 
     def oldest_ms(self, number: int) -> int:
         """Return when the oldest message of a queue with waiting ones fell due; FIFO: was sent."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
-from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, load_statements, open_database
+from wherry.platforms.shared.statements import load_statements
+from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, FOLDER, open_database
 from wherry.world import Clock
 
 IDLE_CHECKPOINT_PAGES = 250
@@ -24,7 +25,7 @@ class Session:
         self.path = path
         self.clock = clock
         self.vfs = vfs
-        self.sql = load_statements()
+        self.sql = load_statements(FOLDER)
         self.tick()
         self.writing = False
         self.committing = False  # from the beginning of COMMIT on it may be in the log

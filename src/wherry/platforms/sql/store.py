@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from wherry.errors import FateUnknown, Passing
+from wherry.platforms.shared.rights import Rights
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -27,7 +28,6 @@ from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
-from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.sources import Sources
 from wherry.platforms.sql.upkeep import Upkeep
