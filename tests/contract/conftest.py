@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, json, msgpack
 
+from tests.postgres_kit import schema
 from wherry.blueprint import (
     Blueprint,
     BucketSpec,
@@ -269,7 +270,24 @@ def _in_a_process(tmp_path: Path) -> Iterator[Place]:
     assert client.process.returncode == 0
 
 
-PLATFORMS = {"SQLite in memory": _in_memory, "SQLite in the store process": _in_a_process}
+def _on_postgres(tmp_path: Path) -> Iterator[Place]:
+    clock = ManualClock()
+    moved = [0.0]
+    with schema(clock) as found:
+
+        def move(to: float) -> None:
+            clock.advance(to - moved[0])
+            moved[0] = to
+            found.moved()
+
+        yield Place(found.store, move)
+
+
+PLATFORMS = {
+    "SQLite in memory": _in_memory,
+    "SQLite in the store process": _in_a_process,
+    "Postgres": _on_postgres,
+}
 
 
 @pytest.fixture(params=list(PLATFORMS))
