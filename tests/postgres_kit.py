@@ -18,8 +18,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wherry import App
 from wherry.platforms.postgres.store import PostgresStore, open_store
 from wherry.ports import Answer, Request
+from wherry.testing.backend import Backend
+from wherry.testing.composing import Composed
 from wherry.world import Chance, ManualClock
 
 T = TypeVar("T")
@@ -139,26 +142,38 @@ def loop() -> Loop:
 
 
 class Waited:
-    """A store on Postgres, asked as one asks the others: who asks waits for the answers."""
+    """A store on Postgres, asked as one asks the others: who asks waits for the answers.
 
-    def __init__(self, store: PostgresStore) -> None:
+    Args:
+        clock: What the database's clock is to show.
+    """
+
+    def __init__(self, store: PostgresStore, clock: ManualClock) -> None:
         self.store = store
+        self._clock = clock
+        self._shown_ms = -1
 
     def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:
         """Answer each request, in order (`Platform.run`)."""
+        self._show()
         return loop().run(self.store.run(requests))
+
+    def _show(self) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms != self._shown_ms:
+            self._shown_ms = now_ms
+            self.execute(f"UPDATE test_clock SET ms = {now_ms}")
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the database."""
+        self._show()
+        database = self.store.database
+        rows = loop().run(database.run(lambda session: session.found(sql, *values)))
+        return [tuple(row) for row in rows]
 
-        async def ask() -> list[Any]:
-            connection = await self.store.database.connect()
-            try:
-                return list(await connection.fetch(sql, *values))
-            finally:
-                await connection.close()
-
-        return [tuple(row) for row in loop().run(ask())]
+    def execute(self, sql: str) -> None:
+        """Change the database behind the store's back."""
+        loop().run(self.store.database.run(lambda session: session.script(sql)))
 
     def close(self) -> None:
         """Let go of the connections."""
@@ -174,12 +189,12 @@ class Schema:
         self.clock = ManualClock()
         self._others: list[Waited] = []
         self._first = self.open()
-        self._execute(CLOCK)
+        self._first.execute(CLOCK)
 
     def open(self, size: int = 4) -> Waited:
         """Return a store on it, as another engine has one."""
         opening = open_store(server().dsn, self.clock, Chance(0), self.name, size)
-        store = Waited(loop().run(opening))
+        store = Waited(loop().run(opening), self.clock)
         self._others.append(store)
         return store
 
@@ -192,11 +207,10 @@ class Schema:
         """Empty it for a test; its connections, and what they have prepared, are kept."""
         self.tests += 1
         self.clock = clock
-        self._execute(EMPTIED)
-        self.moved()
+        self._first.execute(EMPTIED)
         database = self._first.store.database
         database.clock = clock
-        self._first = Waited(PostgresStore(database, clock))
+        self._first = Waited(PostgresStore(database, clock), clock)
         # The time that a search takes says nothing while the clock stands still.
         self._first.store.seen.slow_us = 1 << 60
 
@@ -205,13 +219,6 @@ class Schema:
         others, self._others = self._others[1:], self._others[:1]
         for store in others:
             store.close()
-
-    def moved(self) -> None:
-        """Let the database's clock show what the test's shows."""
-        self._execute(f"UPDATE test_clock SET ms = {self.clock.now_ms()}")
-
-    def _execute(self, sql: str) -> None:
-        loop().run(self._first.store.database.run(lambda session: session.script(sql)))
 
 
 _free: list[Schema] = []
@@ -231,3 +238,109 @@ def schema(clock: ManualClock) -> Iterator[Schema]:
             _free.append(found)
         else:
             found.store.close()
+
+
+COPIED = """
+DO $$ DECLARE one record; names text; BEGIN
+    FOR one IN SELECT relname, oid FROM pg_class WHERE relkind = 'r'
+        AND relnamespace = '{old}'::regnamespace AND relname <> 'wherry'
+    LOOP
+        SELECT string_agg(CASE WHEN attname = 'entries' THEN 'entries::text::entry[]'
+            ELSE quote_ident(attname) END, ', ' ORDER BY attnum) INTO names
+        FROM pg_attribute WHERE attrelid = one.oid AND attnum > 0 AND NOT attisdropped;
+        EXECUTE format('DELETE FROM %I', one.relname);
+        EXECUTE format('INSERT INTO %I OVERRIDING SYSTEM VALUE SELECT %s FROM {old}.%I',
+            one.relname, names, one.relname);
+    END LOOP;
+END $$
+"""
+
+
+class Window(Waited):
+    """The store of the test kit, on Postgres."""
+
+    def __init__(self, path: str, clock: ManualClock) -> None:
+        self._path = path
+        if path in _kept:
+            self._schema = _kept.pop(path)
+            self._schema.clock = clock
+        else:
+            self._schema = _free.pop() if _free else Schema()
+            self._schema.begin(clock)
+        database = self._schema.store.store.database
+        database.clock = clock
+        super().__init__(PostgresStore(database, clock), clock)
+        self.store.seen.slow_us = 1 << 60
+
+    def close(self) -> None:
+        """Let others have the schema; one with a path is found there again."""
+        if self._path == ":memory:":
+            _free.append(self._schema)
+        else:
+            _kept[self._path] = self._schema
+
+    def copy(self, path: str) -> Window:
+        """Return a store of its own with what is here now."""
+        made = Window(":memory:", self._clock)
+        made.execute(COPIED.format(old=self._schema.name))
+        return made
+
+    def bodies(self, table: str) -> list[Any]:
+        """The items of a table in the order of their keys (JSON). Expired ones are not there."""
+        rows = self.query(
+            "SELECT body FROM items JOIN names ON names.id = tbl WHERE kind = 'table' AND name = $1"
+            " AND (expires_ms IS NULL OR expires_ms > now_ms()) ORDER BY pk, sk",
+            table,
+        )
+        return [row[0] for row in rows]
+
+    def last_error(self, queue: str) -> str:
+        """What went wrong with the message of a queue that waits for longest."""
+        rows = self.query(
+            "SELECT error FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 AND error <> '' ORDER BY seq LIMIT 1",
+            queue,
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def is_stuck(self, queue: str) -> bool:
+        """Whether all that waits in a queue waits behind a message that has died."""
+        return not self.query(
+            "SELECT 1 FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 AND NOT parked"
+            " AND leased_until <= now_ms() LIMIT 1",
+            queue,
+        )
+
+    def payloads(self, queue: str) -> list[Any]:
+        """The messages of a queue in the order in which they fall due (JSON)."""
+        rows = self.query(
+            "SELECT body FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 ORDER BY due_ms, seq",
+            queue,
+        )
+        return [row[0] for row in rows]
+
+
+_kept: dict[str, Schema] = {}
+
+
+@contextmanager
+def running_on_postgres(app: App, **options: Any) -> Iterator[Backend]:
+    """What `wherry.testing.running` does, on Postgres."""
+    start = options.pop("start", None)
+    composed = Composed(
+        app,
+        seed=options.pop("seed", None) or 0,
+        start_ms=None if start is None else int(start.timestamp() * 1000),
+        secrets=options.pop("secrets", None) or {},
+        public_url=options.pop("public_url", "https://testserver").rstrip("/"),
+        data=options.pop("data", None),
+        twice=options.pop("twice", False),
+        open_store=Window,
+        **options,
+    )
+    try:
+        yield Backend(composed)
+    finally:
+        composed.close()

@@ -272,15 +272,8 @@ def _in_a_process(tmp_path: Path) -> Iterator[Place]:
 
 def _on_postgres(tmp_path: Path) -> Iterator[Place]:
     clock = ManualClock()
-    moved = [0.0]
     with schema(clock) as found:
-
-        def move(to: float) -> None:
-            clock.advance(to - moved[0])
-            moved[0] = to
-            found.moved()
-
-        yield Place(found.store, move)
+        yield Place(found.store, clock.advance_to)
 
 
 PLATFORMS = {
@@ -302,10 +295,27 @@ def memory() -> Place:
     return _memory()
 
 
-@pytest.fixture
-def new_memory() -> Callable[[], Place]:
-    """Makes one such platform after the other."""
-    return _memory
+@pytest.fixture(params=["SQLite", "Postgres"])
+def quick(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """The platforms that are asked without a process between, for many short cases."""
+    yield from (_in_memory if request.param == "SQLite" else _on_postgres)(tmp_path)
+
+
+@pytest.fixture(params=["SQLite", "Postgres"])
+def new_place(request: pytest.FixtureRequest) -> Iterator[Callable[[], Place]]:
+    """Makes one such platform after the other, for long searches."""
+    if request.param == "SQLite":
+        yield _memory
+        return
+    with schema(ManualClock()) as found:
+
+        def make() -> Place:
+            clock = ManualClock()
+            found.begin(clock)
+            return Place(found.store, clock.advance_to)
+
+        make.platform = "Postgres"  # type: ignore[attr-defined]
+        yield make
 
 
 @pytest.fixture
