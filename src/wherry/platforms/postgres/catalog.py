@@ -38,13 +38,11 @@ class Catalog(Declared):
         self.releases = {}
         self.declare([], [])
 
-    async def refresh(self) -> bool:
-        """Read everything anew if it has changed; return whether it had."""
+    async def refresh(self) -> None:
+        """Read everything anew if it has changed."""
         async with self._reading:
-            if await self._database.value("catalog_version") == self.version:
-                return False
-            await self._database.run(self.read, atomic=True)
-            return True
+            if await self._database.value("catalog_version") != self.version:
+                await self._database.run(self.read, atomic=True)
 
     def check(self, version: int) -> None:
         """Raise `Stale` unless this is the version that is in memory."""

@@ -88,6 +88,7 @@ class Database:
         self.dsn = dsn
         self.schema = schema
         self.clock = clock
+        self.retry_s = limits.POSTGRES_RETRY_S
         self._chance = chance
         self._sql = load_statements(FOLDER)
         self._pool = Pool(self.connect, size, limits.POSTGRES_WAIT_S)
@@ -128,7 +129,7 @@ class Database:
             Lost: The connection broke, again and again; it may have been done.
             Passing: It was not done.
         """
-        until_s = self.clock.steady_s() + limits.POSTGRES_RETRY_S
+        until_s = self.clock.steady_s() + self.retry_s
         refused = 0
         lost = False
         while True:
@@ -189,7 +190,10 @@ def is_connection_fault(error: BaseException) -> bool:
 
     if isinstance(error, Passing):
         return False
-    if isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError):
+    if isinstance(error, OSError | TimeoutError):
+        return True
+    # The last one is what asyncpg says where the server goes while a statement is being sent.
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
     return sqlstate(error)[:2] == "08" or sqlstate(error) in ("57P01", "57P02", "57P03", "53300")
 

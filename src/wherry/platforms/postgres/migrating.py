@@ -30,6 +30,7 @@ async def migrate(connection: Connection, schema: str) -> None:
         at = await _version(connection, schema)
         for number, step in enumerate(steps[at:], at + 1):
             async with connection.transaction():
+                await connection.execute(f'SET LOCAL search_path TO "{schema}"')
                 await connection.execute(step)
                 await connection.execute(f'UPDATE "{schema}".wherry SET version = {number}')
     finally:

@@ -37,7 +37,7 @@ class Pool:
     ) -> None:
         self._connect = connect
         self._size = size
-        self._wait_s = wait_s
+        self.wait_s = wait_s
         self._idle: list[Connection] = []
         self._count = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -72,7 +72,7 @@ class Pool:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
-            async with asyncio.timeout(self._wait_s):
+            async with asyncio.timeout(self.wait_s):
                 await turn
         except TimeoutError:
             raise Passing(

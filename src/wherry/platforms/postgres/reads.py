@@ -56,11 +56,13 @@ class Reads:
             case GetItem():
                 table = rights.readable.get(request.table)
                 if table is None:
+                    await self._check()
                     return _unread(rights, "table", request.table) or Nothing()
                 return await self._item(table, request)
             case QueryItems():
                 table = rights.readable.get(request.table)
                 if table is None:
+                    await self._check()
                     return _unread(rights, "table", request.table) or Page([], None)
                 try:
                     return await self._page(request, table)
@@ -86,6 +88,10 @@ class Reads:
         self._catalog.check(catalog)
         return Nothing() if body is None else Item(body, version)
 
+    async def _check(self) -> None:
+        """Raise `Stale` if what is in memory is not the truth any more."""
+        self._catalog.check(await self._database.value("catalog_version"))
+
     # -- pages -------------------------------------------------------------------------------
 
     async def _page(self, query: QueryItems, table: Table) -> Page | NotReady:
@@ -94,12 +100,11 @@ class Reads:
             return await self._by_key(query, table, limit)
         index = self._catalog.index(table, query.index)
         if index is None or not index.ready:
-            # Another node may have filled it.
-            self._catalog.check(await self._database.value("catalog_version"))
+            await self._check()  # another node may have filled it
             return NotReady(query.table, query.index)
         page = await self._by_index(query, table, index, limit)
-        if not page.rows:  # ... or have dropped it
-            self._catalog.check(await self._database.value("catalog_version"))
+        if not page.rows:
+            await self._check()  # ... or have dropped it
         return page
 
     async def _by_key(self, query: QueryItems, table: Table, limit: int) -> Page:
@@ -137,6 +142,7 @@ class Reads:
     async def _object(self, request: GetObject) -> ObjectRow | Nothing:
         number = self._catalog.find("bucket", request.bucket)
         if number is None:
+            await self._check()
             return Nothing()
         row = await self._database.row("object_get", number, request.key.encode())
         return object_row(request.bucket, row) if row else Nothing()

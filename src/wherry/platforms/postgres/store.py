@@ -56,6 +56,7 @@ from wherry.ports import (
     RedriveAll,
     RedriveTick,
     Reindex,
+    Rejected,
     Release,
     Releases,
     Renew,
@@ -113,10 +114,18 @@ class PostgresStore:
         """
         try:
             for _ in range(STALE_TRIES):
+                version = self._catalog.version
                 try:
-                    return await self._answer(function, request)
+                    answer = await self._answer(function, request)
                 except Stale:
                     await self._catalog.refresh()
+                    continue
+                # What another node has declared meanwhile is not refused.
+                if isinstance(answer, Denied | Rejected):
+                    await self._catalog.refresh()
+                    if self._catalog.version != version:
+                        continue
+                return answer
             raise Passing("The releases keep changing.")
         except Exception as error:
             fault = passing_fault(error)
