@@ -133,6 +133,15 @@ PATH_ATTEMPTS = 1_000  # that one request can cause on a path; beyond, `wherry c
 PATHS_LISTED = 10_000  # of an app; branches that meet again can double their number each time
 PATH_STEPS_SHOWN = 200  # of one entry, then what was shown before is not shown again
 
+# --- The store on Postgres --------------------------------------------------------------------
+POSTGRES_CONNECTIONS = 16  # of one engine, besides one for renewals and one that listens
+POSTGRES_CONNECT_S = 5.0  # to make a connection
+POSTGRES_WAIT_S = 5.0  # for a connection that is free; beyond: 503
+POSTGRES_RETRY_S = 8.0  # while the database is away: then who asks is told, within ASK_TIMEOUT_S
+POSTGRES_TRIES = 5  # after a deadlock or a serialization failure
+CLAIM_SLOW_US = 2_000  # a search of a whole queue that takes longer is made more seldom,
+CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time
+
 # --- Events -----------------------------------------------------------------------------------
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type
 EVENT_VERSION_MAX = 10_000

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, json, msgpack
 
+from tests.postgres_kit import schema
 from wherry.blueprint import (
     Blueprint,
     BucketSpec,
@@ -269,7 +270,17 @@ def _in_a_process(tmp_path: Path) -> Iterator[Place]:
     assert client.process.returncode == 0
 
 
-PLATFORMS = {"SQLite in memory": _in_memory, "SQLite in the store process": _in_a_process}
+def _on_postgres(tmp_path: Path) -> Iterator[Place]:
+    clock = ManualClock()
+    with schema(clock) as found:
+        yield Place(found.store, clock.advance_to)
+
+
+PLATFORMS = {
+    "SQLite in memory": _in_memory,
+    "SQLite in the store process": _in_a_process,
+    "Postgres": _on_postgres,
+}
 
 
 @pytest.fixture(params=list(PLATFORMS))
@@ -284,10 +295,27 @@ def memory() -> Place:
     return _memory()
 
 
-@pytest.fixture
-def new_memory() -> Callable[[], Place]:
-    """Makes one such platform after the other."""
-    return _memory
+@pytest.fixture(params=["SQLite", "Postgres"])
+def quick(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """The platforms that are asked without a process between, for many short cases."""
+    yield from (_in_memory if request.param == "SQLite" else _on_postgres)(tmp_path)
+
+
+@pytest.fixture(params=["SQLite", "Postgres"])
+def new_place(request: pytest.FixtureRequest) -> Iterator[Callable[[], Place]]:
+    """Makes one such platform after the other, for long searches."""
+    if request.param == "SQLite":
+        yield _memory
+        return
+    with schema(ManualClock()) as found:
+
+        def make() -> Place:
+            clock = ManualClock()
+            found.begin(clock)
+            return Place(found.store, clock.advance_to)
+
+        make.platform = "Postgres"  # type: ignore[attr-defined]
+        yield make
 
 
 @pytest.fixture

@@ -10,10 +10,14 @@ from typing import Any
 
 import pytest
 
+from tests.postgres_kit import running_on_postgres
 from wherry import App, Struct
 from wherry.testing import running
 
-BACKENDS = [pytest.param(running, id="sqlite")]
+BACKENDS = [
+    pytest.param(running, id="sqlite"),
+    pytest.param(running_on_postgres, id="postgres"),
+]
 
 on_every_platform = pytest.mark.parametrize("run", BACKENDS)
 

@@ -85,28 +85,28 @@ DOES_NOT_HOLD: list[Condition] = [
 
 
 @pytest.mark.parametrize("condition", HOLDS, ids=repr)
-def test_a_condition_that_holds_lets_the_write_pass(memory: Any, condition: Condition) -> None:
-    memory.commit(memory.put("counters", "k", **ITEM))
-    assert isinstance(memory.commit(memory.put("counters", "k", when=condition)), Committed)
+def test_a_condition_that_holds_lets_the_write_pass(quick: Any, condition: Condition) -> None:
+    quick.commit(quick.put("counters", "k", **ITEM))
+    assert isinstance(quick.commit(quick.put("counters", "k", when=condition)), Committed)
 
 
 @pytest.mark.parametrize("condition", DOES_NOT_HOLD, ids=repr)
 def test_a_condition_that_does_not_hold_is_an_answer_and_nothing_is_applied(
-    memory: Any, condition: Condition
+    quick: Any, condition: Condition
 ) -> None:
-    memory.commit(memory.put("counters", "k", **ITEM))
-    assert memory.commit(memory.put("counters", "k", when=condition)) == Unmet("counters", "k")
-    assert memory.get("counters", "k") == ITEM
+    quick.commit(quick.put("counters", "k", **ITEM))
+    assert quick.commit(quick.put("counters", "k", when=condition)) == Unmet("counters", "k")
+    assert quick.get("counters", "k") == ITEM
 
 
 @pytest.mark.parametrize("condition", [*HOLDS, *DOES_NOT_HOLD], ids=repr)
 def test_nothing_but_absence_and_denials_hold_of_an_item_that_is_not_there(
-    memory: Any, condition: Condition
+    quick: Any, condition: Condition
 ) -> None:
     expected = isinstance(condition, Absent) or condition in (
         Negation(Compare("missing", "==", 1)),
         Negation(Present()),
         AllOf(()),
     )
-    answer = memory.commit(memory.put("counters", "k", when=condition))
+    answer = quick.commit(quick.put("counters", "k", when=condition))
     assert isinstance(answer, Committed) is expected

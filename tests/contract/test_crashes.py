@@ -1,6 +1,7 @@
 """A store process that is killed anywhere: what it acknowledged is there, and nothing in half.
 
-Every commit writes an item, sends a message, adds to a counter and leaves its record.
+Every commit writes an item, sends a message, adds to a counter and leaves its record. These are
+SQLite's own: where the state is on Postgres, what dies is a server (`test_postgres_servers`).
 """
 
 from __future__ import annotations

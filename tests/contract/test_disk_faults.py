@@ -1,4 +1,7 @@
-"""A disk that fails at any write or sync, or is full: no lie, no half commit, and it goes on."""
+"""A disk that fails at any write or sync, or is full: no lie, no half commit, and it goes on.
+
+These are SQLite's own: the disk of a Postgres is its own affair.
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.contract.inside import audit
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.ports import (
@@ -119,16 +120,13 @@ def test_work_is_discarded_with_a_reason(place: Any) -> None:
     assert listed(place) == Failures([], None, 0)
 
 
-def test_every_exit_from_the_inbox_leaves_an_audit_row(memory: Any) -> None:
-    fail(memory, "a", "b", "c")
-    memory.ask(Redrive(["a"], None, "ana"))
-    memory.ask(Redrive(["b"], None, "ben", b"{}", "b2"))
-    memory.ask(Discard(["c"], None, "too old", "cem"))
-    rows = memory.platform._session.run(
-        "SELECT at_ms, actor, action, subject, detail FROM audit ORDER BY id"
-    ).fetchall()
-    at = memory.now_ms
-    assert rows == [
+def test_every_exit_from_the_inbox_leaves_an_audit_row(quick: Any) -> None:
+    fail(quick, "a", "b", "c")
+    quick.ask(Redrive(["a"], None, "ana"))
+    quick.ask(Redrive(["b"], None, "ben", b"{}", "b2"))
+    quick.ask(Discard(["c"], None, "too old", "cem"))
+    at = quick.now_ms
+    assert audit(quick) == [
         (at, "ana", "redrive", "a", "jobs"),
         (at, "ben", "edit", "b", "b2"),
         (at, "cem", "discard", "c", "too old"),

@@ -15,9 +15,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from tests.contract.trigger_kit import bury, claim, configure, failures, message, release
 from wherry.effects import CancelMessage
-from wherry.platforms.sql.shapes import PARKED
+from wherry.platforms.sql.store import SqlStore
 from wherry.ports import Discard, MessageAck, Pause, Redrive, Renew, Sweep
 
+from . import inside
 from .model_kit import play
 
 QUEUES = ("lane", "strict", "fair")
@@ -57,8 +58,8 @@ class Groups(RuleBasedStateMachine):
         return found
 
     def is_ours(self, found: Any) -> bool:
-        row = self.store._messages.find(found.id)
-        return row is not None and row.token == found.token
+        row = inside.message(self.place, found.id, *QUEUES)
+        return row is not None and row.token == found.token and row.state == "leased"
 
     @rule(data=st.data(), also=st.booleans(), queue=queues, group=groups)
     def acknowledge(self, data: Any, also: bool, queue: str, group: str) -> None:
@@ -88,9 +89,9 @@ class Groups(RuleBasedStateMachine):
         left = sorted(set(self.sent) - self.over)
         if left:
             id = data.draw(st.sampled_from(left))
-            row = self.store._messages.find(id)
+            row = inside.message(self.place, id, *QUEUES)
             self.place.commit(CancelMessage(self.sent[id][0], id), function="")
-            if row is not None and row.slot > 0:
+            if row is not None and row.state != "leased":
                 self.over.add(id)
 
     @rule(data=st.data(), back=st.booleans())
@@ -124,18 +125,13 @@ class Groups(RuleBasedStateMachine):
     @rule()
     def fail_a_batch(self) -> None:
         """A transaction is undone, and what was kept in memory with it."""
-        store = self.store
-        store._session.begin()
-        store._undo(ValueError("no"))
-
-    def rows(self, queue: str) -> list[tuple[Any, ...]]:
-        number = self.store._catalog.find("queue", queue)
-        statement = "SELECT id, grp, slot, place FROM messages WHERE queue = ? ORDER BY place"
-        return self.store._session.run(statement, (number,)).fetchall()  # type: ignore[no-any-return]
+        if isinstance(self.store, SqlStore):
+            self.store._session.begin()
+            self.store._undo(ValueError("no"))
 
     @invariant()
     def every_message_is_in_exactly_one_place(self) -> None:
-        alive = [row[0] for queue in QUEUES for row in self.rows(queue)]
+        alive = [row.id for queue in QUEUES for row in inside.messages(self.place, queue)]
         dead = [row.id for row in failures(self.place)]
         assert sorted([*alive, *dead, *self.over]) == sorted(self.sent)
 
@@ -143,20 +139,21 @@ class Groups(RuleBasedStateMachine):
     def of_a_fifo_group_one_is_active_and_it_is_the_first(self) -> None:
         dead = {row.id for row in failures(self.place, "strict")}
         for queue in ("lane", "strict"):
-            rows = self.rows(queue)
+            rows = inside.messages(self.place, queue)
             for group in GROUPS:
-                slots = [row[2] for row in rows if row[1] == group]
-                active = [slot for slot in slots if slot < PARKED]
+                states = [row.state for row in rows if row.group == group]
+                active = [state for state in states if state != "parked"]
                 assert len(active) <= 1
                 blocked = queue == "strict" and any(self.sent[id] == (queue, group) for id in dead)
-                assert active or not slots or blocked
+                assert active or not states or blocked
 
     @invariant()
     def of_a_key_one_waits_and_it_is_the_first(self) -> None:
-        rows = self.rows("fair")
+        rows = inside.messages(self.place, "fair")
         for group in GROUPS:
-            waiting = [row[3] for row in rows if row[1] == group and 0 < row[2] < PARKED]
-            parked = [row[3] for row in rows if row[1] == group and row[2] > PARKED]
+            mine = [row for row in rows if row.group == group]
+            waiting = [row.place or 0 for row in mine if row.state == "waiting"]
+            parked = [row.place or 0 for row in mine if row.state == "parked"]
             assert len(waiting) <= 1
             assert not parked or (waiting and waiting[0] <= min(parked))
 
@@ -183,5 +180,5 @@ class Groups(RuleBasedStateMachine):
                 assert done == sorted(done)
 
 
-def test_groups_keep_their_order_and_nothing_is_stuck_whatever_happens(new_memory: Any) -> None:
-    play(Groups, new_memory, steps=40)
+def test_groups_keep_their_order_and_nothing_is_stuck_whatever_happens(new_place: Any) -> None:
+    play(Groups, new_place, steps=40)

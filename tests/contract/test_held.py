@@ -82,9 +82,9 @@ def test_a_group_of_changes_is_named_by_its_table_and_key(place: Any) -> None:
 
 
 def test_however_many_groups_wait_a_bounded_number_is_looked_at(
-    memory: Any, monkeypatch: pytest.MonkeyPatch
+    quick: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = memory
+    place = quick
     configure(place)
     monkeypatch.setattr(limits, "HELD_COUNTED", 5)
     monkeypatch.setattr(limits, "BLOCKED_SHOWN", 2)

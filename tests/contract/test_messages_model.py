@@ -29,6 +29,7 @@ from wherry.ports import (
     Sweep,
 )
 
+from . import inside
 from .model_kit import play
 
 MAX_ATTEMPTS = 3
@@ -90,9 +91,9 @@ class Queue(RuleBasedStateMachine):
         if not self.sent:
             return
         id = f"m{data.draw(st.integers(0, self.sent - 1))}"
-        row = self.place.platform._messages.find(id)
+        row = inside.message(self.place, id, "jobs")
         assert isinstance(self.place.commit(CancelMessage("jobs", id)), Committed)
-        if row is not None and row.token == 0:
+        if row is not None and row.state != "leased":
             self.held.pop(id, None)  # its lease has ended, unseen
             self.discarded.add(id)
 
@@ -112,9 +113,9 @@ class Queue(RuleBasedStateMachine):
         # Past its end a lease may still stand, if nobody has looked; both answers are right then.
         return message, ours and self.place_holds(message)
 
-    def place_holds(self, message: Claimed) -> bool:
-        row = self.place.platform._messages.find(message.id)
-        return row is not None and row.token == message.token
+    def place_holds(self, held: Claimed) -> bool:
+        row = inside.message(self.place, held.id, "jobs")
+        return row is not None and row.token == held.token and row.state == "leased"
 
     def gone(self, message: Claimed) -> None:
         entry = self.held.get(message.id)
@@ -203,25 +204,21 @@ class Queue(RuleBasedStateMachine):
 
     @invariant()
     def every_message_is_in_exactly_one_place(self) -> None:
-        store = self.place.platform
-        rows = store._session.run("SELECT id, slot, token, attempts FROM messages").fetchall()
-        alive = [row[0] for row in rows]
+        rows = inside.messages(self.place, "jobs")
+        alive = [row.id for row in rows]
         places = [*alive, *self.dead(), *self.done, *self.discarded]
         assert sorted(places) == sorted(f"m{n}" for n in range(self.sent))
-        for id, slot, token, attempts in rows:
-            assert 0 <= attempts <= MAX_ATTEMPTS
-            assert (slot < 0) is (token != 0)
-            assert (id in store._messages._leases) is (slot < 0)
+        assert all(0 <= row.attempts <= MAX_ATTEMPTS for row in rows)
         assert set(self.applied.values()) <= {1}
 
     @invariant()
     def depths_agree_with_the_rows(self) -> None:
         [row] = [row for row in self.place.ask(QueueDepths()).rows if row.queue == "jobs"]
-        slots = self.place.platform._session.run("SELECT slot FROM messages").fetchall()
-        leased = sum(1 for (slot,) in slots if slot < 0)
+        states = [one.state for one in inside.messages(self.place, "jobs")]
+        leased = states.count("leased")
         dead = len(self.dead())
-        assert (row.waiting, row.leased, row.failed) == (len(slots) - leased, leased, dead)
+        assert (row.waiting, row.leased, row.failed) == (len(states) - leased, leased, dead)
 
 
-def test_no_message_is_lost_or_there_twice_whatever_happens(new_memory: Any) -> None:
-    play(Queue, new_memory, steps=40)
+def test_no_message_is_lost_or_there_twice_whatever_happens(new_place: Any) -> None:
+    play(Queue, new_place, steps=40)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.inside import audit
 from tests.contract.trigger_kit import bury, claim, configure, depth, failures, message, names
 from wherry import limits
 from wherry.ports import (
@@ -174,19 +175,18 @@ def test_a_rate_has_bounds(place: Any, per_s: float) -> None:
     assert isinstance(begin(place, 1, "unknown"), Rejected)
 
 
-def test_who_began_or_stopped_a_job_and_who_paused_what_is_kept(memory: Any) -> None:
-    configure(memory)
-    fail(memory, 3)
-    begin(memory, 1)
-    tick(memory)
-    memory.ask(StopRedrive("jobs", "bob"))
-    begin(memory, 1000)
-    memory.advance(1)
-    tick(memory)
-    memory.ask(Pause("jobs", True, "cleo"))
-    memory.ask(Pause("jobs", False, "dana"))
-    rows = memory.platform._session.run("SELECT actor, action, subject, detail FROM audit")
-    assert rows.fetchall() == [
+def test_who_began_or_stopped_a_job_and_who_paused_what_is_kept(quick: Any) -> None:
+    configure(quick)
+    fail(quick, 3)
+    begin(quick, 1)
+    tick(quick)
+    quick.ask(StopRedrive("jobs", "bob"))
+    begin(quick, 1000)
+    quick.advance(1)
+    tick(quick)
+    quick.ask(Pause("jobs", True, "cleo"))
+    quick.ask(Pause("jobs", False, "dana"))
+    assert [row[1:] for row in audit(quick)] == [
         ("ana", "redrive all", "jobs", "3 messages at 1 a second"),
         ("bob", "redrive stopped", "jobs", "1 messages, begun by ana"),
         ("ana", "redrive all", "jobs", "2 messages at 1000 a second"),

@@ -218,5 +218,5 @@ def _key_of(guard: Guard) -> tuple[str, str]:
     return guard.pk[1:].decode(), guard.sk[1:].decode()
 
 
-def test_tables_do_what_a_dictionary_does(new_memory: Any) -> None:
-    play(Tables, new_memory, steps=30)
+def test_tables_do_what_a_dictionary_does(new_place: Any) -> None:
+    play(Tables, new_place, steps=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.contract.trigger_kit import (
     send,
     work_off,
 )
+from tests.postgres_kit import Schema, schema
 from wherry import limits
 from wherry.blueprint import ChangeSource, ScheduleSource
 from wherry.platforms.sql.store import SqlStore
@@ -31,10 +33,7 @@ class Again:
     def __init__(self, path: str) -> None:
         self.clock = ManualClock()
         self._path = path
-        self.place = Place(SqlStore(path, self.clock), self._move)
-
-    def _move(self, to: float) -> None:
-        self.clock.advance_to(to)
+        self.place = Place(SqlStore(path, self.clock), self.clock.advance_to)
 
     def crash(self) -> None:
         """End as a killed process does: nothing is written any more. Start again."""
@@ -43,15 +42,33 @@ class Again:
         self.place.platform = SqlStore(self._path, self.clock)
 
 
-@pytest.fixture
-def again(tmp_path: Path) -> Again:
-    found = Again(str(tmp_path / "store"))
-    configure(found.place)
-    return found
+class AnotherEngine:
+    """A place on Postgres: what one engine has begun, another one goes on with."""
+
+    def __init__(self, found: Schema) -> None:
+        self._schema = found
+        self.place = Place(found.store, found.clock.advance_to)
+
+    def crash(self) -> None:
+        """Nobody asks the first engine any more."""
+        self.place.platform = self._schema.open()
+
+
+@pytest.fixture(params=["SQLite", "Postgres"])
+def again(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Again | AnotherEngine]:
+    if request.param == "SQLite":
+        found = Again(str(tmp_path / "store"))
+        configure(found.place)
+        yield found
+        return
+    with schema(ManualClock()) as one:
+        other = AnotherEngine(one)
+        configure(other.place)
+        yield other
 
 
 @pytest.mark.parametrize("queue", ["lane", "strict", "fair"])
-def test_groups_go_on_where_they_were(again: Again, queue: str) -> None:
+def test_groups_go_on_where_they_were(again: Again | AnotherEngine, queue: str) -> None:
     place = again.place
     send(place, queue, "a", "b", "c", "d")
     [first] = claim(place, queue, 1)
@@ -65,7 +82,7 @@ def test_groups_go_on_where_they_were(again: Again, queue: str) -> None:
     assert work_off(place, queue) == ["c", "d"]
 
 
-def test_a_blocked_group_stays_blocked(again: Again) -> None:
+def test_a_blocked_group_stays_blocked(again: Again | AnotherEngine) -> None:
     place = again.place
     send(place, "strict", "a", "b")
     bury(place, claim(place, "strict")[0])
@@ -76,7 +93,7 @@ def test_a_blocked_group_stays_blocked(again: Again) -> None:
     assert depth(place, "strict").waiting == 2
 
 
-def test_a_repeat_is_known(again: Again) -> None:
+def test_a_repeat_is_known(again: Again | AnotherEngine) -> None:
     place = again.place
     send(place, "lane", "a", dedup="once")
     again.crash()
@@ -84,7 +101,7 @@ def test_a_repeat_is_known(again: Again) -> None:
     assert names(claim(place, "lane")) == ["a"]
 
 
-def test_sources_are_those_of_the_activated_release(again: Again) -> None:
+def test_sources_are_those_of_the_activated_release(again: Again | AnotherEngine) -> None:
     place = again.place
     configure(place, "followed", sources=(ChangeSource(queue="lane", table="counters"),))
     again.crash()
@@ -92,7 +109,7 @@ def test_sources_are_those_of_the_activated_release(again: Again) -> None:
     assert len(claim(place, "lane")) == 1
 
 
-def test_a_firing_happens_once(again: Again) -> None:
+def test_a_firing_happens_once(again: Again | AnotherEngine) -> None:
     place = again.place
     tick = ScheduleSource(queue="jobs", name="tick", expression="rate(1 hour)")
     configure(place, "scheduled", sources=(tick,))
@@ -105,7 +122,7 @@ def test_a_firing_happens_once(again: Again) -> None:
         assert len(claim(place, "jobs")) == hour + 1  # with those whose lease has ended
 
 
-def test_a_pause_and_its_end_are_kept(again: Again) -> None:
+def test_a_pause_and_its_end_are_kept(again: Again | AnotherEngine) -> None:
     place = again.place
     send(place, "jobs", "a")
     place.ask(Pause("jobs", True, "ana"))
@@ -117,7 +134,7 @@ def test_a_pause_and_its_end_are_kept(again: Again) -> None:
     assert names(claim(place, "jobs")) == ["a"]
 
 
-def test_a_job_goes_on(again: Again) -> None:
+def test_a_job_goes_on(again: Again | AnotherEngine) -> None:
     place = again.place
     place.commit(*(message("jobs", f"m{n}") for n in range(30)), function="")
     for found in claim(place, "jobs", limits.CLAIM_BATCH):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import wherry.platforms.sql as room
-from wherry.platforms.sql.dialect import load_statements
+from wherry.platforms.shared.statements import load_statements
+from wherry.platforms.sql.dialect import FOLDER
 from wherry.platforms.sql.session import Session
 from wherry.world import ManualClock
 
@@ -64,7 +65,7 @@ def parameters(sql: str) -> int:
     return len(numbered) or sql.count("?")
 
 
-@pytest.mark.parametrize("name", sorted(load_statements()))
+@pytest.mark.parametrize("name", sorted(load_statements(FOLDER)))
 def test_a_statement_finds_its_rows_without_a_scan(session: Session, name: str) -> None:
     steps = plan(session, session.sql[name])
     if name in WHOLE:
@@ -103,7 +104,7 @@ def test_what_blocks_a_group_is_found_in_its_index(session: Session) -> None:
 def test_every_named_statement_is_used() -> None:
     folder = Path(room.__file__).parent
     text = "".join(path.read_text() for path in folder.glob("*.py"))
-    assert [name for name in load_statements() if f'"{name}"' not in text] == []
+    assert [name for name in load_statements(FOLDER) if f'"{name}"' not in text] == []
 
 
 @pytest.mark.parametrize("backlog", [100, 20_000])

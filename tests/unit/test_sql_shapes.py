@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from wherry.codec import field_key
-from wherry.platforms.sql.shapes import Index, Table, TableShape, expiry_ms
+from wherry.platforms.shared.shapes import Index, Table, TableShape, expiry_ms
 
 
 def table(kind: str | None = None, *names: str) -> Table:

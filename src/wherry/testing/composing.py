@@ -37,11 +37,11 @@ from wherry.testing.acting import ActingLink
 from wherry.testing.client import Client
 from wherry.testing.environments import RUNS, KitHost, TooManyRuns
 from wherry.testing.faults import Faults, FaultyPlatform
-from wherry.testing.stores import KitStore
+from wherry.testing.stores import KitStore, Window
 from wherry.world import Chance, ManualClock, ManualLoop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from wherry.app import App
     from wherry.effects import Effect
@@ -71,6 +71,7 @@ class Composed:
         public_url: str,
         data: str | None,
         twice: bool,
+        open_store: Callable[[str, ManualClock], Window] = KitStore,
     ) -> None:
         blueprint = app.freeze()
         self.app = app
@@ -85,7 +86,7 @@ class Composed:
         self.faults = Faults()
         self._copies = 0
         path = os.path.join(data, "store.db") if data else ":memory:"
-        self.store = KitStore(path, self.clock)
+        self.store = open_store(path, self.clock)
         self._go_on()
         self.platform = FaultyPlatform(self.store, self.faults)
         self.blobs = Blobs(os.path.join(self.folder, "objects"))
@@ -170,7 +171,7 @@ class Composed:
         number = self.core.dispatcher.numbers.next()
         ActingLink(self, "", number).commit(list(effects), [], [], [])
 
-    def copy_store(self) -> KitStore:
+    def copy_store(self) -> Window:
         """Return a store with what is here now."""
         self._copies += 1
         return self.store.copy(os.path.join(self._temporary, f"copy-{self._copies}.db"))

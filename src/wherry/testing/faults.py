@@ -43,7 +43,7 @@ from wherry.ports import (
 
 if TYPE_CHECKING:
     from wherry.ports import Platform, Request
-    from wherry.testing.stores import KitStore
+    from wherry.testing.stores import Window
 
 Target: TypeAlias = tuple[str, str]  # kind and name: ("table", "orders")
 
@@ -72,7 +72,7 @@ class Failing:
 class Lag:
     """Tables whose indexes are answered from a copy of the store."""
 
-    def __init__(self, tables: frozenset[str], store: KitStore) -> None:
+    def __init__(self, tables: frozenset[str], store: Window) -> None:
         self.tables = tables
         self.store = store
 
@@ -102,7 +102,7 @@ class Faults:
         if error is not None:
             raise error
 
-    def lag_of(self, request: Request) -> KitStore | None:
+    def lag_of(self, request: Request) -> Window | None:
         """Return the store that answers this request if it is a query by an index that lags."""
         if not isinstance(request, QueryItems) or request.index is None:
             return None

@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from wherry.platforms.sql.store import SqlStore
+from wherry.ports import Answer, Request
+
+
+class Window(Protocol):
+    """A platform of a test, and what is looked at in it."""
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Answer]: ...
+    def close(self) -> None: ...
+    def copy(self, path: str) -> Window: ...
+    def bodies(self, table: str) -> list[Any]: ...
+    def last_error(self, queue: str) -> str: ...
+    def is_stuck(self, queue: str) -> bool: ...
+    def payloads(self, queue: str) -> list[Any]: ...
 
 
 class KitStore(SqlStore):

@@ -6,9 +6,9 @@ What fails again comes behind the job's end, so that a job ends however its mess
 from __future__ import annotations
 
 from math import ceil
-from typing import NamedTuple
 
 from wherry import limits
+from wherry.platforms.shared.redrives import Job
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
 from wherry.platforms.sql.messages import Messages
@@ -24,20 +24,6 @@ from wherry.ports import (
     Rejected,
     StopRedrive,
 )
-
-BURST_MS = 1_000  # a job that nobody has moved on for long catches up with so much of its rate
-
-
-class Job(NamedTuple):
-    """A row of `redrives`: `through` is the last failure that is part of it."""
-
-    queue: int
-    through: int
-    per_s: float
-    next_ms: float
-    done: int
-    begun_ms: int
-    actor: str
 
 
 class Bulk:
@@ -103,20 +89,18 @@ class Bulk:
 
     def _move(self, job: Job, most: int, queued: dict[str, int]) -> int:
         """Give back what a job's rate allows by now."""
-        now, step_ms = self._session.now_ms, 1000 / job.per_s
-        next_ms = max(job.next_ms, now - BURST_MS)
-        if next_ms > now + step_ms:  # the clock was set back
-            next_ms = now
-        if next_ms > now:
+        wanted, next_ms = job.allowance(self._session.now_ms, most)
+        if not wanted:
             return 0
-        wanted = min(most, int((now - next_ms) / step_ms) + 1)
         rows = self._session.rows("failures_through", job.queue, job.through, wanted)
         for row in rows:
             failed = Failed(*row)
             due_ms = self._exits.put_back(failed, failed.id, failed.body)
             name = self._catalog.name(job.queue)
             queued[name] = min(due_ms, queued.get(name, due_ms))
-        self._session.write("redrive_moved", next_ms + len(rows) * step_ms, len(rows), job.queue)
+        self._session.write(
+            "redrive_moved", next_ms + len(rows) * 1000 / job.per_s, len(rows), job.queue
+        )
         if len(rows) < wanted:
             self._end(job._replace(done=job.done + len(rows)), "wherry", "redrive done")
         return len(rows)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from wherry import limits
 from wherry.codec import key_text
+from wherry.platforms.shared.shapes import PARKED, Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.messages import FAR_MS, Messages
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED, Queue
 from wherry.ports import Depth, Depths
 from wherry.ports.failures import BlockedGroup
 

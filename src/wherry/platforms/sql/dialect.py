@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from wherry.errors import Passing, Refused
+from wherry.platforms.shared.statements import texts
 
 if TYPE_CHECKING:
     import apsw
@@ -18,34 +19,13 @@ CHECKPOINT_PAGES = 1_000  # 4 MB: some 6 ms of work; twice as much stalls twice 
 CACHE_KIB = 65_536
 CHECKED_BYTES = 16 * 1024 * 1024  # a larger file is not checked whole at the start
 
-_FOLDER = os.path.dirname(os.path.abspath(__file__))
+FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
 class StoreDamaged(Refused):
     """The store's file cannot be trusted."""
 
     code = "store_damaged"
-
-
-def load_statements() -> dict[str, str]:
-    """Return the named statements of all `.sql` files: `-- name: claim` begins one."""
-    found: dict[str, str] = {}
-    for text in _texts("statements"):
-        for part in f"\n{text}".split("\n-- name: ")[1:]:
-            name, _, statement = part.partition("\n")
-            found[name.strip()] = statement.strip()
-    return found
-
-
-def _texts(folder: str) -> list[str]:
-    """Return the texts of a folder's `.sql` files, by name."""
-    base = os.path.join(_FOLDER, folder)
-    texts = []
-    for name in sorted(os.listdir(base)):
-        if name.endswith(".sql"):
-            with open(os.path.join(base, name), encoding="utf-8") as file:
-                texts.append(file.read())
-    return texts
 
 
 def open_database(path: str, vfs: str | None = None) -> apsw.Connection:
@@ -139,7 +119,7 @@ def _check(db: apsw.Connection, path: str) -> None:
 
 def _migrate(db: apsw.Connection, path: str) -> None:
     """Bring the schema forward, each migration in a transaction of its own."""
-    steps = _texts("migrations")
+    steps = texts(FOLDER, "migrations")
     at: int = db.execute("PRAGMA user_version").get
     owner: int = db.execute("PRAGMA application_id").get
     empty = at == 0 and not db.execute("SELECT 1 FROM sqlite_schema LIMIT 1").get

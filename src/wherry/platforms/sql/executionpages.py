@@ -6,9 +6,9 @@ from typing import Any
 
 from wherry import limits
 from wherry.codec import from_json, from_msgpack
+from wherry.platforms.shared.origins import Standing
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import STATUSES, Executions
-from wherry.platforms.sql.rows import Standing
 from wherry.platforms.sql.session import Session
 from wherry.ports import (
     Definition,

@@ -14,13 +14,13 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_json, to_msgpack
 from wherry.effects import SendMessage
+from wherry.platforms.shared.origins import Origin, Standing, Thread
+from wherry.platforms.shared.plans import Plan, message_fault
+from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.messages import Messages
-from wherry.platforms.sql.plans import Plan, message_fault
-from wherry.platforms.sql.rows import Origin, Standing, Thread
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Queue
 from wherry.ports import Advance, Conflicted, Denied, Ended, Happened, Rejected
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from wherry.platforms.shared.shapes import PARKED
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.rows import Message
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED
 
 
 class Expiry:

@@ -6,36 +6,17 @@ happens once, whoever asks, and is not lost between the two.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
-
 from wherry import limits
-from wherry.codec import to_json
 from wherry.effects import SendMessage
 from wherry.errors import Refused
+from wherry.platforms.shared.firing import Firing, Row, prefix, spread
+from wherry.platforms.shared.origins import Cause
+from wherry.platforms.shared.shapes import Queue, SourceShape
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.messages import Messages
-from wherry.platforms.sql.rows import Cause
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Queue, SourceShape
 from wherry.ports import Fire, Fired, ListSchedules, ScheduleRow, ScheduleRows, Skipped
-from wherry.schedules import All, Latest, Missed, Skip, due, jittered, next_after
-
-
-class Row(NamedTuple):
-    """A row of `schedules`, as far as firing needs it."""
-
-    name: str
-    id: int
-    queue: int
-    expression: str
-    timezone: str
-    window_s: int
-    overlap: str
-    missed: str
-    missed_max: int
-    start_ms: int
-    handled_ms: int | None
-    next_ms: int | None
+from wherry.schedules import next_after
 
 
 class Firings:
@@ -69,10 +50,10 @@ class Firings:
             if (row.queue, *row[5:9]) != (queue, *policy):
                 handled = row.start_ms - 1 if row.handled_ms is None else row.handled_ms
                 at_ms = next_after(*when, handled, row.start_ms)
-                next_ms = _spread(at_ms, source.window_s, source.name)
+                next_ms = spread(at_ms, source.window_s, source.name)
                 session.write("schedule_keep", queue, *policy, next_ms, row.id)
             return
-        next_ms = _spread(next_after(*when, now - 1, now), source.window_s, source.name)
+        next_ms = spread(next_after(*when, now - 1, now), source.window_s, source.name)
         session.write("schedule_add", source.name, queue, *when, *policy, now, None, next_ms)
 
     def page(self, request: ListSchedules) -> ScheduleRows:
@@ -118,63 +99,31 @@ class Firings:
 
     def _look(self, row: Row, queue: Queue, queued: dict[str, int], skipped: list[Skipped]) -> int:
         """Fire a schedule as its policies say, and move it on; return how many messages it made."""
-        session, when = self._session, (row.expression, row.timezone)
-        offset_ms = jittered(0, row.window_s, row.name)
-        found = due(*when, row.handled_ms, session.now_ms - offset_ms, row.start_ms, _policy(row))
-        run = found.run
-        counts: dict[Literal["missed", "overlap", "paused"], int] = {"missed": found.skipped}
-        if queue.paused:
-            counts = {"paused": found.skipped + len(run)}
-            run = ()
-        elif run and row.overlap == "skip":
-            # Several at once would overlap too: the last one stands for all.
-            left = () if self._is_alive(row.name) else run[-1:]
-            counts["overlap"] = len(run) - len(left)
-            run = left
-        for at_ms in run:
-            self._send(row.name, queue, at_ms, queued)
-        for why, count in counts.items():
-            if count:
-                skipped.append(Skipped(row.name, queue.name, count, why))
-        next_ms = next_after(*when, found.handled_ms, row.start_ms)
+        session = self._session
+        firing = Firing(row, session.now_ms, queue.paused)
+        if firing.may_overlap:
+            firing.overlap(self._is_alive(row.name))
+        for at_ms in firing.run:
+            self._send(firing.message(queue.name, at_ms), queue, queued)
+        skipped += firing.told(queue.name)
         session.write(
             "schedule_fired",
-            found.handled_ms,
-            None if next_ms is None else next_ms + offset_ms,
-            run[-1] if run else None,
-            len(run),
-            sum(counts.values()),
+            firing.handled_ms,
+            firing.next_ms,
+            firing.run[-1] if firing.run else None,
+            len(firing.run),
+            sum(firing.skipped.values()),
             row.id,
         )
-        return len(run)
+        return len(firing.run)
 
-    def _send(self, name: str, queue: Queue, at_ms: int, queued: dict[str, int]) -> None:
-        id = f"{_prefix(name)}.{at_ms}"
-        body = to_json({"schedule": name, "at_ms": at_ms})
-        message = SendMessage(queue.name, id, body, 0, _prefix(name))
+    def _send(self, message: SendMessage, queue: Queue, queued: dict[str, int]) -> None:
         self._session.begin()
-        due_ms = self._messages.send(queue, message, Cause(id), "")
+        due_ms = self._messages.send(queue, message, Cause(message.id), "")
         if isinstance(due_ms, int):
             queued[queue.name] = min(due_ms, queued.get(queue.name, due_ms))
 
     def _is_alive(self, name: str) -> bool:
         """Whether a message of this schedule waits or runs: their IDs stand together."""
-        begin = _prefix(name)
+        begin = prefix(name)
         return self._session.row("schedule_alive", f"{begin}.", f"{begin}/") is not None
-
-
-def _prefix(name: str) -> str:
-    return f"schedule.{name}"
-
-
-def _spread(at_ms: int | None, window_s: int, name: str) -> int | None:
-    return None if at_ms is None else jittered(at_ms, window_s, name)
-
-
-def _policy(row: Row) -> Missed:
-    match row.missed:
-        case "skip":
-            return Skip()
-        case "all":
-            return All(row.missed_max)
-    return Latest()

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import msgspec
 
-from wherry import limits
-from wherry.codec import from_json, key_text, to_json
-from wherry.effects import Absent, Condition, DeleteItem, Guard, Present, PutItem, UpdateItem
+from wherry.codec import from_json
+from wherry.effects import Absent, Guard, Present, PutItem, UpdateItem
 from wherry.errors import StoredItemUnreadable
+from wherry.platforms.shared.changes import Change, Key, Stored, describe_key
+from wherry.platforms.shared.shapes import Table
 from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.conditions import holds, is_number
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Entry, Table
 from wherry.ports import Item, Nothing, Rejected, Unmet
 
-ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
-Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
-Key: TypeAlias = tuple[int, bytes, bytes]  # table, pk, sk
 # What one commit has read already: what is guarded is mostly written too.
 Rows: TypeAlias = dict[Key, Stored | None]
 REMEMBERED = 1_024  # deletions whose writer a conflict can still name
-
-
-class Change:
-    """What a commit does to one item. `body` None: it goes. `old`: what stands there, if read."""
-
-    body: bytes | None = None
-    old: Stored | None = None
-    version = 0
-    entries: Sequence[Entry] = ()
-    old_entries: Sequence[Entry] = ()
-    expires_ms: int | None = None
-
-    def __init__(self, table: Table, effect: ItemEffect) -> None:
-        self.table, self.effect = table, effect
-        self.key = (table.id, effect.pk, effect.sk)
 
 
 class Items:
@@ -102,16 +83,11 @@ class Items:
                 old = change.old = self._stored(change, rows)
                 live = old is not None and (old[3] is None or old[3] > self._session.now_ms)
                 stored = old[4] if old and live else None
-                if not self._decide(effect, table, change, stored):
+                if not change.decide(stored):
                     return Unmet(effect.table, describe_key(effect.pk, effect.sk))
                 if old is not None and table.indexes:
                     change.old_entries = table.entries(old[4])
-            body = change.body
-            if body is not None:
-                if len(body) > limits.ITEM_BYTES:
-                    most = f"at most {limits.ITEM_BYTES} can be stored."
-                    raise ValueError(f"the item has {len(body)} bytes, {most}")
-                change.entries, change.expires_ms = table.derive(body)
+            change.derive()
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
             shown = describe_key(effect.pk, effect.sk)
             if stored and (fault := _unreadable(stored)):
@@ -119,24 +95,6 @@ class Items:
                 return Rejected(str(unreadable), unreadable.code)
             return Rejected(f"{effect.table} {shown}: {error}")
         return None
-
-    def _decide(self, effect: ItemEffect, table: Table, change: Change, body: bytes | None) -> bool:
-        """Set the change's body; return whether the conditions hold. `body` is the live item."""
-        if effect.when is not None and not _met(effect.when, body):
-            return False
-        match effect:
-            case PutItem():
-                change.body = effect.body
-            case UpdateItem():
-                if body is None:
-                    body = effect.initial
-                if body is None:
-                    return False
-                change.body = _updated(effect, table, body)
-                return change.body is not None
-            case DeleteItem():
-                pass
-        return True
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -204,11 +162,6 @@ class Items:
         return len(rows)
 
 
-def describe_key(pk: bytes, sk: bytes) -> str:
-    """Show an item's key to a person."""
-    return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
-
-
 def _unreadable(body: bytes) -> str:
     """Say why the body of an item is no JSON object."""
     try:
@@ -216,34 +169,3 @@ def _unreadable(body: bytes) -> str:
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         return str(error)
     return ""
-
-
-def _met(condition: Condition, body: bytes | None) -> bool:
-    if isinstance(condition, Absent):
-        return body is None
-    if isinstance(condition, Present):
-        return body is not None
-    return holds(condition, None if body is None else from_json(body))
-
-
-def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
-    """Return the new item, or None where a field to add to is no number."""
-    item: dict[str, Any] = from_json(body, type=dict[str, Any])
-    assign: dict[str, Any] = from_json(effect.assign, type=dict[str, Any])
-    add: dict[str, Any] = from_json(effect.add, type=dict[str, Any])
-    for field in (table.shape.key, table.shape.sort):
-        if field in add or (field in assign and assign[field] != item.get(field)):
-            raise ValueError(f"{field} is part of the key and cannot be changed.")
-    for field, amount in add.items():
-        if not is_number(amount):
-            raise ValueError(f"{field}: only a number can be added.")
-        if field in assign:
-            raise ValueError(f"{field} cannot be assigned and added to at once.")
-        before = item.get(field, 0)
-        if not is_number(before):
-            return None
-        item[field] = before + amount
-        if item[field] != item[field] or item[field] in (float("inf"), float("-inf")):
-            raise ValueError(f"{field} would no longer be a number.")
-    item.update(assign)
-    return to_json(item)

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import SendMessage
+from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.shapes import PARKED, Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.prefixes import with_followers
-from wherry.platforms.sql.rows import Lease, Message, Origin, Thread, fitting
+from wherry.platforms.sql.rows import Lease, Message, fitting
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED, Queue
 from wherry.platforms.sql.tallies import Tallies
 from wherry.platforms.sql.tasks import given_up
 from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew

@@ -11,12 +11,12 @@ import msgspec
 
 from wherry.codec import from_json, to_json
 from wherry.effects import EndTask, RedriveExecution, SendMessage, StartExecution, StopExecution
+from wherry.platforms.shared.origins import Origin, Standing
+from wherry.platforms.shared.plans import Order, Plan, Wanted
+from wherry.platforms.shared.workflows import Workflow
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import STATUSES, Executions
-from wherry.platforms.sql.plans import Order, Plan, Wanted
-from wherry.platforms.sql.rows import Origin, Standing
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.workflows import Workflow
 from wherry.ports import Happened, Rejected, Unmet
 
 RUNNING, SUCCEEDED = STATUSES.index("RUNNING"), STATUSES.index("SUCCEEDED")

@@ -16,11 +16,12 @@ from typing import Any, Literal
 
 from wherry import limits
 from wherry.effects import SendMessage
+from wherry.platforms.shared.origins import Origin
+from wherry.platforms.shared.shapes import PARKED, Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
-from wherry.platforms.sql.rows import Message, Origin
+from wherry.platforms.sql.rows import Message
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED, Queue
 
 
 class Parking:

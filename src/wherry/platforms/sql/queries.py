@@ -8,9 +8,9 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
+from wherry.platforms.shared.shapes import Index, Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Index, Table
 from wherry.ports import NotReady, Page, QueryItems, Row
 
 ABOVE_ALL = b"\xff"  # every key begins with a letter

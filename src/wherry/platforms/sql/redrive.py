@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry import limits
+from wherry.platforms.shared.redrives import waits_ms
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
 from wherry.platforms.sql.messages import Messages
@@ -100,11 +101,3 @@ class Exits:
             self._inbox.note(request.actor, "discard", row.id, request.reason)
             self._messages.settle(row.queue, row.grp)
         return Count(len(rows))
-
-
-def waits_ms(redrives: int) -> int:
-    """Return how long a message waits that goes back after so many redrives that failed."""
-    if redrives == 0:
-        return 0
-    wait_s = limits.REDRIVE_BASE_S * 2.0 ** min(redrives - 1, 30)
-    return int(1000 * min(wait_s, limits.REDRIVE_MAX_S))

@@ -7,7 +7,8 @@ from math import ceil
 from typing import Any
 
 from wherry import limits
-from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, load_statements, open_database
+from wherry.platforms.shared.statements import load_statements
+from wherry.platforms.sql.dialect import CHECKPOINT_PAGES, FOLDER, open_database
 from wherry.world import Clock
 
 IDLE_CHECKPOINT_PAGES = 250
@@ -27,7 +28,7 @@ class Session:
         self.path = path
         self.clock = clock
         self.vfs = vfs
-        self.sql = load_statements()
+        self.sql = load_statements(FOLDER)
         self.now_ms, self.steady_s = clock.now_ms(), clock.steady_s()
         self.writing = False
         self.committing = False  # from the beginning of COMMIT on it may be in the log

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
+from wherry.platforms.shared.rights import Rights
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -31,7 +32,6 @@ from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
-from wherry.platforms.sql.rights import Rights
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.sources import Sources

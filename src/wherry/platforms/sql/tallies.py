@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from wherry.platforms.shared.shapes import PARKED
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import PARKED
 
 
 class Tallies:

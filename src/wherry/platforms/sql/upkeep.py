@@ -6,21 +6,22 @@ import msgspec
 
 from wherry import limits
 from wherry.errors import Refused
+from wherry.platforms.shared.changes import Key
+from wherry.platforms.shared.origins import Cause
+from wherry.platforms.shared.shapes import Table, read_release
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.expiry import Expiry
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.inbox import Inbox
-from wherry.platforms.sql.items import Items, Key
+from wherry.platforms.sql.items import Items
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.retirement import Retirement
-from wherry.platforms.sql.rows import Cause
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Table, read_release
 from wherry.platforms.sql.sources import Sources
 from wherry.ports import (
     Configure,

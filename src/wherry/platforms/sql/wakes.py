@@ -5,12 +5,12 @@ from __future__ import annotations
 from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import SendMessage
+from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.messages import Messages
-from wherry.platforms.sql.rows import Origin, Thread
 from wherry.platforms.sql.session import Session
-from wherry.platforms.sql.shapes import Queue
 from wherry.ports import Happened, WakeExecutions, Woken
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wherry import limits
 from wherry.errors import Refused
-from wherry.platforms.sql.shapes import Queue, ReleaseShape, SourceShape
+from wherry.platforms.shared.shapes import Queue, ReleaseShape, SourceShape
 
 if TYPE_CHECKING:
     from wherry.patterns import Pattern

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from wherry.codec import canonical_json, digest, from_json
-from wherry.platforms.sql.rights import Grants
+from wherry.platforms.shared.rights import Grants
 
 
 class Workflow(Struct, frozen=True):

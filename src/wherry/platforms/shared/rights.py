@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.platforms.sql.shapes import Queue, Table
+from wherry.platforms.shared.shapes import Queue, Table
 from wherry.ports import Denied, Rejected
 
 Grants = frozenset[tuple[str, str, str]]

@@ -24,10 +24,10 @@ from wherry.effects import (
     StopExecution,
     UpdateItem,
 )
-from wherry.platforms.sql.items import Change, ItemEffect, describe_key
-from wherry.platforms.sql.rights import Rights
-from wherry.platforms.sql.rows import Origin, Standing
-from wherry.platforms.sql.shapes import Queue, Table
+from wherry.platforms.shared.changes import Change, ItemEffect, describe_key
+from wherry.platforms.shared.origins import Origin, Standing
+from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.shapes import Queue, Table
 from wherry.ports import Denied, Rejected
 
 Order: TypeAlias = StartExecution | StopExecution | RedriveExecution | EndTask

@@ -1,0 +1,129 @@
+"""Redrive of a whole queue: a stored job, which goes on at its own rate until all has gone back."""
+
+from __future__ import annotations
+
+from math import ceil
+
+from wherry import limits
+from wherry.platforms.postgres.catalog import Catalog
+from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.hints import Seen
+from wherry.platforms.postgres.inbox import Inbox, lock_groups, note
+from wherry.platforms.shared.redrives import Job
+from wherry.ports import (
+    Count,
+    RedriveAll,
+    RedriveJob,
+    RedriveJobs,
+    Redriven,
+    RedriveTick,
+    Rejected,
+    StopRedrive,
+)
+
+
+class Bulk:
+    """The jobs, one for each queue at most. Who moves one on has its row locked."""
+
+    def __init__(self, database: Database, catalog: Catalog, inbox: Inbox, seen: Seen) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._inbox = inbox
+        self._seen = seen
+
+    async def begin(self, request: RedriveAll) -> RedriveJob | Rejected:
+        """Begin a job, or change the rate and the end of the one that there is. Audited."""
+        number = self._catalog.find("queue", request.queue)
+        if number is None:
+            return Rejected(f"There is no queue {request.queue!r}.")
+        if not 0 < request.per_s <= limits.REDRIVE_RATE_MAX_PER_S:
+            return Rejected(
+                f"A redrive goes at up to {limits.REDRIVE_RATE_MAX_PER_S} messages a second, not "
+                f"at {request.per_s}."
+            )
+
+        async def put(session: Session) -> RedriveJob:
+            newest = await session.value("failure_newest_of", number)
+            if newest is None:
+                now = await session.value("now")
+                return RedriveJob(request.queue, request.per_s, request.actor, now, 0, 0)
+            rate = float(request.per_s)
+            await session.run("redrive_put", number, newest, rate, request.actor)
+            job = await self._shown(session, Job(*(await session.row("redrive_get", number) or ())))
+            detail = f"{job.remaining} messages at {job.per_s:g} a second"
+            await note(session, request.actor, "redrive all", job.queue, detail)
+            return job
+
+        return await self._database.run(put, atomic=True)
+
+    async def stop(self, request: StopRedrive) -> Count:
+        """End a job. Audited."""
+        number = self._catalog.find("queue", request.queue)
+
+        async def end(session: Session) -> Count:
+            row = None if number is None else await session.row("redrive_get", number)
+            if row is None:
+                return Count(0)
+            await self._end(session, Job(*row), request.actor, "redrive stopped")
+            return Count(1)
+
+        return await self._database.run(end, atomic=True)
+
+    async def show(self) -> RedriveJobs:
+        """List the jobs."""
+
+        async def look(session: Session) -> RedriveJobs:
+            rows = await session.rows("redrives_all")
+            return RedriveJobs([await self._shown(session, Job(*row)) for row in rows])
+
+        return await self._database.run(look, atomic=True)
+
+    async def tick(self, request: RedriveTick) -> Redriven:
+        """Move the jobs on, the one first that has waited longest."""
+        if not await self._database.rows("redrives_all"):
+            return Redriven(0, {}, None)
+        answer = await self._database.run(lambda session: self._tick(session, request), atomic=True)
+        self._seen.tell(answer.queued)
+        return answer
+
+    async def _tick(self, session: Session, request: RedriveTick) -> Redriven:
+        left = max(1, min(request.limit, limits.REDRIVE_BATCH))
+        count, queued = 0, dict[str, int]()
+        for row in await session.rows("redrives_locked"):
+            if left == 0:
+                break
+            moved = await self._move(session, Job(*row), left, queued)
+            left -= moved
+            count += moved
+        jobs = [Job(*row) for row in await session.rows("redrives_all")]
+        first = min((job.next_ms for job in jobs), default=None)
+        return Redriven(count, queued, None if first is None else ceil(first))
+
+    async def _move(self, session: Session, job: Job, most: int, queued: dict[str, int]) -> int:
+        """Give back what a job's rate allows by now."""
+        wanted, next_ms = job.allowance(await session.value("now"), most)
+        if not wanted:
+            return 0
+        seen = await session.rows("failures_through", job.queue, job.through, wanted)
+        await lock_groups(session, seen)
+        rows = await session.rows("failures_chosen", [row["id"] for row in seen]) if seen else []
+        for row in rows:
+            due_ms = await self._inbox.put_back(session, row, row["id"], row["body"])
+            name = self._catalog.name(job.queue)
+            queued[name] = min(due_ms, queued.get(name, due_ms))
+        next_ms += len(rows) * 1000 / job.per_s
+        await session.run("redrive_moved", next_ms, len(rows), job.queue)
+        if len(rows) < wanted:
+            done = job._replace(done=job.done + len(rows))
+            await self._end(session, done, "wherry", "redrive done")
+        return len(rows)
+
+    async def _end(self, session: Session, job: Job, actor: str, action: str) -> None:
+        await session.run("redrive_delete", job.queue)
+        name = self._catalog.name(job.queue)
+        await note(session, actor, action, name, f"{job.done} messages, begun by {job.actor}")
+
+    async def _shown(self, session: Session, job: Job) -> RedriveJob:
+        left = await session.value("count_through", job.queue, job.through)
+        name = self._catalog.name(job.queue)
+        return RedriveJob(name, job.per_s, job.actor, job.begun_ms, job.done, left)

@@ -1,0 +1,170 @@
+"""What the releases declare, as an engine keeps it in memory.
+
+The database's catalog has a version, which goes up with every change. A commit names the version
+that it was made with and is refused where that is not the present one; so an index that another
+node has added is kept by all nodes from that moment on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.shared.declared import Declared, lean
+from wherry.platforms.shared.shapes import ReleaseShape, read_release
+
+if TYPE_CHECKING:
+    from wherry.platforms.shared.shapes import Queue
+
+
+class Stale(Exception):
+    """What is in memory is not what is in the database any more: read it and do it again."""
+
+
+class Catalog(Declared):
+    """The declarations of all stored releases, the activated one before all."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, ReleaseShape] = {}
+        self._reading = asyncio.Lock()
+        self._ids: dict[tuple[str, str], int] = {}
+        self._names: dict[int, str] = {}
+        self.version = 0
+        self.active = ""
+        self.releases = {}
+        self.declare([], [])
+
+    async def refresh(self) -> None:
+        """Read everything anew if it has changed."""
+        async with self._reading:
+            if await self._database.value("catalog_version") != self.version:
+                await self._database.run(self.read, atomic=True)
+
+    def check(self, version: int) -> None:
+        """Raise `Stale` unless this is the version that is in memory."""
+        if version != self.version:
+            raise Stale
+
+    async def read(self, session: Session) -> None:
+        """Read everything, in this transaction."""
+        version: int = await session.value("catalog_version")
+        names = await session.rows("names_all")
+        stored = [tuple(row) for row in await session.rows("releases_digests")]
+        missing = [digest for digest, _ in stored if digest not in self._known]
+        read = await session.rows("releases_read", missing) if missing else []
+        indexes = await session.rows("indexes_all")
+        pauses = await session.rows("pauses_all")
+        # Nothing is awaited from here on: who asks sees the old or the new, never a mixture.
+        for digest, blueprint in read:
+            self._known[digest] = lean(read_release(blueprint))
+        self._known = {digest: self._known[digest] for digest, _ in stored}
+        self._ids = {(kind, name): number for kind, name, number in names}
+        self._names = {number: name for _, name, number in names}
+        active = max(stored, key=lambda row: int(row[1]), default=None)
+        if active is not None and not active[1]:
+            active = stored[-1]
+        self.active = str(active[0]) if active else ""
+        self.releases = {
+            digest: one for digest, one in self._known.items() if digest != self.active
+        }
+        if self.active:
+            self.releases[self.active] = self._known[self.active]
+        self.declare(list(indexes), list(pauses))
+        self.version = version
+
+    def number(self, kind: str, name: str) -> int:
+        """Return the number of a name; 0 where it has none."""
+        return self._ids.get((kind, name), 0)
+
+    def definition(self, digest: str) -> bytes | None:
+        """Return the body of a stored definition of a workflow."""
+        return None
+
+    def find(self, kind: str, name: str) -> int | None:
+        """Return the number of a name that has one."""
+        return self._ids.get((kind, name))
+
+    def name(self, number: int) -> str:
+        """Return the name behind a number."""
+        return self._names.get(number, "")
+
+    def queue_ids(self) -> list[int]:
+        """Return the numbers of all queues that there ever were."""
+        return [number for (kind, _), number in self._ids.items() if kind == "queue"]
+
+    # -- changing ----------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[None]:
+        """While it lasts nobody else reads; what was read is forgotten where it fails."""
+        async with self._reading:
+            try:
+                yield
+            except BaseException:
+                self.version = 0
+                raise
+
+    async def change(self, session: Session) -> None:
+        """Begin a change, in this transaction: no commit runs meanwhile, and all read it after."""
+        await session.run("lock_catalog")
+        await session.value("catalog_changed")
+
+    async def configure(
+        self, session: Session, digest: str, blueprint: bytes, activate: bool
+    ) -> None:
+        """Store a release, in this transaction, and what it declares."""
+        shape = read_release(blueprint)
+        await self.change(session)
+        if not await session.run("release_again", digest):
+            await session.run("release_put", digest, blueprint)
+        if activate:
+            await session.run("release_activate", digest)
+        self._known.pop(digest, None)
+        names = [("table", one.name) for one in shape.tables]
+        names += [("queue", one.name) for one in shape.queues]
+        names += [("bucket", one.name) for one in shape.buckets]
+        if names:
+            await session.run("names_add", *map(list, zip(*names, strict=True)))
+        await self.read(session)
+        wanted = {
+            (self.number("table", table.name), index.name, table.definition(index))
+            for table in shape.tables
+            for index in table.indexes
+        }
+        for key in sorted(wanted - set(self.definitions)):
+            await session.run("index_add", *key)
+        if activate:
+            for key, old in list(self.definitions.items()):
+                if key not in wanted:
+                    await session.run("index_drop", old.id)
+        await self.read(session)
+        await self.store_queues(session)
+
+    async def store_queues(self, session: Session) -> None:
+        """Tell the database what its functions must know of the queues."""
+        await session.run("queues_forget", list(self.queues_by_id))
+        await session.many("queue_put", [self._row(queue) for queue in self.queues.values()])
+
+    def _row(self, queue: Queue) -> tuple[object, ...]:
+        from wherry.tickets import payloads_bucket
+
+        bucket = payloads_bucket(queue.name) if queue.id in self.claiming else None
+        number = self.find("bucket", bucket) if bucket else None
+        return (
+            queue.id, queue.consumer, queue.active, queue.fifo, queue.fair, queue.blocks,
+            queue.max_attempts, queue.retention_ms, queue.paused, queue.kept_ms,
+            number, bucket if number else None,
+        )  # fmt: skip
+
+    async def unready(self, session: Session) -> list[tuple[str, str, int]]:
+        """Return the indexes that are not ready: table, index, items to go."""
+        return [
+            (table.shape.name, index.name, await session.value("table_left", index.id))
+            for table in self.tables.values()
+            for index in table.indexes
+            if not index.ready
+        ]

@@ -1,0 +1,278 @@
+"""The commit: worked out here as far as needs no reading, checked and applied by the database.
+
+Most commits are one call. What only Python can judge (an update in place, a condition on a field,
+a table that somebody follows) is read first, and the call holds it to what was read: where that has
+changed meanwhile it is read again, at last with the keys locked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from wherry import limits
+from wherry.codec import from_msgpack, to_msgpack
+from wherry.effects import CancelMessage, Effect, PublishEvent
+from wherry.errors import FateUnknown
+from wherry.platforms.postgres.catalog import Catalog, Stale
+from wherry.platforms.postgres.database import Database, Lost, Session, request_fault
+from wherry.platforms.postgres.keys import indexed, lock
+from wherry.platforms.postgres.making import Made, record_row
+from wherry.platforms.shared.changes import describe_key
+from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.spread import publish
+from wherry.ports import (
+    Already,
+    Broken,
+    Claimed,
+    Commit,
+    CommitAnswer,
+    Committed,
+    Conflicted,
+    Denied,
+    LeaseLost,
+    MessageAck,
+    ObjectRow,
+    Rejected,
+    ReplyAck,
+    StoredReply,
+    Unmet,
+)
+
+if TYPE_CHECKING:
+    from wherry.platforms.postgres.hints import Seen
+
+_effects = msgspec.msgpack.Decoder(list[Effect])
+REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
+OPTIMISTIC = 3  # tries before the keys are locked for reading them
+
+
+class Commits:
+    """Commits, each a transaction of its own."""
+
+    def __init__(self, database: Database, catalog: Catalog, seen: Seen) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._seen = seen
+
+    async def commit(self, caller: str, commit: Commit) -> CommitAnswer:
+        """Check and apply one commit.
+
+        Raises:
+            Stale: The catalog has changed.
+        """
+        if caller and caller.partition("@")[0] != commit.function:
+            return Denied(commit.function, "commit")
+        try:
+            made = self._plan(commit)
+            if not isinstance(made, Made):
+                return await self._was_applied(commit) or made
+            return await self._apply(commit, made)
+        except Lost as error:  # it may have been applied, and cannot be looked up
+            return Broken(FateUnknown.code, str(error))
+        except Exception as error:
+            if not request_fault(error):
+                raise
+            return Rejected(f"The commit cannot be applied: {type(error).__name__}: {error}"[:1000])
+
+    # -- planning ----------------------------------------------------------------------------
+
+    def _plan(self, commit: Commit) -> Made | Denied | Rejected:
+        """Work out what needs no reading."""
+        length = memoryview(commit.effects).nbytes
+        if length > limits.COMMIT_BYTES:
+            return Rejected(
+                f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {length}."
+            )
+        try:
+            effects = _effects.decode(commit.effects)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return Rejected(f"The effects cannot be read: {error}")
+        if len(effects) > limits.COMMIT_EFFECTS:
+            return Rejected(
+                f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
+            )
+        function, release = commit.function, commit.record.release
+        plan = Plan(self._catalog.rights(f"{function}@{release}" if function else ""))
+        refused = plan.add(effects) or plan.guard(commit.guards)
+        if refused is not None:
+            return refused
+        if plan.orders or commit.advances:
+            return Rejected("The store on Postgres keeps no executions of workflows yet.")
+        for ack in commit.acks:
+            if isinstance(ack, ReplyAck) and len(ack.body) > REPLY_BYTES:
+                return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
+        made = Made(self._catalog, commit.record.number, plan)
+        for effect in plan.others:
+            if isinstance(effect, PublishEvent):
+                sends = publish(effect, plan, self._catalog.listeners)
+                if isinstance(sends, Rejected):
+                    return sends
+                # A whole count of what will be sent bounds the next events.
+                plan.sends += sends
+                made.opened.update(message.id for message, _ in sends)
+        return made
+
+    # -- applying ----------------------------------------------------------------------------
+
+    async def _apply(self, commit: Commit, made: Made) -> CommitAnswer:
+        values = self._values(commit, made)
+        if not made.reads:
+            row = await self._call(commit, made, values)
+            return self._answer(commit, made, row)
+        for _ in range(OPTIMISTIC):
+            await self._database.run(lambda session: self._read(session, made))
+            row = await self._call(commit, made, values)
+            if row["verdict"] != "stale":
+                return self._answer(commit, made, row)
+
+        async def locked(session: Session) -> Any:
+            await session.run("take_locks", values[0])
+            await self._read(session, made)
+            return await session.row("commit", *self._arguments(commit, made, values))
+
+        row = await self._database.run(locked, atomic=True)
+        return self._answer(commit, made, row)
+
+    async def _read(self, session: Session, made: Made) -> None:
+        """Read what the commit is to be judged by."""
+        changes = [change for change in made.plan.changes if made.needs(change)]
+        found = await session.row(
+            "items_stored",
+            [change.key[0] for change in changes],
+            [indexed(change.key[1]) for change in changes],
+            [change.key[2] for change in changes],
+        )
+        assert found is not None
+        rows = {row[0]: tuple(row)[1:] for row in found["rows"]}
+        for nth, change in enumerate(changes, 1):
+            made.saw(change, rows.get(nth), found["a_now"])
+        if made.object_keys:
+            objects: dict[tuple[str, str], ObjectRow] = {}
+            keys = list(zip(*made.object_keys, strict=True))
+            for bucket, key, *rest in await session.rows("objects_stored", *map(list, keys)):
+                name, text = self._catalog.name(bucket), key.decode()
+                rest[4] = from_msgpack(rest[4])
+                objects[name, text] = ObjectRow(name, text, *rest)
+            made.objects = objects
+        made.work_out()
+
+    async def _call(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> Any:
+        return await self._database.row("commit", *self._arguments(commit, made, values))
+
+    def _values(self, commit: Commit, made: Made) -> tuple[Any, ...]:
+        """Return what does not depend on what is read: locks, acknowledgements, records."""
+        record, acks = commit.record, commit.acks
+        messages = [(ack.id, ack.token) for ack in acks if isinstance(ack, MessageAck)]
+        replies = [
+            (ack.key, ack.fingerprint, ack.body, ack.keep_s * 1000)
+            for ack in acks
+            if isinstance(ack, ReplyAck)
+        ]
+        locks = [(lock(b"record", record.number), True)]
+        locks += [(lock(b"reply", reply[0]), True) for reply in replies]
+        locks += [(lock(b"item", *change.key), True) for change in made.plan.changes]
+        locks += [
+            (lock(b"item", table.id, guard.pk, guard.sk), False)
+            for guard, table in made.plan.guards
+        ]
+        locks += [(lock(b"object", *key), True) for key in made.all_objects]
+        duplicate = None
+        if replies and len(messages) == 1:
+            duplicate = to_msgpack(replace(record, ending="duplicate"))
+        others = [record_row(other) for other in commit.others]
+        queues = self._catalog.queues
+        rooms = [
+            (queues[name].id, places, self._seen.since(queues[name].id))
+            for name, places in commit.leases.items()
+            if places > 0 and name in queues
+        ]
+        return locks, messages, replies, record_row(record), others, duplicate, rooms
+
+    def _arguments(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        locks, messages, replies, record, others, duplicate, rooms = values
+        return (
+            self._catalog.version,
+            locks,
+            [(table.id, indexed(one.pk), one.sk, one.version) for one, table in made.plan.guards],
+            made.change_rows(),
+            made.object_rows(),
+            [
+                (self._catalog.queues[one.queue].id, one.id)
+                for one in made.plan.others
+                if isinstance(one, CancelMessage)
+            ],
+            made.send_rows(),
+            messages,
+            replies,
+            record,
+            others,
+            duplicate,
+            rooms,
+            commit.owner,
+            limits.LEASE_S * 1000,
+        )
+
+    # -- answering ---------------------------------------------------------------------------
+
+    def _answer(self, commit: Commit, made: Made, row: Any) -> CommitAnswer:
+        verdict, at, texts = row["verdict"], row["at_number"], row["texts"]
+        stored = StoredReply(texts[0], row["stored"]) if row["stored"] is not None else None
+        match verdict:
+            case "done":
+                return self._committed(commit, made, row)
+            case "catalog" | "stale":
+                raise Stale
+            case "known":
+                return Already(stored)
+            case "other":
+                return Broken("passing", f"The number {commit.record.number} is another run's.")
+            case "already":
+                return Already(stored, texts[1])
+            case "lost":
+                return LeaseLost(list(texts))
+            case "conflict":
+                guard, _ = made.plan.guards[at - 1]
+                function, request = texts or ("", "")
+                return Conflicted(guard.table, describe_key(guard.pk, guard.sk), function, request)
+            case "object":
+                effect = made.object_effects[at - 1]
+                return Unmet(effect.bucket, effect.key)
+        change = made.plan.changes[at - 1]
+        if verdict == "rejected":
+            return Rejected(made.faults[at - 1])
+        return Unmet(change.effect.table, describe_key(change.effect.pk, change.effect.sk))
+
+    def _committed(self, commit: Commit, made: Made, row: Any) -> Committed:
+        now, record = row["a_now"], commit.record
+        leased: list[Claimed] = []
+        for nth, token, body in row["leased"] or ():
+            send, queue = made.sends[nth - 1]
+            self._seen.none_before(queue.id, now)
+            leased.append(
+                Claimed(
+                    queue.name, send.id, token, 1, send.body if body is None else body, now, now,
+                    now, record.correlation_id, record.traceparent,
+                )
+            )  # fmt: skip
+        queued: dict[str, int] = {}
+        if row["woken_queues"]:
+            for number, due in zip(row["woken_queues"], row["woken_dues"], strict=True):
+                if due is not None:
+                    name = self._catalog.name(number)
+                    queued[name] = min(due, queued.get(name, due))
+            self._seen.tell(queued)
+        return Committed(leased, queued)
+
+    async def _was_applied(self, commit: Commit) -> Already | None:
+        """Look up a commit that would be refused now: it may have been applied before that."""
+        row = await self._database.row("record_get", commit.record.number)
+        if row is None or from_msgpack(row["body"])[4] != commit.record.request_id:
+            return None
+        for ack in commit.acks:
+            if isinstance(ack, ReplyAck):
+                found = await self._database.row("reply_get", ack.key)
+                return Already(StoredReply(*found) if found else None)
+        return Already(None)

@@ -1,0 +1,232 @@
+"""The database: connections, transactions, and what its errors mean.
+
+A statement that the database refused for the sake of others (a deadlock, a serialization failure)
+is run again a few times. One whose connection broke is run again too, for some seconds: everything
+that is sent here is harmless when it is repeated, a commit by the number of its record.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from wherry import limits
+from wherry.errors import FateUnknown, Passing, Refused
+from wherry.platforms.postgres.pool import Connection, Pool, rest
+from wherry.platforms.shared.statements import load_statements
+
+if TYPE_CHECKING:
+    from wherry.world import Chance, Clock
+
+T = TypeVar("T")
+FOLDER = os.path.dirname(os.path.abspath(__file__))
+AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, a lock was not to be had
+SETTINGS = {
+    "application_name": "wherry",
+    "jit": "off",  # no statement here is long enough for it to pay
+    "client_min_messages": "warning",
+    "idle_in_transaction_session_timeout": "60000",
+    "lock_timeout": "10000",
+}
+
+
+class Lost(Passing):
+    """The connection broke while something was under way: it may or may not have been done."""
+
+
+class Session:
+    """One transaction on one connection."""
+
+    def __init__(self, connection: Connection, sql: dict[str, str]) -> None:
+        self._connection = connection
+        self._sql = sql
+
+    async def row(self, name: str, *values: Any) -> Any:
+        """Run a named statement and return its first row."""
+        return await self._connection.fetchrow(self._sql[name], *values)
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        """Run a named statement and return its rows."""
+        rows: list[Any] = await self._connection.fetch(self._sql[name], *values)
+        return rows
+
+    async def value(self, name: str, *values: Any) -> Any:
+        """Run a named statement and return the first value of its first row."""
+        return await self._connection.fetchval(self._sql[name], *values)
+
+    async def run(self, name: str, *values: Any) -> int:
+        """Run a named statement; return how many rows it changed."""
+        status: str = await self._connection.execute(self._sql[name], *values)
+        last = status.rpartition(" ")[2]
+        return int(last) if last.isdecimal() else 0
+
+    async def found(self, sql: str, *values: Any) -> list[Any]:
+        """Return the rows of a query that has no name: for who looks into the database."""
+        rows: list[Any] = await self._connection.fetch(sql, *values)
+        return rows
+
+    async def script(self, sql: str) -> None:
+        """Run SQL that has no name: for migrations and tests."""
+        await self._connection.execute(sql)
+
+    async def many(self, name: str, values: list[tuple[Any, ...]]) -> None:
+        """Run a named statement once for each of these."""
+        await self._connection.executemany(self._sql[name], values)
+
+
+class Database:
+    """Connections to one schema of one database.
+
+    Args:
+        dsn: Where it is (`postgres://...`).
+        schema: The schema that is wherry's own.
+        size: How many connections at most, besides the one for renewals.
+    """
+
+    def __init__(self, dsn: str, schema: str, size: int, clock: Clock, chance: Chance) -> None:
+        self.dsn = dsn
+        self.schema = schema
+        self.clock = clock
+        self.retry_s = limits.POSTGRES_RETRY_S
+        self._chance = chance
+        self._sql = load_statements(FOLDER)
+        self._pool = Pool(self.connect, size, limits.POSTGRES_WAIT_S)
+        # Leases are renewed however busy the others are.
+        self._own = Pool(self.connect, 1, limits.POSTGRES_WAIT_S)
+
+    async def connect(self) -> Connection:
+        """Make a connection."""
+        import asyncpg
+
+        connection: Connection = await asyncpg.connect(
+            self.dsn,
+            timeout=limits.POSTGRES_CONNECT_S,
+            statement_cache_size=512,
+            max_cached_statement_lifetime=0,
+            server_settings=SETTINGS | {"search_path": f'"{self.schema}"'},
+        )
+        return connection
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._pool.close()
+        await self._own.close()
+
+    # -- running -----------------------------------------------------------------------------
+
+    async def run(
+        self, work: Callable[[Session], Awaitable[T]], atomic: bool = False, own: bool = False
+    ) -> T:
+        """Run something, again where that may help.
+
+        Args:
+            work: What is run, perhaps several times. One statement by itself is one transaction.
+            atomic: Several statements are one transaction.
+            own: On the connection that is kept for renewals.
+
+        Raises:
+            Lost: The connection broke, again and again; it may have been done.
+            Passing: It was not done.
+        """
+        until_s = self.clock.steady_s() + self.retry_s
+        refused = 0
+        lost = False
+        while True:
+            try:
+                return await self._once(work, atomic, self._own if own else self._pool)
+            except Exception as error:
+                if sqlstate(error) in AGAIN and refused < limits.POSTGRES_TRIES:
+                    refused += 1
+                    await rest(self._chance.between(0.5, 1.5) * 0.005 * 2**refused)
+                    continue
+                if not is_connection_fault(error):
+                    raise
+                lost = lost or not isinstance(error, OSError)
+                if self.clock.steady_s() >= until_s:
+                    kind = Lost if lost else Passing
+                    raise kind(f"The database cannot be reached ({error}).") from None
+                await rest(self._chance.between(0.5, 1.5) * 0.1)
+
+    async def _once(self, work: Callable[[Session], Awaitable[T]], atomic: bool, pool: Pool) -> T:
+        connection = await pool.take()
+        sound = False
+        try:
+            session = Session(connection, self._sql)
+            if atomic:
+                async with connection.transaction():
+                    answer = await work(session)
+            else:
+                answer = await work(session)
+            sound = True
+            return answer
+        except Exception as error:
+            sound = not is_connection_fault(error)
+            raise
+        finally:
+            pool.give(connection, sound)
+
+    async def row(self, name: str, *values: Any) -> Any:
+        """Run a named statement and return its first row."""
+        return await self.run(lambda session: session.row(name, *values))
+
+    async def rows(self, name: str, *values: Any) -> list[Any]:
+        """Run a named statement and return its rows."""
+        return await self.run(lambda session: session.rows(name, *values))
+
+    async def value(self, name: str, *values: Any) -> Any:
+        """Run a named statement and return the first value of its first row."""
+        return await self.run(lambda session: session.value(name, *values))
+
+
+def sqlstate(error: BaseException) -> str:
+    """Return the code of an error of the database; '' for any other."""
+    return str(getattr(error, "sqlstate", None) or "")
+
+
+def is_connection_fault(error: BaseException) -> bool:
+    """Whether the connection is to blame, or the server that goes down or comes up."""
+    import asyncpg
+
+    if isinstance(error, Passing):
+        return False
+    if isinstance(error, OSError | TimeoutError):
+        return True
+    # The last one is what asyncpg says where the server goes while a statement is being sent.
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return True
+    return sqlstate(error)[:2] == "08" or sqlstate(error) in ("57P01", "57P02", "57P03", "53300")
+
+
+def request_fault(error: BaseException) -> bool:
+    """Whether what was asked is at fault, and not the database: asking again is of no use."""
+    import asyncpg
+    from msgspec import MsgspecError
+
+    if isinstance(error, asyncpg.DataError):
+        return True
+    return sqlstate(error)[:2] in ("22", "54") or isinstance(
+        error, ValueError | TypeError | OverflowError | RecursionError | MsgspecError
+    )
+
+
+def passing_fault(error: BaseException) -> Passing | FateUnknown:
+    """Say what an error means to who asked."""
+    from wherry.errors import StoreFull
+
+    if isinstance(error, Passing):
+        return error
+    if sqlstate(error) == "53100":
+        return StoreFull("The disk under the database is full.", advice="Free some space.")
+    if sqlstate(error):
+        return Passing(f"The database cannot do it now ({sqlstate(error)}: {error}).")
+    return Passing(f"The store failed ({type(error).__name__}: {error}).")
+
+
+def refuse_name(schema: str) -> None:
+    """Raise `Refused` for a schema's name that would have to be quoted."""
+    if not schema.isidentifier() or not schema.isascii() or len(schema) > 63:
+        raise Refused(
+            f"{schema!r} cannot be a schema of wherry's.",
+            advice="Use ASCII letters, digits and underscores, 63 at most.",
+        )

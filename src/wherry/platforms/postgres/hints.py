@@ -1,0 +1,127 @@
+"""Hints: what an engine has seen of queues, and what engines tell each other.
+
+Nothing depends on them. A queue is searched from its beginning as often as that is cheap, and a
+notification that is lost costs the time until the next poll.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from msgspec import json
+
+from wherry import limits
+from wherry.platforms.postgres.pool import rest
+
+if TYPE_CHECKING:
+    from wherry.platforms.postgres.database import Database
+
+MARGIN_MS = 200  # a message may be there that much later than it is due: its commit took so long
+TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
+NAMES = 50  # queues of one notification, which has 8,000 bytes at most
+
+
+class Seen:
+    """From when on a message that waits may be found, per queue.
+
+    Rows that are done stay in the index until they are vacuumed, which a long transaction anywhere
+    in the database prevents. So what was searched before is mostly left out.
+    """
+
+    def __init__(self) -> None:
+        self.slow_us = limits.CLAIM_SLOW_US
+        self._since: dict[int, int] = {}
+        self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
+        self.pending: set[str] = set()  # queues whose consumers are to be told
+        self.told: Callable[[], None] = self.pending.clear
+
+    def since(self, queue: int, fifo: bool = False) -> int:
+        """Return from when on to look whether something waits. A FIFO group's next may be older."""
+        return 0 if fifo else self._since.get(queue, 0)
+
+    def searched_from(self, queue: int, fifo: bool, now_s: float) -> int:
+        """Return from when on a claim searches."""
+        whole = self._whole_at_s.get(queue, 0.0) <= now_s
+        return 0 if whole else self.since(queue, fifo)
+
+    def none_before(self, queue: int, now_ms: int) -> None:
+        """Nothing waits that was due by now."""
+        self._since[queue] = now_ms - MARGIN_MS
+
+    def searched(self, queue: int, since: int, took_us: int, now_s: float) -> None:
+        """A claim has searched from there on, for so long."""
+        if since == 0:
+            slow = took_us >= self.slow_us
+            pause_s = min(took_us * limits.CLAIM_SLOW_FACTOR / 1e6, limits.POLL_S) if slow else 0.0
+            self._whole_at_s[queue] = now_s + pause_s
+
+    def forget(self) -> None:
+        """Search everything from the beginning again."""
+        self._since.clear()
+        self._whole_at_s.clear()
+
+    def tell(self, queues: Iterable[str]) -> None:
+        """Tell the other engines that there is something in these queues."""
+        self.pending.update(queues)
+        self.told()
+
+
+class Hints:
+    """Notifications between engines.
+
+    Args:
+        heard: Called with the names of queues where another engine, or this one, has put something.
+    """
+
+    def __init__(self, database: Database, seen: Seen, heard: Callable[[list[str]], None]) -> None:
+        self._database = database
+        self._seen = seen
+        self._heard = heard
+        self._channel = f"wherry_{database.schema}"[:63]
+        self._telling: asyncio.Task[None] | None = None
+        self._listening = asyncio.create_task(self._listen())
+        seen.told = self._tell
+
+    def _tell(self) -> None:
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_soon())
+
+    async def _tell_soon(self) -> None:
+        while self._seen.pending:
+            await rest(TOLD_AFTER_S)
+            names = sorted(self._seen.pending)
+            self._seen.pending.clear()
+            for start in range(0, len(names), NAMES):
+                said = json.encode(names[start : start + NAMES]).decode()
+                try:
+                    await self._database.value("tell", self._channel, said)
+                except Exception:  # they will poll
+                    break
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                connection = await self._database.connect()
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                await connection.add_listener(self._channel, self._received)
+                try:
+                    await lost.wait()
+                finally:
+                    connection.terminate()
+            except Exception:
+                pass  # they are hints: what was not heard is found by the next poll
+            await rest(limits.POSTGRES_CONNECT_S / 10)
+
+    def _received(self, _connection: object, _pid: int, _channel: str, said: object) -> None:
+        self._heard(json.decode(str(said), type=list[str]))
+
+    async def close(self) -> None:
+        """Listen and tell no more."""
+        self._seen.told = self._seen.pending.clear
+        for task in (self._listening, self._telling):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,30 @@
+"""Keys as the database indexes them, and the locks that stand for keys."""
+
+from __future__ import annotations
+
+import hashlib
+
+INDEXED_BYTES = 256  # four such keys and two sort keys fit into a row of an index (2,704 bytes)
+DIGEST_BYTES = 32
+
+
+def indexed(key: bytes) -> bytes:
+    """Return a key of which only equality counts, short enough for an index."""
+    if len(key) <= INDEXED_BYTES:
+        return key
+    return key[: INDEXED_BYTES - DIGEST_BYTES] + hashlib.sha256(key).digest()
+
+
+def whole(key: bytes) -> bytes | None:
+    """Return the key where `indexed` makes another one of it."""
+    return key if len(key) > INDEXED_BYTES else None
+
+
+def lock(kind: bytes, *parts: object) -> int:
+    """Return the number of the lock of a key: two keys may share one, which only lets them wait."""
+    hasher = hashlib.blake2b(kind, digest_size=8)
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        hasher.update(len(data).to_bytes(4, "big"))
+        hasher.update(data)
+    return int.from_bytes(hasher.digest(), "big", signed=True)

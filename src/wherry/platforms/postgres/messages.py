@@ -1,0 +1,97 @@
+"""Messages under lease: claims, renewals, giving back, burying."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry import limits
+from wherry.platforms.postgres.catalog import Catalog
+from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.hints import Seen
+from wherry.platforms.postgres.making import record_row
+from wherry.ports import Bury, Claim, Claimed, Claims, Done, LeaseLost, Recover, Release, Renew
+
+LEASE_MS = int(limits.LEASE_S * 1000)
+
+
+class Messages:
+    """The messages of all queues."""
+
+    def __init__(self, database: Database, catalog: Catalog, seen: Seen) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._seen = seen
+
+    async def claim(self, request: Claim) -> Claims:
+        """Lease what is due, in the order in which it fell due."""
+        number = self._catalog.find("queue", request.queue)
+        if number is None:
+            await self._catalog.refresh()
+            number = self._catalog.find("queue", request.queue)
+        if number is None:
+            return Claims([], None)
+        declared = self._catalog.queues_by_id.get(number)
+        fifo = declared is not None and declared.fifo
+        clock, seen = self._database.clock, self._seen
+        since = seen.searched_from(number, fifo, clock.steady_s())
+        most = max(0, min(request.limit, limits.CLAIM_BATCH))
+        row = await self._database.row(
+            "claim", number, most, request.owner, request.prefix, since, LEASE_MS,
+            limits.CLAIMED_BYTES,
+        )  # fmt: skip
+        assert row is not None
+        found = row["messages_"] or []
+        if row["looked_us"] is not None:  # else it is paused
+            seen.searched(number, since, row["looked_us"], clock.steady_s())
+            if len(found) < most:
+                seen.none_before(number, row["a_now"])
+        claimed = [
+            Claimed(
+                request.queue, id, token, attempt, body, sent, due, started, correlation,
+                traceparent, group if request.prefix > 1 and fifo else None,
+            )
+            for id, token, attempt, body, sent, due, started, correlation, traceparent, group
+            in found
+        ]  # fmt: skip
+        return Claims(claimed, None if row["next_due"] < 0 else row["next_due"])
+
+    async def renew(self, request: Renew) -> Done:
+        """Extend the leases that the owner names and still holds."""
+        values = (request.owner, request.ids, LEASE_MS)
+        await self._database.run(lambda session: session.run("renew", *values), own=True)
+        return Done()
+
+    async def recover(self, request: Recover) -> Done:
+        """Give back what the owner holds without knowing it."""
+        await self._database.value("recover", request.owner, request.ids)
+        self._seen.forget()
+        return Done()
+
+    async def release(self, request: Release) -> Done | LeaseLost:
+        """Give a message back."""
+        values = (
+            request.id,
+            request.token,
+            request.delay_ms,
+            request.counted,
+            plain(request.error),
+        )
+        return self._ended(await self._database.row("release", *values))
+
+    async def bury(self, request: Bury) -> Done | LeaseLost:
+        """Move a message to the failure inbox."""
+        record = None if request.record is None else record_row(request.record)
+        values = (request.function, request.code, plain(request.error), record)
+        return self._ended(await self._database.row("bury", request.id, request.token, *values))
+
+    def _ended(self, row: Any) -> Done | LeaseLost:
+        if row is None or row["of_queue"] is None:
+            return LeaseLost()
+        if row["woken"] is not None:
+            self._seen.tell([self._catalog.name(row["of_queue"])])
+        return Done()
+
+
+def plain(text: str) -> str:
+    """Return a text without what Postgres cannot hold."""
+    return text.replace("\0", "\ufffd")

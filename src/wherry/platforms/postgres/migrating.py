@@ -1,0 +1,59 @@
+"""Brings the schema forward: numbered steps, each in a transaction, one node at a time."""
+
+from __future__ import annotations
+
+from wherry.errors import Refused
+from wherry.platforms.postgres.database import FOLDER, refuse_name
+from wherry.platforms.postgres.pool import Connection
+from wherry.platforms.shared.statements import texts
+
+LOCK = 0x7768657272790001  # "wherry": whoever migrates holds it
+OLDEST_POSTGRES = 140_000  # its functions and grammar are used
+
+
+async def migrate(connection: Connection, schema: str) -> None:
+    """Make the schema, or bring it forward. A newer one is left as it is: code runs on the next.
+
+    Raises:
+        Refused: The server is too old, or the schema is not wherry's.
+    """
+    refuse_name(schema)
+    version = int(await connection.fetchval("SHOW server_version_num"))
+    if version < OLDEST_POSTGRES:
+        raise Refused(
+            f"Postgres {version // 10_000} is too old.",
+            advice=f"Use Postgres {OLDEST_POSTGRES // 10_000} or later.",
+        )
+    steps = texts(FOLDER, "migrations")
+    await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+    try:
+        at = await _version(connection, schema)
+        for number, step in enumerate(steps[at:], at + 1):
+            async with connection.transaction():
+                await connection.execute(f'SET LOCAL search_path TO "{schema}"')
+                await connection.execute(step)
+                await connection.execute(f'UPDATE "{schema}".wherry SET version = {number}')
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", LOCK)
+
+
+async def _version(connection: Connection, schema: str) -> int:
+    """Return how far the schema is; make it if it is not there."""
+    marked = await connection.fetchval("SELECT to_regclass($1)", f'"{schema}".wherry')
+    if marked is not None:
+        return int(await connection.fetchval(f'SELECT version FROM "{schema}".wherry'))
+    used = await connection.fetchval(
+        "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = $1",
+        schema,
+    )
+    if used:
+        raise Refused(
+            f"The schema {schema!r} holds tables that are not wherry's.",
+            advice="Choose another schema, or another database.",
+        )
+    async with connection.transaction():
+        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        await connection.execute(f'CREATE TABLE "{schema}".wherry (version integer NOT NULL)')
+        await connection.execute(f'INSERT INTO "{schema}".wherry VALUES (0)')
+    return 0

@@ -1,0 +1,182 @@
+-- Groups: which message of a group may be claimed; the others are parked until it is their turn.
+--
+-- FIFO: the first of a group is active (it waits, or is leased) until it is done; then the next one
+-- comes. One that has died in a queue with on_failure="block" keeps what is behind it parked.
+-- Keys that take turns: of each key only the first waits, and when it is claimed the next one
+-- comes, due from that moment. A queue may be of another kind in the next release: what is parked
+-- then comes as its new kind says, and where it is of neither kind, or gone, one after the other.
+--
+-- Whoever changes a group holds its advisory lock: so messages of a group are in the order of their
+-- commits. Who holds rows and wants such a lock as well only tries (a claim); who waits for locks
+-- takes them first of all, in the order of their keys.
+
+CREATE FUNCTION group_key(queue integer, grp text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+$$ SELECT hashtextextended(grp, queue) $$;
+
+CREATE FUNCTION lock_groups(keys bigint[]) RETURNS void LANGUAGE sql VOLATILE AS
+$$ SELECT pg_advisory_xact_lock(k.key)
+   FROM (SELECT DISTINCT key FROM unnest(keys) AS u (key) ORDER BY key) k $$;
+
+CREATE FUNCTION is_blocked(a_queue integer, a_group text, a_place bigint) RETURNS boolean
+LANGUAGE sql STABLE AS
+$$ SELECT EXISTS (
+       SELECT 1 FROM failures
+       WHERE queue = a_queue AND grp = a_group AND place IS NOT NULL AND place < a_place) $$;
+
+-- Let the next message of a group come, if it may; return when it is due. The lock is held.
+CREATE FUNCTION settle(a_queue integer, a_group text, a_now bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    turns boolean;
+    first record;
+    head record;
+    new_due bigint;
+BEGIN
+    turns := coalesce((SELECT NOT fifo FROM queues WHERE id = a_queue), false);
+    IF NOT turns AND EXISTS (
+        SELECT 1 FROM messages WHERE queue = a_queue AND grp = a_group AND NOT parked
+    ) THEN
+        RETURN NULL;
+    END IF;
+    SELECT id, place, due_ms INTO first FROM messages
+    WHERE queue = a_queue AND grp = a_group AND parked ORDER BY place, seq LIMIT 1;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    IF NOT turns THEN
+        IF is_blocked(a_queue, a_group, first.place) THEN
+            RETURN NULL;
+        END IF;
+        UPDATE messages SET parked = false WHERE id = first.id;
+        RETURN first.due_ms;
+    END IF;
+    -- Only one that waits is the head: of the leased ones there may be many.
+    SELECT id, place INTO head FROM messages
+    WHERE queue = a_queue AND grp = a_group AND NOT parked AND token = 0
+    ORDER BY place LIMIT 1 FOR UPDATE;
+    IF FOUND THEN
+        IF head.place <= first.place THEN
+            RETURN NULL;
+        END IF;
+        UPDATE messages SET parked = true WHERE id = head.id;
+    END IF;
+    -- With a number of its own, so that it comes behind what is due at the same moment.
+    new_due := greatest(first.due_ms, a_now);
+    UPDATE messages SET parked = false, seq = nextval('numbers'), due_ms = new_due
+    WHERE id = first.id;
+    RETURN new_due;
+END $$;
+
+-- A blob is garbage in the transaction in which its object goes.
+CREATE FUNCTION remove_object(a_bucket integer, a_name text, a_key bytea, a_now bigint)
+RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    old_blob text;
+BEGIN
+    DELETE FROM objects WHERE bucket = a_bucket AND key = a_key RETURNING blob INTO old_blob;
+    IF FOUND THEN
+        INSERT INTO garbage (bucket, blob, since_ms) VALUES (a_name, old_blob, a_now);
+    END IF;
+END $$;
+
+-- Remove the object that a message stands for (claim check); it leaves for ever.
+CREATE FUNCTION drop_payload(a_queue integer, a_body bytea, a_now bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    q queues;
+    ticket jsonb;
+BEGIN
+    IF octet_length(a_body) > 4096 OR substring(a_body, 1, 16) <> '{"wherry_claim":'::bytea THEN
+        RETURN;
+    END IF;
+    SELECT * INTO q FROM queues WHERE id = a_queue;
+    IF q.payloads IS NULL THEN
+        RETURN;
+    END IF;
+    BEGIN
+        ticket := convert_from(a_body, 'UTF8')::jsonb -> 'wherry_claim';
+    EXCEPTION WHEN data_exception THEN  -- edited by hand
+        RETURN;
+    END;
+    IF jsonb_typeof(ticket) = 'string' THEN
+        PERFORM remove_object(
+            q.payloads, q.payloads_name, convert_to(ticket #>> '{}', 'UTF8'), a_now);
+    END IF;
+END $$;
+
+-- Delete a message that is done; return when the next one of its group is due. Locks are held.
+CREATE FUNCTION finish(an_id text, a_now bigint, OUT of_queue integer, OUT woken bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    row_ record;
+BEGIN
+    DELETE FROM messages WHERE id = an_id RETURNING queue, grp, body INTO row_;
+    of_queue := row_.queue;
+    PERFORM drop_payload(row_.queue, row_.body, a_now);
+    IF row_.grp IS NOT NULL THEN
+        woken := settle(row_.queue, row_.grp, a_now);
+    END IF;
+END $$;
+
+-- Give a message back: it waits again. The group's lock is held.
+CREATE FUNCTION give_back(
+    m messages, a_due bigint, an_error text, counted boolean, a_now bigint, OUT woken bigint
+) LANGUAGE plpgsql AS $$
+DECLARE
+    tries integer := CASE WHEN counted THEN m.attempts ELSE greatest(0, m.attempts - 1) END;
+    said text := CASE WHEN an_error = '' THEN m.error ELSE an_error END;
+    turns boolean;
+BEGIN
+    IF m.grp IS NULL THEN
+        UPDATE messages SET token = 0, leased_until = 0, owner = '', due_ms = a_due,
+            attempts = tries, error = said
+        WHERE id = m.id;
+        woken := a_due;
+        RETURN;
+    END IF;
+    -- Others of its group may be active: who is next, is settled.
+    turns := coalesce((SELECT NOT fifo FROM queues WHERE id = m.queue), false);
+    UPDATE messages SET token = 0, leased_until = 0, owner = '', parked = true, due_ms = a_due,
+        attempts = tries, error = said, place = CASE WHEN turns THEN a_due ELSE m.place END
+    WHERE id = m.id;
+    woken := settle(m.queue, m.grp, a_now);
+END $$;
+
+-- Move a message to the failure inbox. The group's lock is held.
+CREATE FUNCTION bury(
+    m messages, a_function text, a_code text, an_error text, a_now bigint, OUT woken bigint
+) LANGUAGE plpgsql AS $$
+BEGIN
+    DELETE FROM messages WHERE id = m.id;
+    INSERT INTO failures (seq, id, queue, function, code, error, attempts, redrives, sent_ms,
+        started_ms, failed_ms, correlation, traceparent, note, body, grp, place)
+    VALUES (nextval('numbers'), m.id, m.queue, a_function, a_code, an_error, m.attempts,
+        m.redrives, m.sent_ms, m.started_ms, a_now, m.correlation, m.traceparent, '', m.body,
+        m.grp,
+        CASE WHEN (SELECT blocks FROM queues WHERE id = m.queue) THEN m.place END);
+    IF m.grp IS NOT NULL THEN
+        woken := settle(m.queue, m.grp, a_now);
+    END IF;
+END $$;
+
+-- Bury a message that has outlived its queue's retention. The group's lock is held.
+CREATE FUNCTION expire(m messages, a_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM bury(m, coalesce((SELECT consumer FROM queues WHERE id = m.queue), ''), 'expired',
+        CASE WHEN m.error = '' THEN 'The message was not done within its queue''s retention.'
+             ELSE m.error END, a_now);
+END $$;
+
+-- What a lease that has ended means: the next attempt, or, after the last one, the inbox.
+CREATE FUNCTION end_lease(m messages, a_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    q queues;
+BEGIN
+    SELECT * INTO q FROM queues WHERE id = m.queue;
+    IF q.id IS NOT NULL AND m.attempts >= q.max_attempts THEN
+        PERFORM bury(m, q.consumer, 'lease_expired',
+            'The lease of the last attempt ended without an answer.', a_now);
+    ELSE
+        PERFORM give_back(m, m.due_ms, 'The lease ended without an answer.', true, a_now);
+    END IF;
+END $$;

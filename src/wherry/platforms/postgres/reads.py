@@ -1,0 +1,181 @@
+"""Reads: items, pages, objects, replies. What they say is committed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.codec import from_msgpack, prefix_end, to_msgpack
+from wherry.platforms.postgres.catalog import Catalog
+from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.keys import indexed
+from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.shapes import Index, Table
+from wherry.ports import (
+    Broken,
+    Denied,
+    GetItem,
+    GetObject,
+    GetReply,
+    Item,
+    ListObjects,
+    Nothing,
+    NotReady,
+    ObjectPage,
+    ObjectRow,
+    Page,
+    QueryItems,
+    Row,
+    StoredReply,
+)
+
+ABOVE_ALL = b"\xff"  # every key begins with a letter, and no UTF-8 begins with it
+Position = tuple[bytes, bytes, bytes]  # sort, pk, sk
+Reading = GetItem | QueryItems | GetObject | ListObjects | GetReply
+
+_position = msgspec.msgpack.Decoder(Position)
+
+
+class Reads:
+    """What handlers ask for."""
+
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
+
+    async def read(self, function: str, request: Reading) -> Any:
+        """Answer a read of a function.
+
+        Raises:
+            Stale: The catalog has changed.
+        """
+        rights = self._catalog.rights(function)
+        match request:
+            case GetItem():
+                table = rights.readable.get(request.table)
+                if table is None:
+                    await self._check()
+                    return _unread(rights, "table", request.table) or Nothing()
+                return await self._item(table, request)
+            case QueryItems():
+                table = rights.readable.get(request.table)
+                if table is None:
+                    await self._check()
+                    return _unread(rights, "table", request.table) or Page([], None)
+                try:
+                    return await self._page(request, table)
+                except msgspec.MsgspecError:
+                    return Broken("passing", "The cursor is not one of this query.")
+            case GetObject():
+                return _unread(rights, "bucket", request.bucket) or await self._object(request)
+            case ListObjects():
+                return _unread(rights, "bucket", request.bucket) or await self._objects(request)
+            case GetReply():
+                # Keys are "kind/function/...": a function sees only what was stored for itself.
+                parts = request.key.split("/", 2)
+                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
+                if function and not own:
+                    return Denied("replies", "read")
+                row = await self._database.row("reply_get", request.key)
+                return StoredReply(*row) if row else Nothing()
+
+    async def _item(self, table: Table, request: GetItem) -> Item | Nothing:
+        row = await self._database.row("item_get", table.id, indexed(request.pk), request.sk)
+        assert row is not None
+        catalog, body, version = row
+        self._catalog.check(catalog)
+        return Nothing() if body is None else Item(body, version)
+
+    async def _check(self) -> None:
+        """Raise `Stale` if what is in memory is not the truth any more."""
+        self._catalog.check(await self._database.value("catalog_version"))
+
+    # -- pages -------------------------------------------------------------------------------
+
+    async def _page(self, query: QueryItems, table: Table) -> Page | NotReady:
+        limit = max(1, min(query.limit, limits.QUERY_LIMIT_MAX))
+        if query.index is None:
+            return await self._by_key(query, table, limit)
+        index = self._catalog.index(table, query.index)
+        if index is None or not index.ready:
+            await self._check()  # another node may have filled it
+            return NotReady(query.table, query.index)
+        page = await self._by_index(query, table, index, limit)
+        if not page.rows:
+            await self._check()  # ... or have dropped it
+        return page
+
+    async def _by_key(self, query: QueryItems, table: Table, limit: int) -> Page:
+        low, high = query.low or b"", ABOVE_ALL if query.high is None else query.high
+        if query.after is not None:
+            if query.descending:
+                high = min(high, query.after)
+            else:
+                low = max(low, query.after + b"\0")
+        name = "items_page_descending" if query.descending else "items_page"
+        values = (table.id, indexed(query.pk), low, high, limit + 1, limits.QUERY_BYTES)
+        rows, more = _cut(await self._database.rows(name, *values), limit)
+        page = [_row(row) for row in rows]
+        return Page(page, page[-1].sk if more else None)
+
+    async def _by_index(self, query: QueryItems, table: Table, index: Index, limit: int) -> Page:
+        low = (query.low or b"", b"", b"")
+        high = (ABOVE_ALL if query.high is None else query.high, b"", b"")
+        after = None if query.after is None else _position.decode(query.after)
+        end = (limit + 1, limits.QUERY_BYTES, table.id)
+        if query.descending:
+            high = high if after is None else min(high, after)
+            name, values = "entries_page_descending", (*high, low[0])
+        else:
+            low = low if after is None else max(low, after)
+            name, values = "entries_page", (*low, high[0])
+        found = await self._database.rows(name, index.id, indexed(query.pk), *values, *end)
+        rows, more = _cut(found, limit)
+        last = rows[-1] if more else None
+        cursor = to_msgpack((last["sort"], last["pk"], last["sk"])) if last else None
+        return Page([_row(row) for row in rows], cursor)
+
+    # -- objects -----------------------------------------------------------------------------
+
+    async def _object(self, request: GetObject) -> ObjectRow | Nothing:
+        number = self._catalog.find("bucket", request.bucket)
+        if number is None:
+            await self._check()
+            return Nothing()
+        row = await self._database.row("object_get", number, request.key.encode())
+        return object_row(request.bucket, row) if row else Nothing()
+
+    async def _objects(self, request: ListObjects) -> ObjectPage:
+        number = self._catalog.find("bucket", request.bucket)
+        limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        low = request.prefix.encode()
+        high = prefix_end(low) or ABOVE_ALL
+        after = (request.after or "").encode()
+        values = (number or 0, after, low, high, limit + 1)
+        rows = await self._database.rows("objects_page", *values)
+        page = [object_row(request.bucket, row) for row in rows[:limit]]
+        return ObjectPage(page, page[-1].key if len(rows) > limit else None)
+
+
+def object_row(bucket: str, row: Any) -> ObjectRow:
+    """Return an object from its row."""
+    key, blob, size, sha256, media_type, metadata, created = row
+    return ObjectRow(
+        bucket, key.decode(), blob, size, sha256, media_type, from_msgpack(metadata), created
+    )
+
+
+def _row(row: Any) -> Row:
+    return Row(row["pk_whole"] or row["pk"], row["sk"], row["body"], row["version"])
+
+
+def _cut(rows: list[Any], limit: int) -> tuple[list[Any], bool]:
+    """Return the rows of a page, and whether more follow."""
+    kept = rows[:limit]
+    return kept, bool(rows) and rows[0]["total"] > len(kept)
+
+
+def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
+    return None if rights.allows(kind, name, "read") else Denied(name, "read")

@@ -1,0 +1,215 @@
+"""What the engine asks of the store for itself: releases, small values, records, sweeping."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from wherry import limits
+from wherry.effects import SendMessage
+from wherry.errors import Refused
+from wherry.platforms.postgres.catalog import Catalog, Stale
+from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.firings import Firings
+from wherry.platforms.postgres.hints import Seen
+from wherry.platforms.postgres.keys import indexed, lock
+from wherry.platforms.postgres.making import SEEN, record_row
+from wherry.platforms.shared.listeners import check_sources
+from wherry.platforms.shared.origins import Cause
+from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
+from wherry.platforms.shared.spread import change_body, closed, to_followers
+from wherry.ports import (
+    Configure,
+    Configured,
+    Count,
+    Done,
+    Note,
+    Nothing,
+    PutState,
+    Reindex,
+    Rejected,
+    ReleaseRow,
+    ReleaseRows,
+    State,
+)
+
+
+class Upkeep:
+    """Everything that no function asks for."""
+
+    def __init__(self, database: Database, catalog: Catalog, firings: Firings, seen: Seen) -> None:
+        self._database = database
+        self._catalog = catalog
+        self._firings = firings
+        self._seen = seen
+
+    # -- releases ----------------------------------------------------------------------------
+
+    async def configure(self, request: Configure) -> Configured | Rejected:
+        """Take over a release, and the messages of engines before this one."""
+        catalog = self._catalog
+        try:
+            shape = read_release(request.blueprint)
+            check_sources(shape)
+        except (msgspec.MsgspecError, Refused) as error:
+            return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+
+        async def take_over(session: Session) -> Configured:
+            what = (request.digest, request.blueprint, request.activate)
+            await catalog.configure(session, *what)
+            if request.activate:
+                await self._firings.adopt(session, shape.sources)
+            if request.owner:
+                await session.run("free_others", request.owner)
+            return Configured(await catalog.unready(session))
+
+        async with catalog.changing():
+            answer = await self._database.run(take_over, atomic=True)
+        self._seen.forget()
+        return answer
+
+    async def releases(self) -> ReleaseRows:
+        """List releases, the last activated first."""
+        rows = await self._database.rows("releases_list")
+        return ReleaseRows([ReleaseRow(*row) for row in rows])
+
+    async def reindex(self, request: Reindex) -> Count | Rejected:
+        """Fill the next items into an index; 0: it is ready."""
+        await self._catalog.refresh()
+        table = self._catalog.tables.get(request.table)
+        if table is None:
+            return Rejected(f"There is no table {request.table!r}.")
+        named = [index for index in table.indexes if index.name == request.index]
+        limit = max(1, min(request.limit, limits.REINDEX_BATCH))
+
+        for index in named:
+            if not index.ready:
+                fill = partial(self._fill, table, index.id, limit)
+                count = await self._database.run(fill, atomic=True)
+                if count < limit:
+                    await self._catalog.refresh()
+                return Count(count)
+        if not named:
+            return Rejected(f"Table {request.table!r} has no index {request.index!r}.")
+        return Count(0)
+
+    async def _fill(self, table: Table, index: int, limit: int, session: Session) -> int:
+        """Add the entries of the next items; return of how many."""
+        at = tuple(await session.row("index_position", index) or (b"", b""))
+        rows = await session.rows("items_walk", table.id, *at, limit)
+        found = [
+            (row["pk"], row["sk"], row["version"], indexed(entry[1]), entry[2])
+            for row in rows
+            for entry in table.entries(row["body"])
+            if entry[0] == index
+        ]
+        if found:
+            columns = map(list, zip(*found, strict=True))
+            await session.run("index_fill", *columns, index, table.id)
+        last = (rows[-1]["pk"], rows[-1]["sk"]) if rows else at
+        if len(rows) < limit:
+            await self._catalog.change(session)
+        await session.run("index_moved", *last, len(rows) < limit, index)
+        return len(rows)
+
+    # -- small values, records ---------------------------------------------------------------
+
+    async def get_state(self, key: str) -> State | Nothing:
+        """Read a small value."""
+        row = await self._database.row("state_get", key)
+        return State(row["value"]) if row else Nothing()
+
+    async def put_state(self, request: PutState) -> Count:
+        """Write a small value."""
+        expires = None if request.expires_at_s is None else request.expires_at_s * 1000
+        values = (request.key, request.value, expires)
+        if request.if_absent:
+            return Count(0 if await self._database.row("state_add", *values) is None else 1)
+        await self._database.row("state_put", *values)
+        return Count(1)
+
+    async def note(self, request: Note) -> Done:
+        """Remember invocations that committed nothing."""
+        rows = [record_row(record) for record in request.records]
+        await self._database.run(lambda session: session.run("note", rows))
+        return Done()
+
+    # -- sweeping ----------------------------------------------------------------------------
+
+    async def remove_entries(self, session: Session, limit: int) -> int:
+        """Remove the rows of dropped indexes."""
+        count = 0
+        for index in list(self._catalog.dropped):
+            removed = await session.run("entries_delete", index, limit - count)
+            count += removed
+            if not removed:
+                await session.run("index_forget", index)
+                await self._catalog.change(session)
+            if count >= limit:
+                break
+        return count
+
+    async def remove_releases(self, session: Session) -> int:
+        """Remove the oldest beyond RELEASES_KEPT, never the activated one."""
+        rows = await session.rows("releases_list")
+        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != self._catalog.active]
+        if old:
+            await self._catalog.change(session)
+        for digest in old:
+            await session.run("release_delete", digest)
+        return len(old)
+
+    async def remove_expired(self, limit: int) -> int:
+        """Remove items that have expired, as a commit does it: who follows their table is told."""
+        rows = list(await self._database.rows("items_expired", limit))
+        while rows:
+            stale = await self._database.run(lambda one: self._expire(one, rows), atomic=True)
+            if stale is None:
+                break
+            del rows[stale]  # it was written meanwhile
+        return len(rows)
+
+    async def _expire(self, session: Session, rows: list[Any]) -> int | None:
+        """Delete these items; return the number of the first that is not what it was."""
+        locks: list[tuple[int, bool]] = []
+        changes: list[Any] = []
+        for tbl, pk, sk, version, _ in rows:
+            table = self._catalog.tables_by_id.get(tbl)
+            locks.append((lock(b"item", tbl, pk, sk), True))
+            entries: list[Entry] | None = [] if table is not None and table.indexes else None
+            changes.append((tbl, indexed(pk), sk, None, SEEN, version, None, None, entries))
+        nothing: list[Any] = []
+        values = (
+            self._catalog.version, locks, nothing, changes, nothing, nothing, nothing, nothing,
+            nothing, None, nothing, None, nothing, "", 0,
+        )  # fmt: skip
+        row = await session.row("commit", *values)
+        assert row is not None
+        if row["verdict"] == "catalog":
+            raise Stale
+        if row["verdict"] == "stale":
+            return int(row["at_number"]) - 1
+        sends: list[tuple[SendMessage, Queue]] = []
+        for tbl, pk, sk, _, body in rows:
+            table = self._catalog.tables_by_id.get(tbl)
+            if table is not None and table.followers:
+                version = await session.value("next_number")
+                text = closed(
+                    change_body(table, b"remove", (pk, sk), body, None), row["a_now"], version
+                )
+                sends += to_followers(table, (pk, sk), f"change.expired.{version}.r", text)
+        await self._send(session, sends)
+        return None
+
+    async def _send(self, session: Session, sends: list[tuple[SendMessage, Queue]]) -> None:
+        """Send messages that no run has sent."""
+        grouped = [(queue.id, message.group) for message, queue in sends if queue.grouped]
+        if grouped:
+            await session.value("lock_groups", *map(list, zip(*grouped, strict=True)))
+        for message, queue in sends:
+            cause = Cause(message.id)
+            group = message.group if queue.grouped else None
+            send = (queue.id, message.id, message.body, 0, group, "", 0, 0)
+            await session.row("send_one", send, cause.correlation_id, cause.traceparent)

@@ -1,0 +1,104 @@
+"""What a commit does to items: worked out from an effect and what stands there, without I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from wherry import limits
+from wherry.codec import from_json, key_text, to_json
+from wherry.effects import Absent, Condition, DeleteItem, Present, PutItem, UpdateItem
+from wherry.platforms.shared.conditions import holds, is_number
+from wherry.platforms.shared.shapes import Entry, Table
+
+ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
+Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
+Key: TypeAlias = tuple[int, bytes, bytes]  # table, pk, sk
+
+
+class Change:
+    """What a commit does to one item. `body` None: it goes. `old`: what stands there, if read."""
+
+    body: bytes | None = None
+    old: Stored | None = None
+    version = 0
+    entries: Sequence[Entry] = ()
+    old_entries: Sequence[Entry] = ()
+    expires_ms: int | None = None
+
+    def __init__(self, table: Table, effect: ItemEffect) -> None:
+        self.table, self.effect = table, effect
+        self.key = (table.id, effect.pk, effect.sk)
+
+    def decide(self, body: bytes | None) -> bool:
+        """Set the new body; return whether the conditions hold. `body` is the live item.
+
+        Raises:
+            ValueError, TypeError: The effect cannot be applied to any item, or not to this one.
+        """
+        effect = self.effect
+        if effect.when is not None and not _met(effect.when, body):
+            return False
+        match effect:
+            case PutItem():
+                self.body = effect.body
+            case UpdateItem():
+                if body is None:
+                    body = effect.initial
+                if body is None:
+                    return False
+                self.body = _updated(effect, self.table, body)
+                return self.body is not None
+            case DeleteItem():
+                pass
+        return True
+
+    def derive(self) -> None:
+        """Work out from the new body what is stored beside it.
+
+        Raises:
+            ValueError, OverflowError, MsgspecError: It is too large, no object, or holds a number
+                that no key can hold.
+        """
+        body = self.body
+        if body is not None:
+            if len(body) > limits.ITEM_BYTES:
+                most = f"at most {limits.ITEM_BYTES} can be stored."
+                raise ValueError(f"the item has {len(body)} bytes, {most}")
+            self.entries, self.expires_ms = self.table.derive(body)
+
+
+def describe_key(pk: bytes, sk: bytes) -> str:
+    """Show an item's key to a person."""
+    return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
+
+
+def _met(condition: Condition, body: bytes | None) -> bool:
+    if isinstance(condition, Absent):
+        return body is None
+    if isinstance(condition, Present):
+        return body is not None
+    return holds(condition, None if body is None else from_json(body))
+
+
+def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
+    """Return the new item, or None where a field to add to is no number."""
+    item: dict[str, Any] = from_json(body, type=dict[str, Any])
+    assign: dict[str, Any] = from_json(effect.assign, type=dict[str, Any])
+    add: dict[str, Any] = from_json(effect.add, type=dict[str, Any])
+    for field in (table.shape.key, table.shape.sort):
+        if field in add or (field in assign and assign[field] != item.get(field)):
+            raise ValueError(f"{field} is part of the key and cannot be changed.")
+    for field, amount in add.items():
+        if not is_number(amount):
+            raise ValueError(f"{field}: only a number can be added.")
+        if field in assign:
+            raise ValueError(f"{field} cannot be assigned and added to at once.")
+        before = item.get(field, 0)
+        if not is_number(before):
+            return None
+        item[field] = before + amount
+        if item[field] != item[field] or item[field] in (float("inf"), float("-inf")):
+            raise ValueError(f"{field} would no longer be a number.")
+    item.update(assign)
+    return to_json(item)

@@ -1,0 +1,219 @@
+"""What the releases that count declare, worked out: tables, queues, listeners, rights.
+
+Whose grants count: a commit's are those of the release in its record. A read's are those of the
+release named behind the function ("create_order@3f2a..."), without one the activated release.
+A release that is not known counts as the activated one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal, TypeAlias
+
+from msgspec.structs import replace
+
+from wherry.platforms.shared.listeners import Listeners
+from wherry.platforms.shared.rights import Grants, Rights
+from wherry.platforms.shared.shapes import (
+    FunctionShape,
+    Index,
+    Queue,
+    QueueShape,
+    ReleaseShape,
+    Table,
+    TableShape,
+)
+from wherry.platforms.shared.workflows import Workflow, stored_workflow, workflow_of
+
+Rows: TypeAlias = Iterable[tuple[Any, ...]]
+RIGHTS_KEPT = 1_000  # functions whose rights are kept: their names come from callers
+
+
+class Declared:
+    """The declarations of all releases that count.
+
+    A store says which those are (the activated one last: where two declare one name, its
+    declaration counts), and which numbers stand for names.
+    """
+
+    releases: dict[str, ReleaseShape]
+    active: str
+
+    def number(self, kind: str, name: str) -> int:
+        """Return the number of a name."""
+        raise NotImplementedError
+
+    def release(self, digest: str) -> ReleaseShape:
+        """Return a release, or the activated one where there is no such."""
+        return self.releases.get(digest) or self.releases.get(self.active) or ReleaseShape()
+
+    def definition(self, digest: str) -> bytes | None:
+        """Return the body of a stored definition of a workflow."""
+        raise NotImplementedError
+
+    def declare(self, indexes: Iterable[tuple[Any, ...]], pauses: Rows) -> None:
+        """Work everything out from `releases` and `active`.
+
+        Args:
+            indexes: Rows: number, table, name, definition, ready, dropped.
+            pauses: Rows: function, since, actor, resumed.
+        """
+        tables: dict[str, TableShape] = {}
+        queues: dict[str, tuple[QueueShape, str]] = {}
+        self.buckets: dict[str, int] = {}
+        self.events: set[str] = set()
+        for release in self.releases.values():
+            self.events |= {event.name for event in release.events}
+            consumers = _consumers(release)
+            tables |= {shape.name: shape for shape in release.tables}
+            queues |= {
+                shape.name: (shape, consumers.get(shape.name, "")) for shape in release.queues
+            }
+            self.buckets |= {
+                shape.name: self.number("bucket", shape.name) for shape in release.buckets
+            }
+        kept: dict[int, list[Index]] = {}
+        self.dropped: list[int] = []
+        self.definitions: dict[tuple[int, str, str], Index] = {}
+        for number, table, name, definition, ready, dropped in indexes:
+            if dropped:
+                self.dropped.append(number)
+                continue
+            index = Index(number, name, definition, bool(ready))
+            kept.setdefault(table, []).append(index)
+            self.definitions[table, name, definition] = index
+        active = self.releases.get(self.active, ReleaseShape())
+        self.workflows = {one.name: one for one in map(workflow_of, active.workflows)}
+        self._declare_queues(queues, pauses)
+        self.listeners = Listeners(active, self.queues)
+        self.tables: dict[str, Table] = {}
+        for name, shape in tables.items():
+            number = self.number("table", name)
+            followers = tuple(self.listeners.changes.get(name, ()))
+            self.tables[name] = Table(number, shape, kept.get(number, []), followers)
+        self.tables_by_id = {table.id: table for table in self.tables.values()}
+        self._rights: dict[str, Rights] = {"": self._rights_of(None)}
+
+    def _declare_queues(self, queues: dict[str, tuple[QueueShape, str]], pauses: Rows) -> None:
+        self.queues: dict[str, Queue] = {}
+        active = self.releases.get(self.active, ReleaseShape())
+        kept = {queue.name for queue in active.queues}
+        kinds = _kinds(self.releases.values())
+        sourced = {source.queue for release in self.releases.values() for source in release.sources}
+        # Those whose large payloads travel as objects, for any release that counts.
+        self.claiming = {
+            self.number("queue", queue.name)
+            for release in self.releases.values()
+            for queue in release.queues
+            if queue.claim_check
+        }
+        self.paused: set[str] = set()  # functions; "" is the whole app
+        resumed: dict[str, int] = {}
+        for function, _, _, resumed_ms in pauses:
+            if resumed_ms is None:
+                self.paused.add(function)
+            else:
+                resumed[function] = resumed_ms
+        for name, (queue, consumer) in queues.items():
+            number = self.number("queue", name)
+            paused = "" in self.paused or consumer in self.paused
+            went_on_ms = max(resumed.get("", 0), resumed.get(consumer, 0))
+            self.queues[name] = Queue(
+                number,
+                queue,
+                consumer,
+                name in kept,
+                paused,
+                went_on_ms,
+                name in sourced,
+                kinds.get(name, ""),
+            )
+        self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
+
+    def has_function(self, name: str) -> bool:
+        """Whether a release that counts declares this function, or workflow."""
+        return any(
+            _function(release, name) or any(one["name"] == name for one in release.workflows)
+            for release in self.releases.values()
+        )
+
+    def index(self, table: Table, name: str) -> Index | None:
+        """Return the index of this name: as the activated release declares it, else the newest."""
+        for shape in table.shape.indexes:
+            if shape.name == name:
+                found = self.definitions.get((table.id, name, table.shape.definition(shape)))
+                if found is not None:
+                    return found
+        return next((index for index in reversed(table.indexes) if index.name == name), None)
+
+    def in_use(self, digest: str) -> bool:
+        """Whether a release is the activated one, or counts besides."""
+        return digest in self.releases
+
+    # -- grants ------------------------------------------------------------------------------
+
+    def rights(self, function: str) -> Rights:
+        """Return what "function" or "function@release" may do; an unknown function may nothing.
+
+        "" is the engine itself, "workflow@definition" an execution of that definition.
+        """
+        found = self._rights.get(function)
+        if found is None:
+            name, _, digest = function.partition("@")
+            declared = _function(self.release(digest), name)
+            grants: Grants = frozenset()
+            if declared is not None:
+                grants = frozenset(
+                    (grant.kind, grant.resource, grant.action) for grant in declared.grants
+                )
+            elif (workflow := self._workflow(name, digest)) is not None:
+                grants = workflow.grants
+            if len(self._rights) > RIGHTS_KEPT:
+                self._rights = {"": self._rights[""]}
+            found = self._rights[function] = self._rights_of(grants)
+        return found
+
+    def _workflow(self, name: str, digest: str) -> Workflow | None:
+        body = self.definition(digest) if digest else None
+        if body is not None:
+            found = stored_workflow(body)
+            return found if found.name == name else None
+        for declared in self.release(digest).workflows:
+            if declared["name"] == name:
+                return workflow_of(declared)
+        return None
+
+    def _rights_of(self, grants: Grants | None) -> Rights:
+        return Rights(grants, self.tables, self.queues, self.buckets, self.events)
+
+
+def lean(release: ReleaseShape) -> ReleaseShape:
+    """Leave out the schedules, which are rows: there may be very many of them."""
+    kept = tuple(source for source in release.sources if source.type != "schedule")
+    return release if len(kept) == len(release.sources) else replace(release, sources=kept)
+
+
+def _function(release: ReleaseShape, name: str) -> FunctionShape | None:
+    return next((function for function in release.functions if function.name == name), None)
+
+
+def _consumers(release: ReleaseShape) -> dict[str, str]:
+    return {
+        str(trigger["queue"]): function.name
+        for function in release.functions
+        for trigger in function.triggers
+        if "queue" in trigger
+    } | {str(one["name"]): str(one["name"]) for one in release.workflows}
+
+
+def _kinds(releases: Iterable[ReleaseShape]) -> dict[str, Literal["tasks", "executions"]]:
+    """Return the queues whose messages are those of executions."""
+    found: dict[str, Literal["tasks", "executions"]] = {}
+    for release in releases:
+        for function in release.functions:
+            for trigger in function.triggers:
+                if trigger.get("type") == "task":
+                    found[str(trigger["queue"])] = "tasks"
+        for workflow in release.workflows:
+            found[str(workflow["name"])] = "executions"
+    return found

@@ -1,0 +1,26 @@
+"""SQL lies in `.sql` files: statements with names, and migrations in their order."""
+
+from __future__ import annotations
+
+import os
+
+
+def load_statements(room: str) -> dict[str, str]:
+    """Return the named statements of a room's `.sql` files: `-- name: claim` begins one."""
+    found: dict[str, str] = {}
+    for text in texts(room, "statements"):
+        for part in f"\n{text}".split("\n-- name: ")[1:]:
+            name, _, statement = part.partition("\n")
+            found[name.strip()] = statement.strip()
+    return found
+
+
+def texts(room: str, folder: str) -> list[str]:
+    """Return the texts of the `.sql` files in a folder of a room, by name."""
+    base = os.path.join(room, folder)
+    found = []
+    for name in sorted(os.listdir(base)):
+        if name.endswith(".sql"):
+            with open(os.path.join(base, name), encoding="utf-8") as file:
+                found.append(file.read())
+    return found

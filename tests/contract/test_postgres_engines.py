@@ -1,0 +1,281 @@
+"""Several engines on one Postgres, at the same moment: nothing is lost, done twice or out of order.
+
+Each engine is a store of its own, with its own connections and its own memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from msgspec import json, structs
+
+from tests.contract.conftest import ORDERS, TABLES, Place
+from tests.contract.trigger_kit import configure, message
+from tests.postgres_kit import Schema, Waited, loop, schema
+from wherry.blueprint import IndexSpec, ScheduleSource
+from wherry.codec import key_bytes
+from wherry.effects import Guard, SendMessage, UpdateItem
+from wherry.errors import Refused
+from wherry.platforms.postgres.migrating import migrate
+from wherry.ports import (
+    Already,
+    Bury,
+    Claim,
+    Committed,
+    Conflicted,
+    Count,
+    Fire,
+    MessageAck,
+    QueryItems,
+    Redrive,
+    Reindex,
+    ReplyAck,
+    Request,
+)
+from wherry.world import ManualClock
+
+ENGINES = 3
+
+
+class Engines:
+    """A place, and further engines on the same database."""
+
+    def __init__(self, found: Schema) -> None:
+        self.place = Place(found.store, found.clock.advance_to)
+        self.stores: list[Waited] = [found.store, *(found.open() for _ in range(ENGINES - 1))]
+
+    def together(self, requests: Sequence[Request]) -> list[Any]:
+        """Ask all of these at once, of one engine after the other; the answers in their order."""
+
+        async def ask() -> list[Any]:
+            return await asyncio.gather(
+                *(
+                    self.stores[number % ENGINES].store.answer("", request)
+                    for number, request in enumerate(requests)
+                )
+            )
+
+        return loop().run(ask())
+
+
+@pytest.fixture
+def engines() -> Iterator[Engines]:
+    with schema(ManualClock()) as found:
+        yield Engines(found)
+
+
+def add(id: str, amount: int) -> UpdateItem:
+    initial = b'{"id":"%s","n":0}' % id.encode()
+    return UpdateItem("counters", key_bytes(id), b"", b"{}", b'{"n":%d}' % amount, initial)
+
+
+def test_additions_to_one_key_commute_however_many_come_at_once(engines: Engines) -> None:
+    place = engines.place
+    answers = engines.together([place.request(add("hot", 1)) for _ in range(60)])
+    assert {type(answer) for answer in answers} == {Committed}
+    assert place.get("counters", "hot") == {"id": "hot", "n": 60}
+
+
+def test_commits_on_crossing_keys_do_not_wait_for_each_other_for_ever(engines: Engines) -> None:
+    place = engines.place
+    keys = ["a", "b", "c", "d"]
+    requests = [
+        place.request(*(place.put("counters", key, n=n) for key in (keys if n % 2 else keys[::-1])))
+        for n in range(60)
+    ]
+    answers = engines.together(requests)
+    assert {type(answer) for answer in answers} == {Committed}
+    last = [place.get("counters", key) for key in keys]
+    assert len({one["n"] for one in last if one}) == 1  # whoever was last has written all of them
+
+
+def test_of_those_that_read_one_version_one_wins_and_all_others_are_told(engines: Engines) -> None:
+    place = engines.place
+    place.commit(place.put("counters", "k", n=0))
+    guard = place.guard("counters", "k")
+    requests = [place.request(place.put("counters", "k", n=n), guards=[guard]) for n in range(20)]
+    answers = Counter(type(answer) for answer in engines.together(requests))
+    assert answers == {Committed: 1, Conflicted: 19}
+
+
+def test_two_that_each_read_as_absent_what_the_other_writes_do_not_both_commit(
+    engines: Engines,
+) -> None:
+    """A guard holds for a key that is not there as well: nobody makes it meanwhile."""
+    place = engines.place
+    for number in range(20):
+        left, right = f"left{number}", f"right{number}"
+        absent = {key: Guard("counters", *place.key(key), 0) for key in (left, right)}
+        answers = engines.together(
+            [
+                place.request(place.put("counters", left, n=1), guards=[absent[right]]),
+                place.request(place.put("counters", right, n=1), guards=[absent[left]]),
+            ]
+        )
+        assert sorted(type(answer).__name__ for answer in answers) == ["Committed", "Conflicted"]
+
+
+def test_a_commit_that_is_asked_for_twice_at_once_is_applied_once(engines: Engines) -> None:
+    place = engines.place
+    for number in range(1, 11):
+        request = place.request(add("once", 1), SendMessage("jobs", f"m{number}", b"{}"))
+        answers = engines.together([request] * ENGINES)
+        assert Counter(type(answer) for answer in answers) == {Committed: 1, Already: ENGINES - 1}
+    assert place.get("counters", "once") == {"id": "once", "n": 10}
+    assert len(place.claim(limit=50)) == 10
+
+
+def test_of_several_under_one_key_one_commits_and_the_others_get_its_reply(
+    engines: Engines,
+) -> None:
+    place = engines.place
+    acks = [[ReplyAck("idem/shop/k", "", b"%d" % n, 60)] for n in range(9)]
+    answers = engines.together([place.request(add("k", 1), acks=one) for one in acks])
+    [winner] = [n for n, answer in enumerate(answers) if isinstance(answer, Committed)]
+    losers = [answer for answer in answers if isinstance(answer, Already)]
+    assert len(losers) == 8
+    assert {answer.stored.body for answer in losers if answer.stored} == {b"%d" % winner}
+    assert place.get("counters", "k") == {"id": "k", "n": 1}
+
+
+def test_no_message_is_leased_to_two(engines: Engines) -> None:
+    place = engines.place
+    ids = [f"m{n:03}" for n in range(120)]
+    for start in range(0, 120, 40):
+        place.commit(*(SendMessage("jobs", id, b"{}") for id in ids[start : start + 40]))
+    found: list[str] = []
+    while answers := [
+        message.id
+        for answer in engines.together([Claim("jobs", 7, f"engine-{n}") for n in range(9)])
+        for message in answer.messages
+    ]:
+        found += answers
+    assert sorted(found) == ids
+
+
+def test_a_group_is_in_the_order_of_its_commits_and_one_by_one(engines: Engines) -> None:
+    """Who sends, who claims and who is done are different engines, all at the same moment."""
+    place = engines.place
+    configure(place)
+    groups = ("g", "h")
+    sent = 0
+    done: dict[str, list[int]] = {group: [] for group in groups}
+    held: list[Any] = []
+    for turn in range(100):
+        if sum(map(len, done.values())) == 40:
+            break
+        requests: list[Request] = [Claim("lane", 5, f"engine-{n}") for n in range(ENGINES)]
+        acks = [place.request(acks=[MessageAck(one.id, one.token)], function="") for one in held]
+        sends: list[Request] = []
+        if turn < 20:
+            for group in groups:
+                effect = message("lane", f"{group}-{sent:03}", group)
+                sends.append(place.request(effect, function=""))
+            sent += 1
+        answers = engines.together([*sends, *acks, *requests])
+        assert {type(one) for one in answers[:-ENGINES]} <= {Committed}
+        for one in held:
+            group, _, number = one.id.partition("-")
+            done[group].append(int(number))
+        held = [one for answer in answers[-ENGINES:] for one in answer.messages]
+        active = Counter(one.id[0] for one in held)
+        assert all(count == 1 for count in active.values())
+    assert done == {group: list(range(20)) for group in groups}
+
+
+def test_keys_that_take_turns_lose_and_repeat_nothing(engines: Engines) -> None:
+    place = engines.place
+    configure(place)
+    ids = [f"{key}{n}" for n in range(15) for key in "xyz"]
+    sent = [place.request(message("fair", id, id[0]), function="") for id in ids]
+    assert {type(answer) for answer in engines.together(sent)} == {Committed}
+    found: list[str] = []
+    idle = 0
+    while idle < 3:
+        answers = engines.together([Claim("fair", 4, f"engine-{n}") for n in range(ENGINES)])
+        taken = [one for answer in answers for one in answer.messages]
+        engines.together(
+            [place.request(acks=[MessageAck(one.id, one.token)], function="") for one in taken]
+        )
+        found += [one.id for one in taken]
+        idle = 0 if taken else idle + 1
+    assert sorted(found) == sorted(ids)
+
+
+def test_what_several_redrive_at_once_goes_back_once(engines: Engines) -> None:
+    place = engines.place
+    place.commit(*(SendMessage("jobs", f"m{n}", b"{}") for n in range(20)))
+    for one in place.claim(limit=20):
+        place.ask(Bury(one.id, one.token, "worker", "failed", "", None))
+    answers = engines.together([Redrive([], "jobs", "ana") for _ in range(ENGINES)])
+    assert sum(answer.count for answer in answers if isinstance(answer, Count)) == 20
+    assert len(place.claim(limit=64)) == 20
+
+
+def test_a_firing_happens_once_whichever_engines_ask(engines: Engines) -> None:
+    place = engines.place
+    tick = ScheduleSource(queue="jobs", name="tick", expression="rate(1 minute)")
+    configure(place, sources=(tick,))
+    place.advance(60)
+    place.ask(Claim("jobs", 1, "engine-1"))  # the database's clock shows it
+    answers = engines.together([Fire(10)] * 6)
+    assert sum(answer.fired for answer in answers) == 1
+    assert len(place.claim(limit=10)) == 1
+
+
+# --- releases -----------------------------------------------------------------------------------
+
+
+def test_an_engine_keeps_the_index_that_another_one_has_added(engines: Engines) -> None:
+    place = engines.place
+    assert engines.stores[1].run([("", place.request(place.put("orders", "c", "1", total=1)))])
+    total = IndexSpec(name="by_total", key="total")
+    table = structs.replace(ORDERS, indexes=(*ORDERS.indexes, total))
+    place.configure("release-2", tables=(table, *TABLES[1:]))
+    written = place.request(place.put("orders", "c", "2", total=7))
+    assert isinstance(engines.stores[1].run([("", written)])[0], Committed)
+    while place.ask(Reindex("orders", "by_total", 10)) != Count(0):
+        pass
+    query = QueryItems("orders", "by_total", key_bytes(7), None, None, 10, False, None)
+    for store in engines.stores:
+        page: Any = store.run([("", query)])[0]
+        assert [json.decode(row.body) for row in page.rows] == [{"total": 7}]
+
+
+def test_a_schema_is_made_once_by_several_that_begin_at_once(engines: Engines) -> None:
+    database = engines.stores[0].store.database
+    name = f"{database.schema}_fresh"
+
+    async def begin() -> None:
+        connections = [await database.connect() for _ in range(4)]
+        try:
+            await asyncio.gather(*(migrate(one, name) for one in connections))
+            steps = await connections[0].fetchval(f"SELECT version FROM {name}.wherry")
+            assert steps > 0
+            await connections[0].execute(f"DROP SCHEMA {name} CASCADE")
+        finally:
+            for one in connections:
+                await one.close()
+
+    loop().run(begin())
+
+
+def test_a_schema_of_somebody_else_is_left_alone(engines: Engines) -> None:
+    store = engines.stores[0]
+    name = f"{store.store.database.schema}_other"
+    store.execute(f"CREATE SCHEMA {name}; CREATE TABLE {name}.theirs (id integer)")
+
+    async def begin() -> None:
+        connection = await store.store.database.connect()
+        try:
+            await migrate(connection, name)
+        finally:
+            await connection.close()
+
+    with pytest.raises(Refused, match="not wherry's"):
+        loop().run(begin())
+    store.execute(f"DROP SCHEMA {name} CASCADE")

@@ -1,0 +1,243 @@
+"""A Postgres that dies, is away, is busy or says no: nothing acknowledged is lost, nothing is lied.
+
+The server is one of these cases' own, with every commit synced, and so is its clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from msgspec import json
+
+from tests.contract.conftest import Place
+from tests.postgres_kit import Server, loop
+from wherry.codec import key_bytes
+from wherry.effects import SendMessage, UpdateItem
+from wherry.platforms.postgres.database import Lost
+from wherry.platforms.postgres.pool import Pool
+from wherry.platforms.postgres.store import PostgresStore, open_store
+from wherry.ports import (
+    Already,
+    Broken,
+    Claim,
+    Commit,
+    Committed,
+    GetItem,
+    Renew,
+    Request,
+)
+from wherry.world import Chance, SystemClock
+
+COMMITS = 40  # in flight at any moment
+_schemas = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def safe() -> Iterator[Server]:
+    """A server that keeps what it has acknowledged."""
+    made = Server("shared_buffers=32MB", "max_connections=40", "deadlock_timeout=50ms")
+    yield made
+    made.remove()
+
+
+class Asked:
+    """A store on it, asked for many things at once."""
+
+    def __init__(self, dsn: str, size: int = 8) -> None:
+        name = f"servers_{os.getpid()}_{next(_schemas)}"
+        self.store: PostgresStore = loop().run(open_store(dsn, SystemClock(), Chance(), name, size))
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Any]:
+        return loop().run(self.store.run(requests))
+
+    def together(self, requests: list[Commit]) -> list[Any]:
+        async def ask() -> list[Any]:
+            return await asyncio.gather(*(self.store.answer("", one) for one in requests))
+
+        return loop().run(ask())
+
+    def close(self) -> None:
+        loop().run(self.store.close())
+
+
+def no_move(to: float) -> None:
+    raise AssertionError(f"this clock is the server's own: it cannot be moved to {to}")
+
+
+@pytest.fixture
+def asked(safe: Server) -> Iterator[Asked]:
+    found = Asked(safe.dsn)
+    yield found
+    found.close()
+
+
+def add(id: str, amount: int) -> UpdateItem:
+    initial = b'{"id":"%s","n":0}' % id.encode()
+    return UpdateItem("counters", key_bytes(id), b"", b"{}", b'{"n":%d}' % amount, initial)
+
+
+def test_what_was_acknowledged_survives_a_server_that_crashes_again_and_again(
+    safe: Server, asked: Asked
+) -> None:
+    """Commits go on while the server is killed. Those whose answer got lost are asked for again,
+    by the store itself: each is applied once, and is said to be."""
+    place = Place(asked, no_move)
+    number = itertools.count(1)
+    acknowledged: list[int] = []
+    unknown: list[int] = []
+    crashes = 3
+    more = asyncio.Event()
+
+    def request(n: int) -> Commit:
+        item = place.put("orders", "c", f"{n:05}", n=n)
+        return place.request(add(f"k{n % 4}", 1), item, SendMessage("jobs", f"m{n}", b"{}"))
+
+    async def write(enough: asyncio.Event) -> None:
+        while not enough.is_set():
+            n = next(number)
+            answer = await asked.store.answer("", request(n))
+            if isinstance(answer, Committed | Already):
+                acknowledged.append(n)
+                if len(acknowledged) % 50 == 0:
+                    more.set()
+            else:
+                assert isinstance(answer, Broken), answer
+                unknown.append(n)
+
+    async def crash() -> None:
+        enough = asyncio.Event()
+        writers = [asyncio.create_task(write(enough)) for _ in range(COMMITS)]
+        for _ in range(crashes):
+            more.clear()
+            await more.wait()
+            await asyncio.to_thread(safe.stop)
+            await asyncio.to_thread(safe.start)
+        enough.set()
+        await asyncio.gather(*writers)
+
+    loop().run(crash())
+    database = asked.store.database
+    rows = loop().run(database.run(lambda one: one.found("SELECT id FROM messages")))
+    sent = {int(row["id"][1:]) for row in rows}
+    assert set(acknowledged) <= sent <= set(acknowledged) | set(unknown)
+    assert len(acknowledged) > 50 * crashes - 1
+    counted = 0
+    for key in range(4):
+        [item] = asked.run([("", GetItem("counters", *place.key(f"k{key}")))])
+        counted += json.decode(item.body)["n"]
+    assert counted == len(sent)
+    for n in sent:
+        assert place.get("orders", "c", f"{n:05}") == {"n": n}
+
+
+def test_a_commit_whose_answer_was_lost_is_known_when_its_connection_is_cut(
+    safe: Server, asked: Asked
+) -> None:
+    """The server applies it and cannot say so."""
+    place = Place(asked, no_move)
+    database = asked.store.database
+    cut = Asked(safe.dsn)
+    for n in range(12):
+        request = place.request(add("once", 1), SendMessage("jobs", f"once{n}", b"{}"))
+
+        async def cut_all(request: Commit = request, turns: int = 5 * n) -> Any:
+            asking = asyncio.create_task(asked.store.answer("", request))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            with suppress(Exception):
+                await cut.store.database.run(
+                    lambda one: one.found(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'wherry' AND pid <> pg_backend_pid()"
+                    )
+                )
+            return await asking
+
+        answer = loop().run(cut_all())
+        assert isinstance(answer, Committed | Already), answer
+    cut.close()
+    assert place.get("counters", "once") == {"id": "once", "n": 12}
+    rows = loop().run(
+        database.run(lambda one: one.found("SELECT id FROM messages WHERE id LIKE 'once%'"))
+    )
+    assert len(rows) == 12
+
+
+def test_a_deadlock_with_others_is_tried_again(asked: Asked) -> None:
+    """Somebody else holds a row that a commit needs, and wants one that it holds."""
+    place = Place(asked, no_move)
+    place.commit(place.put("counters", "a", n=0), place.put("counters", "b", n=0))
+
+    async def clash() -> Any:
+        other = await asked.store.database.connect()
+        try:
+            async with other.transaction():
+                touch = "UPDATE items SET writer = writer WHERE pk = $1"
+                await other.execute(touch, key_bytes("b"))
+                request = place.request(
+                    place.put("counters", "a", n=1), place.put("counters", "b", n=1)
+                )
+                asking = asyncio.create_task(asked.store.answer("", request))
+                waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+                while not await other.fetchval(waits):
+                    pass
+                with suppress(Exception):  # one of the two is the victim
+                    await other.execute(touch, key_bytes("a"))
+        except Exception:
+            pass  # it was the other one
+        finally:
+            await other.close()
+        return await asking
+
+    for _ in range(5):
+        assert isinstance(loop().run(clash()), Committed)
+    assert place.get("counters", "a") == place.get("counters", "b") == {"n": 1}
+
+
+def test_who_waits_too_long_for_a_connection_is_told_and_leases_are_renewed_all_the_same(
+    safe: Server,
+) -> None:
+    asked = Asked(safe.dsn, size=2)
+    place = Place(asked, no_move)
+    place.commit(SendMessage("jobs", "m", b"{}"))
+    [message] = place.claim()
+    pool: Pool = asked.store.database._pool
+    pool.wait_s = 0.05
+
+    async def exhaust() -> tuple[Any, Any]:
+        held = [await pool.take(), await pool.take()]
+        told = await asked.store.answer("", Claim("jobs", 1, "engine-1"))
+        renewed = await asked.store.answer("", Renew("engine-1", [message.id]))
+        for one in held:
+            pool.give(one)
+        return told, renewed
+
+    told, renewed = loop().run(exhaust())
+    assert isinstance(told, Broken)
+    assert "connections" in told.message
+    assert not isinstance(renewed, Broken)
+    assert isinstance(place.commit(SendMessage("jobs", "after", b"{}")), Committed)
+    asked.close()
+
+
+def test_what_is_in_the_way_of_nobody_is_not_said_to_be_lost(safe: Server) -> None:
+    """A server that is away before anything was sent: it was not done, and that is known."""
+    asked = Asked(safe.dsn, size=2)
+    place = Place(asked, no_move)
+    asked.store.database.retry_s = 0.2
+    safe.stop("fast")
+    answer = place.commit(place.put("counters", "k", n=1))
+    safe.start()
+    assert isinstance(answer, Broken)
+    assert place.get("counters", "k") in (None, {"n": 1})
+    if answer.code == "passing":
+        assert place.get("counters", "k") is None
+    assert Lost.code == "passing"
+    assert isinstance(place.commit(place.put("counters", "k", n=2)), Committed)
+    asked.close()

