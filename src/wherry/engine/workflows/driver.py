@@ -332,7 +332,9 @@ class Driver:
             line.put_back(turns)
         elif turns[0].happened is None and turns[0].failed is None:
             if isinstance(answer, Committed):
+                self._dispatcher.sent(answer)  # first of all: the next task begins
                 self._moved(step)
+                answer = Committed([])
             self._dispatcher.answered(work, answer)
         else:
             if work.offered:
@@ -344,8 +346,8 @@ class Driver:
         """End messages to a workflow, or a task that failed."""
         match answer:
             case Committed():
-                self._moved(step)
                 self._dispatcher.sent(answer)
+                self._moved(step)
                 self._endings.done(turns)
             case Already():
                 self._endings.done(turns)
