@@ -12,8 +12,11 @@ import pytest
 from tests.unit.cli_kit import Data, cli, ok, ok_json
 from tests.unit.drawing_kit import REFUND
 from wherry.blueprint import canonical, load
+from wherry.engine.workflows.packing import frame_part, pack_head
 from wherry.ports import Advance, Claim, Commit, Configure, Ended, Happened
-from wherry.statemachine.records import HistoryEvent
+from wherry.statemachine import compile_machine
+from wherry.statemachine.records import Begin, HistoryEvent, Run
+from wherry.world import Chance
 
 SHOP = f"""
 from typing import Any
@@ -65,7 +68,9 @@ class Flows(Data):
 
     def move(self, name: str, **fields: Any) -> None:
         """Move an execution by a step."""
-        advance = Advance(self.number(name), fields.pop("version", 0), b"head", **fields)
+        head = pack_head(Run("arn", name, "arn", "refund"))
+        values: dict[str, Any] = {"version": 0, "head": head} | fields
+        advance = Advance(self.number(name), **values)
         record = self.record("c-1", function="refund")
         self.ask(Commit("", msgspec.Raw(msgspec.msgpack.encode([])), [], [], record, {},
                         advances=[advance]))  # fmt: skip
@@ -218,6 +223,22 @@ def test_a_task_is_approved_from_a_terminal(data: Flows) -> None:
     assert (ended.event, ended.token, ended.output) == ("token_succeeded", "token-1", {"by": "me"})
     result = cli(*given)
     assert (result.exit_code, "No task waits for this token" in result.stderr) == (1, True)
+
+
+def test_a_token_is_found_where_its_run_is_described(data: Flows) -> None:
+    """Who is to decide needs the token: it stands with the state that waits for it."""
+    data.start("one")
+    machine = compile_machine(REFUND)
+    arn = "arn:aws:states:eu-central-1:123456789012:execution:refund:one"
+    new = Run(arn, "one", arn, "refund", input={"amount": 50_000})
+    run, _ = machine.advance(new, Begin(), 0, Chance(1))
+    parts = [frame_part(run, number) for number in run.frames]
+    (token,) = run.tokens
+    data.move("one", head=pack_head(run), parts=parts, tokens=[token])
+    assert f"  {token}  Ask the staff" in ok("workflow", "describe", "one", "--data", data.path)
+    found = ok_json("workflow", "describe", "one", "--data", data.path)
+    assert found["waiting"] == {token: "Ask the staff"}
+    ok("workflow", "succeed", token, "--data", data.path)
 
 
 def test_a_task_is_refused_from_a_terminal(data: Flows) -> None:
