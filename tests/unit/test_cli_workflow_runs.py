@@ -20,9 +20,13 @@ from wherry.world import Chance
 
 SHOP = f"""
 from typing import Any
-from wherry import App
+from wherry import App, Struct
 
 app = App("shop")
+
+class Refund(Struct):
+    order_id: str
+    cents: int = 0
 
 @app.task()
 def ask_staff(payload: dict[str, Any]) -> None: ...
@@ -38,6 +42,7 @@ def book(payload: dict[str, Any]) -> None: ...
 
 refund = app.workflow("refund", definition={REFUND!r})
 other = app.workflow("other", definition={REFUND!r})
+typed = app.workflow("typed", definition={REFUND!r}, input=Refund)
 """
 
 FAILED: list[dict[str, Any]] = [
@@ -121,6 +126,20 @@ def test_one_name_is_one_run(data: Flows) -> None:
     again = ("workflow", "start", "refund", "--name", "one", "--input", "{}", "--data", data.path)
     result = cli(*again)
     assert (result.exit_code, "with another input" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("[]", "is no object: it is a Refund"), ('{"cents": 1}', "lacks order_id: it is a Refund")],
+)
+def test_an_input_that_is_not_of_its_type_starts_nothing(
+    data: Flows, given: str, told: str
+) -> None:
+    """No state could say what is wrong with it."""
+    result = cli("workflow", "start", "typed", "--input", given, "--data", data.path)
+    assert (result.exit_code, told in result.stderr) == (1, True)
+    assert ok_json("workflow", "list", "--data", data.path) == []
+    data.start("one", "typed", '{"order_id": "o-1"}')
 
 
 def test_runs_are_chosen_by_workflow_and_status(data: Flows) -> None:
