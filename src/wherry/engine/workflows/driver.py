@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.store import Store
     from wherry.engine.work import Work
-    from wherry.engine.workflows.aside import Aside as Aside
+    from wherry.engine.workflows.aside import Aside as Aside  # noqa: PLC0414 - core names it
     from wherry.statemachine.records import Run
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock
