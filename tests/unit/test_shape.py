@@ -22,7 +22,7 @@ ROWS: list[set[str]] = [
     {"effects", "telemetry", "paths"},
     {"invocation", "ports"},
     {"handles", "platforms.sql", "platforms.files"},
-    {"platforms.socket"},
+    {"platforms.s3", "platforms.socket"},
     {"app", "identity", "observe", "registry"},
     {"runtime"},
     {"engine", "openapi"},
