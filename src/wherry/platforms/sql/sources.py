@@ -5,6 +5,8 @@ It is worked out inside of the commit, so that nothing is lost between a cause a
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import msgspec
 
 from wherry import limits
@@ -16,6 +18,9 @@ from wherry.platforms.sql.plans import Plan
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.shapes import Queue, Table
 from wherry.ports import ObjectRow, Rejected
+
+if TYPE_CHECKING:
+    from wherry.patterns import Pattern
 
 
 class Sources:
@@ -31,7 +36,7 @@ class Sources:
             detail = from_json(event.body)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return Rejected(f"event {event.event}: its detail is no JSON: {error}")
-        listeners = self._catalog.listeners.events.get((event.event, event.version))
+        listeners = self._listeners(event, plan)
         if not listeners:
             return None
         body = b'{"event":%s,"version":%d,"id":%s,"at_ms":%d,"detail":%s}' % (
@@ -59,6 +64,22 @@ class Sources:
                 f"than {limits.SPREAD_MESSAGES} messages. Publish fewer events at once."
             )
         return None
+
+    def _listeners(self, event: PublishEvent, plan: Plan) -> list[tuple[Queue, Pattern | None]]:
+        """Return who hears of an event.
+
+        A run of an older release may tell of a version that is declared no more: those hear of it
+        who listen to the next one, which reads it too. They do not where the same run tells of a
+        newer version: then this one is what `downgrade=` made of that.
+        """
+        declared = self._catalog.listeners
+        found = declared.events.get((event.event, event.version))
+        if found is not None:
+            return found
+        told = (one for one in plan.others if isinstance(one, PublishEvent))
+        if any(one.event == event.event and one.version > event.version for one in told):
+            return []
+        return declared.next_after(event.event, event.version)
 
     def changed(self, change: Change, number: int, plan: Plan) -> None:
         """Add the messages about an item that was changed in the commit with this record."""
