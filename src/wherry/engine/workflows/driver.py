@@ -311,7 +311,7 @@ class Driver:
         commit = commit_of(turns, step, advances, leases)
         patient = self._dispatcher.open >= limits.PATIENT_FROM
         then = partial(self._answered, line, turns, step if moves else None)
-        self._store.send("", commit, then, patient)
+        self._store.send(commit.function, commit, then, patient)
 
     # -- the answer ------------------------------------------------------------------------------
 
