@@ -95,7 +95,10 @@ def ended(workflow: str, names: str, pause_s: float) -> list[str]:
     wanted = set(names.split(","))
     give_up_s = time.monotonic() + 20
     while time.monotonic() < give_up_s:
-        rows = [one for one in among.list(limit=NEWEST).items if one.name in wanted]
+        if len(wanted) == 1:
+            rows = [one for one in [among.describe(names)] if one is not None]
+        else:
+            rows = [one for one in among.list(limit=NEWEST).items if one.name in wanted]
         found = [one for one in rows if one.status != "RUNNING"]
         if any(one.status != "SUCCEEDED" for one in found):
             raise ValueError(f"{found}")

@@ -185,6 +185,20 @@ STAGING_S = 3_600  # a staged object without a commit is swept after this
 ORPHANS_EVERY_S = 3_600.0  # how often such are looked for
 ORPHANS_FIRST_S = 60.0  # after the start
 BLOB_PIECE_BYTES = 256 * KIB  # of an object's content held in memory at once
+OBJECT_CACHE_BYTES = int(  # of objects that lie in S3, on the data folder's disk
+    os.environ.get("WHERRY_OBJECT_CACHE_BYTES", 2 * 1024 * MIB)
+)
+OBJECT_CACHE_FRESH_S = 30.0  # what came or was read so lately stays, however much it is
+S3_CONNECT_S = 3.0  # also the longest that one piece of a request's body may take
+S3_READ_S = 10.0  # without a byte of an answer
+S3_ATTEMPTS = 3  # of one call, with pauses that botocore chooses (standard mode)
+S3_CALL_S = 20.0  # no attempt begins later, and no piece is sent; content adds to it:
+S3_RATE_BYTES_PER_S = 256 * KIB  # slower than this it is given up
+S3_PART_BYTES = 16 * MIB  # more is sent in parts (AWS S3: 5 MiB or more, at most 10,000)
+S3_THREADS = 8  # that speak with S3; each holds one part
+S3_PROBE_S = 5.0  # S3 is asked whether it answers when nothing else was asked for so long
+S3_SILENT_S = 10.0  # without a good answer the engine is not ready, and asks for nothing more
+S3_UNDELETED = 10_000  # blobs that could not be deleted and are remembered for the next sweep
 BLOB_ID_LENGTH_MIN = 16  # hexadecimal digits
 BLOB_ID_LENGTH_MAX = 128
 

@@ -69,6 +69,14 @@ def test_a_start_is_an_execution_that_runs_and_a_message_that_begins_it(place: A
     assert (execution.correlation_id, execution.redrives) == ("c-1", 0)
 
 
+def test_what_begins_with_a_leased_message_is_told_with_it(place: Any) -> None:
+    """Who begins it need not ask for it."""
+    answer = ordered(place, start(), leases={"refund": 1}, correlation_id="c-1")
+    [message] = answer.leased
+    assert answer.begun == [get(place, happened(message).execution)]
+    assert ordered(place, start("two")).begun == []
+
+
 def test_without_room_the_message_that_begins_it_waits(place: Any) -> None:
     assert ordered(place, start()) == Committed([], {"refund": place.now_ms})
     [begin] = told(place)

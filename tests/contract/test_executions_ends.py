@@ -192,6 +192,8 @@ def test_children_begin_with_their_parents_definition(place: Any) -> None:
     id = begun(place)
     answer = children(place, id, 0, 3, leases={"refund": 2})
     assert len(answer.leased) == 2
+    assert answer.begun == [get(place, json.decode(m.body, type=Happened).execution)
+                            for m in answer.leased]  # fmt: skip
     parent = get(place, id)
     for number, message in enumerate(answer.leased):
         body = json.decode(message.body, type=Happened)

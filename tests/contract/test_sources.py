@@ -193,6 +193,31 @@ def test_what_an_older_release_publishes_is_heard_by_the_activated_one(place: An
     assert names(claim(place, "mail")) == ["e2.mail"]
 
 
+def test_a_version_that_is_declared_no_more_is_heard_by_who_listens_to_the_next(place: Any) -> None:
+    """A run of an older release ends after the change: its event is not lost between the two."""
+    listener = EventSource(queue="mail", event="order", version=2)
+    configure(place, "both", events=EVENTS, sources=(listener,))
+    publish(place, 1, "e1", version=1)
+    assert names(claim(place, "mail")) == []  # it is declared, and nobody listens to it
+    configure(place, "second", events=EVENTS[1:], sources=(listener,))
+    publish(place, 1, "e2", version=1)
+    assert names(claim(place, "mail")) == ["e2.mail"]
+
+
+def test_what_downgrade_made_is_not_heard_by_who_heard_the_event_itself(place: Any) -> None:
+    """A run of an older release tells both versions; of the older one nothing is left."""
+    configure(
+        place,
+        "second",
+        events=EVENTS[1:],
+        sources=(EventSource(queue="mail", event="order", version=2),),
+    )
+    place.commit(
+        PublishEvent("order", 2, "e1", b"{}"), PublishEvent("order", 1, "e1-1", b"{}"), function=""
+    )
+    assert names(claim(place, "mail")) == ["e1.mail"]
+
+
 # --- objects ------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,18 @@ def test_an_app_shows_what_it_runs(folder: Path) -> None:
     assert (found["functions"], found["input"]) == (["charge"], "Refund")
 
 
+def test_a_file_may_be_yaml(tmp_path: Path) -> None:
+    """Comments and fewer quotes: it is shown as the JSON that Step Functions takes."""
+    path = tmp_path / "wait.asl.yaml"
+    path.write_text("StartAt: A  # the only one\nStates:\n  A: {Type: Pass, End: true}\n")
+    machine = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
+    assert json.loads(ok("workflow", "show", path)) == machine
+    assert json.loads(ok("workflow", "run", path, "--input", "7")) == 7
+    path.write_text("StartAt: [")
+    result = cli("workflow", "check", path)
+    assert (result.exit_code, "is no YAML" in result.stderr) == (1, True)
+
+
 def test_a_workflow_is_drawn(file: Path, folder: Path) -> None:
     """--svg and --mermaid print the picture and nothing else."""
     assert ok("workflow", "show", file, "--svg").startswith("<svg ")

@@ -12,14 +12,21 @@ import pytest
 from tests.unit.cli_kit import Data, cli, ok, ok_json
 from tests.unit.drawing_kit import REFUND
 from wherry.blueprint import canonical, load
+from wherry.engine.workflows.packing import frame_part, pack_head
 from wherry.ports import Advance, Claim, Commit, Configure, Ended, Happened
-from wherry.statemachine.records import HistoryEvent
+from wherry.statemachine import compile_machine
+from wherry.statemachine.records import Begin, HistoryEvent, Run
+from wherry.world import Chance
 
 SHOP = f"""
 from typing import Any
-from wherry import App
+from wherry import App, Struct
 
 app = App("shop")
+
+class Refund(Struct):
+    order_id: str
+    cents: int = 0
 
 @app.task()
 def ask_staff(payload: dict[str, Any]) -> None: ...
@@ -35,6 +42,7 @@ def book(payload: dict[str, Any]) -> None: ...
 
 refund = app.workflow("refund", definition={REFUND!r})
 other = app.workflow("other", definition={REFUND!r})
+typed = app.workflow("typed", definition={REFUND!r}, input=Refund)
 """
 
 FAILED: list[dict[str, Any]] = [
@@ -65,7 +73,9 @@ class Flows(Data):
 
     def move(self, name: str, **fields: Any) -> None:
         """Move an execution by a step."""
-        advance = Advance(self.number(name), fields.pop("version", 0), b"head", **fields)
+        head = pack_head(Run("arn", name, "arn", "refund"))
+        values: dict[str, Any] = {"version": 0, "head": head} | fields
+        advance = Advance(self.number(name), **values)
         record = self.record("c-1", function="refund")
         self.ask(Commit("", msgspec.Raw(msgspec.msgpack.encode([])), [], [], record, {},
                         advances=[advance]))  # fmt: skip
@@ -116,6 +126,20 @@ def test_one_name_is_one_run(data: Flows) -> None:
     again = ("workflow", "start", "refund", "--name", "one", "--input", "{}", "--data", data.path)
     result = cli(*again)
     assert (result.exit_code, "with another input" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("[]", "is no object: it is a Refund"), ('{"cents": 1}', "lacks order_id: it is a Refund")],
+)
+def test_an_input_that_is_not_of_its_type_starts_nothing(
+    data: Flows, given: str, told: str
+) -> None:
+    """No state could say what is wrong with it."""
+    result = cli("workflow", "start", "typed", "--input", given, "--data", data.path)
+    assert (result.exit_code, told in result.stderr) == (1, True)
+    assert ok_json("workflow", "list", "--data", data.path) == []
+    data.start("one", "typed", '{"order_id": "o-1"}')
 
 
 def test_runs_are_chosen_by_workflow_and_status(data: Flows) -> None:
@@ -218,6 +242,22 @@ def test_a_task_is_approved_from_a_terminal(data: Flows) -> None:
     assert (ended.event, ended.token, ended.output) == ("token_succeeded", "token-1", {"by": "me"})
     result = cli(*given)
     assert (result.exit_code, "No task waits for this token" in result.stderr) == (1, True)
+
+
+def test_a_token_is_found_where_its_run_is_described(data: Flows) -> None:
+    """Who is to decide needs the token: it stands with the state that waits for it."""
+    data.start("one")
+    machine = compile_machine(REFUND)
+    arn = "arn:aws:states:eu-central-1:123456789012:execution:refund:one"
+    new = Run(arn, "one", arn, "refund", input={"amount": 50_000})
+    run, _ = machine.advance(new, Begin(), 0, Chance(1))
+    parts = [frame_part(run, number) for number in run.frames]
+    (token,) = run.tokens
+    data.move("one", head=pack_head(run), parts=parts, tokens=[token])
+    assert f"  {token}  Ask the staff" in ok("workflow", "describe", "one", "--data", data.path)
+    found = ok_json("workflow", "describe", "one", "--data", data.path)
+    assert found["waiting"] == {token: "Ask the staff"}
+    ok("workflow", "succeed", token, "--data", data.path)
 
 
 def test_a_task_is_refused_from_a_terminal(data: Flows) -> None:

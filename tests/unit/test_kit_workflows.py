@@ -331,6 +331,85 @@ def test_a_failed_execution_is_in_the_inbox_and_goes_on_from_there() -> None:
         assert shop.calls == ["a"] * 4
 
 
+def test_a_task_that_loses_a_conflict_runs_again_and_moves_its_execution_once() -> None:
+    shop = Shop()
+    orders = shop.orders
+
+    @shop.app.task(grants=[orders.read, orders.write])
+    def count(payload: Any) -> int:
+        found = orders.get("o") or Order("o")
+        shop.calls.append(found.cents)
+        found.cents += 1
+        orders.put(found)
+        return found.cents
+
+    flow = shop.workflow("flow", machine("Count", Count=task("count")))
+    with running(shop.app) as backend:
+        backend.conflict_next(orders, 2)
+        assert run(backend, flow).output == 1
+        assert shop.calls == [0, 0, 0]
+        assert backend.items(orders) == [Order("o", 1)]
+        backend.crash_after_commit()  # the answer is lost, and the store is asked again
+        assert run(backend, flow, name="lost").output == 2
+        assert backend.items(orders) == [Order("o", 2)]
+        with backend.fail(orders):
+            start(backend, flow, name="down")
+            backend.advance(1)
+            assert look(backend, flow, "down").states == ("Count",)
+        backend.drain()
+        assert look(backend, flow, "down").output == 3
+
+
+def test_what_the_commit_refuses_fails_the_task_by_a_name() -> None:
+    """A condition that does not hold, a grant that is missing: nothing of it is there."""
+    shop = Shop()
+    orders, jobs = shop.orders, shop.jobs
+
+    @shop.app.task(grants=[orders.write])
+    def reserve(payload: Any) -> None:
+        orders.put(Order("o", 1), if_absent=True)
+
+    @shop.app.task(grants=[orders.write])
+    def notify(payload: Any) -> None:
+        jobs.send(Job(1))
+
+    catch = [{"ErrorEquals": ["ConditionFailed"], "Next": "Notify"}]
+    flow = shop.workflow(
+        "flow",
+        machine("Reserve", Reserve=task("reserve", Catch=catch), Notify=task("notify")),
+    )
+    with running(shop.app) as backend:
+        assert run(backend, flow).status == "SUCCEEDED"
+        found = run(backend, flow, name="again")
+        assert (found.status, found.error) == ("FAILED", "GrantMissing")
+        assert backend.items(orders) == [Order("o", 1)]
+
+
+def test_a_branch_that_fails_takes_the_others_with_it_and_their_tasks_have_no_effect() -> None:
+    shop = Shop()
+    orders = shop.orders
+
+    @shop.app.task(grants=[orders.write])
+    def place(id: str) -> str:
+        orders.put(Order(id))
+        return id
+
+    failing = machine("Echo", Echo=task("echo"))
+    placing = machine("Side", Side=task("place"))
+    both = {
+        "Type": "Parallel", "Branches": [failing, placing], "Next": "Place",
+        "Catch": [{"ErrorEquals": ["ValueError"], "Next": "Place", "ResultPath": None}],
+    }  # fmt: skip
+    flow = shop.workflow(
+        "flow", machine("Both", Both=both, Place=task("place", Parameters="caught"))
+    )
+    with running(shop.app) as backend:
+        shop.fail = 1
+        found = run(backend, flow, "side")
+        assert (found.status, found.output) == ("SUCCEEDED", "caught")
+        assert backend.items(orders) == [Order("caught")]
+
+
 def test_a_function_redrives_and_stops_executions() -> None:
     shop = Shop()
     wait = {"Type": "Wait", "Seconds": DAY_S, "End": True}

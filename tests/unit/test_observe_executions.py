@@ -59,6 +59,7 @@ def test_one_run_has_its_input_and_its_end() -> None:
     assert "after 1 min 30 s" in shown
     assert "redriven    2 times" in shown
     assert "output (3 bytes)" in shown
+    assert "  t-1  Ask" in execution_text(row(), NOW_MS, waiting={"t-1": "Ask"})
 
 
 def test_a_functions_failure_is_its_message_and_its_trace() -> None:

@@ -321,6 +321,19 @@ def test_a_rename_is_seen_as_one() -> None:
     assert "`sku`, which is gone, looks like its old name" in str(found)
 
 
+def test_a_rename_is_seen_where_the_new_name_has_a_default() -> None:
+    """Nothing breaks, and each field that is gone is the old name of one at most."""
+    new = record(A, ("article", str, ""), ("title", str, ""), ("size", int, 0))
+    found = compare(*forms(record(A, ("sku", str)), new))
+    assert {one.path: one.code for one in found} == {
+        "article": "renamed",
+        "sku": "removed",
+        "size": "added",
+        "title": "added",
+    }
+    assert not any(one.breaks for one in found)
+
+
 def test_names_and_words_are_no_change() -> None:
     """Another class name, a docstring, another order: the recorded form stays as it is."""
 

@@ -49,6 +49,13 @@ class Fourth(Struct):
     article: str = ""
 
 
+class Kept(Struct):
+    """A form with another name in Python alone."""
+
+    id: str
+    article: str = msgspec.field(default="", name="sku")
+
+
 class Again(Struct):
     """A form in which a name means something else than before."""
 
@@ -183,6 +190,35 @@ def test_an_upgrade_that_is_never_tried_is_told() -> None:
     """The old form passes for the new one, and what it held would be lost without a word."""
     found = judged(shop(Fourth, upgrade=to_third), recorded(shop(First)))
     assert ("warning", "upgrade_unused") in codes(found)
+
+
+def test_a_rename_that_nothing_fails_on_is_refused_too() -> None:
+    """The new name has a default: every reader would find nothing where something is stored."""
+    before = recorded(shop(First))
+    found = judged(shop(Fourth), before)
+    assert ("error", "schema_renames") in codes(found)
+    assert {one.state for one in found.types} == {"breaks"}
+    [table] = [one for one in found.findings if "table 'orders': `article`" in one.message]
+    assert "`sku`, which is gone, looks like its old name" in table.message
+    assert "look, follow would read items that are stored as if" in table.message
+    assert "take the old one away first" in table.fix
+    assert ("error", "schema_renames") in codes(judged(shop(Fourth, upgrade=to_third), before))
+
+
+def test_a_field_that_keeps_its_name_in_json_is_no_rename() -> None:
+    """What it is called in Python is nobody's business; its default is all that has changed."""
+    found = judged(shop(Kept), recorded(shop(First)))
+    assert codes(found) == [("warning", "schema_unrecorded")]
+
+
+def test_a_field_that_goes_before_another_one_comes_is_no_rename() -> None:
+    """Two steps, each recorded, say that the two have nothing in common."""
+
+    class Less(Struct):
+        id: str
+
+    steps = recorded(shop(First), shop(Less))
+    assert codes(judged(shop(Fourth), steps)) == [("warning", "schema_unrecorded")]
 
 
 def test_what_runs_after_a_commit_is_a_type_like_any_other() -> None:

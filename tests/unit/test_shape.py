@@ -23,7 +23,7 @@ ROWS: list[set[str]] = [
     {"invocation", "ports"},
     {"platforms.shared"},
     {"handles", "platforms.sql", "platforms.postgres", "platforms.files"},
-    {"platforms.socket"},
+    {"platforms.s3", "platforms.socket"},
     {"app", "identity", "observe", "registry"},
     {"runtime"},
     {"engine", "openapi"},

@@ -98,3 +98,23 @@ def workflow_of(blueprint: Blueprint, name: str) -> WorkflowSpec:
             advice=f"There are: {', '.join(known)}." if known else "It has no workflows.",
         )
     return known[name]
+
+
+def check_input(workflow: WorkflowSpec, value: Any) -> None:
+    """Refuse an input that is not of its type's form, or lacks fields: no state could say so.
+
+    Raises:
+        Refused: With what it lacks.
+    """
+    schema = workflow.schema or {}
+    name = str(schema.get("$ref", "")).rpartition("/")[2]
+    schema = schema.get("$defs", {}).get(name, schema)
+    if schema.get("type") != "object":
+        return
+    if not isinstance(value, dict):
+        raise Refused(f"The input of {workflow.name!r} is no object: it is a {workflow.input}.")
+    missing = [field for field in schema.get("required", ()) if field not in value]
+    if missing:
+        raise Refused(
+            f"The input of {workflow.name!r} lacks {', '.join(missing)}: it is a {workflow.input}."
+        )

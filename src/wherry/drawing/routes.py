@@ -105,11 +105,12 @@ class Routes:
         for gap, part in parts:
             if abs(part.a - part.b) > STRAIGHT:
                 y = self._bottoms[gap] + EDGE + part.track * TRACK
-                points += [(part.a, y), (part.b, y)]
+                points += [(points[-1][0], y), (part.b, y)]
+        gap, last = parts[-1]
         if chain.joins is None:
-            points.append((parts[-1][1].b, target.y - target.height / 2))
-        elif len(points) == 1 or points[-1][0] != parts[-1][1].b:
-            points.append((parts[-1][1].b, self._tops[parts[-1][0]]))
+            points.append((points[-1][0], target.y - target.height / 2))
+        elif abs(last.a - last.b) <= STRAIGHT:
+            points.append((points[-1][0], self._tops[gap]))
         return points
 
 

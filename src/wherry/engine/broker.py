@@ -1,4 +1,6 @@
-"""The broker: what an environment may use and never holds: secrets, the key that signs URLs."""
+"""The broker: what an environment may use and never holds: secrets, the key that signs URLs, the
+place where objects lie.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +15,14 @@ from wherry import limits
 from wherry.engine.gateway.objects import signing_path
 from wherry.errors import Refused, WherryError
 from wherry.platforms.files.presign import expires_at_ms, sign
+from wherry.platforms.files.refs import BlobRef
 from wherry.ports import (
     Broken,
     Denied,
+    Done,
+    FetchBlob,
     GetSecret,
+    KeepBlob,
     Nothing,
     ReadAnswer,
     SecretValue,
@@ -25,11 +31,15 @@ from wherry.ports import (
 )
 
 if TYPE_CHECKING:
+    from wherry.engine.offload import Offload
     from wherry.engine.work import Work
+    from wherry.platforms.files.blobs import Blobs
     from wherry.platforms.files.sigv4 import SigningKey
     from wherry.world import Clock
 
-_request = msgspec.msgpack.Decoder(GetSecret | SignUrl)
+_request = msgspec.msgpack.Decoder(GetSecret | SignUrl | KeepBlob | FetchBlob)
+
+Then = Callable[[ReadAnswer], None]
 
 
 class Secrets:
@@ -64,19 +74,66 @@ class Secrets:
 
 
 class Broker:
-    """Answers secrets and signatures, after the function's grants."""
+    """Answers secrets and signatures, and moves the content of objects, after the grants.
+
+    Args:
+        content: Moves content, on other threads: as many at once as it has.
+    """
 
     def __init__(
-        self, secrets: Secrets, key: SigningKey, clock: Clock, public_url: Callable[[], str]
+        self,
+        secrets: Secrets,
+        key: SigningKey,
+        clock: Clock,
+        public_url: Callable[[], str],
+        blobs: Blobs,
+        content: Offload,
     ) -> None:
+        self._blobs = blobs
+        self._content = content
         self._secrets = secrets
         self._key = key
         self._clock = clock
         self._public_url = public_url
 
-    def __call__(self, work: Work, payload: bytes) -> ReadAnswer:
-        """Answer an encoded request of an environment."""
-        return self.answer(work, _request.decode(payload))
+    def __call__(self, work: Work, payload: bytes, then: Then) -> None:
+        """Answer an encoded request of an environment; `then` gets the answer, perhaps later."""
+        match _request.decode(payload):
+            case KeepBlob() | FetchBlob() as request:
+                self._move(work.function.grants, request, then)
+            case request:
+                then(self.answer(work, request))
+
+    def _move(
+        self, grants: frozenset[tuple[str, str]], request: KeepBlob | FetchBlob, then: Then
+    ) -> None:
+        """Store or bring the content of an object; an environment waits for that."""
+        bucket = request.bucket
+        ref = BlobRef(request.blob, request.size_bytes, request.sha256)
+        needed = ("read",) if isinstance(request, FetchBlob) else ("create", "write")
+        if not any((bucket, action) in grants for action in needed):
+            then(Denied(bucket, needed[0]))
+            return
+
+        def move() -> None:
+            match request:
+                case KeepBlob():
+                    self._blobs.keep(bucket, ref)
+                case FetchBlob(damaged=True):
+                    self._blobs.check(bucket, ref)
+                case FetchBlob():
+                    self._blobs.path(bucket, ref)
+
+        def moved(result: object) -> None:
+            match result:
+                case WherryError() as error:
+                    then(Broken(error.code, str(error)))
+                case Exception() as error:  # a name that is none
+                    then(Broken(Refused.code, str(error)))
+                case _:
+                    then(Done())
+
+        self._content(move, moved)
 
     def answer(self, work: Work, request: GetSecret | SignUrl) -> ReadAnswer:
         """Answer a request of the function that `work` runs."""

@@ -26,6 +26,7 @@ from wherry.engine.orphans import OrphanSweeper
 from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
 from wherry.engine.storetime import StoreTime
+from wherry.errors import WherryError
 from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class Core:
         write: Takes log lines in batches.
         pages: Makes what the gateway serves besides the app.
         worker: Starts what moves executions whose expressions may take long.
+        content: Moves the content of objects (default: `offload`).
     """
 
     def __init__(
@@ -79,7 +81,9 @@ class Core:
         pages: Callable[[Blueprint], Pages],
         service: str,
         worker: Callable[[], Aside] | None = None,
+        content: Offload | None = None,
     ) -> None:
+        content = content or offload
         self.settings = settings
         self.loop = loop
         self.clock = clock
@@ -92,13 +96,15 @@ class Core:
         self.stopping = False
         self._chance = chance
         self._offload = offload
+        self._content = content
+        self._deleting = False
         self._ask = ask
         self._admission = Admission()
         self._driver: Driver | None = None
         self._worker = worker
         self.journal = Journal(loop, clock, store, service, write, settings.access_log)
         secrets = Secrets(settings.secrets_folder, settings.variables)
-        self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url)
+        self.broker = Broker(secrets, key, clock, lambda: self.settings.public_url, blobs, content)
         self.dispatcher = Dispatcher(
             loop, clock, chance, store, self.journal, self.broker, settings.node
         )
@@ -110,29 +116,31 @@ class Core:
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
         self.orphans = OrphanSweeper(
-            loop, clock, offload, blobs, ask, self.journal, lambda: self.stopping
-        )
-        objects = Objects(
-            blobs,
-            [key],
-            store,
-            self.dispatcher.numbers,
-            offload,
-            clock,
-            lambda: self.active.digest if self.active else "",
-            lambda problem, correlation: self.gateway.refuse(problem, correlation),
-            lambda: "store" not in self.troubles,
-            self.dispatcher.sent,
+            loop, clock, content, blobs, ask, self.journal, lambda: self.stopping
         )
         self.gateway = Gateway(
             self.dispatcher,
-            objects,
+            self._objects(key),
             offload,
             clock,
             chance,
             TrustedProxies(settings.proxies),
             pages,
             self.not_ready,
+        )
+
+    def _objects(self, key: SigningKey) -> Objects:
+        return Objects(
+            self.blobs,
+            [key],
+            self.store,
+            self.dispatcher.numbers,
+            self._content,
+            self.clock,
+            lambda: self.active.digest if self.active else "",
+            lambda problem, correlation: self.gateway.refuse(problem, correlation),
+            lambda: self.troubles.keys().isdisjoint(("store", "objects")),
+            self.dispatcher.sent,
         )
 
     # -- releases --------------------------------------------------------------------------------
@@ -278,17 +286,36 @@ class Core:
 
     def sweep(self) -> None:
         """Remove what has outlived its retention, a batch at a time."""
+        if self._deleting:  # what is asked for next, the store forgets: it has to be gone
+            return
 
         def swept(answer: Any) -> None:
             if not isinstance(answer, Swept):
                 return
             self.feeds.told(answer)
-            for bucket, blob in answer.blobs:
-                self.blobs.delete(bucket, blob)
+            if answer.blobs:
+                self._deleting = True
+                self._content(lambda: self._delete(answer.blobs), self._deleted)
             if answer.count >= limits.SWEEP_BATCH and not self.stopping:
                 self.loop.call_later(0.05, self.sweep)
 
         self.store.send("", Sweep(limits.SWEEP_BATCH), swept)
+
+    def _delete(self, blobs: list[tuple[str, str]]) -> None:
+        failed = None
+        for bucket, blob in blobs:
+            try:
+                self.blobs.delete(bucket, blob)
+            except WherryError as error:  # the others may go all the same
+                failed = error
+        if failed is not None:
+            raise failed
+
+    def _deleted(self, result: Any) -> None:
+        self._deleting = False
+        if isinstance(result, Exception):
+            said = f"content of objects that are gone could not be removed now: {result}"
+            self.journal.say("WARNING", said)
 
     def not_ready(self) -> list[str]:
         """What keeps the engine from serving; empty when nothing does."""

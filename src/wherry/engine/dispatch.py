@@ -62,7 +62,7 @@ class Dispatcher:
     """Runs work, and hears from the environments that run it.
 
     Args:
-        broker: Answers what is not the store's: secrets and signatures.
+        broker: Answers what is not the store's: secrets, signatures, content of objects.
         node: Which of the engines of its store this is.
     """
 
@@ -73,7 +73,7 @@ class Dispatcher:
         chance: Chance,
         store: Store,
         journal: Journal,
-        broker: Callable[[Work, bytes], ReadAnswer],
+        broker: Callable[[Work, bytes, Callable[[ReadAnswer], None]], None],
         node: int,
     ) -> None:
         self.numbers = Numbers(clock, node)
@@ -197,9 +197,14 @@ class Dispatcher:
         if kind == READ:
             self._store.forward(work.function.spec.name, payload, environment.answer)
         elif kind == BROKER:
-            environment.answer(to_msgpack(self._broker(work, payload)))
+            self._broker(work, payload, partial(self._brokered, environment, work))
         elif kind == STEP:
             self.steps.asked(environment, work, payload)
+
+    def _brokered(self, environment: Environment, work: Work, answer: ReadAnswer) -> None:
+        """The broker has answered, perhaps late: then nobody waits for it any more."""
+        if environment.work is work:
+            environment.answer(to_msgpack(answer))
 
     def output(self, environment: Environment, text: bytes) -> None:
         """An environment has printed."""

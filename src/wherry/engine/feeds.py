@@ -148,6 +148,8 @@ class Feeds:
 
     def sent(self, answer: Committed) -> None:
         """A commit sent messages: begin those that are ours, look for the others when due."""
+        if answer.begun:
+            self.dispatcher.driver.begun(answer.begun)
         for message in answer.leased:
             feed = self.feeds.get(message.queue)
             if feed is not None:

@@ -21,11 +21,11 @@ from wherry.engine.core import Core, Settings
 from wherry.engine.datafolder import DataFolder
 from wherry.engine.http.server import Server as HttpServer
 from wherry.engine.journal import LogFiles
+from wherry.engine.objectplace import place_of, settled
 from wherry.engine.offload import Threads
 from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
 from wherry.errors import Passing, Refused
-from wherry.platforms.files.blobs import Blobs
 from wherry.ports import Broken, PutState
 from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
@@ -53,6 +53,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     dev: bool = False
     inline: bool = False
     access_log: bool = True
+    objects: str = ""  # s3://bucket/prefix; "": in the data folder
+    objects_endpoint: str = ""
 
 
 Say = Callable[..., None]
@@ -136,6 +138,8 @@ class Server:
     async def run(self) -> int:
         """Serve until stopped."""
         loop = asyncio.get_running_loop()
+        offload = Threads(loop)
+        self._place = place_of(self._options, self._data.objects, loop, self._clock, offload)
         self._stopped = asyncio.Event()
         self._loop = loop
         memory = MemoryGuard.open()
@@ -143,7 +147,6 @@ class Server:
             kernel().prctl(PR_SET_DUMPABLE, 0)
             adopt_orphans()
         self._versions, self._store = self._parts(loop, memory)
-        offload = Threads(loop)
         self._core = Core(
             Settings(
                 public_url=self.url,
@@ -158,13 +161,14 @@ class Server:
             Chance(),
             self._store,
             offload,
-            Blobs(self._data.objects),
+            self._place.blobs,
             self._data.signing_key(),
             self._ask,
             self._write_lines,
             self._pages,
             self._options.target.partition(":")[0],
             self._start_worker,
+            self._place.offload,
         )
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
@@ -177,25 +181,23 @@ class Server:
             on_stop=self.stop,
             status=self._status,
         )
-        self._versions.attach(self._core)
         try:
-            fault = await self._versions.first_release()
+            fault = await settled(self._place, self._ask, offload)
+            if fault is None:
+                self._versions.attach(self._core)
+                fault = await self._versions.first_release()
             if fault is not None:
                 self._start_failed(fault)
             else:
                 self._core.begin_upkeep()
                 self._versions.check_memory()
                 self._check_store()
+                self._place.watch(self._core)
                 if self._options.dev:
                     self._versions.watch()
                 await http.start([self._listener])
                 await control.start(self._data)
-                self._data.write_address(self.url)
-                self._say("info", f"{self._options.target} is served at {self.url}")
-                # What is alive now stays: a collection need not look at it again.
-                gc.collect()
-                gc.freeze()
-                gc.set_threshold(20_000, 20, 50)
+                self._begun()
                 await self._stopped.wait()
         finally:
             await self._shut_down(http, control, offload, memory)
@@ -211,7 +213,9 @@ class Server:
 
             store = InlineStore(loop, data.store, self._clock)
             return InlineVersions(options, data, store, self._say), store
-        versions = Versions(loop, self._clock, options, data, memory, self._say, self._others)
+        versions = Versions(
+            loop, self._clock, options, data, memory, self._say, self._others, self._place.hidden
+        )
         versions.begin()
         store_process = StoreProcess(
             loop, self._clock, data.store, self._store_restarted, self._store_gone
@@ -269,6 +273,7 @@ class Server:
             future.cancel()
         core.journal.flush()
         offload.stop()
+        self._place.stop()
         memory.close()
         self._files.close()
         if self._files.ended:
@@ -328,6 +333,16 @@ class Server:
         self._stopped.set()
 
     # -- telling ---------------------------------------------------------------------------------
+
+    def _begun(self) -> None:
+        self._data.write_address(self.url)
+        self._say("info", f"{self._options.target} is served at {self.url}")
+        if self._place.where:
+            self._say("info", f"objects lie in {self._place.where}")
+        # What is alive now stays: a collection need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 50)
 
     def _write_lines(self, lines: bytes) -> None:
         self._files.write(lines)

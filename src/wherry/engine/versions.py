@@ -84,6 +84,7 @@ class Versions:
         memory: MemoryGuard,
         say: Say,
         others: Callable[[], set[int]],
+        hidden: tuple[str, ...] = (),
     ) -> None:
         self._loop = loop
         self._clock = clock
@@ -92,6 +93,7 @@ class Versions:
         self._memory = memory
         self._say = say
         self._others = others  # the engine's other child processes
+        self._hidden = hidden  # what no environment may read, besides the data folder
         self._core: Core | None = None
         self._alive: list[Version] = []
         self._lost: list[ActiveRelease] = []  # without their zygote: what they hold waits
@@ -143,7 +145,8 @@ class Versions:
             self._data.objects,
             self._data.tmp,
             os.getpid(),
-            (self._data.root,),
+            (self._data.root, *self._hidden),
+            bool(self._options.objects),
         )
         return ZygoteProcess(self._loop, setup, self._memory, self._loaded, self._zygote_gone)
 
@@ -333,6 +336,8 @@ class Versions:
         """End all zygotes, and with them all environments."""
         versions = [*self._alive, *([self._loading] if self._loading else [])]
         zygotes = [version.zygote for version in versions if version.zygote is not None]
+        if self._core is None:
+            zygotes.append(self._first_zygote)
         for zygote in zygotes:
             zygote.stop()
         for zygote in zygotes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -55,8 +55,14 @@ def _where(row: ExecutionRow) -> str:
     return ": ".join(filter(None, (row.error, *_cause(row.cause)[:1])))
 
 
-def execution_text(row: ExecutionRow, now_ms: int, paint: Paint = PLAIN) -> str:
-    """Return one execution with its input, and its output or its error."""
+def execution_text(
+    row: ExecutionRow, now_ms: int, paint: Paint = PLAIN, waiting: Mapping[str, str] | None = None
+) -> str:
+    """Return one execution with its input, and its output or its error.
+
+    Args:
+        waiting: Tokens that tasks wait for, each with its state.
+    """
     facts = {
         "workflow": row.workflow,
         "status": row.status,
@@ -79,6 +85,9 @@ def execution_text(row: ExecutionRow, now_ms: int, paint: Paint = PLAIN) -> str:
         lines += ["", paint("dim", f"error ({in_line(row.error or 'without a name')})")]
         told = [line for text in _cause(row.cause) for line in in_lines(text)]
         lines += [paint("bad", f"  {line}") for line in told]
+    if waiting:
+        lines += ["", paint("dim", "waits for wherry workflow succeed | fail TOKEN")]
+        lines += [f"  {in_line(token)}  {in_line(state)}" for token, state in waiting.items()]
     for name, body in (("input", row.input), ("output", row.output)):
         if body is not None:
             lines += ["", paint("dim", f"{name} ({len(body)} bytes)")]

@@ -14,7 +14,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.errors import Refused
-from wherry.ports import CommitAnswer, GetSecret, ReadAnswer, SignUrl
+from wherry.ports import CommitAnswer, FetchBlob, GetSecret, KeepBlob, ReadAnswer, SignUrl
 
 if TYPE_CHECKING:
     import socket
@@ -31,11 +31,11 @@ READY = b"H"
 OUTCOME = b"O"
 PRINTED = b"P"  # an outcome, and something was printed before it
 READ = b"R"  # for the store
-BROKER = b"B"  # for the engine itself: secrets, signatures
+BROKER = b"B"  # for the engine itself: secrets, signatures, content of objects
 STEP = b"S"
 SPENT = b"T"  # before the outcome of a run that was not quick: what its time went into
 
-_BROKERED = (GetSecret, SignUrl)
+_BROKERED = (GetSecret, SignUrl, KeepBlob, FetchBlob)
 _HEAD = struct.Struct(">Ic")
 _head = _HEAD.pack
 _answer = msgspec.msgpack.Decoder(ReadAnswer).decode
@@ -51,11 +51,19 @@ class EngineGone(SystemExit):
 
 
 class EngineLink:
-    """The environment's end of the socket. One request at a time; threads take turns."""
+    """The environment's end of the socket. One request at a time; threads take turns.
 
-    def __init__(self, sock: socket.socket, blobs: Blobs | None, clock: Clock) -> None:
+    Args:
+        blobs: Where content of objects is written and read.
+        brought: That is not where it stays: the engine takes it from there, and brings it.
+    """
+
+    def __init__(
+        self, sock: socket.socket, blobs: Blobs | None, clock: Clock, brought: bool = False
+    ) -> None:
         from _thread import allocate_lock
 
+        self._brought = brought
         self._sock = sock
         self._blobs = blobs
         self._buffer = bytearray()
@@ -130,13 +138,22 @@ class EngineLink:
 
     def stage(self, bucket: str, blob: str) -> Any:
         """Open a writer of a blob; its bytes go straight to the file."""
-        return self._files().stage(bucket, blob)
+        writer = self._files().stage(bucket, blob)
+        if self._brought:
+            from wherry.platforms.files.brought import keep
+
+            keep(self.ask, bucket, writer)
+        return writer
 
     def open_blob(self, bucket: str, row: ObjectRow) -> Any:
         """Open a reader of an object's blob."""
         from wherry.platforms.files.refs import BlobRef
 
         ref = BlobRef(row.blob, row.size_bytes, row.sha256)
+        if self._brought:
+            from wherry.platforms.files.brought import bring
+
+            return bring(self.ask, self._files(), bucket, ref)
         return self._files().open(bucket, ref)
 
     def _files(self) -> Blobs:

@@ -66,11 +66,13 @@ from wherry.ports.messages import (
 from wherry.ports.platform import Answer, CommitAnswer, Platform, ReadAnswer, Request
 from wherry.ports.reads import (
     Denied,
+    FetchBlob,
     GetItem,
     GetObject,
     GetReply,
     GetSecret,
     Item,
+    KeepBlob,
     ListObjects,
     Nothing,
     NotReady,
@@ -132,6 +134,8 @@ __all__ = [
     "GetReply",
     "GetSecret",
     "SignUrl",
+    "KeepBlob",
+    "FetchBlob",
     "Item",
     "Row",
     "Page",

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from msgspec import Raw, Struct
 
 from wherry.effects import Guard
-from wherry.ports.executions import Advance
+from wherry.ports.executions import Advance, Execution
 from wherry.ports.messages import Claimed
 from wherry.ports.reads import StoredReply
 from wherry.telemetry import InvocationRecord
@@ -70,11 +70,13 @@ class Committed(Struct, frozen=True, array_like=True, tag="committed"):
     """Applied and durable.
 
     `leased` are messages sent by this commit and leased to the engine; `queued` says when the
-    earliest of the others falls due, per queue (epoch ms).
+    earliest of the others falls due, per queue (epoch ms). `begun` are the executions whose first
+    message is among `leased`: who is to begin them need not look for them.
     """
 
     leased: list[Claimed]
     queued: dict[str, int] = {}
+    begun: list[Execution] = []
 
 
 class Already(Struct, frozen=True, array_like=True, tag="already"):

@@ -139,6 +139,7 @@ ReadAnswer: TypeAlias = (
     | Nothing
     | NotReady
     | Denied
+    | Done
     | Broken
 )
 CommitAnswer: TypeAlias = (

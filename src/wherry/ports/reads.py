@@ -75,6 +75,28 @@ class SignUrl(Struct, frozen=True, array_like=True, tag="sign"):
     expires_s: int
 
 
+class KeepBlob(Struct, frozen=True, array_like=True, tag="keep"):
+    """Store what this environment has sealed where objects lie. Answered by `Done`."""
+
+    bucket: str
+    blob: str
+    size_bytes: int
+    sha256: str
+
+
+class FetchBlob(Struct, frozen=True, array_like=True, tag="fetch"):
+    """Bring the content of an object here, to be read. Answered by `Done`.
+
+    `damaged`: what is here does not match its checksum; it is looked at, and brought again.
+    """
+
+    bucket: str
+    blob: str
+    size_bytes: int
+    sha256: str
+    damaged: bool = False
+
+
 Read: TypeAlias = (
     GetItem
     | QueryItems
@@ -83,6 +105,8 @@ Read: TypeAlias = (
     | GetReply
     | GetSecret
     | SignUrl
+    | KeepBlob
+    | FetchBlob
     | FindExecution
     | ListExecutions
 )

@@ -161,6 +161,7 @@ class _Comparison:
         required, were = set(new.get("required", ())), set(old.get("required", ()))
         found: list[Change] = []
         lacking: list[str] = []
+        fresh: list[str] = []
         for name, node in after.items():
             if name in before:
                 found += [_under(_step(name), one) for one in self.nodes(before[name], node)]
@@ -175,10 +176,10 @@ class _Comparison:
             if name in required:
                 lacking.append(name)
             elif others is False:
-                told = f"is new and has a default{_default(node)}"
-                found.append(_under(_step(name), _change("added", told, "", self._said(node))))
+                fresh.append(name)
         gone = {name: node for name, node in before.items() if name not in after}
         found += self._added(lacking, gone, after)
+        found += self._fresh(fresh, {} if lacking else gone, after)
         found += self._removed(gone, unknown)
         if others is not False:
             found += self._unknown(others, unknown)
@@ -192,11 +193,7 @@ class _Comparison:
     ) -> Iterator[Change]:
         """Yield fields that old data lacks; one alike that is gone looks like its old name."""
         for name in lacking:
-            alike = [
-                was
-                for was, node in gone.items()
-                if not any(one.breaks for one in self.nodes(node, after[name]))
-            ]
+            alike = self._alike_of(gone, after[name])
             said = self._said(after[name])
             if alike and len(lacking) <= len(gone):
                 was = alike[0]
@@ -206,6 +203,35 @@ class _Comparison:
                 yield _under(
                     _step(name), _breaks("required", "is new and has no default", "", said)
                 )
+
+    def _fresh(
+        self, names: list[str], gone: dict[str, Node], after: dict[str, Node]
+    ) -> Iterator[Change]:
+        """Yield fields that are new and have a default; old data is read as if it lacked them.
+
+        Where one alike is gone, that may be a rename: what stands under the old name is passed
+        over, and no reader fails on it.
+        """
+        left = dict(gone)
+        for name in names:
+            said = self._said(after[name])
+            told = f"is new and has a default{_default(after[name])}"
+            alike = self._alike_of(left, after[name])
+            if alike:
+                del left[alike[0]]
+                told += f"; `{alike[0]}`, which is gone, looks like its old name"
+                change = _change("renamed", told, f"{alike[0]}: {said}", said)
+            else:
+                change = _change("added", told, "", said)
+            yield _under(_step(name), change)
+
+    def _alike_of(self, gone: dict[str, Node], new: Node) -> list[str]:
+        """Return the fields that are gone whose values another field would take."""
+        return [
+            name
+            for name, node in gone.items()
+            if not any(one.breaks for one in self.nodes(node, new))
+        ]
 
     def _removed(self, gone: dict[str, Node], unknown: Node) -> Iterator[Change]:
         for name, node in gone.items():

@@ -82,6 +82,8 @@ def judge(
         else:
             faults = list(_faults(one, of.forms, upgrades.get(one.key)))
             found = tuple(compare(of.schema, one.schema))
+            if not (one.key in upgrades and any(change.breaks for change in found)):
+                faults += [_renamed(one, change) for change in found if _is_silent(change)]
             errors = any(fault.severity == "error" for fault in faults)
             state: State = "breaks" if errors else "changed" if found else "same"
             types.append(Judged(one, state, of, found))
@@ -227,6 +229,26 @@ def _broken(one: Stored, form: Form, newest: Form, change: Change) -> Finding:
         code="schema_breaks",
         message=f"The {one.key}: {change}{of}. {_who(one)}",
         fix=_advice(one, change),
+        severity="warning" if one.key.kind == "workflow" else "error",
+        place=one.place,
+    )
+
+
+def _is_silent(change: Change) -> bool:
+    """Whether a field has another name, and the old form passes for the new one."""
+    return change.code == "renamed" and not change.breaks
+
+
+def _renamed(one: Stored, change: Change) -> Finding:
+    """Tell of a rename that loses what stands under the old name, and fails for nobody."""
+    readers = ", ".join(one.readers) or "Nobody"
+    return Finding(
+        code="schema_renames",
+        message=f"The {one.key}: {change}. {readers} would read {one.values} as if nothing stood "
+        "there.",
+        fix="Keep its name in JSON, `msgspec.field(name=...)`, or give it no default and write "
+        "upgrade=, which makes the new form of the old one. If it is another field, take the old "
+        "one away first, run wherry schemas update, and then add it.",
         severity="warning" if one.key.kind == "workflow" else "error",
         place=one.place,
     )

@@ -37,8 +37,10 @@ def preload(app: App, setup: Setup) -> None:
 
     import wherry.handles.cursors
     import wherry.handles.steps
-    import wherry.platforms.files.blobs  # noqa: F401
+    import wherry.platforms.files.blobs
 
+    if setup.brought:
+        import wherry.platforms.files.brought  # noqa: F401
     late.settle()
     hashlib.sha256(b"")
     derived_id("", "", 0)
@@ -125,7 +127,8 @@ def serve(
     from wherry.platforms.files.blobs import Blobs
 
     clock = SystemClock()
-    link = EngineLink(socket.socket(fileno=sock_fd), Blobs(setup.objects), clock)
+    sock = socket.socket(fileno=sock_fd)
+    link = EngineLink(sock, Blobs(setup.objects), clock, setup.brought)
     runner = Runner.prepare(app, function)
     send_lines_to(None, app.name)
     if hasattr(os, "SCHED_BATCH"):

@@ -33,6 +33,7 @@ class Setup(msgspec.Struct, frozen=True):
     tmp: str
     engine_pid: int
     hidden: tuple[str, ...] = ()  # paths no environment may read, though below the app's folder
+    brought: bool = False  # objects stay elsewhere; the engine takes them there, and brings them
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello"):

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from wherry.cli.backend import Backend, active_blueprint, connected
-from wherry.cli.definitions import read_json, workflow_of
+from wherry.cli.definitions import check_input, read_json, workflow_of
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.orders import commit, new_id
@@ -17,10 +17,12 @@ from wherry.effects import EndTask, RedriveExecution, StartExecution, StopExecut
 from wherry.errors import Refused
 from wherry.ports import (
     Definition,
+    Execution,
     ExecutionRow,
     ExecutionRows,
     FindExecution,
     GetDefinition,
+    GetExecution,
     GetHistory,
     History,
     ListExecutions,
@@ -83,16 +85,21 @@ def list_(
 @data_option
 @json_option
 def describe(run: str, workflow: str | None, data: str, as_json: bool) -> None:
-    """Show the run RUN: its status, where it is, its input and its output."""
+    """Show the run RUN: its status, where it is, its input and its output.
+
+    Of a task that waits for its token also that: whoever has it can `succeed` or `fail` the task.
+    """
     from wherry.observe.executions import execution_text
+    from wherry.observe.fields import as_fields
     from wherry.world import SystemClock
 
     with connected(data) as backend:
         row = find(backend, run, workflow)
+        waiting = _waiting(backend, row)
     if as_json:
-        show_json(row)
+        show_json({**as_fields(row), "waiting": waiting})
     else:
-        show(execution_text(row, SystemClock().now_ms(), paint()))
+        show(execution_text(row, SystemClock().now_ms(), paint(), waiting))
 
 
 @click.command(
@@ -142,11 +149,12 @@ def start(workflow: str, name: str | None, given: str, data: str, as_json: bool)
     """Start a run of WORKFLOW. A second start with the same name and input starts nothing more."""
     from wherry.names import check_execution_name
 
-    body = msgspec.json.encode(read_json(given, "input"))
+    value = read_json(given, "input")
     id = new_id()
     name = id if name is None else check_execution_name(name)
     with connected(data) as backend:
-        workflow_of(active_blueprint(backend), workflow)
+        check_input(workflow_of(active_blueprint(backend), workflow), value)
+        body = msgspec.json.encode(value)
         unmet = f"There is a run {name!r} of {workflow!r} with another input."
         commit(backend, "start", StartExecution(workflow, name, id, body), unmet)
     _told("started", workflow, name, as_json)
@@ -303,6 +311,17 @@ def _none_or_several(run: str, found: list[ExecutionRow], known: list[str]) -> R
         ways = " or ".join(f"--workflow {row.workflow}" for row in found)
         return Refused(f"Several workflows have a run {run!r}.", advice=f"Say which: {ways}.")
     return Refused(f"{len(found)} runs begin with {run!r}.", advice=", ".join(sorted(names)[:5]))
+
+
+def _waiting(backend: Backend, row: ExecutionRow) -> dict[str, str]:
+    """Return the tokens that tasks of a run wait for, each with its state."""
+    from wherry.engine.workflows.packing import unpack
+
+    found = backend.ask(GetExecution(row.id)) if row.status == "RUNNING" else None
+    if not isinstance(found, Execution) or not found.head:
+        return {}
+    run, _ = unpack(found)
+    return {token: run.frames[frame].state for token, frame in run.tokens.items()}
 
 
 def definition_of(backend: Backend, row: ExecutionRow) -> WorkflowSpec:

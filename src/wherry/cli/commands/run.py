@@ -41,6 +41,18 @@ def serving(fn: F) -> F:
             metavar="NETWORKS",
             help="Whose X-Forwarded-For is believed: 10.0.0.0/8,::1",
         ),
+        click.option(
+            "--objects",
+            default="",
+            metavar="URL",
+            help="Where content of objects lies: s3://BUCKET/PREFIX (the data folder).",
+        ),
+        click.option(
+            "--objects-endpoint",
+            default="",
+            metavar="URL",
+            help="Of an S3-compatible store (AWS_ENDPOINT_URL_S3, or AWS's own).",
+        ),
         click.option("--no-access-log", is_flag=True, help="No line for each request and attempt."),
         data_option,
     ):
@@ -92,12 +104,15 @@ def _serve(
     port: int,
     public_url: str,
     trusted_proxies: str,
+    objects: str,
+    objects_endpoint: str,
     no_access_log: bool,
     dev: bool,
     inline: bool,
 ) -> None:
     proxies = _networks(trusted_proxies)
     _check_url(public_url)
+    _check_objects(objects, objects_endpoint)
     found = find_target(target, folder)
     from wherry.engine.server import Options, serve
 
@@ -113,6 +128,8 @@ def _serve(
         dev=dev,
         inline=inline,
         access_log=not no_access_log,
+        objects=objects,
+        objects_endpoint=objects_endpoint,
     )
     code = serve(options, pages=_pages, write=write, say=_teller(write))
     raise click.exceptions.Exit(code)
@@ -147,6 +164,19 @@ def _check_url(url: str) -> None:
         raise click.BadParameter(
             f"{url!r} is no URL like https://api.example.com.", param_hint="--public-url"
         )
+
+
+def _check_objects(objects: str, endpoint: str) -> None:
+    from wherry.errors import Refused
+    from wherry.platforms.s3.place import Place
+
+    if endpoint and not objects:
+        raise click.BadParameter("Say --objects s3://BUCKET too.", param_hint="--objects-endpoint")
+    if objects:
+        try:
+            Place.of(objects, endpoint)
+        except Refused as error:
+            raise click.BadParameter(str(error), param_hint="--objects") from None
 
 
 def _writer(readable: bool, fd: int = 1) -> Callable[[bytes], None]:

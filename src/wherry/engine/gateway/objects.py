@@ -179,11 +179,7 @@ class Objects:
 
     def _check(self, row: ObjectRow) -> str:
         """Read the content once against its checksum: damage is never served."""
-        ref = BlobRef(row.blob, row.size_bytes, row.sha256)
-        with self._blobs.open(row.bucket, ref) as reader:
-            for _ in reader:
-                pass
-        return self._blobs.path(row.bucket, ref)
+        return self._blobs.check(row.bucket, BlobRef(row.blob, row.size_bytes, row.sha256))
 
     def _checked(
         self, row: ObjectRow, verdict: Verified, responder: Responder, correlation: str, path: Any

@@ -111,6 +111,13 @@ def storage_problem(error: Exception) -> errors.Problem:
         full = errors.Unavailable("There is no room for it now.")
         full.status, full.code = 507, error.code
         return full
+    if isinstance(error, errors.Passing):
+        passing = errors.Unavailable(
+            "The storage of objects cannot be used now; nothing was stored.",
+            headers={"retry-after": "5"},
+        )
+        passing.code = error.code
+        return passing
     failed = errors.HandlerFailed("The storage failed; nothing was stored.")
     failed.code = getattr(error, "code", "storage_fault")
     return failed

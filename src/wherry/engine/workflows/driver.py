@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -29,6 +29,7 @@ from wherry.ports import (
     Committed,
     Conflicted,
     Denied,
+    Execution,
     Happened,
     LeaseLost,
     Nothing,
@@ -47,29 +48,12 @@ if TYPE_CHECKING:
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.store import Store
     from wherry.engine.work import Work
-    from wherry.engine.workflows.worker import Then
-    from wherry.statemachine.records import Event, Run
+    from wherry.engine.workflows.aside import Aside as Aside  # noqa: PLC0414 - core names it
+    from wherry.statemachine.records import Run
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock
 
 _happened = msgspec.json.Decoder(Happened)
-
-
-class Aside(Protocol):
-    """What moves runs off the loop: a `Worker`."""
-
-    def advance(
-        self,
-        digest: str,
-        definition: str,
-        key: int,
-        run: Run,
-        events: list[Event] | None,
-        now_ms: int,
-        then: Then,
-    ) -> None:
-        """Move a run by events, or (None) let it go on after its end."""
-        ...
 
 
 class Driver:
@@ -136,6 +120,13 @@ class Driver:
         failed = failed_of(work, task, ending, error)
         self._queue(Turn(work, task.execution, None, failed, ending, error))
         return True
+
+    def begun(self, executions: list[Execution]) -> None:
+        """These begin with messages that are leased to us: they need not be loaded."""
+        for found in executions:
+            loaded = self._loader.loaded(found)
+            if loaded is not None:
+                self.held.put(loaded)
 
     def withdraw(self, queue: str) -> list[Work]:
         """Take back the messages of a workflow that wait for their turn."""
@@ -320,7 +311,7 @@ class Driver:
         commit = commit_of(turns, step, advances, leases)
         patient = self._dispatcher.open >= limits.PATIENT_FROM
         then = partial(self._answered, line, turns, step if moves else None)
-        self._store.send("", commit, then, patient)
+        self._store.send(commit.function, commit, then, patient)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -332,7 +323,9 @@ class Driver:
             line.put_back(turns)
         elif turns[0].happened is None and turns[0].failed is None:
             if isinstance(answer, Committed):
+                self._dispatcher.sent(answer)  # first of all: the next task begins
                 self._moved(step)
+                answer = Committed([])
             self._dispatcher.answered(work, answer)
         else:
             if work.offered:
@@ -344,8 +337,8 @@ class Driver:
         """End messages to a workflow, or a task that failed."""
         match answer:
             case Committed():
-                self._moved(step)
                 self._dispatcher.sent(answer)
+                self._moved(step)
                 self._endings.done(turns)
             case Already():
                 self._endings.done(turns)

@@ -29,6 +29,14 @@ class Loader:
         self._store = store
         self._compiled: OrderedDict[str, Compiled] = OrderedDict()
 
+    def loaded(self, found: Execution) -> Loaded | None:
+        """Return an execution that the store has told of, if its definition is here."""
+        compiled = self._compiled.get(found.definition)
+        try:
+            return None if compiled is None else loaded_of(found, compiled)
+        except Exception:
+            return None  # what is wrong is told when it is loaded
+
     def load(self, execution: int, then: Callable[[Loaded | Any], None]) -> None:
         """Load an execution. `then` gets it; or the store's answer where it has none, or an
         exception where what it has cannot be read."""

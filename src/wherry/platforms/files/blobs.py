@@ -112,6 +112,21 @@ class Blobs:
                 ) from error
         return BlobReader(file, ref, what, verify=verify)
 
+    def check(self, bucket: str, ref: BlobRef) -> str:
+        """Read a sealed blob once against its checksum; return the path of its file.
+
+        Raises:
+            ObjectDamaged: It is missing, or not what was sealed.
+            StorageFault: It cannot be read.
+        """
+        with self.open(bucket, ref) as reader:
+            for _ in reader:
+                pass
+        return self.path(bucket, ref)
+
+    def keep(self, bucket: str, ref: BlobRef) -> None:
+        """Bring a blob that another process has sealed to where it stays: here, it is there."""
+
     def path(self, bucket: str, ref: BlobRef) -> str:
         """Return the path of the file of a sealed blob. Whoever reads it checks nothing."""
         blob = check_blob(ref.blob)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import TracebackType
+from typing import BinaryIO
 
 from wherry import limits
 
@@ -19,12 +20,15 @@ class BlobReader:
     The last byte is only handed out when the checksum of all of them is right; whoever sends
     pieces on as they come must therefore break off when this raises (and has then sent less
     than the announced size).
+
+    `on_damage` is called before damage is reported.
     """
 
     def __init__(self, file: int, ref: BlobRef, what: str, *, verify: bool) -> None:
         self._file, self._ref, self._what = file, ref, what
         self._left_bytes = ref.size_bytes
         self._open = True
+        self.on_damage: Callable[[], None] | None = None
         try:
             with disk("read", what):
                 status = os.fstat(file)
@@ -79,6 +83,11 @@ class BlobReader:
             while piece := self.read(limits.BLOB_PIECE_BYTES):
                 yield piece
 
+    def file(self) -> BinaryIO:
+        """Return the file itself, for who checks what it holds in another way."""
+        with disk("read", self._what):
+            return os.fdopen(os.dup(self._file), "rb", buffering=0)
+
     def close(self) -> None:
         """Let go of the file. Harmless when it is closed."""
         if self._open:
@@ -101,6 +110,8 @@ class BlobReader:
             self.close()
 
     def _damaged(self, how: str) -> ObjectDamaged:
+        if self.on_damage is not None:
+            self.on_damage()
         return ObjectDamaged(
             f"The content of {self._what} {how}.",
             advice="Restore the data folder from a backup, or store the object again.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from errno import ELOOP
 from itertools import islice
 
@@ -45,9 +45,22 @@ class OrphanSweep:
                 gone.update(self._orphans(sealed))
             yield sum(self._remove(folder, name) for name in old if name in gone)
 
+    def among(self, sealed: Mapping[str, float]) -> list[str]:
+        """Return those of some sealed blobs that may go, given when they were written (ms)."""
+        old = [blob for blob, written_ms in sealed.items() if self._is_old(written_ms)]
+        gone = set(self._orphans(old)) if old else set()
+        return [blob for blob in old if blob in gone]
+
+    def is_left_over(self, begun_ms: float) -> bool:
+        """Whether what nobody has finished since then is left over, seen before or not."""
+        return begun_ms < self._older_than_ms
+
+    def _is_old(self, written_ms: float) -> bool:
+        return self._newer_than_ms <= written_ms < self._older_than_ms
+
     def _is_due(self, folder: int, name: str) -> bool:
         written_ms = _written_ms(folder, name)
-        return written_ms is not None and self._newer_than_ms <= written_ms < self._older_than_ms
+        return written_ms is not None and self._is_old(written_ms)
 
     def _remove(self, folder: int, name: str) -> int:
         with disk("sweep", name), locked(folder):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import TypeAlias
@@ -33,6 +33,8 @@ class BlobWriter:
     """Writes one blob. As a context manager it abandons what was not sealed.
 
     After any error the part is gone, and so is what could be done with the writer.
+
+    `on_sealed` is called by `seal` when all of that is done; what it raises, `seal` raises.
     """
 
     def __init__(self, folder: int, part: int, blob: str, what: str, limit_bytes: int) -> None:
@@ -45,6 +47,7 @@ class BlobWriter:
         self._sha256 = sha256()
         self._open = True
         self._renamed = False
+        self.on_sealed: Callable[[BlobRef], None] | None = None
 
     @property
     def size_bytes(self) -> int:
@@ -103,6 +106,8 @@ class BlobWriter:
             self.abandon()
             raise
         self._close()
+        if self.on_sealed is not None:
+            self.on_sealed(ref)
         return ref
 
     def abandon(self) -> None:

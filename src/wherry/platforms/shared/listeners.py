@@ -25,7 +25,9 @@ class Listeners:
     """
 
     def __init__(self, release: ReleaseShape, queues: dict[str, Queue]) -> None:
-        self.events: dict[tuple[str, int], list[tuple[Queue, Pattern | None]]] = {}
+        self.events: dict[tuple[str, int], list[tuple[Queue, Pattern | None]]] = {
+            (event.name, event.version): [] for event in release.events
+        }
         self.objects: dict[str, list[tuple[SourceShape, Queue]]] = {}
         self.changes: dict[str, list[Queue]] = {}
         for source in release.sources:
@@ -43,6 +45,11 @@ class Listeners:
                     followers = self.changes.setdefault(source.table, [])
                     if queue not in followers:
                         followers.append(queue)
+
+    def next_after(self, event: str, version: int) -> list[tuple[Queue, Pattern | None]]:
+        """Return who listens to the next version of an event that is declared."""
+        newer = [key for key in self.events if key[0] == event and key[1] > version]
+        return self.events[min(newer)] if newer else []
 
 
 def check_sources(release: ReleaseShape) -> None:

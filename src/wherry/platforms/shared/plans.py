@@ -28,7 +28,7 @@ from wherry.platforms.shared.changes import Change, ItemEffect, describe_key
 from wherry.platforms.shared.origins import Origin, Standing
 from wherry.platforms.shared.rights import Rights
 from wherry.platforms.shared.shapes import Queue, Table
-from wherry.ports import Denied, Rejected
+from wherry.ports import Denied, Execution, Rejected
 
 Order: TypeAlias = StartExecution | StopExecution | RedriveExecution | EndTask
 _ACTIONS: dict[type[Order], str] = {
@@ -58,6 +58,7 @@ class Plan:
     """
 
     __slots__ = (
+        "begun",
         "changes",
         "count",
         "execution",
@@ -82,6 +83,7 @@ class Plan:
         self.others: list[CancelMessage | PutObject | DeleteObject | PublishEvent] = []
         self.orders: list[Wanted] = []
         self.execution: Standing | None = None  # whose effects are being added
+        self.begun: dict[str, Execution] = {}  # by the ID of the message that begins it
         self.told: list[tuple[SendMessage, Queue, Origin]] = []  # sent besides, for executions
         self.noted: list[str] = []  # IDs of what a timeline shows too
         self.spread_bytes = 0  # what events send to their listeners

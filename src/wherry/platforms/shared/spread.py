@@ -16,6 +16,7 @@ from wherry.platforms.shared.shapes import Queue, SourceShape, Table
 from wherry.ports import ObjectRow, Rejected
 
 if TYPE_CHECKING:
+    from wherry.patterns import Pattern
     from wherry.platforms.shared.listeners import Listeners
     from wherry.platforms.shared.plans import Plan
 
@@ -35,7 +36,7 @@ def publish(event: PublishEvent, plan: Plan, listeners: Listeners) -> Sends | Re
         detail = from_json(event.body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return Rejected(f"event {event.event}: its detail is no JSON: {error}")
-    heard = listeners.events.get((event.event, event.version))
+    heard = _heard(event, plan, listeners)
     if not heard:
         return []
     body = b'{"event":%s,"version":%d,"id":%s,"detail":%s' % (
@@ -61,6 +62,24 @@ def publish(event: PublishEvent, plan: Plan, listeners: Listeners) -> Sends | Re
             f"than {limits.SPREAD_MESSAGES} messages. Publish fewer events at once."
         )
     return list(sends.values())
+
+
+def _heard(
+    event: PublishEvent, plan: Plan, listeners: Listeners
+) -> list[tuple[Queue, Pattern | None]]:
+    """Return who hears of an event.
+
+    A run of an older release may tell of a version that is declared no more: those hear of it
+    who listen to the next one, which reads it too. They do not where the same run tells of a
+    newer version: then this one is what `downgrade=` made of that.
+    """
+    found = listeners.events.get((event.event, event.version))
+    if found is not None:
+        return found
+    told = (one for one in plan.others if isinstance(one, PublishEvent))
+    if any(one.event == event.event and one.version > event.version for one in told):
+        return []
+    return listeners.next_after(event.event, event.version)
 
 
 def change_body(

@@ -248,4 +248,7 @@ class Commits:
                 free[name] -= 1
             elif sent is not None:
                 queued[name] = min(sent, queued.get(name, sent))
-        return Committed(leased, queued)
+        if not plan.begun:
+            return Committed(leased, queued)
+        begun = [plan.begun[one.id] for one in leased if one.id in plan.begun]
+        return Committed(leased, queued, begun)

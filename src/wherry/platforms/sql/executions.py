@@ -21,7 +21,7 @@ from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.session import Session
-from wherry.ports import Advance, Conflicted, Denied, Ended, Happened, Rejected
+from wherry.ports import Advance, Conflicted, Denied, Ended, Execution, Happened, Rejected
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 EVENTS_BYTES = 65_536  # a step's events go into rows of about so much
@@ -73,10 +73,13 @@ class Executions:
 
     def definition_of(self, row: Standing) -> str:
         """Return the digest of an execution's definition."""
-        digest = self._digests.get(row.definition)
+        return self._digest(row.definition)
+
+    def _digest(self, definition: int) -> str:
+        digest = self._digests.get(definition)
         if digest is None:
-            found = self._session.row("definition_digest", row.definition)
-            digest = self._digests[row.definition] = str(found[0]) if found else ""
+            found = self._session.row("definition_digest", definition)
+            digest = self._digests[definition] = str(found[0]) if found else ""
         return digest
 
     def workflow_of(self, row: Standing) -> str:
@@ -229,8 +232,12 @@ class Executions:
             id, number, name, int(listed), definition, session.now_ms, parent, call, *thread, head,
         )  # fmt: skip
         session.write("input_add", id, input)
-        happened = to_json(Happened(id, "begin"))
-        self._send(plan, SendMessage(workflow, message or f"{id}.begin", happened), Thread(*thread))
+        happened, message = to_json(Happened(id, "begin")), message or f"{id}.begin"
+        self._send(plan, SendMessage(workflow, message, happened), Thread(*thread))
+        plan.begun[message] = Execution(
+            id, workflow, name, 0, self._digest(definition), "RUNNING", head, [], input,
+            session.now_ms, parent, call, *thread,
+        )  # fmt: skip
 
     def _begin_children(self, step: Advance, row: Standing, plan: Plan) -> None:
         workflow = self.workflow_of(row)
