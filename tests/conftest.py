@@ -7,14 +7,27 @@ for it, each worker notes what it runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+if TYPE_CHECKING:
+    from tests.s3_kit import S3
+
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3, started when it is first asked for, once for each worker."""
+    from tests.s3_kit import moto
+
+    with moto() as running:
+        yield running
 
 
 @pytest.hookimpl(wrapper=True)

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -184,6 +184,7 @@ class Engine:
         output: Where it prints to (default: beside its data).
         stopped_clock: The wall's clock stands still at one moment of 2026.
         clock: A file of 8 bytes: by how many ns (signed, little-endian) the wall's clock is off.
+        variables: More of its environment.
     """
 
     def __init__(
@@ -197,6 +198,7 @@ class Engine:
         stopped_clock: bool = False,
         clock: Path | None = None,
         output: Path | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.app = app
         self.root = data
@@ -205,7 +207,7 @@ class Engine:
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
-        self._variables = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self._variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
         if limits or stopped_clock or clock:
             self._prepare(limits or {}, stopped_clock, clock)
         self._process: subprocess.Popen[bytes] | None = None

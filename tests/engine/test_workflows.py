@@ -206,6 +206,44 @@ def test_expressions_are_evaluated_in_a_process_whose_death_is_not_noticed(flows
         os.kill(pid, signal.SIGKILL)
 
 
+VERSIONED = """
+from typing import Any
+from wherry import App
+
+app = App("versioned")
+states = {"Wait": {"Type": "Wait", "Seconds": 1, "Next": "Say"},
+          "Say": {"Type": "Task", "Resource": "say", "Parameters": {"which": "WHICH"}, "End": True}}
+flow = app.workflow("flow", definition={"StartAt": "Wait", "States": states})
+
+
+@app.task()
+def say(payload: Any) -> Any:
+    return [payload["which"], "WHICH"]
+
+
+@app.post("/start/{name}", grants=[flow.start])
+def start(name: str) -> None:
+    flow.start({}, name=name)
+"""
+
+
+def test_an_execution_keeps_its_definition_and_calls_the_functions_of_today(
+    tmp_path: Path,
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "versioned.py").write_text(VERSIONED.replace("WHICH", "old"))
+    with serving("versioned", tmp_path / "data", folder=code, limits=QUICK) as engine:
+        assert engine.client("POST", "/start/before").status == 204
+        release = engine.status()["release"]
+        (code / "versioned.py").write_text(VERSIONED.replace("WHICH", "new"))
+        os.kill(engine.pid, signal.SIGHUP)
+        until(lambda: engine.status()["release"] != release, "the new release")
+        assert engine.client("POST", "/start/after").status == 204
+        outputs = {name: ended(engine, "flow", name).output for name in ("before", "after")}
+        assert outputs == {"before": b'["old","new"]', "after": b'["new","new"]'}
+
+
 # --- what is killed -----------------------------------------------------------------------------
 
 

@@ -39,6 +39,7 @@ ARITY: dict[str, tuple[int, int]] = {
 """The functions by name, with the fewest and the most arguments."""
 
 _INT_MAX = 2_147_483_647
+_LONG_MAX = 2**63 - 1
 _NOT_BASE64 = re.compile(r"[^A-Za-z0-9+/]")
 _URL_SAFE = str.maketrans("-_", "+/")
 _ESCAPED = re.compile(r"\\(['{}\\])")
@@ -147,10 +148,9 @@ def _range(start: Any, end: Any, step: Any) -> list[int]:
     first, last, by = _truncated(start), _truncated(end), _truncated(step)
     if by == 0:
         raise InvalidArguments
-    found = range(first, last + (1 if by > 0 else -1), by)
-    if len(found) > limits.STATE_RANGE_LENGTH:
+    if (last - first) // by >= limits.STATE_RANGE_LENGTH:
         raise InvalidArguments
-    return list(found)
+    return list(range(first, last + (1 if by > 0 else -1), by))
 
 
 def _get_item(array: Any, index: Any) -> Any:
@@ -229,7 +229,7 @@ def _math_add(left: Any, right: Any) -> int:
 
 def _math_random(arguments: list[Any], draw: Draw) -> int:
     start, end = _truncated(arguments[0]), _truncated(arguments[1])
-    if start >= end:
+    if start >= end or max(-start, end, end - start) > _LONG_MAX:
         raise InvalidArguments
     if len(arguments) == 3:
         return JavaRandom(_truncated(arguments[2])).below(start, end)

@@ -181,7 +181,9 @@ class Expression:
             raise EvaluationError("", MEMORY) from None
         except RecursionError:
             raise EvaluationError("", STACK) from None
-        except (ArithmeticError, ValueError, TypeError, LookupError, AttributeError) as error:
+        except (EvaluationError, Unsupported):
+            raise
+        except Exception as error:  # the library has not foreseen it
             raise EvaluationError("", str(error)) from None
         finally:
             allowance.evaluating = False
@@ -209,7 +211,7 @@ def compile_expression(text: str) -> Expression:
             engine = _Bounded(text, regex_engine=_regex)
     except JException as error:
         raise QuerySyntax(str(message_of(error))) from None
-    except (RecursionError, ValueError, TypeError, LookupError, AttributeError) as error:
+    except Exception as error:  # the library has not foreseen it
         raise QuerySyntax(f"Syntax error: {error}") from None
     if engine.errors:
         raise QuerySyntax(str(engine.errors[0]))

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from wherry import limits
-from wherry.statemachine.faults import QUERY, StatesError
+from wherry.statemachine.faults import QUERY, StatesError, runtime
 from wherry.statemachine.functions import Draw
 from wherry.statemachine.history import WHOLE
 from wherry.statemachine.jsonata import Query, compile_query
@@ -234,7 +234,12 @@ def _begin(walk: Walk, machine: Machine) -> None:
     if run.events:
         return
     run.started_ms = walk.now_ms
-    details: dict[str, Any] = {"input": walk.text(run.input), "inputDetails": WHOLE}
+    try:
+        details: dict[str, Any] = {"input": walk.text(run.input), "inputDetails": WHOLE}
+    except RecursionError:
+        walk.record("ExecutionStarted", 0, {"inputDetails": {"truncated": True}})
+        walk.end_failed(runtime("The input is nested too deeply."), run.events)
+        return
     details["roleArn"] = run.role_arn
     walk.record("ExecutionStarted", 0, details)
     frame = _first_frame(walk)

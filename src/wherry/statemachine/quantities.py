@@ -56,7 +56,7 @@ class Quantity:
             raise runtime(
                 f"Invalid path '{path.text}' : No results for path: {path.text}"
             ) from None
-        if isinstance(found, float) and found == int(found):
+        if isinstance(found, float) and found.is_integer():
             found = int(found)
         if isinstance(found, str) and _INTEGER.match(found):
             found = int(found)

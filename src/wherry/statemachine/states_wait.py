@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from wherry import limits
@@ -16,6 +17,9 @@ from wherry.statemachine.text import parse_moment_leniently_us, to_text
 
 if TYPE_CHECKING:
     from wherry.statemachine.stepping import Walk
+
+
+_LONG = re.compile(r"-?[0-9]{1,18}\Z")
 
 
 class WaitState(State):
@@ -51,9 +55,8 @@ class WaitState(State):
     def _due_ms(self, now_ms: int, scope: StateScope, value: Any) -> int:
         if self._seconds_query is not None:
             found = self._seconds_query.evaluate(scope, {"input": value})
-            return now_ms + 1000 * queried_integer(
-                self._seconds_query.text, "Seconds", found, most=None
-            )
+            seconds = queried_integer(self._seconds_query.text, "Seconds", found, most=None)
+            return now_ms + 1000 * min(seconds, limits.STATE_SECONDS_MAX)
         if self._seconds is not None:
             return now_ms + int(self._seconds * 1000)
         if self._seconds_path is not None:
@@ -93,9 +96,9 @@ def _found(field: str, path: Path, scope: StateScope, value: Any) -> Any:
 
 def _seconds_at(path: Path, scope: StateScope, value: Any) -> int:
     found = _found("SecondsPath", path, scope, value)
-    if isinstance(found, str) and found.lstrip("-").isascii() and found.lstrip("-").isdigit():
+    if isinstance(found, str) and _LONG.match(found):
         found = int(found)
-    if isinstance(found, float) and found == int(found):
+    if isinstance(found, float) and found.is_integer():
         found = int(found)
     if isinstance(found, bool) or not isinstance(found, int):
         raise runtime(
