@@ -137,8 +137,9 @@ def test_failed_work_that_nobody_looks_after_goes_after_its_retention(place: Any
     fail(place, "a", "b")
     place.advance(limits.FAILURES_S)
     fail(place, "c")
-    place.ask(Sweep(100))
+    assert place.ask(Sweep(100)).given_up == {"jobs": 2}
     assert [row.id for row in listed(place).rows] == ["c"]
+    assert place.ask(Sweep(100)).given_up == {}
 
 
 def test_each_redrive_that_failed_makes_the_next_one_wait_longer(place: Any) -> None:

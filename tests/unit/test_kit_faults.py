@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from wherry import App
+from wherry import App, limits
 from wherry.errors import StoreFull
 from wherry.testing import Backend, running
 
@@ -131,6 +131,18 @@ def test_the_words_of_a_fault_are_in_the_failure_inbox(backend: Backend) -> None
     (failure,) = backend.failures()
     assert "the cable is unplugged" in failure.error
     assert failure.attempts == 4
+
+
+def test_failed_work_that_goes_from_the_inbox_unseen_is_told_of(backend: Backend) -> None:
+    """Its time there is over: nothing is dropped in silence."""
+    with backend.fail(things):
+        backend.post("/do/send")
+        backend.drain()
+    assert len(backend.failures()) == 1
+    backend.advance(limits.FAILURES_S + 3600)
+    assert backend.failures() == []
+    [told] = [line for line in backend.logs if "nobody redrove" in line["message"]]
+    assert (told["level"], told["queue"], told["count"]) == ("WARNING", "jobs", 1)
 
 
 def test_what_the_test_itself_does_is_never_struck(backend: Backend) -> None:

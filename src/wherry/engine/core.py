@@ -293,6 +293,14 @@ class Core:
             if not isinstance(answer, Swept):
                 return
             self.feeds.told(answer)
+            for queue, count in answer.given_up.items():
+                self.journal.say(
+                    "WARNING",
+                    f"failed work of {queue!r} is gone: {count} of it had waited in the inbox for "
+                    f"{limits.FAILURES_S / 86_400:g} days, and nobody redrove or discarded it",
+                    queue=queue,
+                    count=count,
+                )
             if answer.blobs:
                 self._deleting = True
                 self._content(lambda: self._delete(answer.blobs), self._deleted)

@@ -64,11 +64,15 @@ class Sweep(Struct, frozen=True, array_like=True, tag="sweep"):
 
 
 class Swept(Struct, frozen=True, array_like=True, tag="swept"):
-    """How many rows went, blobs that no object names (bucket, blob), and `queued` as in `Done`."""
+    """How many rows went, blobs that no object names (bucket, blob), and `queued` as in `Done`.
+
+    `given_up`: how much failed work of each queue went because its time in the inbox was over.
+    """
 
     count: int
     blobs: list[tuple[str, str]]
     queued: dict[str, int] = {}
+    given_up: dict[str, int] = {}
 
 
 class FindOrphans(Struct, frozen=True, array_like=True, tag="findorphans"):

@@ -49,6 +49,7 @@ class Inbox:
         """Read anew what is kept in memory (after a rollback)."""
         self.freed: list[tuple[int, str]] = []  # groups that `remove_old` may have unblocked
         self.lost: list[bytes] = []  # what happened to executions and was given up
+        self._outlived: dict[int, int] = {}  # what `remove_old` has removed, per queue
         self._counts: dict[int, int] | None = None
 
     def counts(self) -> dict[int, int]:
@@ -188,6 +189,7 @@ class Inbox:
                 self.gone(queue, row.body)
             self._session.write("failure_delete", seq)
             self._count(queue, -1)
+            self._outlived[queue] = self._outlived.get(queue, 0) + 1
             if group is not None:
                 self.freed.append((queue, group))
             self.note("wherry", "expire", id, "its retention in the inbox ended")
@@ -196,6 +198,11 @@ class Inbox:
         for id, _ in notes:
             self._session.write("audit_delete", id)
         return len(old) + len(notes)
+
+    def take_outlived(self) -> dict[str, int]:
+        """Return how much of each queue `remove_old` has removed, once."""
+        found, self._outlived = self._outlived, {}
+        return {self._catalog.name(queue): count for queue, count in found.items()}
 
     def note(self, actor: str, action: str, subject: str, detail: str) -> None:
         """Write an audit row."""

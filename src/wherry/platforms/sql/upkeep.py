@@ -179,7 +179,7 @@ class Upkeep:
         count += self._remove_state(limit)
         count += self._remove_releases()
         removed, blobs = self._objects.garbage(limit)
-        return Swept(count + removed, blobs)
+        return Swept(count + removed, blobs, given_up=self._inbox.take_outlived())
 
     def _item_gone(self, table: Table, key: Key, body: bytes) -> None:
         """Tell who follows a table of an item that has expired."""
