@@ -63,4 +63,4 @@ def encode_result(endpoint: Endpoint, result: Any) -> Reply:
             f"{endpoint.name!r} returned {len(body)} bytes; {limits.STATE_DATA_BYTES} are allowed. "
             "Write it into a bucket and return its key."
         )
-    return Reply(200, [], body)
+    return Reply(0, [], body)  # no status: nobody asked over HTTP
