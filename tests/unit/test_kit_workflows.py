@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import json
 
 from wherry import App, Struct
 from wherry.handles.workflows import Execution, Workflow
@@ -260,6 +261,41 @@ def test_a_map_reads_its_items_from_a_bucket_and_writes_its_results_there() -> N
         content = backend.object(shop.files, written)
         assert content is not None
         assert content.read().count(b'"Status":"SUCCEEDED"') == 7
+
+
+def test_results_tell_of_each_item_once_after_a_redrive() -> None:
+    shop = Shop()
+    flow = shop.workflow(
+        "flow",
+        machine(
+            "All",
+            All={
+                "Type": "Map", "MaxConcurrency": 1, "End": True,
+                "ItemProcessor": {
+                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                    **machine("Echo", Echo=task("echo")),
+                },
+                "ResultWriter": {
+                    "Resource": "arn:aws:states:::s3:putObject",
+                    "Parameters": {"Bucket": "files", "Prefix": "results"},
+                },
+            },
+        ),
+        shop.files.create,
+    )  # fmt: skip
+    with running(shop.app) as backend:
+        shop.fail = 1
+        assert run(backend, flow, [1, 2, 3]).status == "FAILED"
+        backend.redrive()
+        backend.drain()
+        assert look(backend, flow).status == "SUCCEEDED"
+        assert shop.calls == [1, 1, 2, 3]
+        with backend.acting():
+            keys = [one.key for one in shop.files.list("results").items]
+        assert [key.rsplit("/", 1)[-1] for key in keys] == ["SUCCEEDED_0.json", "manifest.json"]
+        content = backend.object(shop.files, keys[0])
+        assert content is not None
+        assert [one["Output"] for one in json.decode(content.read())] == ["1", "2", "3"]
 
 
 def test_jsonata_is_evaluated_as_everywhere() -> None:

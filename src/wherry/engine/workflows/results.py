@@ -24,11 +24,12 @@ if TYPE_CHECKING:
     from wherry.platforms.files.blobs import Blobs
     from wherry.statemachine.records import Call
 
+SLOT_LENGTH = 12  # hexadecimal digits at the end of a child's name
 AT_ONCE = 100  # children that are asked for in one turn
 
 
 class ResultsWritten:
-    """Writes the results of one map run: all children, in the order in which they began."""
+    """Writes the results of one map run: all children, in the order of their items."""
 
     def __init__(
         self,
@@ -47,6 +48,7 @@ class ResultsWritten:
         self._buckets = buckets
         self._loaded = loaded
         self._call = call
+        self._found: dict[str, int] = {}  # the newest child of each item
         self._children: list[int] = []
         self._outcomes: list[Outcome] = []
         self._then: Callable[[integrations.Outcome | Any], None]
@@ -77,11 +79,13 @@ class ResultsWritten:
             self._then(page)
             return
         mark = child_mark(self._call.map_run)
-        self._children += [row.id for row in page.rows if row.name.startswith(mark)]
+        for row in page.rows:  # the newest first: a redrive has begun others for what had failed
+            if row.name.startswith(mark):
+                self._found.setdefault(row.name[-SLOT_LENGTH:], row.id)
         if page.after is not None:
             self._list(page.after)
             return
-        self._children.sort(reverse=True)
+        self._children = [self._found[slot] for slot in sorted(self._found, reverse=True)]
         self._ask()
 
     def _ask(self) -> None:
@@ -153,6 +157,12 @@ class ResultsWritten:
     def _end(self, effects: list[PutObject]) -> None:
         event = Succeeded(self._call.id, answer(self._call))
         self._then(integrations.Outcome(event, list(effects)))
+
+
+def child_name(map_run: str, slot: int, random: str) -> str:
+    """Return a child's name, as long as a UUID: it tells the map run and the item."""
+    mark = child_mark(map_run)
+    return f"{mark}{random[len(mark) : -SLOT_LENGTH]}{slot:0{SLOT_LENGTH}x}"
 
 
 def child_mark(map_run: str) -> str:

@@ -19,7 +19,7 @@ from wherry.engine.workflows.packing import (
     pack_event,
     pack_head,
 )
-from wherry.engine.workflows.results import child_mark
+from wherry.engine.workflows.results import child_name
 from wherry.ports import Advance, ChildExecution, Ended, Happened, Inboxed, TaskBody
 from wherry.statemachine.calls import function_name
 from wherry.statemachine.faults import StatesError
@@ -220,8 +220,7 @@ class Step:
         )
 
     def _child(self, call: Call) -> ChildExecution:
-        mark = child_mark(call.map_run)
-        name = mark + uuid4(self._chance)[len(mark) :]
+        name = child_name(call.map_run, call.index, uuid4(self._chance))
         child = self.loaded.compiled.machine.child(self.run, call, name)
         return ChildExecution(name, call.id, pack_head(child), to_text(child.input).encode())
 
