@@ -120,9 +120,10 @@ def remote(
 class Proxy:
     """Passes TCP on to S3, unless it is told to do harm.
 
-    `harm` is asked for each connection with the head of its request; it returns what is to
-    happen: "" (nothing), "refuse" (503), "hang" (no answer), "reset" (in the middle of the body,
-    or of the answer where there is none), "cut" (the answer, after its head).
+    `harm` is asked for each request with its head, in lower case; it returns what is to happen:
+    "" (nothing), "503 SlowDown" (that answer), "hang" (none), "reset" (in the middle of the body,
+    where there is one), "cut" (the answer ends after its head), "deaf" (S3 does it, and nobody
+    is told).
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -158,32 +159,36 @@ class Proxy:
                 if not piece:
                     return
                 head += piece
-            first = head.partition(b"\r\n")[0].decode()
-            self.heads.append(first)
-            match self.harm(first):
-                case "refuse":
-                    self._refuse(ours)
+            text = head.decode("latin-1").lower()
+            self.heads.append(text)
+            match self.harm(text):
                 case "hang":
                     self._ended.wait(30)
                 case "reset":
-                    if first.startswith("PUT"):
+                    if text.startswith("put"):
                         with suppress(TimeoutError):
                             ours.settimeout(2)
                             ours.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                             ours.recv(1024)
                     ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                case harm:
-                    self._pass(ours, head, cut=harm == "cut")
+                case "" | "cut" | "deaf" as harm:
+                    self._pass(ours, head, harm)
+                case answer:
+                    self._answer(ours, *answer.split())
 
-    def _refuse(self, ours: socket.socket) -> None:
-        body = b"<Error><Code>SlowDown</Code><Message>Slow down.</Message></Error>"
-        head = f"HTTP/1.1 503 Slow Down\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        ours.sendall(head.encode() + body)
+    def asked(self, verb: str, part: str = "") -> int:
+        """How many requests there were of this verb whose head has this part."""
+        return sum(head.startswith(verb.lower()) and part in head for head in list(self.heads))
+
+    def _answer(self, ours: socket.socket, status: str, code: str) -> None:
+        body = f"<Error><Code>{code}</Code><Message>A test says so.</Message></Error>"
+        head = f"HTTP/1.1 {status} No\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+        ours.sendall((head + body).encode())
         ours.shutdown(socket.SHUT_WR)
         while ours.recv(65_536):
             pass
 
-    def _pass(self, ours: socket.socket, head: bytes, cut: bool) -> None:
+    def _pass(self, ours: socket.socket, head: bytes, harm: str) -> None:
         with socket.create_connection(("127.0.0.1", self._port), 30) as theirs:
             lines = head.split(b"\r\n")
             first = lines[0]
@@ -192,13 +197,15 @@ class Proxy:
             theirs.sendall(b"\r\n".join([first, b"connection: close", *others]))
             up = threading.Thread(target=_copy, args=(ours, theirs), daemon=True)
             up.start()
-            if not cut:
+            if not harm:
                 _copy(theirs, ours)
                 return
             answer = b""
-            while b"\r\n\r\n" not in answer:
-                answer += theirs.recv(1)
-            ours.sendall(answer + theirs.recv(10))
+            while b"\r\n\r\n" not in answer or answer.startswith(b"HTTP/1.1 100"):
+                answer = b"" if answer.endswith(b"\r\n\r\n") else answer + theirs.recv(1)
+            if harm == "cut":
+                ours.sendall(answer + theirs.recv(10))
+            ours.shutdown(socket.SHUT_RDWR)
 
 
 def _copy(source: socket.socket, target: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
@@ -9,10 +10,42 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
+from tests.s3_kit import KEYS, remote
 from wherry import UploadTicket
-from wherry.testing import call
+from wherry.platforms.files.blobs import Blobs
+from wherry.platforms.s3.blobs import S3Blobs
+from wherry.platforms.s3.place import Place
+from wherry.platforms.s3.remote import Remote
+from wherry.testing import call, composing
+from wherry.world import SystemClock
 
 pytestmark = on_every_platform
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def bucket(request: pytest.FixtureRequest) -> Iterator[Remote]:
+    """A bucket of S3 for the cases of this file."""
+    s3 = request.getfixturevalue("s3")
+    with pytest.MonkeyPatch.context() as variables:
+        for name, text in KEYS.items():
+            variables.setenv(name, text)
+        with remote(s3.endpoint, s3.bucket()) as made:
+            yield made
+
+
+@pytest.fixture(params=["files", "s3"], autouse=True)
+def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the content of objects lies: every case holds in both places."""
+    if request.param == "s3":
+        there = request.getfixturevalue("bucket")
+        # A place of its own for each case: all their clocks begin at once, and so do their ids.
+        there.place = Place(there.place.bucket, f"{next(numbers)}/", there.place.endpoint)
+
+        def blobs(folder: str) -> Blobs:
+            return S3Blobs(folder, there, SystemClock())
+
+        monkeypatch.setattr(composing, "Blobs", blobs)
 
 
 class Drawer(Shelf):

@@ -4,6 +4,8 @@ import os
 import time
 
 from wherry import App, NotFound, Struct, UploadTicket
+from wherry.handles.scope import scope_for
+from wherry.ports import FetchBlob, KeepBlob
 
 app = App("shelf")
 files = app.bucket("files", max_bytes=50_000_000)
@@ -50,6 +52,30 @@ def upload(new: Upload) -> UploadTicket:
 @app.post("/downloads", grants=[files.read])
 def download(asked: Key) -> str:
     return files.presign_download(asked.key)
+
+
+class Asked(Struct):
+    bucket: str
+    blob: str
+    size: int
+    sha256: str
+
+
+@app.post("/nosy")
+def nosy(asked: Asked) -> list[str]:
+    return ask(asked)
+
+
+@app.post("/careless", grants=[files.read, files.write])
+def careless(asked: Asked) -> list[str]:
+    return ask(asked)
+
+
+def ask(asked: Asked) -> list[str]:
+    """Go past the handles: what the socket itself answers."""
+    of = (asked.bucket, asked.blob, asked.size, asked.sha256)
+    link = scope_for("The test").link
+    return [type(link.ask(one)).__name__ for one in (FetchBlob(*of), KeepBlob(*of))]
 
 
 @app.get("/secrets-of-the-engine")
