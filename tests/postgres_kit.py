@@ -303,6 +303,11 @@ class Window(Waited):
         )
         return str(rows[0][0]) if rows else ""
 
+    def sleeping(self) -> list[int]:
+        """The executions that will want to be woken."""
+        rows = self.query("SELECT id FROM executions WHERE wake_ms IS NOT NULL ORDER BY id")
+        return [int(row[0]) for row in rows]
+
     def is_stuck(self, queue: str) -> bool:
         """Whether all that waits in a queue waits behind a message that has died."""
         return not self.query(

@@ -212,7 +212,7 @@ class Composed:
         raise TooManyRuns("What was begun does not come to an end.")
 
     def drain(self, until_s: float | None) -> None:
-        """Let time pass until no message waits for a consumer and no execution goes on by itself."""
+        """Let time pass until no message waits and no execution goes on by itself."""
         end_s = None if until_s is None else self.clock.steady_s() + until_s
         with _Running(self):
             for _ in range(JUMPS):
