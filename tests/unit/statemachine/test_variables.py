@@ -136,7 +136,7 @@ def test_all_variables_of_an_execution_may_hold_10_mib_together() -> None:
     count = limits.STATE_VARIABLES_BYTES // 200_002
 
     def assigning(times: int) -> dict[str, Any]:
-        states = {
+        states: dict[str, Any] = {
             f"S{n}": {"Type": "Pass", "Assign": {f"v{n}.$": "$$.Execution.Input.t"},
                       "Next": f"S{n + 1}"}
             for n in range(times)
