@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.engine.workflows.integrations import Outcome
-from wherry.errors import WherryError
+from wherry.errors import Passing
+from wherry.platforms.files.faults import StorageFault
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import Denied, GetObject, ListObjects, Nothing, ObjectPage, ObjectRow
 from wherry.statemachine.faults import StatesError
@@ -99,8 +100,8 @@ class ItemsRead:
             self._next()
         elif isinstance(result, StatesError):
             self._failed(result)
-        elif isinstance(result, WherryError):
-            self._then(result)  # of the disk: it is tried again
+        elif isinstance(result, Passing | StorageFault):
+            self._then(result)  # it is tried again
         else:
             self._failed(failed(f"{type(result).__name__}: {result}"))
 

@@ -9,6 +9,8 @@ import msgspec
 from wherry import limits
 from wherry.effects import PutObject
 from wherry.engine.workflows import integrations
+from wherry.errors import Passing
+from wherry.platforms.files.faults import StorageFault
 from wherry.ports import ExecutionRow, ExecutionRows, FindExecution, ListExecutions
 from wherry.statemachine.faults import StatesError
 from wherry.statemachine.records import Failed, Succeeded
@@ -148,11 +150,13 @@ class ResultsWritten:
     def _written(self, result: Any) -> None:
         if isinstance(result, list):
             self._end(result)
-        elif isinstance(result, StatesError):
-            failed = Failed(self._call.id, result.error, result.cause)
-            self._then(integrations.Outcome(failed))
+        elif isinstance(result, Passing | StorageFault):
+            self._then(result)  # it is tried again
         else:
-            self._then(result)  # of the disk: it is tried again
+            error = result
+            if not isinstance(error, StatesError):
+                error = StatesError(WRITER, f"{type(result).__name__}: {result}", final=True)
+            self._then(integrations.Outcome(Failed(self._call.id, error.error, error.cause)))
 
     def _end(self, effects: list[PutObject]) -> None:
         event = Succeeded(self._call.id, answer(self._call))
