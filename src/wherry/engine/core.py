@@ -222,7 +222,7 @@ class Core:
             from wherry.engine.workflows.own import OwnCalls
 
             own = OwnCalls(
-                self.store, self._chance, self.dispatcher.numbers, self.blobs, self._offload
+                self.store, self._chance, self.dispatcher.numbers, self.blobs, self._content
             )
             self._driver = Driver(
                 self._time,
