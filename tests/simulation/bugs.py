@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
+from wherry.engine import dispatch
 from wherry.engine.dispatch import Dispatcher
 from wherry.engine.feeds import Feeds
 from wherry.engine.owed import Owed
@@ -21,6 +22,7 @@ from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.setbacks import Setbacks
+from wherry.platforms.sql.upkeep import Upkeep
 from wherry.platforms.sql.wakes import Wakes
 from wherry.ports import Broken, Committed, MessageAck, Woken
 
@@ -114,9 +116,9 @@ def _fires_twice() -> Patch:
     """I3: a firing is made a second time, under another ID."""
     right = Firings._send
 
-    def send(self: Any, name: str, queue: Any, at_ms: int, queued: dict[str, int]) -> None:
-        right(self, name, queue, at_ms, queued)
-        right(self, f"{name} ", queue, at_ms, queued)
+    def send(self: Any, message: Any, queue: Any, queued: dict[str, int]) -> None:
+        right(self, message, queue, queued)
+        right(self, structs.replace(message, id=f"{message.id} again"), queue, queued)
 
     return Firings, "_send", send
 
@@ -148,6 +150,32 @@ def _lets_an_hour_pass_twice() -> Patch:
     return Setbacks, "repair", lambda self: None
 
 
+def _builds_an_index_other_than_it_is_declared() -> Patch:
+    """I8: a change of the schema that forgets to build an index anew."""
+    right = Upkeep.sweep
+
+    def sweep(self: Any, request: Any) -> Any:
+        run = self._session.run
+        run("PRAGMA writable_schema = ON")
+        run("UPDATE sqlite_schema SET sql = replace(sql, 'seq)', 'seq DESC)')"
+            " WHERE name = 'failures_queue'")  # fmt: skip
+        run("PRAGMA writable_schema = RESET")
+        return right(self, request)
+
+    return Upkeep, "sweep", sweep
+
+
+def _says_nothing_of_a_death() -> Patch:
+    """I10: who asked learns that it failed, and not of what kind that is."""
+    right = vars(dispatch)["failed_reply"]
+
+    def failed_reply(failure: Any, correlation_id: str) -> Any:
+        reply = right(failure, correlation_id)
+        return structs.replace(reply, body=b"{}")
+
+    return dispatch, "failed_reply", failed_reply
+
+
 BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "accepts before the commit": ("I1", _accepts_before_the_commit),
     "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
@@ -161,6 +189,11 @@ BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "moves an execution of any version": ("I6", _moves_an_execution_of_any_version),
     "lets an execution sleep": ("I6", _lets_an_execution_sleep),
     "lets an hour pass twice": ("I4", _lets_an_hour_pass_twice),
+    "builds an index other than it is declared": (
+        "I8",
+        _builds_an_index_other_than_it_is_declared,
+    ),
+    "says nothing of a death": ("I10", _says_nothing_of_a_death),
 }
 
 

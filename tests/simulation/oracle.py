@@ -64,7 +64,7 @@ class Oracle:
         problem = from_json(reply.body)
         if not problem.get("code") or not reply.correlation_id:
             self.wrong.append(f"I10: {operation.name}: {reply.status} without code or ID")
-        if problem["code"] == "fate_unknown":
+        if problem.get("code") == "fate_unknown":
             operation.unsure = True
         operation.fate = "refused"
 

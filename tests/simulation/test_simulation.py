@@ -50,7 +50,7 @@ def test_a_planted_bug_is_found(shared: Shared, bug: str) -> None:
     with planted(bug):
         for seed in range(FIND_WITHIN):
             faults = Scenario(seed, shared, app, kinds).play().faults
-            if any(fault.startswith(invariant) for fault in faults):
+            if any(fault.startswith(f"{invariant}:") for fault in faults):
                 return
     pytest.fail(f"{bug!r} was not found in {FIND_WITHIN} seeds")
 
