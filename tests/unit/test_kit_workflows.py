@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import json
 
-from wherry import App, Struct
+from wherry import App, Struct, current
 from wherry.handles.workflows import Execution, Workflow
 from wherry.testing import Backend, running
 
@@ -145,6 +145,40 @@ def test_a_task_is_tried_again_after_its_interval_by_the_test_s_clock() -> None:
         assert run(backend, flow, 5).status == "SUCCEEDED"
         assert shop.calls == [5, 5, 5, 5]
         assert 700_000 <= backend.clock.now_ms() - begun_ms < 701_000
+
+
+def test_a_task_has_one_key_for_the_outside_over_its_retries_and_a_redrive() -> None:
+    app = App("shop")
+    keys: list[str] = []
+    booked: list[bool] = []
+
+    def book() -> bool:
+        booked.append(True)
+        return True
+
+    @app.task()
+    def pay() -> int:
+        app.atomic("book", book)
+        keys.append(current().key("pay"))
+        if len(keys) < 4:
+            raise ValueError("not now")
+        return len(keys)
+
+    retry = [{"ErrorEquals": ["ValueError"], "MaxAttempts": 1}]
+    definition = machine("Pay", Pay=task("pay", "Again", Retry=retry), Again=task("pay"))
+    flow = app.workflow("flow", definition=definition)
+    with running(app) as backend:
+        assert run(backend, flow).status == "FAILED"
+        assert (len(keys), len(set(keys)), len(booked)) == (2, 1, 1)
+        with backend.acting():
+            flow.redrive("r")
+        backend.drain()
+        assert look(backend, flow).status == "SUCCEEDED"
+        assert run(backend, flow, name="s").status == "SUCCEEDED"
+    first, again, *others = keys[3:]
+    assert keys[:3] == [first] * 3
+    assert len({first, again, *others}) == 4  # another state, another execution: another key
+    assert len(booked) == 4
 
 
 # --- what states do themselves ----------------------------------------------------------------

@@ -107,7 +107,8 @@ def test_a_call_of_a_function_is_a_message_and_its_answer_the_next_one() -> None
     stored = Stored(states, "Charge", {"id": "o-1"})
     advance = stored.step(Begin())
     assert [(send.queue, send.id) for send in advance.sends] == [("charge", "7.call.1")]
-    assert bodies(advance) == [TaskBody(7, 1, "refund", "r-1", "Charge", {"id": "o-1", "n": 5}, 1)]
+    payload = {"id": "o-1", "n": 5}
+    assert bodies(advance) == [TaskBody(7, 1, "refund", "r-1", "Charge", payload, entered=2)]
     assert (advance.states, advance.ended, advance.cancels) == (["Charge"], None, [])
     assert {(part.kind, part.key) for part in advance.parts} == {("f", "0")}
     advance = stored.step(Succeeded(1, {"ok": True}))

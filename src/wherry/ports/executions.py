@@ -268,7 +268,8 @@ class Happened(Struct, frozen=True, omit_defaults=True):
 class TaskBody(Struct, frozen=True, omit_defaults=True):
     """The body (JSON) of a message that is a workflow's task, in its function's queue.
 
-    `waits`: when it has ended, its state goes on waiting for its token.
+    `waits`: when it has ended, its state goes on waiting for its token. `entered`: the event with
+    which its state was entered, the same for each retry and after a redrive.
     """
 
     execution: int
@@ -279,3 +280,4 @@ class TaskBody(Struct, frozen=True, omit_defaults=True):
     payload: object
     attempt: int = 1
     waits: bool = False
+    entered: int = 0

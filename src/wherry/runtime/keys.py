@@ -21,3 +21,12 @@ def idempotency_key(function: str, endpoint: str, caller: str | None, key: str) 
 def message_key(function: str, message_id: str) -> str:
     """Key of a message: the ID of the effect that sent it."""
     return f"message/{function}/{message_id}"
+
+
+def task_key(function: str, execution: int, entered: int) -> str:
+    """Key of a task of a workflow: the event with which its state was entered.
+
+    Each retry of the state is a message of its own, and so is the task after a redrive: all of
+    them are attempts at the same thing.
+    """
+    return f"task/{function}/{execution}/{entered}"

@@ -11,6 +11,7 @@ from wherry.engine.feed import Feed
 from wherry.engine.settling import record_of
 from wherry.engine.work import Task
 from wherry.invocation import TaskEvent
+from wherry.runtime.keys import task_key
 
 if TYPE_CHECKING:
     from wherry.blueprint import QueueSpec
@@ -31,6 +32,7 @@ class _Body(msgspec.Struct):
     payload: msgspec.Raw
     attempt: int = 1
     waits: bool = False
+    entered: int = 0
 
 
 _body = msgspec.json.Decoder(_Body)
@@ -58,6 +60,8 @@ class TaskFeed(Feed):
             return work
         work.trigger = f"workflow {body.workflow}"
         work.task = Task(body.execution, body.call, body.waits)
+        if body.entered:
+            work.key = task_key(self.function.spec.name, body.execution, body.entered)
         work.event = TaskEvent(
             self.endpoint, body.workflow, body.name, body.state, bytes(body.payload)
         )

@@ -145,8 +145,14 @@ class Step:
             msgspec.Raw(to_text(payload).encode()),
             call.attempt,
             call.token is not None,
+            self._entered_with(call),
         )
         self._sends[call.id] = SendMessage(queue, message_id(loaded.id, call.id), to_json(body))
+
+    def _entered_with(self, call: Call) -> int:
+        run = self.run
+        number = run.calls.get(call.id)
+        return 0 if number is None else run.frames[number].entered  # None: it is closed already
 
     def _do_ourselves(self, call: Call) -> None:
         """An integration: a message to ourselves, so that what comes of it is a step of its own."""
