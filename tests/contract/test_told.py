@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.contract.trigger_kit import bury, claim, configure, release, send
+from tests.postgres_kit import Waited
 from wherry import limits
 from wherry.ports import (
     Already,
@@ -29,7 +30,13 @@ def kinds(place: Any) -> None:
     configure(place)
 
 
+def _where_leases_are_ended(place: Any) -> None:
+    if isinstance(place.platform, Waited):
+        pytest.skip("On Postgres a lease ends by itself: the next poll of its queue finds it.")
+
+
 def test_the_end_of_a_lease_is_told_to_who_claims_from_another_queue(place: Any) -> None:
+    _where_leases_are_ended(place)
     send(place, "plain", "a")
     [found] = claim(place, "plain")
     place.advance(limits.LEASE_S)
@@ -46,6 +53,7 @@ def test_who_claims_from_the_queue_itself_has_it_with_the_messages(place: Any) -
 
 
 def test_a_sweep_tells_what_it_has_let_come(place: Any) -> None:
+    _where_leases_are_ended(place)
     send(place, "plain", "a")
     send(place, "lane", "b", "c")
     claim(place, "plain")

@@ -157,7 +157,7 @@ class Catalog(Declared):
         return (
             queue.id, queue.consumer, queue.active, queue.fifo, queue.fair, queue.blocks,
             queue.max_attempts, queue.retention_ms, queue.paused, queue.kept_ms,
-            number, bucket if number else None,
+            number, bucket if number else None, queue.kept, queue.tasks,
         )  # fmt: skip
 
     async def unready(self, session: Session) -> list[tuple[str, str, int]]:

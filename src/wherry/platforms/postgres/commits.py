@@ -230,7 +230,7 @@ class Commits:
             case "other":
                 return Broken("passing", f"The number {commit.record.number} is another run's.")
             case "already":
-                return Already(stored, texts[1])
+                return Already(stored, texts[1], self._queued(row))
             case "lost":
                 return LeaseLost(list(texts))
             case "conflict":
@@ -257,6 +257,9 @@ class Commits:
                     now, record.correlation_id, record.traceparent,
                 )
             )  # fmt: skip
+        return Committed(leased, self._queued(row))
+
+    def _queued(self, row: Any) -> dict[str, int]:
         queued: dict[str, int] = {}
         if row["woken_queues"]:
             for number, due in zip(row["woken_queues"], row["woken_dues"], strict=True):
@@ -264,7 +267,7 @@ class Commits:
                     name = self._catalog.name(number)
                     queued[name] = min(due, queued.get(name, due))
             self._seen.tell(queued)
-        return Committed(leased, queued)
+        return queued
 
     async def _was_applied(self, commit: Commit) -> Already | None:
         """Look up a commit that would be refused now: it may have been applied before that."""

@@ -8,6 +8,7 @@ from wherry import limits
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.messages import plain
+from wherry.platforms.postgres.swept import Sums
 from wherry.platforms.shared.redrives import waits_ms
 from wherry.ports import (
     Count,
@@ -164,7 +165,7 @@ class Inbox:
 
     # -- sweeping ----------------------------------------------------------------------------
 
-    async def remove_old(self, session: Session, limit: int) -> int:
+    async def remove_old(self, session: Session, limit: int, swept: Sums) -> None:
         """Remove what nobody has looked after for FAILURES_S, and audit rows past their time."""
         seen = await session.rows("failures_old", limits.FAILURES_S * 1000, limit)
         await lock_groups(session, seen)
@@ -174,21 +175,24 @@ class Inbox:
                 await session.value("drop_payload", row["queue"], row["body"])
             await session.run("failure_delete", row["seq"])
             await note(session, "wherry", "expire", row["id"], "its retention in the inbox ended")
-        for queue, group in {(row["queue"], row["grp"]): None for row in rows if row["grp"]}:
-            await session.value("settle", queue, group)
+            name = self._catalog.name(row["queue"])
+            swept.given_up[name] = swept.given_up.get(name, 0) + 1
+        await self._settle(session, rows, swept)
         audit = await session.rows("audit_old", limits.AUDIT_S * 1000, limit)
-        return len(rows) + len(audit)
+        swept.count += len(rows) + len(audit)
 
-    async def unblock(self, session: Session, limit: int) -> int:
+    async def unblock(self, session: Session, limit: int, swept: Sums) -> None:
         """Let failures block no more where their queue's `on_failure` is "skip" by now."""
         rows = await session.rows("failures_freed", limit)
-        if not rows:
-            return 0
-        await lock_groups(session, rows)
-        await session.run("failures_unblock", [row["seq"] for row in rows])
-        for row in rows:
-            await session.value("settle", row["queue"], row["grp"])
-        return len(rows)
+        if rows:
+            await lock_groups(session, rows)
+            await session.run("failures_unblock", [row["seq"] for row in rows])
+            await self._settle(session, rows, swept)
+            swept.count += len(rows)
+
+    async def _settle(self, session: Session, rows: list[Any], swept: Sums) -> None:
+        for queue, group in {(row["queue"], row["grp"]): None for row in rows if row["grp"]}:
+            swept.turn(self._catalog.name(queue), await session.value("settle", queue, group))
 
 
 async def lock_groups(session: Session, rows: list[Any]) -> None:

@@ -208,7 +208,7 @@ class Made:
                 message.body,
                 message.delay_ms,
                 message.group if queue.grouped else None,
-                message.dedup,
+                queue.dedup(message),
                 tail,
                 at,
             )

@@ -29,7 +29,7 @@ class Messages:
             await self._catalog.refresh()
             number = self._catalog.find("queue", request.queue)
         if number is None:
-            return Claims([], None)
+            return Claims([], None, now_ms=await self._database.value("now"))
         declared = self._catalog.queues_by_id.get(number)
         fifo = declared is not None and declared.fifo
         clock, seen = self._database.clock, self._seen
@@ -53,7 +53,10 @@ class Messages:
             for id, token, attempt, body, sent, due, started, correlation, traceparent, group
             in found
         ]  # fmt: skip
-        return Claims(claimed, None if row["next_due"] < 0 else row["next_due"])
+        queued = self.turns(row["turns"])
+        queued.pop(request.queue, None)  # who claims learns it from the answer
+        next_due = None if row["next_due"] < 0 else row["next_due"]
+        return Claims(claimed, next_due, queued, row["a_now"])
 
     async def renew(self, request: Renew) -> Done:
         """Extend the leases that the owner names and still holds."""
@@ -89,7 +92,20 @@ class Messages:
             return LeaseLost()
         if row["woken"] is not None:
             self._seen.tell([self._catalog.name(row["of_queue"])])
-        return Done()
+        return Done(self.turns(row["turns"]))
+
+    def turns(self, found: list[Any] | None) -> dict[str, int]:
+        """Return in which queues a message's turn has come, and when the first is due.
+
+        Other engines are told.
+        """
+        queued: dict[str, int] = {}
+        for number, due_ms in found or ():
+            name = self._catalog.name(number)
+            queued[name] = min(due_ms, queued.get(name, due_ms))
+        if queued:
+            self._seen.tell(queued)
+        return queued
 
 
 def plain(text: str) -> str:

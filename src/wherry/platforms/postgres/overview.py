@@ -14,7 +14,7 @@ from wherry.platforms.postgres.inbox import Inbox
 from wherry.platforms.shared.shapes import Queue
 from wherry.ports import Depth, Depths, PausedRow, RecentRecords, TimelineRows, Waiting
 from wherry.ports.failures import BlockedGroup
-from wherry.telemetry import InvocationRecord
+from wherry.telemetry import InvocationRecord, by_source, cause_of
 
 FOUND_MAX = 1_000  # records of one timeline
 _read = msgspec.msgpack.Decoder(InvocationRecord).decode
@@ -158,6 +158,7 @@ class Overview:
             row["leased"],
             row["error"],
             held,
+            cause_of(row["body"]) if by_source(row["id"]) else "",
         )
 
 

@@ -34,6 +34,7 @@ from wherry.ports import (
     Configure,
     Denied,
     Discard,
+    FindOrphans,
     Fire,
     GetItem,
     GetObject,
@@ -88,7 +89,8 @@ class PostgresStore:
         self._pauses = Pauses(database, catalog)
         self._overview = Overview(database, catalog, self._inbox)
         self._upkeep = Upkeep(database, catalog, self._firings, seen)
-        self._sweeping = Sweeping(database, self._upkeep, self._inbox, self._pauses)
+        rooms = (self._messages, self._upkeep, self._inbox, self._pauses)
+        self._sweeping = Sweeping(database, *rooms)
         self._hints: Hints | None = None
 
     def listen(self, heard: Callable[[list[str]], None]) -> None:
@@ -176,6 +178,8 @@ class PostgresStore:
                 return await self._upkeep.get_state(request.key)
             case PutState():
                 return await self._upkeep.put_state(request)
+            case FindOrphans():
+                return await self._upkeep.orphans(request)
             case Sweep():
                 return await self._sweeping.sweep(request)
             case Releases():

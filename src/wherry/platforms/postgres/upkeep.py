@@ -25,8 +25,10 @@ from wherry.ports import (
     Configured,
     Count,
     Done,
+    FindOrphans,
     Note,
     Nothing,
+    Orphans,
     PutState,
     Reindex,
     Rejected,
@@ -135,6 +137,12 @@ class Upkeep:
         rows = [record_row(record) for record in request.records]
         await self._database.run(lambda session: session.run("note", rows))
         return Done()
+
+    async def orphans(self, request: FindOrphans) -> Orphans:
+        """Return the blobs that no object names. Garbage is named: it goes in its own time."""
+        number = self._catalog.find("bucket", request.bucket) or 0
+        rows = await self._database.rows("orphans", number, request.bucket, request.blobs)
+        return Orphans([row["blob"] for row in rows])
 
     # -- sweeping ----------------------------------------------------------------------------
 

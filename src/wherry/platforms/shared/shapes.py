@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from wherry import limits
 from wherry.codec import field_key
+from wherry.effects import SendMessage
 
 EXACT_INT = 2**53
 PARKED = 1 << 32  # above all numbers of queues: what is added to a queue's slot for its parked ones
@@ -174,6 +175,11 @@ class Queue:
         self.paused, self.sourced = paused, sourced
         self.kept_ms = resumed_ms + self.retention_ms if resumed_ms else 0
         self.special = self.grouped or paused
+
+    def dedup(self, message: SendMessage) -> str:
+        """Return by what repeats of a message are known; empty: by nothing."""
+        own = self.fifo and not self.sourced
+        return message.dedup or (message.id if own else "")
 
     def is_over(self, expires_ms: int, now_ms: int) -> bool:
         """Whether a message's retention has ended."""

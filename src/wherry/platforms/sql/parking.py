@@ -53,7 +53,7 @@ class Parking:
         """
         session, number = self._session, queue.id
         if queue.fifo:
-            dedup = message.dedup or ("" if queue.sourced else message.id)
+            dedup = queue.dedup(message)
             if dedup and self._is_repeat(number, dedup):
                 return None
         now, seq = session.now_ms, session.next()

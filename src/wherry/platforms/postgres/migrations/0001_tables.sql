@@ -44,7 +44,8 @@ CREATE TABLE indexes (
 );
 
 -- What the functions below must know of queues that a release declares. `payloads` is the bucket
--- of large payloads where they travel as objects.
+-- of large payloads where they travel as objects. `kept`: what waits there is never too old, for it
+-- is an execution's; `tasks`: an execution is told of what fails there.
 CREATE TABLE queues (
     id integer PRIMARY KEY,
     consumer text COLLATE "C" NOT NULL,
@@ -57,7 +58,9 @@ CREATE TABLE queues (
     paused boolean NOT NULL,
     kept_ms bigint NOT NULL,
     payloads integer,
-    payloads_name text COLLATE "C"
+    payloads_name text COLLATE "C",
+    kept boolean NOT NULL,
+    tasks boolean NOT NULL
 );
 
 -- Keys in indexes are short enough for a page: a long partition key, or key of an index, is its
@@ -181,6 +184,7 @@ CREATE TABLE objects (
     created_ms bigint NOT NULL,
     PRIMARY KEY (bucket, key)
 );
+CREATE INDEX objects_blob ON objects (blob);
 
 -- Blobs that no object names any more.
 CREATE TABLE garbage (

@@ -142,41 +142,103 @@ BEGIN
     woken := settle(m.queue, m.grp, a_now);
 END $$;
 
--- Move a message to the failure inbox. The group's lock is held.
-CREATE FUNCTION bury(
-    m messages, a_function text, a_code text, an_error text, a_now bigint, OUT woken bigint
-) LANGUAGE plpgsql AS $$
+-- A queue where a message's turn has come, and when it is due.
+CREATE TYPE turn AS (queue integer, due bigint);
+
+-- Tell an execution of something that no commit tells it of.
+CREATE FUNCTION tell_execution(
+    a_workflow text, an_id text, a_body text, a_correlation text, a_traceparent text, a_now bigint
+) RETURNS turn[] LANGUAGE plpgsql AS $$
+DECLARE
+    number_ integer := (SELECT id FROM names WHERE kind = 'queue' AND name = a_workflow);
+    q queues;
 BEGIN
+    IF number_ IS NULL OR EXISTS (SELECT 1 FROM failures WHERE id = an_id) THEN
+        RETURN '{}';
+    END IF;
+    SELECT * INTO q FROM queues WHERE id = number_;
+    INSERT INTO messages (id, queue, parked, due_ms, seq, token, leased_until, owner, attempts,
+        redrives, sent_ms, started_ms, expires_ms, correlation, traceparent, error, body)
+    VALUES (an_id, number_, false, a_now, nextval('numbers'), 0, 0, '', 0, 0, a_now, 0,
+        a_now + coalesce(q.retention_ms, 345600000), a_correlation, a_traceparent, '',
+        convert_to(a_body, 'UTF8'))
+    ON CONFLICT (id) DO NOTHING;
+    IF NOT FOUND OR q.paused THEN
+        RETURN '{}';
+    END IF;
+    RETURN ARRAY[ROW(number_, a_now)::turn];
+END $$;
+
+-- What tells an execution that its task cannot be done; null: it is no task.
+CREATE FUNCTION task_given_up(a_body bytea, a_code text, an_error text) RETURNS json
+LANGUAGE plpgsql AS $$
+DECLARE
+    task json;
+BEGIN
+    task := convert_from(a_body, 'UTF8')::json;
+    IF task ->> 'execution' IS NULL OR task ->> 'call' IS NULL OR task ->> 'workflow' IS NULL THEN
+        RETURN NULL;
+    END IF;
+    RETURN json_build_object('workflow', task ->> 'workflow', 'happened', json_build_object(
+        'execution', (task ->> 'execution')::bigint, 'event', 'failed',
+        'call', (task ->> 'call')::bigint, 'error', 'Lambda.Unknown',
+        'cause', left(a_code || ': ' || an_error, 32768)));
+EXCEPTION WHEN data_exception THEN
+    RETURN NULL;
+END $$;
+
+-- Move a message to the failure inbox; a task's failure is its execution's to deal with.
+-- The group's lock is held.
+CREATE FUNCTION bury(
+    m messages, a_function text, a_code text, an_error text, a_now bigint, OUT turns turn[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    told json;
+    woken bigint;
+BEGIN
+    turns := '{}';
     DELETE FROM messages WHERE id = m.id;
+    IF (SELECT tasks FROM queues WHERE id = m.queue) THEN
+        told := task_given_up(m.body, a_code, an_error);
+        IF told IS NOT NULL THEN
+            turns := tell_execution(told ->> 'workflow', left(m.id, 248) || '.failed',
+                (told -> 'happened')::text, m.correlation, m.traceparent, a_now);
+        END IF;
+    END IF;
     INSERT INTO failures (seq, id, queue, function, code, error, attempts, redrives, sent_ms,
         started_ms, failed_ms, correlation, traceparent, note, body, grp, place)
-    VALUES (nextval('numbers'), m.id, m.queue, a_function, a_code, an_error, m.attempts,
+    SELECT nextval('numbers'), m.id, m.queue, a_function, a_code, an_error, m.attempts,
         m.redrives, m.sent_ms, m.started_ms, a_now, m.correlation, m.traceparent, '', m.body,
         m.grp,
-        CASE WHEN (SELECT blocks FROM queues WHERE id = m.queue) THEN m.place END);
+        CASE WHEN (SELECT blocks FROM queues WHERE id = m.queue) THEN m.place END
+    WHERE told IS NULL;
     IF m.grp IS NOT NULL THEN
         woken := settle(m.queue, m.grp, a_now);
+        IF woken IS NOT NULL THEN
+            turns := turns || ROW(m.queue, woken)::turn;
+        END IF;
     END IF;
 END $$;
 
 -- Bury a message that has outlived its queue's retention. The group's lock is held.
-CREATE FUNCTION expire(m messages, a_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION expire(m messages, a_now bigint) RETURNS turn[] LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM bury(m, coalesce((SELECT consumer FROM queues WHERE id = m.queue), ''), 'expired',
+    RETURN bury(m, coalesce((SELECT consumer FROM queues WHERE id = m.queue), ''), 'expired',
         CASE WHEN m.error = '' THEN 'The message was not done within its queue''s retention.'
              ELSE m.error END, a_now);
 END $$;
 
 -- What a lease that has ended means: the next attempt, or, after the last one, the inbox.
-CREATE FUNCTION end_lease(m messages, a_now bigint) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION end_lease(m messages, a_now bigint) RETURNS turn[] LANGUAGE plpgsql AS $$
 DECLARE
     q queues;
+    woken bigint;
 BEGIN
     SELECT * INTO q FROM queues WHERE id = m.queue;
     IF q.id IS NOT NULL AND m.attempts >= q.max_attempts THEN
-        PERFORM bury(m, q.consumer, 'lease_expired',
+        RETURN bury(m, q.consumer, 'lease_expired',
             'The lease of the last attempt ended without an answer.', a_now);
-    ELSE
-        PERFORM give_back(m, m.due_ms, 'The lease ended without an answer.', true, a_now);
     END IF;
+    woken := give_back(m, m.due_ms, 'The lease ended without an answer.', true, a_now);
+    RETURN CASE WHEN woken IS NULL THEN '{}' ELSE ARRAY[ROW(m.queue, woken)::turn] END;
 END $$;

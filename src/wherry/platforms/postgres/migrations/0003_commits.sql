@@ -258,7 +258,8 @@ BEGIN
             texts := ARRAY[row_.fingerprint, p.key];
             stored := row_.body;
             IF cardinality(acks) = 1 THEN
-                PERFORM finish(acks[1].id, a_now);
+                SELECT array_agg(f.of_queue), array_agg(f.woken) INTO woken_queues, woken_dues
+                FROM finish(acks[1].id, a_now) f WHERE f.woken IS NOT NULL;
                 r.body := duplicate;
                 PERFORM add_record(r, NULL);
             END IF;

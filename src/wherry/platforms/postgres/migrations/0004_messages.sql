@@ -33,7 +33,8 @@ END $$;
 CREATE FUNCTION claim_messages(
     a_queue integer, most integer, who text, prefix integer, a_since bigint, lease_ms bigint,
     max_bytes bigint,
-    OUT a_now bigint, OUT messages_ claimed[], OUT next_due bigint, OUT looked_us bigint
+    OUT a_now bigint, OUT messages_ claimed[], OUT next_due bigint, OUT looked_us bigint,
+    OUT turns turn[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     q queues;
@@ -49,6 +50,7 @@ DECLARE
 BEGIN
     a_now := now_ms();
     messages_ := '{}';
+    turns := '{}';
     next_due := -1;
     SELECT * INTO q FROM queues WHERE id = a_queue;
     IF q.paused THEN
@@ -70,7 +72,7 @@ BEGIN
                 END IF;
             END IF;
             IF m.token > 0 AND (m.grp IS NOT NULL OR m.attempts >= q.max_attempts) THEN
-                PERFORM end_lease(m, a_now);
+                turns := turns || end_lease(m, a_now);
                 again := true;
                 CONTINUE;
             END IF;
@@ -156,7 +158,7 @@ END $$;
 -- `of_queue` null: it was not ours. `woken`: when the queue's next message is due.
 CREATE FUNCTION release_message(
     an_id text, a_token bigint, delay_ms bigint, counted boolean, an_error text,
-    OUT of_queue integer, OUT woken bigint
+    OUT of_queue integer, OUT woken bigint, OUT turns turn[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     m messages := take_leased(an_id, a_token);
@@ -168,8 +170,9 @@ BEGIN
     END IF;
     of_queue := m.queue;
     SELECT * INTO q FROM queues WHERE id = m.queue;
-    IF q.active AND NOT q.paused AND greatest(m.expires_ms, q.kept_ms) <= a_now THEN
-        PERFORM expire(m, a_now);
+    IF q.active AND NOT q.paused AND NOT q.kept
+        AND greatest(m.expires_ms, q.kept_ms) <= a_now THEN
+        turns := expire(m, a_now);
     ELSE
         woken := give_back(m, a_now + greatest(delay_ms, 0), an_error, counted, a_now);
     END IF;
@@ -177,7 +180,7 @@ END $$;
 
 CREATE FUNCTION bury_message(
     an_id text, a_token bigint, a_function text, a_code text, an_error text, r run,
-    OUT of_queue integer, OUT woken bigint
+    OUT of_queue integer, OUT woken bigint, OUT turns turn[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     m messages := take_leased(an_id, a_token);
@@ -186,7 +189,7 @@ BEGIN
         RETURN;
     END IF;
     of_queue := m.queue;
-    woken := bury(m, a_function, a_code, an_error, now_ms());
+    turns := bury(m, a_function, a_code, an_error, now_ms());
     IF r.number IS NOT NULL THEN
         PERFORM add_record(r, NULL);
     END IF;
@@ -231,15 +234,20 @@ BEGIN
 END $$;
 
 -- Bury what has waited longer than its queue's retention; return how many.
-CREATE FUNCTION expire_messages(most integer) RETURNS integer LANGUAGE plpgsql AS $$
+CREATE FUNCTION expire_messages(most integer, OUT count_ integer, OUT turns turn[])
+LANGUAGE plpgsql AS $$
 DECLARE
     a_now bigint := now_ms();
     q queues;
     m messages;
     is_parked boolean;
-    count_ integer := 0;
 BEGIN
-    FOR q IN SELECT * FROM queues WHERE active AND NOT paused AND kept_ms <= a_now ORDER BY id LOOP
+    count_ := 0;
+    turns := '{}';
+    FOR q IN
+        SELECT * FROM queues WHERE active AND NOT paused AND NOT kept AND kept_ms <= a_now
+        ORDER BY id
+    LOOP
         FOREACH is_parked IN ARRAY ARRAY[true, false] LOOP
             FOR m IN
                 SELECT * FROM messages
@@ -253,18 +261,17 @@ BEGIN
                 END IF;
                 count_ := count_ + 1;
                 IF m.token > 0 THEN
-                    PERFORM end_lease(m, a_now);
+                    turns := turns || end_lease(m, a_now);
                     CONTINUE WHEN m.grp IS NOT NULL;
                 END IF;
                 -- As it is now: the end of one may have let another one of its group come.
                 SELECT * INTO m FROM messages WHERE id = m.id;
                 CONTINUE WHEN NOT FOUND;
-                PERFORM expire(m, a_now);
+                turns := turns || expire(m, a_now);
             END LOOP;
             IF count_ >= most THEN
-                RETURN count_;
+                RETURN;
             END IF;
         END LOOP;
     END LOOP;
-    RETURN count_;
 END $$;

@@ -1,5 +1,6 @@
 -- name: message_row
-SELECT id, queue, parked, due_ms, attempts, sent_ms, error, leased_until > now_ms() AS leased
+SELECT id, queue, parked, due_ms, attempts, sent_ms, error, body,
+    leased_until > now_ms() AS leased
 FROM messages WHERE id = $1
 -- name: message_there
 SELECT 1 FROM messages WHERE id = $1
@@ -24,7 +25,7 @@ SELECT count(*) FROM (
 -- name: send_one
 SELECT due, woken FROM send_message($1, $2, $3, '', 0, 0, now_ms())
 -- name: expire_messages
-SELECT expire_messages($1)
+SELECT * FROM expire_messages($1)
 -- name: dedups_old
 DELETE FROM dedups WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM dedups WHERE expires_ms <= now_ms() ORDER BY expires_ms LIMIT $1))

@@ -61,13 +61,13 @@ UPDATE queues SET active = false WHERE id <> ALL ($1::integer[])
 DELETE FROM queues WHERE id <> ALL ($1::integer[])
 -- name: queue_put
 INSERT INTO queues (id, consumer, active, fifo, fair, blocks, max_attempts, retention_ms, paused,
-    kept_ms, payloads, payloads_name)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+    kept_ms, payloads, payloads_name, kept, tasks)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 ON CONFLICT (id) DO UPDATE SET consumer = excluded.consumer, active = excluded.active,
     fifo = excluded.fifo, fair = excluded.fair, blocks = excluded.blocks,
     max_attempts = excluded.max_attempts, retention_ms = excluded.retention_ms,
     paused = excluded.paused, kept_ms = excluded.kept_ms, payloads = excluded.payloads,
-    payloads_name = excluded.payloads_name
+    payloads_name = excluded.payloads_name, kept = excluded.kept, tasks = excluded.tasks
 -- name: pauses_all
 SELECT function, since_ms, actor, resumed_ms FROM pauses ORDER BY function
 -- name: pause_put
