@@ -13,24 +13,49 @@ from pathlib import Path
 
 import pytest
 
+from tests.s3_kit import KEYS, remote
 from wherry import codec, limits
 from wherry.errors import Passing, TooLarge
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.faults import BlobSealed, ObjectDamaged, StorageFault
 from wherry.platforms.files.refs import BlobRef
 from wherry.platforms.files.sweeping import OrphanSweep
+from wherry.platforms.s3.blobs import S3Blobs
+from wherry.platforms.s3.place import Place
+from wherry.platforms.s3.remote import Remote
+from wherry.world import SystemClock
 
 BLOB = "0123456789abcdef0123456789abcdef"
 FUTURE_MS = 1 << 52
 
 
+in_both_places = pytest.mark.parametrize("blobs", ["files", "s3"], indirect=True)
+"""What holds for files holds for S3 with files before it."""
+
+
+@pytest.fixture(scope="module")
+def bucket(request: pytest.FixtureRequest) -> Iterator[Remote]:
+    s3 = request.getfixturevalue("s3")
+    with pytest.MonkeyPatch.context() as variables:
+        for name, text in KEYS.items():
+            variables.setenv(name, text)
+        with remote(s3.endpoint, s3.bucket()) as made:
+            yield made
+
+
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(str(tmp_path / "data" / "objects"))
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    folder = str(tmp_path / "data" / "objects")
+    if getattr(request, "param", "files") == "files":
+        return Blobs(folder)
+    there = request.getfixturevalue("bucket")
+    there.place = Place(there.place.bucket, f"{tmp_path.name}/", there.place.endpoint)
+    return S3Blobs(folder, there, SystemClock())
 
 
 def files(blobs: Blobs) -> list[str]:
-    root = Path(blobs.path("a", BlobRef(BLOB, 0, ""))).parents[2]
+    # Not its own, which brings what is asked for.
+    root = Path(Blobs.path(blobs, "a", BlobRef(BLOB, 0, ""))).parents[2]
     return sorted(path.name for path in root.rglob("*") if not path.is_dir())
 
 
@@ -62,6 +87,7 @@ def test_two_hundred_random_objects_come_back_as_they_were(blobs: Blobs) -> None
     assert files(blobs) == sorted(ref.blob for ref in stored)
 
 
+@in_both_places
 @pytest.mark.parametrize(
     "content",
     [b"abc" * 200_000, bytearray(b"abc" * 200_000), memoryview(b"abc" * 200_000)],
@@ -71,6 +97,7 @@ def test_content_may_be_any_bytes(blobs: Blobs, content: bytes) -> None:
     assert read(blobs, blobs.put("assets", BLOB, content)) == b"abc" * 200_000
 
 
+@in_both_places
 def test_content_may_be_pieces_or_a_file(blobs: Blobs) -> None:
     pieces = (b"piece %d;" % number for number in range(1000))
     first = blobs.put("assets", BLOB, pieces)
@@ -84,6 +111,7 @@ def test_content_may_be_pieces_or_a_file(blobs: Blobs) -> None:
     assert len(files(blobs)) == 2
 
 
+@in_both_places
 def test_a_reader_hands_out_what_is_asked_for_and_then_nothing(blobs: Blobs) -> None:
     ref = blobs.put("assets", BLOB, b"0123456789")
     with blobs.open("assets", ref) as reader:
@@ -94,12 +122,14 @@ def test_a_reader_hands_out_what_is_asked_for_and_then_nothing(blobs: Blobs) -> 
         reader.read()
 
 
+@in_both_places
 def test_iteration_holds_a_quarter_of_a_mebibyte_at_once(blobs: Blobs) -> None:
     ref = blobs.put("assets", BLOB, bytes(600 * 1024))
     sizes = [len(piece) for piece in blobs.open("assets", ref)]
     assert sizes == [262_144, 262_144, 90_112]
 
 
+@in_both_places
 def test_files_and_folders_are_their_owners_only(blobs: Blobs) -> None:
     path = Path(blobs.path("assets", blobs.put("assets", BLOB, b"secret")))
     assert path.parts[-3:] == ("assets", f"{int(BLOB, 16) % 251:02x}", BLOB)
@@ -149,6 +179,7 @@ def test_nothing_is_visible_before_it_is_sealed(blobs: Blobs) -> None:
     assert read(blobs, ref) == b"half"
 
 
+@in_both_places
 def test_leaving_without_a_seal_drops_the_part(blobs: Blobs) -> None:
     with blobs.stage("assets", BLOB) as writer:
         writer.write(b"half")
@@ -160,6 +191,7 @@ def test_leaving_without_a_seal_drops_the_part(blobs: Blobs) -> None:
     writer.abandon()
 
 
+@in_both_places
 def test_content_that_raises_halfway_leaves_nothing(blobs: Blobs) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"half"
@@ -170,6 +202,7 @@ def test_content_that_raises_halfway_leaves_nothing(blobs: Blobs) -> None:
     assert files(blobs) == []
 
 
+@in_both_places
 def test_a_blob_beyond_its_bound_is_dropped_at_once(blobs: Blobs) -> None:
     with blobs.stage("assets", BLOB, limit_bytes=10) as writer:
         writer.write(b"0123456789")
@@ -180,6 +213,7 @@ def test_a_blob_beyond_its_bound_is_dropped_at_once(blobs: Blobs) -> None:
             writer.seal()
 
 
+@in_both_places
 def test_a_leftover_part_is_replaced(blobs: Blobs) -> None:
     writer = blobs.stage("assets", BLOB)
     writer.write(b"of a dead writer")
@@ -189,6 +223,7 @@ def test_a_leftover_part_is_replaced(blobs: Blobs) -> None:
     assert files(blobs) == [BLOB]
 
 
+@in_both_places
 def test_a_part_that_is_being_written_is_not_taken_away(blobs: Blobs) -> None:
     with blobs.stage("assets", BLOB) as writer:
         writer.write(b"mine")
@@ -201,12 +236,14 @@ def test_a_part_that_is_being_written_is_not_taken_away(blobs: Blobs) -> None:
 # --- a sealed blob never changes ----------------------------------------------------------------
 
 
+@in_both_places
 def test_the_same_content_may_be_put_again(blobs: Blobs) -> None:
     first = blobs.put("assets", BLOB, b"content")
     assert blobs.put("assets", BLOB, b"content") == first
     assert files(blobs) == [BLOB]
 
 
+@in_both_places
 @pytest.mark.parametrize("other", [b"", b"CONTENT", b"content and more"])
 def test_other_content_under_a_sealed_id_is_refused(blobs: Blobs, other: bytes) -> None:
     ref = blobs.put("assets", BLOB, b"content")
@@ -340,15 +377,16 @@ def test_a_fifo_or_a_folder_in_place_of_a_blob_is_damage(blobs: Blobs) -> None:
         blobs.open("assets", ref)
 
 
-@pytest.mark.parametrize("bucket", ["..", "a/b", ""])
-def test_no_path_is_made_of_a_name_that_was_not_checked(blobs: Blobs, bucket: str) -> None:
+@in_both_places
+@pytest.mark.parametrize("name", ["..", "a/b", ""])
+def test_no_path_is_made_of_a_name_that_was_not_checked(blobs: Blobs, name: str) -> None:
     ref = BlobRef(BLOB, 0, "")
     for call in (
-        lambda: blobs.stage(bucket, BLOB),
-        lambda: blobs.open(bucket, ref),
-        lambda: blobs.path(bucket, ref),
-        lambda: blobs.delete(bucket, BLOB),
-        lambda: blobs.sweep(bucket, OrphanSweep(0, everything)),
+        lambda: blobs.stage(name, BLOB),
+        lambda: blobs.open(name, ref),
+        lambda: blobs.path(name, ref),
+        lambda: blobs.delete(name, BLOB),
+        lambda: blobs.sweep(name, OrphanSweep(0, everything)),
         lambda: blobs.stage("assets", f"../{BLOB}"),
         lambda: blobs.open("assets", BlobRef(f"../{BLOB}", 0, "")),
         lambda: blobs.path("assets", BlobRef(f"../{BLOB}", 0, "")),
@@ -362,6 +400,7 @@ def test_no_path_is_made_of_a_name_that_was_not_checked(blobs: Blobs, bucket: st
 # --- delete and sweep ---------------------------------------------------------------------------
 
 
+@in_both_places
 def test_a_deleted_blob_is_gone_and_deleting_it_again_is_harmless(blobs: Blobs) -> None:
     ref = blobs.put("assets", BLOB, b"content")
     with blobs.open("assets", ref) as reader:
@@ -427,6 +466,7 @@ def test_a_sweep_goes_in_bounded_steps(blobs: Blobs) -> None:
     assert files(blobs) == []
 
 
+@in_both_places
 def test_an_error_of_who_is_asked_passes_and_removes_nothing(blobs: Blobs) -> None:
     blobs.put("assets", BLOB, b"content")
 

@@ -55,7 +55,7 @@ def remote(action: str, what: str) -> Iterator[None]:
 
 def say(error: Exception) -> str:
     """Return what happened, in few words."""
-    if isinstance(error, OverTime):
+    if isinstance(error, OverTime) or isinstance(error.__context__, OverTime):
         return "it took too long"
     answer = _answer(error)
     if answer:
