@@ -89,8 +89,12 @@ def start_items(asked: Asked) -> None:
 
 
 @app.get("/ended/{workflow}", grants=[tasks.read, passes.read, items.read], timeout_s=25)
-def ended(workflow: str, names: str, pause_s: float) -> list[str]:
-    """Wait until one of these has ended; return which have. None has within some seconds: none."""
+def ended(workflow: str, names: str, pause_s: float, after_s: float = 0) -> list[str]:
+    """Wait until one of these has ended; return which have. None has within some seconds: none.
+
+    Nothing is looked at before `after_s` is over: looking takes the machine's time.
+    """
+    time.sleep(after_s)
     among = {"tasks": tasks, "passes": passes, "items": items}[workflow]
     wanted = set(names.split(","))
     give_up_s = time.monotonic() + 20
