@@ -10,6 +10,7 @@ import pytest
 
 from tests.docs.pages import PAGES, ROOT, blocks_of, prose_of, text_of
 from wherry import errors, limits
+from wherry.platforms.s3.faults import ObjectsUnavailable
 
 _LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 _UNITS = {
@@ -90,8 +91,9 @@ def test_error_codes_on_the_page_are_those_of_the_code() -> None:
         for kind in subclasses(errors.Problem)
         if kind.__module__ == errors.__name__
     }
-    assert listed - {(507, "store_full", "")} == problems
-    assert errors.StoreFull.code == "store_full"
+    of_places = {(507, "store_full", ""), (503, "objects_unavailable", "")}
+    assert listed - of_places == problems
+    assert {code for _, code, _ in of_places} == {errors.StoreFull.code, ObjectsUnavailable.code}
 
 
 def test_every_page_can_be_reached() -> None:

@@ -425,6 +425,15 @@ def test_a_sweep_removes_old_orphans_from_s3_and_nothing_else(
     assert case.blobs.buckets() == ["assets"]
 
 
+def test_what_another_engine_has_deleted_does_not_stay_in_the_cache(case: Case) -> None:
+    ref = case.blobs.put("assets", BLOB, b"content")
+    case.s3.change(lambda one: one.delete_object(Bucket=case.bucket, Key=KEY))
+    seen = OrphanSweep(FUTURE_MS, lambda sealed: sealed, FUTURE_MS - 1)
+    assert case.blobs.sweep("assets", seen) == 1
+    with pytest.raises(ObjectDamaged, match="missing"):
+        case.read(ref)
+
+
 def test_a_sweep_ends_uploads_in_parts_that_nobody_finishes(case: Case) -> None:
     begun = {"Bucket": case.bucket, "Key": KEY}
     case.s3.change(lambda one: one.create_multipart_upload(**begun))

@@ -51,6 +51,10 @@ class OrphanSweep:
         gone = set(self._orphans(old)) if old else set()
         return [blob for blob in old if blob in gone]
 
+    def anew(self) -> OrphanSweep:
+        """Return the same sweep of what earlier ones have seen too."""
+        return OrphanSweep(self._older_than_ms, self._orphans)
+
     def is_left_over(self, begun_ms: float) -> bool:
         """Whether what nobody has finished since then is left over, seen before or not."""
         return begun_ms < self._older_than_ms

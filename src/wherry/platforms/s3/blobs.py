@@ -142,7 +142,8 @@ class S3Blobs(Blobs):
             StorageFault: Of the disk here.
             ObjectsUnavailable: Of S3.
         """
-        yield from super().sweep_steps(bucket, sweep)
+        # Here also what had a row when it was looked at: another engine may have deleted it.
+        yield from super().sweep_steps(bucket, sweep.anew())
         for one in [one for one in list(self._undeleted) if one[0] == bucket]:
             self.delete(*one)
             yield 1
