@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherry import App, DoNotRetry, Firing, Struct, current, publish
+from wherry import App, DoNotRetry, Firing, ObjectCreated, Struct, current, publish
 
 app = App("simulated")
 
 
 class Order(Struct):
     """`kind` says what follows it: a job that is plain, flaky (fails twice), poison or hopeless;
-    a step of a group that keeps its order; an event with two listeners; a workflow that succeeds,
-    or one that is compensated and fails.
+    a step of a group that keeps its order; an event with two listeners; a picture, an object that
+    somebody looks at; a workflow that succeeds, or one that is compensated and fails.
     """
 
     order_id: str
@@ -94,6 +94,7 @@ jobs = app.queue(Job, max_attempts=4, retry_base_s=0.2, retry_max_s=2.0)
 steps = app.queue(
     Step, max_attempts=50, retry_base_s=0.2, retry_max_s=1.0, fifo=True, group=lambda one: one.group
 )
+pictures = app.bucket("pictures")
 FLAKY_ATTEMPTS = 2
 GROUPS = 3
 
@@ -109,6 +110,7 @@ GROUPS = 3
         tallies.write,
         publish[Placed],
         process.start,
+        pictures.create,
     ],
 )
 def place(order: Order) -> Order:
@@ -116,6 +118,8 @@ def place(order: Order) -> Order:
     tallies.add("placed", count=1)
     if order.kind == "event":
         publish(Placed(order.order_id))
+    elif order.kind == "picture":
+        pictures.put(order.order_id, picture_of(order.order_id))
     elif order.kind in ("shipped", "declined"):
         process.start(Parcel(order.order_id, order.kind), name=order.order_id)
     elif order.kind == "step":
@@ -140,6 +144,20 @@ def step(told: Step) -> None:
     effects.add(told.order_id, runs=1)
     if told.number % 5 == 0 and current().attempt == 1:
         raise RuntimeError("it fails at first")
+
+
+def picture_of(order_id: str) -> bytes:
+    """What an order's picture holds."""
+    return order_id.encode() * 100
+
+
+@pictures.on_created(
+    max_attempts=100, retry_max_s=1.0, grants=[pictures.read, effects.read, effects.write]
+)
+def look(created: ObjectCreated) -> None:
+    found = pictures.get(created.key)
+    if found is not None and found.read() == picture_of(created.key):
+        effects.add(f"{created.key}/look", runs=1)
 
 
 @app.on(Placed, max_attempts=100, retry_max_s=1.0, grants=[effects.write])

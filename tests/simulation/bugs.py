@@ -11,6 +11,7 @@ from typing import Any
 
 from msgspec import structs
 
+from wherry.effects import PutObject
 from wherry.engine import dispatch
 from wherry.engine.dispatch import Dispatcher
 from wherry.engine.feeds import Feeds
@@ -20,6 +21,7 @@ from wherry.platforms.sql.commits import Commits
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.firings import Firings
 from wherry.platforms.sql.messages import Messages
+from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.upkeep import Upkeep
@@ -176,6 +178,18 @@ def _says_nothing_of_a_death() -> Patch:
     return dispatch, "failed_reply", failed_reply
 
 
+def _writes_down_another_checksum() -> Patch:
+    """I7: an object's row tells of a content that it does not have."""
+    right = Objects.apply
+
+    def apply(self: Any, effect: Any) -> Any:
+        if isinstance(effect, PutObject):
+            effect = structs.replace(effect, sha256="0" * 64)
+        return right(self, effect)
+
+    return Objects, "apply", apply
+
+
 BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "accepts before the commit": ("I1", _accepts_before_the_commit),
     "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
@@ -189,6 +203,7 @@ BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
     "moves an execution of any version": ("I6", _moves_an_execution_of_any_version),
     "lets an execution sleep": ("I6", _lets_an_execution_sleep),
     "lets an hour pass twice": ("I4", _lets_an_hour_pass_twice),
+    "writes down another checksum": ("I7", _writes_down_another_checksum),
     "builds an index other than it is declared": (
         "I8",
         _builds_an_index_other_than_it_is_declared,

@@ -3,7 +3,8 @@
 I1 what was accepted is there. I2 what was refused is not there. I3 each order's job, step and
 listener has had its effect once, and so has each firing of a schedule. I4 done, dead and waiting
 are disjoint, and all there is. I5 attempts stay within their bound. I6 each execution has ended
-as it should, and its history is a legal one: no event twice, none missing. I8 the store's own check
+as it should, and its history is a legal one: no event twice, none missing. I7 an object is there
+with its order, holds what its row says, and its listener has seen it. I8 the store's own check
 passes. I10 every refusal has a code and a correlation ID. C counters that many read and write
 count each success once. O steps of a group come in order.
 """
@@ -15,19 +16,25 @@ from typing import Any, Literal
 import msgspec
 
 from wherry.codec import from_json
+from wherry.errors import WherryError
+from wherry.platforms.files.blobs import Blobs
+from wherry.platforms.files.refs import BlobRef
 from wherry.ports import (
     Depths,
     ExecutionRow,
     Failures,
     FindExecution,
     GetHistory,
+    GetObject,
     ListFailures,
+    ListObjects,
+    ObjectRow,
     QueueDepths,
 )
 from wherry.statemachine.records import HistoryEvent
 from wherry.testing.client import TestReply
 
-from .app import SHIPPED, jobs, process
+from .app import SHIPPED, jobs, picture_of, pictures, process
 from .cluster import Store
 
 _read_event = msgspec.msgpack.Decoder(HistoryEvent).decode
@@ -68,7 +75,7 @@ class Oracle:
             operation.unsure = True
         operation.fate = "refused"
 
-    def check(self, store: Store) -> list[str]:
+    def check(self, store: Store, blobs: Blobs) -> list[str]:
         """Return every invariant that does not hold, when all is quiet."""
         found = list(self.wrong)
         there = {item["order_id"] for item in _items(store, "orders")}
@@ -100,10 +107,15 @@ class Oracle:
                     count = runs.get(f"{name}/{listener}", 0)
                     if count != 1:
                         found.append(f"I3: {listener} heard of {name} {count} times")
+            elif known[name].kind == "picture":
+                found += _picture_faults(store, blobs, name, runs.get(f"{name}/look", 0))
             elif known[name].kind in ("shipped", "declined"):
                 found += _execution_faults(store, known[name], runs, refused)
             else:
                 found += _job_faults(known[name], effects.get(name, 0), dead.get(name))
+        for row in _ask(store, ListObjects(pictures.name, "", 1_000, None)).rows:
+            if row.key not in there:
+                found.append(f"I7: {row.key} has a picture and is not there")
         for name in sorted((effects.keys() | dead.keys()) - there):
             found.append(f"I3: the job of {name} ran, and the order is not there")
         found += self._count_faults(there, effects, tallies)
@@ -159,6 +171,20 @@ def _job_faults(operation: Operation, runs: int, dead: Any) -> list[str]:
     if dead is not None and kind == "poison" and dead.attempts < jobs.max_attempts:
         found.append(f"I5: {name} was given up after {dead.attempts} attempts")
     return found
+
+
+def _picture_faults(store: Store, blobs: Blobs, name: str, looks: int) -> list[str]:
+    """Row, object and checksum agree, and who listens has looked once."""
+    row = _ask(store, GetObject(pictures.name, name))
+    if not isinstance(row, ObjectRow):
+        return [f"I7: {name} is there without its picture"]
+    try:
+        with blobs.open(pictures.name, BlobRef(row.blob, row.size_bytes, row.sha256)) as reader:
+            content = reader.read()
+    except WherryError as error:
+        return [f"I7: the picture of {name} cannot be read: {error}"]
+    found = [] if content == picture_of(name) else [f"I7: the picture of {name} is another one"]
+    return found + ([] if looks == 1 else [f"I3: the picture of {name} was seen {looks} times"])
 
 
 def _execution_faults(

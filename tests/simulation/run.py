@@ -23,6 +23,7 @@ KINDS_OF_ORDER = {
     "hopeless": 3,
     "step": 20,
     "event": 15,
+    "picture": 4,
     "shipped": 10,
     "declined": 4,
 }
@@ -79,7 +80,7 @@ class Scenario:
             elif node.loop.paused:
                 node.loop.resume()
         self._quiet()
-        found = self.oracle.check(cluster.platform)
+        found = self.oracle.check(cluster.platform, cluster.blobs)
         cluster.close()
         return Result(self.seed, found, cluster.hits, self.oracle)
 
