@@ -43,6 +43,22 @@ class Declared:
         """Return the number of a name."""
         raise NotImplementedError
 
+    def find(self, kind: str, name: str) -> int | None:
+        """Return the number of a name that has one."""
+        raise NotImplementedError
+
+    def name(self, number: int) -> str:
+        """Return the name behind a number; '' where there is none."""
+        raise NotImplementedError
+
+    def queue(self, name: str) -> Queue | None:
+        """Return a queue that there is or was: what an execution sends to it waits there."""
+        found = self.queues.get(name)
+        number = self.find("queue", name) if found is None else None
+        if number is None:
+            return found
+        return Queue(number, QueueShape(name), "", False, "" in self.paused, kept="executions")
+
     def release(self, digest: str) -> ReleaseShape:
         """Return a release, or the activated one where there is no such."""
         return self.releases.get(digest) or self.releases.get(self.active) or ReleaseShape()

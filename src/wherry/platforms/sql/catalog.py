@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry import limits
 from wherry.platforms.shared.declared import Declared, lean
 from wherry.platforms.shared.listeners import check_sources
-from wherry.platforms.shared.shapes import Queue, QueueShape, ReleaseShape, read_release
+from wherry.platforms.shared.shapes import ReleaseShape, read_release
 from wherry.platforms.sql.session import Session
 
 
@@ -37,14 +37,6 @@ class Catalog(Declared):
         if active:
             self.releases[active[0]] = self._known.get(active[0]) or lean(read_release(active[1]))
         self.declare(self._session.rows("indexes_all"), self._session.rows("pauses_all"))
-
-    def queue(self, name: str) -> Queue | None:
-        """Return a queue that there is or was: what an execution sends to it waits there."""
-        found = self.queues.get(name)
-        number = self.find("queue", name) if found is None else None
-        if number is None:
-            return found
-        return Queue(number, QueueShape(name), "", False, "" in self.paused, kept="executions")
 
     def definition(self, digest: str) -> bytes | None:
         """Return the body of a stored definition of a workflow."""

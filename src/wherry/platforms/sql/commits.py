@@ -14,15 +14,16 @@ from msgspec.structs import replace
 
 from wherry import limits
 from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject, SendMessage
+from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.origins import Origin
 from wherry.platforms.shared.plans import Plan
 from wherry.platforms.shared.shapes import Queue
+from wherry.platforms.shared.steps import Move
 from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.executions import Executions, Move
+from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.items import Items, Rows
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
-from wherry.platforms.sql.orders import Orders
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session

@@ -7,8 +7,9 @@ from typing import Any
 from wherry import limits
 from wherry.codec import from_json, from_msgpack
 from wherry.platforms.shared.origins import Standing
+from wherry.platforms.shared.steps import STATUSES
 from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.executions import STATUSES, Executions
+from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.session import Session
 from wherry.ports import (
     Definition,

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
+from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.rights import Rights
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
@@ -26,7 +27,6 @@ from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.items import Items
 from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
-from wherry.platforms.sql.orders import Orders
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.queries import Queries
 from wherry.platforms.sql.records import Records
@@ -128,7 +128,7 @@ class SqlStore:
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
         executions = Executions(session, self._catalog, self._inbox, self._messages)
-        orders = Orders(session, self._catalog, executions)
+        orders = Orders(self._catalog, executions)
         self._commits = Commits(session, self._catalog, *rooms, sources, executions, orders)
         self._executions = executions
         self._pages = ExecutionPages(session, self._catalog, executions)

@@ -11,12 +11,10 @@ import msgspec
 
 from wherry.codec import from_json, to_json
 from wherry.effects import EndTask, RedriveExecution, SendMessage, StartExecution, StopExecution
+from wherry.platforms.shared.declared import Declared
 from wherry.platforms.shared.origins import Origin, Standing
 from wherry.platforms.shared.plans import Order, Plan, Wanted
-from wherry.platforms.shared.workflows import Workflow
-from wherry.platforms.sql.catalog import Catalog
-from wherry.platforms.sql.executions import STATUSES, Executions
-from wherry.platforms.sql.session import Session
+from wherry.platforms.shared.steps import STATUSES, Steps
 from wherry.ports import Happened, Rejected, Unmet
 
 RUNNING, SUCCEEDED = STATUSES.index("RUNNING"), STATUSES.index("SUCCEEDED")
@@ -25,10 +23,9 @@ RUNNING, SUCCEEDED = STATUSES.index("RUNNING"), STATUSES.index("SUCCEEDED")
 class Orders:
     """Starts, stops, redrives, and ends of tasks that wait for their token."""
 
-    def __init__(self, session: Session, catalog: Catalog, executions: Executions) -> None:
-        self._session = session
+    def __init__(self, catalog: Declared, steps: Steps) -> None:
         self._catalog = catalog
-        self._executions = executions
+        self._steps = steps
 
     # -- checking ----------------------------------------------------------------------------
 
@@ -40,12 +37,12 @@ class Orders:
                 case StartExecution():
                     if effect.workflow not in self._catalog.workflows:
                         return Rejected(f"There is no workflow {effect.workflow!r}.")
-                    found = self._executions.named(effect.workflow, effect.name)
+                    found = self._steps.named(effect.workflow, effect.name)
                     step = wanted.origin is not None
                     if found is not None and not self._is_same(found, effect, step):
                         return _unmet(effect, effect.name)
                 case StopExecution() | RedriveExecution():
-                    found = self._executions.named(effect.workflow, effect.name)
+                    found = self._steps.named(effect.workflow, effect.name)
                     if found is None:
                         return _unmet(effect, effect.name)
                     if isinstance(effect, RedriveExecution) and found.status in (
@@ -67,18 +64,18 @@ class Orders:
 
         A step of another execution (`step`) gets AWS's answer: one that has ended is not the same.
         """
-        row = self._session.row("input_get", found.id)
+        input = self._steps.input_of(found.id)
         own = (found.parent, found.parent_call) == (effect.parent, effect.parent_call)
-        if row is None or not own or (step and found.status != RUNNING):
+        if input is None or not own or (step and found.status != RUNNING):
             return False
-        return bool(row[0] == effect.input or from_json(row[0]) == from_json(effect.input))
+        return bool(input == effect.input or from_json(input) == from_json(effect.input))
 
     def _waiting(self, effect: EndTask) -> Standing | None:
-        row = self._session.row("token_get", effect.token)
-        found = self._executions.find(row[0]) if row else None
+        number = self._steps.waiting_for(effect.token)
+        found = None if number is None else self._steps.find(number)
         if found is None or found.status != RUNNING:
             return None
-        return found if self._executions.workflow_of(found) == effect.workflow else None
+        return found if self._steps.workflow_of(found) == effect.workflow else None
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -104,7 +101,7 @@ class Orders:
             case EndTask():
                 happened = _ended(found.id, effect)
                 if effect.kind != "heartbeat":  # it ends once
-                    self._session.write("token_delete", effect.token)
+                    self._steps.put("token_delete", effect.token)
             case _:
                 assert_never(effect)
         queue = self._catalog.queue(effect.workflow)
@@ -113,23 +110,15 @@ class Orders:
         plan.send(message, queue, found.thread)
 
     def _start(self, effect: StartExecution, origin: Origin, plan: Plan) -> None:
-        name, workflow = effect.name, self._catalog.workflows[effect.workflow]
-        number = self._catalog.number("workflow", effect.workflow)
-        old = self._session.row("execution_named", number, name)
+        name, steps = effect.name, self._steps
+        definition = steps.define(self._catalog.workflows[effect.workflow])
+        old = steps.bearer(effect.workflow, name)
         if old is not None:  # it was kept for its time, and waits for the sweep
-            self._session.write("execution_unlist", old[0])
-        self._executions.begin(
-            effect.workflow, name, self._definition(workflow), effect.input, origin, effect.id,
-            plan, parent=effect.parent, call=effect.parent_call,
+            steps.put("execution_unlist", old)
+        steps.begin(
+            effect.workflow, name, definition, effect.input, origin, effect.id, plan,
+            parent=effect.parent, call=effect.parent_call,
         )  # fmt: skip
-
-    def _definition(self, workflow: Workflow) -> int:
-        row = self._session.row("definition_find", workflow.digest)
-        if row is not None:
-            return int(row[0])
-        number = self._session.next()
-        self._session.write("definition_add", number, workflow.digest, workflow.body)
-        return number
 
 
 def _ended(execution: int, effect: EndTask) -> Happened:
