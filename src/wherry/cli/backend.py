@@ -5,6 +5,7 @@ Never a file that another process owns: without an engine the folder's lock is t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wherry.blueprint import Blueprint
+    from wherry.engine.postgres import AskedPostgres
     from wherry.identity import DevelopmentIssuer
     from wherry.platforms.sql.store import SqlStore
     from wherry.world import Clock
@@ -90,12 +92,12 @@ class RunningEngine:
 
 
 class OwnFolder:
-    """The data folder, while no engine owns it."""
+    """The state of a data folder, or of the Postgres that it names, while no engine owns it."""
 
     running = False
 
     def __init__(
-        self, store: SqlStore, clock: Clock, public_url: str, app: Blueprint | None
+        self, store: SqlStore | AskedPostgres, clock: Clock, public_url: str, app: Blueprint | None
     ) -> None:
         self._store = store
         self._clock = clock
@@ -153,16 +155,30 @@ def connected(
     if held is None:
         yield RunningEngine(data)
         return
-    from wherry.platforms.sql.store import SqlStore
     from wherry.world import SystemClock
 
     with held:
         clock = SystemClock()
-        store = SqlStore(held.store, clock)
+        store = _opened(held, clock)
         try:
             yield OwnFolder(store, clock, public_url, app)
         finally:
             store.close()
+
+
+def _opened(held: DataFolder, clock: Clock) -> SqlStore | AskedPostgres:
+    """Open the store of a folder whose engine does not run."""
+    from wherry.engine.storeplace import place_without_engine
+
+    place = place_without_engine(held, os.environ)
+    if place is not None:
+        from wherry.engine.postgres import AskedPostgres
+        from wherry.world import Chance
+
+        return AskedPostgres(place, clock, Chance())
+    from wherry.platforms.sql.store import SqlStore
+
+    return SqlStore(held.store, clock)
 
 
 def _reach(data: DataFolder, patience_s: float) -> DataFolder | None:

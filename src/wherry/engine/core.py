@@ -112,6 +112,7 @@ class Core:
         self.feeds = Feeds(
             loop, self._time, chance, store, self.dispatcher, settings.owner, _message_done
         )
+        self.feeds.unordered = not settings.alone
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
@@ -141,6 +142,7 @@ class Core:
             lambda problem, correlation: self.gateway.refuse(problem, correlation),
             lambda: self.troubles.keys().isdisjoint(("store", "objects")),
             self.dispatcher.sent,
+            lambda text: self.journal.say("ERROR", text),
         )
 
     # -- releases --------------------------------------------------------------------------------
@@ -257,7 +259,8 @@ class Core:
         """Begin what runs for ever: deadlines, leases, polling, sweeping."""
         self._every(0.02, self._check_deadlines)
         self._every(limits.LEASE_RENEW_S, self.feeds.renew)
-        self._every(limits.POLL_S, self.feeds.poll)
+        poll_s = limits.POLL_S if self.settings.alone else limits.POLL_SHARED_S
+        self._every(poll_s, self.feeds.poll)
         self._every(SWEEP_EVERY_S, self.sweep)
         self._every(0.1, self._drain_output)
         self.orphans.begin()

@@ -49,6 +49,7 @@ class DataFolder:
     def __init__(self, path: str, lock: int, chance: Chance) -> None:
         self.root = root = os.path.abspath(path)
         self.store = os.path.join(root, "store.sqlite")
+        self.elsewhere = os.path.join(root, "store.elsewhere")  # which Postgres it is instead
         self.objects = os.path.join(root, "objects")
         self.logs = os.path.join(root, "logs")
         self.tmp = os.path.join(root, "tmp")
@@ -97,7 +98,8 @@ class DataFolder:
             Refused: There is none, unless `missing_ok`.
         """
         folder = cls(path, -1, Chance())
-        if not missing_ok and not os.path.exists(folder.store):
+        here = os.path.exists(folder.store) or os.path.exists(folder.elsewhere)
+        if not missing_ok and not here:
             raise Refused(
                 f"There is no wherry data in {folder.root}.",
                 advice="Start the app once (`wherry run`), or name its folder with --data.",

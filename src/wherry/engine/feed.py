@@ -38,6 +38,7 @@ class Feed:
         self.offered = 0  # places promised to commits that are on their way
         self._feeds = feeds
         self._claiming = False
+        self._again = False  # woken while a claim was under way, which may not know of it
         self._timer: Timer | None = None
         self._due_ms = 0
 
@@ -67,6 +68,7 @@ class Feed:
         now_ms = self._feeds.clock.now_ms()
         if due_ms <= now_ms:
             self.backlog = True
+            self._again = self._claiming and self._feeds.unordered
             self.claim()
             return
         if self._timer is not None:
@@ -97,13 +99,15 @@ class Feed:
         if not isinstance(answer, Claims):  # the store is in trouble: look again soon
             self.wake(self._feeds.clock.now_ms() + 1000)
             return
-        self._feeds.clock.told(answer.now_ms)
+        if answer.now_ms:
+            self._feeds.clock.told(answer.now_ms)
         if answer.messages:
             due_ms = answer.messages[-1].visible_at_ms
             self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)
         feed.take_all(answer.messages)
         self._feeds.told(answer)
-        self.backlog = len(answer.messages) == asked
+        self.backlog = len(answer.messages) == asked or self._again
+        self._again = False
         if self.backlog:
             self.claim()
         elif answer.next_due_ms is not None:

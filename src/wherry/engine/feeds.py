@@ -52,6 +52,7 @@ class Feeds:
         self.stopping = False
         self.admission: Admission | None = None
         self.paused = False
+        self.unordered = False  # an answer may not know of what was answered before it
         self.feeds: dict[str, Feed] = {}
         self._former: dict[str, Feed] = {}  # of queues that are declared no more, till all is done
         self._chance = chance
@@ -162,6 +163,14 @@ class Feeds:
             feed = self.feeds.get(name)
             if feed is not None:
                 feed.wake(due_ms)
+
+    def heard(self, queues: Iterable[str]) -> None:
+        """Another engine has put something into these queues, or says so: a hint."""
+        now_ms = self.clock.now_ms()
+        for name in queues:
+            feed = self.feeds.get(name)
+            if feed is not None:
+                feed.wake(now_ms)
 
     # -- the ends of an attempt ------------------------------------------------------------------
 

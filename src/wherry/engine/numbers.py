@@ -20,12 +20,16 @@ class Numbers:
     __slots__ = ("_clock", "_count", "_ms", "_node")
 
     def __init__(self, clock: Clock, node: int = 0) -> None:
-        if not 0 <= node < NODES:
-            raise ValueError(f"node={node} is not in 0..{NODES - 1}")
         self._clock = clock
-        self._node = node << _COUNT_BITS
         self._ms = 0
         self._count = 0
+        self.move(node)
+
+    def move(self, node: int) -> None:
+        """Be another engine from now on."""
+        if not 0 <= node < NODES:
+            raise ValueError(f"node={node} is not in 0..{NODES - 1}")
+        self._node = node << _COUNT_BITS
 
     def go_on_after(self, number: int) -> None:
         """Return only greater numbers: this one was given away before the engine was started."""

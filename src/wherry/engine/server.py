@@ -21,11 +21,13 @@ from wherry.engine.core import Core, Settings
 from wherry.engine.datafolder import DataFolder
 from wherry.engine.http.server import Server as HttpServer
 from wherry.engine.journal import LogFiles
+from wherry.engine.listening import listen
 from wherry.engine.objectplace import place_of, settled
 from wherry.engine.offload import Threads
+from wherry.engine.storeplace import StorePlace, settle
 from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
-from wherry.errors import Passing, Refused
+from wherry.errors import Passing
 from wherry.ports import Broken, PutState
 from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.gateway.gateway import Pages
     from wherry.engine.inlineserver import InlineStore, InlineVersions
+    from wherry.engine.postgres import PostgresClient
     from wherry.engine.workflows.worker import Worker
     from wherry.ports import Request
 
@@ -55,6 +58,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     access_log: bool = True
     objects: str = ""  # s3://bucket/prefix; "": in the data folder
     objects_endpoint: str = ""
+    store: StorePlace | None = None  # a Postgres; None: SQLite, in the data folder
 
 
 Say = Callable[..., None]
@@ -80,7 +84,8 @@ def serve(
     """
     data = DataFolder.open(options.data)
     try:
-        listener = _listen(options.host, options.port)
+        settle(data, options.store)
+        listener = listen(options.host, options.port)
         server = Server(options, data, listener, pages, write, say)
         import uvloop  # a fifth to a half more orders a second than asyncio's own loop
 
@@ -88,22 +93,6 @@ def serve(
             return runner.run(server.run())
     finally:
         data.close()
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        raise Refused(
-            f"{host}:{port} cannot be listened on: {error.strerror}.",
-            advice="Choose another --port (0 takes a free one), or another --host.",
-        ) from None
-    return listener
 
 
 class Server:
@@ -132,6 +121,7 @@ class Server:
         self.url = options.public_url.rstrip("/") or f"http://{shown}:{port}"
         self._code = 0
         self._ended = False
+        self._shared: PostgresClient | None = None  # the store, if other engines may be on it
         self._worker: Worker | None = None  # where expressions of workflows are evaluated
         self._asking: set[Future[Any]] = set()  # threads that wait for the store
 
@@ -139,6 +129,11 @@ class Server:
         """Serve until stopped."""
         loop = asyncio.get_running_loop()
         offload = Threads(loop)
+        owner = f"engine-{os.getpid()}-{self._clock.now_ms()}-{Chance().token(4).hex()}"
+        if self._options.store is not None:
+            from wherry.engine.postgres import opened
+
+            self._shared = await opened(self._options.store, self._clock, Chance(), owner)
         self._place = place_of(self._options, self._data.objects, loop, self._clock, offload)
         self._stopped = asyncio.Event()
         self._loop = loop
@@ -147,29 +142,9 @@ class Server:
             kernel().prctl(PR_SET_DUMPABLE, 0)
             adopt_orphans()
         self._versions, self._store = self._parts(loop, memory)
-        self._core = Core(
-            Settings(
-                public_url=self.url,
-                owner=f"engine-{os.getpid()}-{self._clock.now_ms()}",
-                secrets_folder=self._data.secrets,
-                variables=dict(os.environ),
-                proxies=self._options.proxies,
-                access_log=self._options.access_log,
-            ),
-            loop,
-            self._clock,
-            Chance(),
-            self._store,
-            offload,
-            self._place.blobs,
-            self._data.signing_key(),
-            self._ask,
-            self._write_lines,
-            self._pages,
-            self._options.target.partition(":")[0],
-            self._start_worker,
-            self._place.offload,
-        )
+        self._core = self._composed(loop, owner, offload)
+        if self._shared is not None:
+            self._shared.attach(self._core)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop)
         loop.add_signal_handler(signal.SIGHUP, self._versions.reload)
@@ -203,9 +178,37 @@ class Server:
             await self._shut_down(http, control, offload, memory)
         return self._code
 
+    def _composed(self, loop: asyncio.AbstractEventLoop, owner: str, offload: Threads) -> Core:
+        shared = self._shared
+        return Core(
+            Settings(
+                public_url=self.url,
+                owner=owner,
+                secrets_folder=self._data.secrets,
+                variables=dict(os.environ),
+                proxies=self._options.proxies,
+                access_log=self._options.access_log,
+                node=shared.node if shared else 0,
+                alone=shared is None,
+            ),
+            loop,
+            self._clock,
+            Chance(),
+            self._store,
+            offload,
+            self._place.blobs,
+            shared.key if shared else self._data.signing_key(),
+            self._ask,
+            self._write_lines,
+            self._pages,
+            self._options.target.partition(":")[0],
+            self._start_worker,
+            self._place.offload,
+        )
+
     def _parts(
         self, loop: asyncio.AbstractEventLoop, memory: MemoryGuard
-    ) -> tuple[Versions | InlineVersions, StoreProcess | InlineStore]:
+    ) -> tuple[Versions | InlineVersions, StoreProcess | InlineStore | PostgresClient]:
         """Start what imports the app, and the store: processes, which start side by side."""
         options, data = self._options, self._data
         if options.inline:
@@ -213,10 +216,14 @@ class Server:
 
             store = InlineStore(loop, data.store, self._clock)
             return InlineVersions(options, data, store, self._say), store
+        file = options.store.file if options.store else ""
+        hidden = (*self._place.hidden, file) if file else self._place.hidden
         versions = Versions(
-            loop, self._clock, options, data, memory, self._say, self._others, self._place.hidden
+            loop, self._clock, options, data, memory, self._say, self._others, hidden
         )
         versions.begin()
+        if self._shared is not None:
+            return versions, self._shared
         store_process = StoreProcess(
             loop, self._clock, data.store, self._store_restarted, self._store_gone
         )
@@ -268,6 +275,8 @@ class Server:
         while self._store.owed and self._clock.steady_s() < give_up_s:
             await asyncio.sleep(0.005)
         self._store.stop()
+        if self._shared is not None:
+            await self._shared.close()
         self._ended = True
         for future in list(self._asking):  # else the process would wait for its threads
             future.cancel()
@@ -337,6 +346,8 @@ class Server:
     def _begun(self) -> None:
         self._data.write_address(self.url)
         self._say("info", f"{self._options.target} is served at {self.url}")
+        if self._shared is not None:
+            self._shared.introduce(self._say, self._core.active, bool(self._place.where))
         if self._place.where:
             self._say("info", f"objects lie in {self._place.where}")
         # What is alive now stays: a collection need not look at it again.

@@ -94,6 +94,9 @@ def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
         f"{colours('strong', str(found.get('url')))}  engine {found.get('pid')}, "
         f"release {str(found.get('release'))[:8]}"
     ]
+    store: dict[str, Any] = found.get("store", {})
+    if "where" in store:
+        lines.append(f"store {store['where']}, engine {store['node']} of those on it")
     functions: dict[str, Any] = found.get("functions", {})
     rows: list[list[Cell]] = [
         [name, str(one["busy"]), str(one["waiting"]), str(one["idle"])]

@@ -17,6 +17,7 @@ from wherry.cli.target import find_target
 
 if TYPE_CHECKING:
     from wherry.blueprint import Blueprint
+    from wherry.engine.storeplace import StorePlace
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,6 +43,25 @@ def serving(fn: F) -> F:
             help="Whose X-Forwarded-For is believed: 10.0.0.0/8,::1",
         ),
         click.option(
+            "--store",
+            default="",
+            metavar="URL",
+            help="A Postgres that several machines share, without a password: "
+            "postgres://USER@HOST/DATABASE (WHERRY_STORE, or a file of the data folder).",
+        ),
+        click.option(
+            "--store-file",
+            default="",
+            metavar="FILE",
+            help="A file of mode 0600 with the URL of the store, password and all.",
+        ),
+        click.option(
+            "--objects-local",
+            is_flag=True,
+            help="With a Postgres store: content of objects lies in this machine's data folder, "
+            "for it is the only one, or the app keeps none.",
+        ),
+        click.option(
             "--objects",
             default="",
             metavar="URL",
@@ -65,14 +85,16 @@ def serving(fn: F) -> F:
     epilog=examples(
         "wherry run",
         "wherry run shop:app --data /var/lib/shop --port 8080",
+        "wherry run --store postgres://shop@db.internal/shop --objects s3://shop-objects",
     ),
 )
 @serving
 def run(**given: Any) -> None:
     """Run TARGET (module:app) as a server, until SIGTERM or Ctrl-C.
 
-    Log lines are JSON, readable ones on a terminal. All state is in the data folder. SIGHUP or
-    `wherry reload` loads the code again without a pause.
+    Log lines are JSON, readable ones on a terminal. All state is in the data folder, or in a
+    Postgres and an S3 that several machines share. SIGHUP or `wherry reload` loads the code again
+    without a pause.
     """
     _serve(dev=False, inline=False, **given)
 
@@ -106,6 +128,9 @@ def _serve(
     trusted_proxies: str,
     objects: str,
     objects_endpoint: str,
+    objects_local: bool,
+    store: str,
+    store_file: str,
     no_access_log: bool,
     dev: bool,
     inline: bool,
@@ -113,6 +138,7 @@ def _serve(
     proxies = _networks(trusted_proxies)
     _check_url(public_url)
     _check_objects(objects, objects_endpoint)
+    place = _place(store, store_file, objects, objects_local, inline)
     found = find_target(target, folder)
     from wherry.engine.server import Options, serve
 
@@ -130,6 +156,7 @@ def _serve(
         access_log=not no_access_log,
         objects=objects,
         objects_endpoint=objects_endpoint,
+        store=place,
     )
     code = serve(options, pages=_pages, write=write, say=_teller(write))
     raise click.exceptions.Exit(code)
@@ -177,6 +204,36 @@ def _check_objects(objects: str, endpoint: str) -> None:
             Place.of(objects, endpoint)
         except Refused as error:
             raise click.BadParameter(str(error), param_hint="--objects") from None
+
+
+def _place(
+    store: str, file: str, objects: str, objects_local: bool, inline: bool
+) -> StorePlace | None:
+    from wherry.engine.storeplace import chosen
+    from wherry.errors import Refused
+
+    try:
+        place = chosen(store, file, os.environ)
+    except Refused as error:
+        raise click.UsageError(str(error)) from None
+    if place is None:
+        if objects_local:
+            raise click.BadParameter("Say --store too.", param_hint="--objects-local")
+        return None
+    if inline:
+        raise click.UsageError(
+            "With --inline handlers run in the engine's process and would wait there for the "
+            "database, and the engine with them. Leave out --inline, or the store."
+        )
+    if objects_local and objects:
+        raise click.BadParameter(f"The objects lie in {objects}.", param_hint="--objects-local")
+    if not objects and not objects_local:
+        raise click.UsageError(
+            "With a Postgres store any machine may be asked for any object, and its own data "
+            "folder has only what came in there. Say --objects s3://BUCKET; or --objects-local "
+            "where this machine is the only one, or the app keeps no objects."
+        )
+    return place
 
 
 def _writer(readable: bool, fd: int = 1) -> Callable[[bytes], None]:

@@ -1,0 +1,312 @@
+"""The store on Postgres, seen from the engine: in the engine's own loop, asked for many things at
+once, shared with other engines.
+
+What breaks while something is under way the store does again by itself, or looks up; here is what
+bounds it, who this engine is among the others, and whether the database answers at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from wherry import limits
+from wherry.codec import to_msgpack
+from wherry.engine.numbers import NODES
+from wherry.errors import FateUnknown, Refused, WherryError
+from wherry.platforms.files.sigv4 import SigningKey
+from wherry.ports import (
+    Broken,
+    Commit,
+    Configure,
+    GetState,
+    PutState,
+    Reindex,
+    Rejected,
+    Request,
+    State,
+    Sweep,
+)
+
+if TYPE_CHECKING:
+    from wherry.engine.core import Core
+    from wherry.engine.releases import ActiveRelease
+    from wherry.engine.server import Say
+    from wherry.engine.store import Then
+    from wherry.engine.storeplace import StorePlace
+    from wherry.platforms.postgres.nodes import Nodes
+    from wherry.platforms.postgres.store import PostgresStore
+    from wherry.world import Chance, Clock
+
+T = TypeVar("T")
+_request = msgspec.msgpack.Decoder(Request)
+_LONG = Configure | Reindex | Sweep  # these may wait for others, or have much to do
+AWAY = Broken("passing", "The database does not answer.")
+FULL = Broken("passing", "Too much is asked of the database at once.")
+KEY = "engine/signing-key"
+AGAIN_S = 0.2
+
+
+class PostgresClient:
+    """One engine's way to the store that it shares. Make it with `opened`.
+
+    Args:
+        nodes: Where its number, `node`, is leased.
+        key: Signs URLs, for all engines.
+        others: Whether other engines were there when it came.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        store: PostgresStore,
+        nodes: Nodes,
+        node: int,
+        place: StorePlace,
+        key: SigningKey,
+        others: bool,
+    ) -> None:
+        self.node = node
+        self.key = key
+        self.others = others
+        self.where = place.shown
+        self.pid = os.getpid()
+        self.hangs = False  # then nothing more is asked
+        self._loop = asyncio.get_running_loop()
+        self._clock = clock
+        self._store = store
+        self._nodes = nodes
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._moved: Callable[[int], None] = _ignore
+        self._answered_s = clock.steady_s()
+        self._living = self._loop.create_task(self._live())
+
+    @property
+    def owed(self) -> int:
+        """How many requests have no answer yet."""
+        return len(self._tasks)
+
+    def attach(self, core: Core) -> None:
+        """Let hints of other engines wake this one, and tell it when it gets another number."""
+        self._moved = core.dispatcher.numbers.move
+        self._store.listen(core.feeds.heard)
+
+    def introduce(self, say: Say, release: ActiveRelease | None, shares_objects: bool) -> None:
+        """Tell which store this is, and of what looks like a mistake."""
+        say("info", f"the store is {self.where}; this is engine {self.node} of those on it")
+        if self.others and not shares_objects and release and release.blueprint.buckets:
+            say(
+                "warning",
+                "another engine is on this store, or was a minute ago, and the content of objects "
+                "lies in this machine's data folder: others do not find it (--objects s3://...)",
+            )
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+        """Ask; answers come in any order."""
+        if self.hangs or len(self._tasks) >= limits.POSTGRES_REQUESTS:
+            self._loop.call_soon(then, AWAY if self.hangs else FULL)
+            return
+        if isinstance(request, Configure) and (fault := _unable(request)):
+            self._loop.call_soon(then, Rejected(fault))
+            return
+        task = self._loop.create_task(self._serve(function, request, then))
+        self._tasks.add(task)
+        task.add_done_callback(self._served)
+
+    def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
+        """Ask what comes encoded, and is answered so."""
+        request = _request.decode(payload)
+        self.send(function, request, lambda answer: then(to_msgpack(answer)))
+
+    async def _serve(self, function: str, request: Request, then: Then) -> None:
+        patience_s = limits.POSTGRES_ANSWER_S * (5 if isinstance(request, _LONG) else 1)
+        try:
+            async with asyncio.timeout(patience_s):
+                answer = await self._store.answer(function, request)
+        except TimeoutError:
+            code = FateUnknown.code if isinstance(request, Commit) else AWAY.code
+            answer = Broken(code, AWAY.message)
+        if not isinstance(answer, Broken):
+            self._answered_s = self._clock.steady_s()
+        then(answer)
+
+    def _served(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.result()  # a fault of who waited is told as one of any callback
+
+    # -- living ----------------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        """Keep our number, and see that the database answers, on the connection for renewals."""
+        from wherry.platforms.postgres.pool import rest
+
+        renewed_s = self._clock.steady_s()
+        while True:
+            await rest(limits.POSTGRES_PROBE_S)
+            try:
+                async with asyncio.timeout(limits.POSTGRES_ANSWER_S):
+                    if self._clock.steady_s() - renewed_s < limits.LEASE_RENEW_S:
+                        await self._nodes.look()
+                    else:
+                        await self._renew()
+                        renewed_s = self._clock.steady_s()
+            except (WherryError, OSError):
+                continue
+            except Exception as error:
+                if not hasattr(error, "sqlstate"):
+                    raise
+                continue  # the database has said no; the next look may find it well
+            self._answered_s = self._clock.steady_s()
+
+    async def _renew(self) -> None:
+        if not await self._nodes.renew(self.node):
+            # Away for so long that it was given to another. What runs under the old number either
+            # commits as the only one under it, or is refused.
+            self.node = await self._nodes.take()
+            self._moved(self.node)
+
+    def silent_s(self) -> float:
+        """Return for how long the database has answered nothing."""
+        return self._clock.steady_s() - self._answered_s
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def stop(self) -> None:
+        """Give up what has no answer yet."""
+        self._living.cancel()
+        for task in list(self._tasks):
+            task.cancel()
+
+    async def close(self) -> None:
+        """Let others have our number, and let go of the connections; soon, whatever is wrong."""
+        try:
+            async with asyncio.timeout(limits.POSTGRES_PROBE_S):
+                await self._nodes.give(self.node)
+                await self._store.close()
+        except Exception:
+            return  # its lease ends, and the connections go with the process
+
+    def describe(self) -> dict[str, Any]:
+        """What the control socket tells of it."""
+        return {"pid": self.pid, "owed": self.owed, "where": self.where, "node": self.node}
+
+
+def _ignore(node: int) -> None:
+    """Nobody has to know."""
+
+
+def _unable(request: Configure) -> str:
+    """Return why the store on Postgres cannot have this release; "": it can."""
+    from wherry.blueprint import load
+
+    if load(request.blueprint).workflows:
+        return (
+            "The app has workflows, whose executions the store on Postgres does not keep yet: "
+            "run it on one machine, without --store."
+        )
+    return ""
+
+
+async def opened(
+    place: StorePlace,
+    clock: Clock,
+    chance: Chance,
+    owner: str,
+) -> PostgresClient:
+    """Open the store, and be one of its engines.
+
+    Args:
+        owner: Who this engine is, unlike any other.
+
+    Raises:
+        Refused: The database cannot be used, with the reason.
+    """
+    from wherry.platforms.postgres.nodes import Nodes
+
+    store = await store_of(place, clock, chance)
+    try:
+        nodes = Nodes(store.database, owner, NODES)
+        node = await nodes.take()
+        others = await nodes.held() > 1
+        key = await _shared_key(store, chance)
+    except BaseException:
+        await store.close()
+        raise
+    return PostgresClient(clock, store, nodes, node, place, key, others)
+
+
+async def store_of(place: StorePlace, clock: Clock, chance: Chance) -> PostgresStore:
+    """Open the store; a database that is just coming up is waited for a few seconds.
+
+    Raises:
+        Refused: The database cannot be used, with the reason.
+    """
+    try:
+        import asyncpg  # noqa: F401
+
+        from wherry.platforms.postgres.database import is_connection_fault
+        from wherry.platforms.postgres.pool import rest
+        from wherry.platforms.postgres.store import open_store
+    except ImportError:
+        raise Refused(
+            "A store on Postgres needs asyncpg, which is not installed.",
+            advice="pip install 'wherry[postgres]'",
+        ) from None
+    give_up_s = clock.steady_s() + limits.POSTGRES_RETRY_S
+    while True:
+        try:
+            return await open_store(place.dsn, clock, chance)
+        except WherryError:
+            raise
+        except Exception as error:
+            if is_connection_fault(error) and clock.steady_s() < give_up_s:
+                await rest(AGAIN_S)
+                continue
+            raise Refused(
+                f"{place.shown} cannot be used: {place.told(error) or type(error).__name__}",
+                advice="Is it there, has it this database, and may this user make a schema in it?",
+            ) from None
+
+
+async def _shared_key(store: PostgresStore, chance: Chance) -> SigningKey:
+    """Return the key that signs URLs: any engine takes what another one has signed."""
+    made = msgspec.json.encode([f"wherry-{chance.token(6).hex()}", chance.token(32).hex()])
+    await store.answer("", PutState(KEY, made, if_absent=True))
+    found = await store.answer("", GetState(KEY))
+    if not isinstance(found, State):
+        raise Refused("The database does not keep what is written to it now.", advice="Try again.")
+    return SigningKey(*msgspec.json.decode(found.value, type=tuple[str, str]))
+
+
+class AskedPostgres:
+    """A store on Postgres, asked by a verb: no engine runs here, others may elsewhere."""
+
+    def __init__(self, place: StorePlace, clock: Clock, chance: Chance) -> None:
+        self._runner = asyncio.Runner()
+        try:
+            self._store = self._run(store_of(place, clock, chance))
+        except BaseException:
+            self._runner.close()
+            raise
+
+    def _run(self, work: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await work
+
+        return self._runner.run(wait())
+
+    def run(self, requests: list[tuple[str, Request]]) -> list[Any]:
+        """Answer each request, in order."""
+        return self._run(self._store.run(requests))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._run(self._store.close())
+        self._runner.close()

@@ -1,0 +1,16 @@
+-- name: node_take
+INSERT INTO state (key, value, expires_ms)
+SELECT $3 || n, $1, now_ms() + $2 FROM generate_series(0, $4 - 1) n
+WHERE NOT EXISTS (SELECT 1 FROM state WHERE key = $3 || n AND expires_ms > now_ms())
+ORDER BY n LIMIT 1
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms
+WHERE state.expires_ms <= now_ms()
+RETURNING key
+-- name: node_renew
+UPDATE state SET expires_ms = now_ms() + $3 WHERE key = $1 AND value = $2
+-- name: node_give
+DELETE FROM state WHERE key = $1 AND value = $2
+-- name: nodes_held
+SELECT count(*) FROM state WHERE starts_with(key, $1) AND expires_ms > now_ms()
+-- name: alive
+SELECT 1

@@ -1,0 +1,302 @@
+"""Engines on one Postgres, in processes of their own: they share the work, take over from each
+other, and wait together for a database that is away.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.postgres_kit import Server, loop
+from wherry.runtime.process.trees import descendants
+
+from .server_kit import WHERRY, Engine, serving, tries, until
+
+ALONE = "--objects-local"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def safe() -> Iterator[Server]:
+    """A server that keeps what it has acknowledged."""
+    made = Server("shared_buffers=32MB", "max_connections=100")
+    yield made
+    made.remove()
+
+
+def asked(dsn: str, sql: str) -> list[tuple[Any, ...]]:
+    """Ask the database itself."""
+    import asyncpg
+
+    async def ask() -> list[Any]:
+        connection = await asyncpg.connect(dsn)
+        try:
+            return list(await connection.fetch(sql))
+        finally:
+            await connection.close()
+
+    return [tuple(row) for row in loop().run(ask())]
+
+
+@pytest.fixture
+def dsn(safe: Server) -> str:
+    """A database of the test's own."""
+    name = f"test_{next(_numbers)}"
+    asked(safe.dsn, f"CREATE DATABASE {name}")
+    return f"postgres://wherry@/{name}?host={safe.folder}"
+
+
+@contextmanager
+def engines(app: str, dsn: str, folder: Path, count: int, **more: Any) -> Iterator[list[Engine]]:
+    """Several engines on one database, each with a data folder of its own."""
+    more.setdefault("arguments", ["--store", dsn, ALONE])
+    folder.mkdir(exist_ok=True)
+    with serving(app, folder / f"data-{count}", **more) as first:
+        if count == 1:
+            yield [first]
+        else:
+            with engines(app, dsn, folder, count - 1, **more) as others:
+                yield [first, *others]
+
+
+def place(engine: Engine, order_id: str, work_s: float = 0.0) -> int:
+    """Place an order under its key; 0: the connection broke."""
+    body = {"order_id": order_id, "work_s": work_s}
+    headers = {"idempotency-key": order_id}
+    with suppress(OSError):
+        return engine.once("POST", "/orders", body, headers).status
+    return 0
+
+
+def runs(engine: Engine, trigger: str) -> int:
+    """How many messages this engine has done."""
+    return len(engine.lines(message=trigger, ending="ok"))
+
+
+def test_an_engine_serves_an_app_over_postgres(dsn: str, tmp_path: Path) -> None:
+    """Requests, tokens, stored answers, objects; it says where its state is, and so do verbs."""
+    with engines("desk", dsn, tmp_path, 1) as (engine,):
+        token = engine.token("alice", "customer")
+        body = {"lines": [{"sku": "a", "count": 2}]}
+        key = {"idempotency-key": "once"}
+        made = engine.client("POST", "/orders", body, key, token)
+        again = engine.client("POST", "/orders", body, key, token)
+        assert (made.status, again.body) == (201, made.body)
+        order_id = made.json()["order_id"]
+        assert engine.client("GET", f"/orders/{order_id}", token=token).json() == made.json()
+        assert engine.client("GET", "/totals/alice").json()["orders"] == 1
+        upload(engine, engine, "note", b"text")
+        given = urlsplit(engine.client("POST", "/downloads", {"key": "note"}).json())
+        assert engine.client("GET", f"{given.path}?{given.query}").body == b"text"
+        assert dsn in engine.said()
+        assert engine.status()["store"]["where"] == dsn
+    assert not (engine.root / "store.sqlite").exists()
+    # Without an engine the folder knows which database to ask.
+    found = verb("releases", engine, "--json")
+    assert [row["digest"] for row in json.loads(found.stdout)] != []
+
+
+def upload(signer: Engine, taker: Engine, key: str, content: bytes) -> None:
+    """Let one engine sign, and upload to another."""
+    asked_for = {"key": key, "size_bytes": len(content)}
+    ticket = signer.client("POST", "/uploads", asked_for).json()
+    url = urlsplit(ticket["url"])
+    headers = {name: text for name, text in ticket["headers"].items() if name != "content-length"}
+    headers["host"] = url.netloc
+    assert taker.client("PUT", f"{url.path}?{url.query}", content, headers).status == 200
+
+
+def verb(
+    name: str, engine: Engine, *more: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a verb on an engine's data folder."""
+    return subprocess.run(
+        [*WHERRY, name, "--data", str(engine.root), *more],
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_engines_share_a_queue_and_each_message_has_its_effect_once(
+    dsn: str, tmp_path: Path
+) -> None:
+    """Orders come in at one; both run their jobs, each is told by hints that there are some."""
+    count = 60
+    with engines("ledger", dsn, tmp_path, 2) as (first, second):
+        nodes = {engine.status()["store"]["node"] for engine in (first, second)}
+        assert nodes == {0, 1}
+        with ThreadPoolExecutor(12) as threads:
+            sent = [threads.submit(place, first, f"o-{one}", 0.1) for one in range(count)]
+            assert {one.result() for one in sent} == {201}
+        until(lambda: second.drained("jobs"), "an empty queue")
+        for engine in (first, second):
+            total = engine.client("GET", "/total").json()
+            assert (total["placed"], total["done"]) == (count, count)
+        looked = [first.client("GET", f"/orders/o-{one}").json() for one in range(count)]
+        assert looked == [1] * count
+        until(lambda: runs(first, "queue jobs") + runs(second, "queue jobs") == count, "all lines")
+        assert runs(first, "queue jobs") > 0
+        assert runs(second, "queue jobs") > 0
+
+
+def test_a_url_that_one_engine_signed_is_taken_by_another(dsn: str, tmp_path: Path) -> None:
+    """And so is a token: what a load balancer sends to another machine is no stranger there."""
+    same = ["--public-url", "https://desk.example"]
+    given = ["--store", dsn, ALONE, *same]
+    with engines("desk", dsn, tmp_path, 2, arguments=given) as (first, second):
+        upload(first, second, "note", b"text")
+        body = {"lines": [{"sku": "a", "count": 1}]}
+        made = first.client("POST", "/orders", body, token=first.token())
+        found = second.client("GET", f"/orders/{made.json()['order_id']}", token=first.token())
+        assert found.json() == made.json()
+        assert "others do not find it" in second.said()
+
+
+def test_what_a_killed_engine_held_is_done_by_another(dsn: str, tmp_path: Path) -> None:
+    """Its messages in hand are delivered again when their leases end, without anybody's help."""
+    with engines("ledger", dsn, tmp_path, 2) as (first, second):
+        names = [f"t-{one}" for one in range(12)]
+        tasks = [{"name": name, "work_s": 0.5} for name in names]
+        assert first.client("POST", "/tasks", {"tasks": tasks}).status == 200
+        until(lambda: len(first.environments("task")) > 0, "messages in hand")
+        first.kill()
+        until(lambda: second.drained("tasks"), "all done by the other one", 60.0)
+        done = [second.client("GET", f"/dones/{name}").json()["runs"] for name in names]
+        assert done == [1] * len(names)
+        assert second.failures("tasks").total == 0
+
+
+def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
+    safe: Server, dsn: str, tmp_path: Path
+) -> None:
+    """Away, it makes the engines not ready and their requests 503; back, all goes on by itself."""
+    with engines("ledger", dsn, tmp_path, 2) as both, ThreadPoolExecutor(16) as threads:
+        number = itertools.count()
+        accepted: list[str] = []
+        enough = False
+
+        def customer(nth: int) -> None:
+            while not enough:
+                name = f"o-{next(number)}"
+                while place(both[nth % 2], name) != 201:  # asks until it has an answer
+                    pass
+                accepted.append(name)
+
+        customers = [threads.submit(customer, nth) for nth in range(8)]
+        try:
+            for _ in range(2):
+                before = len(accepted)
+                until(lambda: len(accepted) > before + 30, "some orders")  # noqa: B023
+                safe.stop()
+                safe.start()
+            safe.stop()
+            for engine in both:
+                until(lambda: engine.once("GET", "/readyz").status == 503, "not ready")  # noqa: B023
+                refused = engine.once("POST", "/orders", {"order_id": "never"})
+                assert refused.status == 503
+                assert "retry-after" in refused.headers
+            safe.start()
+            for engine in both:
+                until(lambda: engine.once("GET", "/readyz").status == 200, "ready")  # noqa: B023
+            before = len(accepted)
+            until(lambda: len(accepted) > before + 30, "orders again")
+        finally:
+            enough = True
+        for one in customers:
+            one.result()
+        until(lambda: tries(lambda: both[0].drained("jobs")), "an empty queue", 60.0)
+        until(lambda: both[1].client("GET", "/total").json()["done"] == len(accepted), "the jobs")
+        assert both[0].client("GET", "/total").json()["placed"] == len(accepted)
+        assert len(set(accepted)) == len(accepted)
+
+
+def test_no_two_engines_have_one_number(dsn: str, tmp_path: Path) -> None:
+    """Who was away for longer than its lease takes another; who stops gives its own back."""
+    short = {"NODE_LEASE_S": 1.0, "LEASE_RENEW_S": 0.2, "POSTGRES_PROBE_S": 0.1}
+    held = "SELECT 1 FROM wherry.state WHERE starts_with(key, 'engine/node/')"
+
+    def node(engine: Engine) -> int:
+        return int(engine.status()["store"]["node"])
+
+    with engines("ledger", dsn, tmp_path, 1, limits=short) as (first,):
+        assert node(first) == 0
+        os.kill(first.pid, signal.SIGSTOP)
+        until(lambda: not asked(dsn, f"{held} AND expires_ms > wherry.now_ms()"), "its lease's end")
+        with engines("ledger", dsn, tmp_path / "other", 1) as (second,):
+            assert node(second) == 0
+            os.kill(first.pid, signal.SIGCONT)
+            until(lambda: node(first) == 1, "another number")
+            assert place(first, "a") == place(second, "b") == 201
+            assert second.stop() == 0
+            assert len(asked(dsn, held)) == 1
+
+
+def test_the_password_is_shown_nowhere(dsn: str, tmp_path: Path) -> None:
+    """Neither in what the engine prints and tells nor in its folder nor in processes of the app."""
+    secret = "hush-hush"
+    url = dsn.replace("wherry@", f"wherry:{secret}@")
+    file = tmp_path / "store.url"
+    file.write_text(f"{url}\n")
+    file.chmod(0o600)
+    for number, given in enumerate((["--store-file", str(file)], [])):
+        variables = {} if given else {"WHERRY_STORE": url}
+        more = {"arguments": [*given, ALONE], "variables": variables}
+        with serving("ledger", tmp_path / f"kept-{number}", **more) as engine:
+            assert place(engine, f"o-{number}") == 201
+            below = [pid for pid in descendants(engine.pid) if running_app(pid)]
+            assert below
+            for pid in below:
+                assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+            told = json.dumps(engine.status()) + verb("status", engine).stdout
+            assert secret not in told + engine.said()
+            assert dsn in told
+        for path in engine.root.rglob("*"):
+            assert not path.is_file() or secret.encode() not in path.read_bytes()
+        assert "jobs" in verb("queues", engine, **variables).stdout
+
+
+def running_app(pid: int) -> bool:
+    """Whether a process runs the app's code."""
+    with suppress(OSError):
+        return b"wherry.runtime.zygote" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def refused(app: str, data: Path, *arguments: str) -> str:
+    """Start an engine that must not start; return what it said."""
+    engine = Engine(app, data, arguments=arguments)
+    try:
+        engine.launch()
+        assert engine.wait() != 0
+        return engine.said()
+    finally:
+        engine.close()
+
+
+def test_what_cannot_be_is_refused_at_the_start(dsn: str, tmp_path: Path) -> None:
+    """An app with workflows; a database that is not there; a folder whose state is elsewhere."""
+    said = refused("flows", tmp_path / "flows", "--store", dsn, ALONE)
+    assert "does not keep yet" in said
+    said = refused("ledger", tmp_path / "a", "--store", dsn.replace("/test_", "/none_"), ALONE)
+    assert "cannot be used" in said
+    assert "does not exist" in said
+    with serving("ledger", tmp_path / "own") as engine:
+        place(engine, "a")
+    assert "state of its own" in refused("ledger", tmp_path / "own", "--store", dsn, ALONE)
+    with engines("ledger", dsn, tmp_path, 1):
+        pass
+    assert f"is in {dsn}" in refused("ledger", tmp_path / "data-1")
