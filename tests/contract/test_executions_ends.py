@@ -37,6 +37,7 @@ from wherry.ports import (
     Redrive,
     RedriveAll,
     RedriveTick,
+    Rejected,
     Sweep,
 )
 
@@ -116,6 +117,16 @@ def test_a_failure_is_in_the_inbox_and_goes_on_from_there(place: Any) -> None:
     assert place.claim(queue="refund") == []
     place.advance(limits.REDRIVE_BASE_S)
     assert len(place.claim(queue="refund")) == 1
+
+
+def test_what_a_failed_execution_is_told_cannot_be_edited(place: Any) -> None:
+    other, id = begun(place, name="other"), begun(place)
+    move(place, id, 0, ended=FAILED, inboxed=inboxed(id))
+    forged = json.encode(Happened(other, "stop"))
+    answer = place.ask(Redrive([f"{id}.0"], None, "me", forged, "new"))
+    assert isinstance(answer, Rejected)
+    assert [row.id for row in failures(place)] == [f"{id}.0"]
+    assert place.claim(queue="refund") == []
 
 
 def test_many_failures_go_back_at_a_rate(place: Any) -> None:

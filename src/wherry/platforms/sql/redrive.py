@@ -42,6 +42,11 @@ class Exits:
         found = self._inbox.find(request.ids[0])
         if found is None:
             return Count(0)
+        if self._catalog.is_workflow(found.queue):  # its body is ours: it can say anything
+            return Rejected(
+                "What failed is an execution of a workflow: it goes on with what it was given. "
+                "Redrive it without a payload, or start another one."
+            )
         if self._messages.find(request.new_id) or self._inbox.find(request.new_id):
             return Rejected(f"The new ID {request.new_id} is taken.")
         self.put_back(found, request.new_id, request.body)
