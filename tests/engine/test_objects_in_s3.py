@@ -199,6 +199,8 @@ def test_an_s3_that_fails_leaves_rows_and_objects_agreeing(
         proxy.harm = lambda head: harm if head.startswith("put") else ""
         reply = upload(engine, "a", b"content")
         assert (reply.status, reply.code) == (503, "objects_unavailable")
+        assert "retry-after" in reply.headers
+        until(lambda: "could not be moved" in engine.said(), "the cause in the log")
         assert engine.client("POST", "/texts", {"key": "b", "text": "b"}).status == 503
         proxy.harm = lambda head: "503 SlowDown" if "/files/" in head else ""
         forget_files(engine)

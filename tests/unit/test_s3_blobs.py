@@ -261,6 +261,14 @@ def test_all_attempts_together_end_in_time(case: Case) -> None:
         blobs.put("assets", BLOB, b"content" * 100_000)
 
 
+def test_what_is_under_way_ends_when_the_engine_does(case: Case) -> None:
+    ref = case.blobs.put("assets", BLOB, b"content")
+    with remote(case.proxy.endpoint, case.bucket) as there:
+        there.close()
+        with pytest.raises(ObjectsUnavailable):
+            there.get("assets", ref, lambda piece: None)
+
+
 # --- reading --------------------------------------------------------------------------------------
 
 

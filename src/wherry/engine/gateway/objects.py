@@ -40,6 +40,7 @@ class Objects:
         refuse: Turns a problem into a response, with the correlation ID.
         disk_works: Whether the store can write: else no upload is begun, which might hang too.
         sent: Begins what an upload's commit has sent: messages of those that objects trigger.
+        told: Says in the log what a caller is not told of a storage that failed.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Objects:
         refuse: Callable[[errors.Problem, str], Response],
         disk_works: Callable[[], bool],
         sent: Callable[[Committed], None],
+        told: Callable[[str], None],
     ) -> None:
         self.keys = keys
         self._blobs = blobs
@@ -65,6 +67,7 @@ class Objects:
         self._refuse = refuse
         self._disk_works = disk_works
         self._sent = sent
+        self._told = told
         self._uploads: dict[int, tuple[Upload, Verified]] = {}
 
     def admit(self, request: Request, correlation: str) -> Response | Upload | None:
@@ -121,7 +124,7 @@ class Objects:
 
     def _sealed(self, verdict: Verified, responder: Responder, correlation: str, ref: Any) -> None:
         if isinstance(ref, Exception):
-            responder.send(self._refuse(storage_problem(ref), correlation))
+            self._failed(ref, responder, correlation)
             return
         bucket, key = split_object_path(verdict.path[len(PREFIX) :])
         effect = PutObject(
@@ -152,6 +155,11 @@ class Objects:
                     responder.send(self._refuse(errors.HandlerFailed(), correlation))
 
         self._store.send("", commit, answered)
+
+    def _failed(self, error: Exception, responder: Responder, correlation: str) -> None:
+        if not isinstance(error, errors.Problem):
+            self._told(f"content of an object could not be moved ({correlation}): {error}")
+        responder.send(self._refuse(storage_problem(error), correlation))
 
     # -- downloads -------------------------------------------------------------------------------
 
@@ -185,7 +193,7 @@ class Objects:
         self, row: ObjectRow, verdict: Verified, responder: Responder, correlation: str, path: Any
     ) -> None:
         if isinstance(path, Exception):
-            responder.send(self._refuse(storage_problem(path), correlation))
+            self._failed(path, responder, correlation)
             return
         headers = [
             ("content-type", row.media_type),

@@ -31,6 +31,7 @@ class Calls:
 
     def __init__(self, place: Place, clock: Clock) -> None:
         self._clock = clock
+        self._ended = False
         self._now = local()  # of each thread: until when its present call may go on
         self.client = _client(place)
         self.client.meta.events.register("before-send.s3", self._check)
@@ -53,16 +54,17 @@ class Calls:
         return Body(content, self)
 
     def check(self) -> None:
-        """Raise `OverTime` where this thread's call has had its time."""
+        """Raise `OverTime` where this thread's call has had its time, or all calls have."""
         until_s = getattr(self._now, "until_s", None)
-        if until_s is not None and self._clock.steady_s() > until_s:
+        if self._ended or (until_s is not None and self._clock.steady_s() > until_s):
             raise OverTime
 
     def _check(self, **event: Any) -> None:
         self.check()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; what other threads send or read ends with its next piece."""
+        self._ended = True
         self.client.close()
 
 
