@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
 
 import msgspec
 
@@ -50,7 +50,7 @@ class StorePlace:
         before, at, host = parts.netloc.rpartition("@")
         user, colon, password = before.partition(":")
         if colon and password:
-            self._secrets += [password, parts.password or ""]
+            self._secrets += [password, unquote(password)]
         shown = urlencode([one for one in query if one[0] not in _SECRET], safe="/")
         self.shown = urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, shown, ""))
 
@@ -62,7 +62,7 @@ class StorePlace:
     def told(self, error: object) -> str:
         """Return what an error says, without a password."""
         text = str(error)
-        for secret in filter(None, self._secrets):
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
