@@ -24,9 +24,14 @@ from wherry import App, Struct
 
 app = App("shop")
 
+class Line(Struct):
+    sku: str
+    count: int = 1
+
 class Refund(Struct):
     order_id: str
     cents: int = 0
+    lines: list[Line] = []
 
 @app.task()
 def ask_staff(payload: dict[str, Any]) -> None: ...
@@ -130,7 +135,12 @@ def test_one_name_is_one_run(data: Flows) -> None:
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [("[]", "is no object: it is a Refund"), ('{"cents": 1}', "lacks order_id: it is a Refund")],
+    [
+        ("[]", "is no Refund: it is a list; it takes an object"),
+        ('{"cents": 1}', "is no Refund: order_id is missing"),
+        ('{"order_id": "o", "cents": "1"}', "cents is '1'; it takes a whole number"),
+        ('{"order_id": "o", "lines": [{}]}', "lines[0].sku is missing"),
+    ],
 )
 def test_an_input_that_is_not_of_its_type_starts_nothing(
     data: Flows, given: str, told: str
@@ -140,6 +150,20 @@ def test_an_input_that_is_not_of_its_type_starts_nothing(
     assert (result.exit_code, told in result.stderr) == (1, True)
     assert ok_json("workflow", "list", "--data", data.path) == []
     data.start("one", "typed", '{"order_id": "o-1"}')
+
+
+def test_an_input_has_what_its_type_has_by_default(data: Flows) -> None:
+    """As from a handler: no state can tell who has started it."""
+    given = {
+        "order_id": "o-1",
+        "lines": [{"sku": "a"}, {"sku": "b", "count": 2}],
+        "note": "by hand",
+    }
+    data.start("one", "typed", msgspec.json.encode(given).decode())
+    lines = [{"sku": "a", "count": 1}, {"sku": "b", "count": 2}]
+    found = ok_json("workflow", "describe", "one", "--data", data.path)["input"]
+    assert found == {"order_id": "o-1", "cents": 0, "lines": lines, "note": "by hand"}
+    assert list(found) == ["order_id", "cents", "lines", "note"]
 
 
 def test_runs_are_chosen_by_workflow_and_status(data: Flows) -> None:

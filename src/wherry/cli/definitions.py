@@ -10,6 +10,8 @@ from wherry.cli.output import near
 from wherry.errors import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wherry.blueprint import Blueprint, WorkflowSpec
 
 SUFFIXES = (".json", ".yaml", ".yml")
@@ -100,21 +102,34 @@ def workflow_of(blueprint: Blueprint, name: str) -> WorkflowSpec:
     return known[name]
 
 
-def check_input(workflow: WorkflowSpec, value: Any) -> None:
-    """Refuse an input that is not of its type's form, or lacks fields: no state could say so.
+def fitting_input(workflow: WorkflowSpec, value: Any) -> Any:
+    """Return an input as a handler gives it: of its type's form, with what has a default.
 
     Raises:
-        Refused: With what it lacks.
+        Refused: It does not fit its type: no state could say so.
     """
+    from wherry.blueprint.checks_payloads import misfits
+
     schema = workflow.schema or {}
-    name = str(schema.get("$ref", "")).rpartition("/")[2]
-    schema = schema.get("$defs", {}).get(name, schema)
-    if schema.get("type") != "object":
-        return
-    if not isinstance(value, dict):
-        raise Refused(f"The input of {workflow.name!r} is no object: it is a {workflow.input}.")
-    missing = [field for field in schema.get("required", ()) if field not in value]
-    if missing:
+    wrong = [one.said for one in misfits(schema, value, jsonata=True) if one.refused]
+    if wrong:
         raise Refused(
-            f"The input of {workflow.name!r} lacks {', '.join(missing)}: it is a {workflow.input}."
+            f"The input of {workflow.name!r} is no {workflow.input}: {'; '.join(wrong[:5])}."
         )
+    return _completed(schema, schema.get("$defs", {}), value)
+
+
+def _completed(schema: Mapping[str, Any], defs: Mapping[str, Any], value: Any) -> Any:
+    schema = defs.get(str(schema.get("$ref", "")).rpartition("/")[2], schema)
+    items, fields = schema.get("items"), schema.get("properties")
+    if isinstance(value, list) and isinstance(items, dict):
+        return [_completed(items, defs, one) for one in value]
+    if not isinstance(value, dict) or fields is None:
+        return value
+    given = {
+        name: _completed(fields[name], defs, one) if name in fields else one
+        for name, one in value.items()
+    }
+    lacking = {name: one["default"] for name, one in fields.items() if "default" in one}
+    found = lacking | given
+    return {name: found[name] for name in fields if name in found} | found  # in the type's order

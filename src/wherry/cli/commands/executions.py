@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from wherry.cli.backend import Backend, active_blueprint, connected
-from wherry.cli.definitions import check_input, read_json, workflow_of
+from wherry.cli.definitions import fitting_input, read_json, workflow_of
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.orders import commit, new_id
@@ -153,8 +153,8 @@ def start(workflow: str, name: str | None, given: str, data: str, as_json: bool)
     id = new_id()
     name = id if name is None else check_execution_name(name)
     with connected(data) as backend:
-        check_input(workflow_of(active_blueprint(backend), workflow), value)
-        body = msgspec.json.encode(value)
+        fitting = fitting_input(workflow_of(active_blueprint(backend), workflow), value)
+        body = msgspec.json.encode(fitting)
         unmet = f"There is a run {name!r} of {workflow!r} with another input."
         commit(backend, "start", StartExecution(workflow, name, id, body), unmet)
     _told("started", workflow, name, as_json)
