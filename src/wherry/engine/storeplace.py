@@ -40,7 +40,6 @@ class StorePlace:
         self.file = file
         try:
             parts = urlsplit(dsn)
-            _ = parts.port
             query = parse_qsl(parts.query, keep_blank_values=True)
         except ValueError:  # whose text might show the password
             raise _no_address() from None
