@@ -143,7 +143,6 @@ class Core:
             lambda: self.troubles.keys().isdisjoint(("store", "objects")),
             self.dispatcher.sent,
             lambda text: self.journal.say("ERROR", text),
-            lambda text: self.journal.say("ERROR", text),
         )
 
     # -- releases --------------------------------------------------------------------------------
