@@ -126,10 +126,11 @@ def _completed(schema: Mapping[str, Any], defs: Mapping[str, Any], value: Any) -
         return [_completed(items, defs, one) for one in value]
     if not isinstance(value, dict) or fields is None:
         return value
-    given = {
+    found = {
         name: _completed(fields[name], defs, one) if name in fields else one
         for name, one in value.items()
     }
-    lacking = {name: one["default"] for name, one in fields.items() if "default" in one}
-    found = lacking | given
-    return {name: found[name] for name in fields if name in found} | found  # in the type's order
+    for name, one in fields.items():
+        if name not in found and "default" in one:
+            found[name] = one["default"]
+    return found
