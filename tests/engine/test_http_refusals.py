@@ -6,7 +6,9 @@ import json
 
 import pytest
 
-from .http_kit import GET, SMUGGLED, Memory, chunked, finish, post, read_answers, running
+from wherry.engine.http.bounds import Bounds
+
+from .http_kit import GET, SMUGGLED, Memory, Recorder, chunked, finish, post, read_answers, running
 
 H = b"Host: a\r\n"
 
@@ -284,3 +286,39 @@ def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
             writer.close()
 
     finish(main())
+
+
+class Named(Recorder):
+    """An app that gives correlation IDs."""
+
+    def correlation_of(self, headers: dict[str, str]) -> str:
+        return headers.get("x-correlation-id", "made-here")
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "correlation"),
+    [
+        (get(b"Host: a", line=b"GET /%2e%2e/x HTTP/1.1"), 400, "made-here"),
+        (get(b"Host: a", b"X: " + b"a" * 10_240), 431, "made-here"),
+        (get(b"Host: a", b"X-Correlation-Id: mine", b"Content-Length: 7000000"), 413, "mine"),
+    ],
+)
+def test_what_the_server_refuses_by_itself_has_a_correlation_id(
+    sent: bytes, status: int, correlation: str
+) -> None:
+    """In the header and in the body, as every answer of the app: the caller's where it is known."""
+    client = Memory(Named()).connect()
+    client.feed(sent)
+    [(found, headers, body)] = read_answers(client.transport.output)
+    assert (found, headers["x-correlation-id"]) == (status, correlation)
+    assert json.loads(body)["correlation_id"] == correlation
+
+
+def test_who_finds_no_place_or_comes_too_slowly_is_told_an_id_too() -> None:
+    memory = Memory(Named(), Bounds(connections=1))
+    first, second = memory.connect(), memory.connect()
+    first.feed(b"GET /x HTTP/1.1\r\n")
+    memory.pass_time(60)
+    answers = [read_answers(one.transport.output)[0] for one in (first, second)]
+    assert [status for status, _, _ in answers] == [408, 503]
+    assert [headers["x-correlation-id"] for _, headers, _ in answers] == ["made-here"] * 2

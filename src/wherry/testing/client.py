@@ -10,7 +10,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import from_json
 from wherry.engine.http.messages import FileSlice, Request, Response
-from wherry.engine.http.refusals import Refusal, answer_to
+from wherry.engine.http.refusals import Refusal, answer_to, named
 from wherry.engine.http.target import read_target
 from wherry.handles.shapes import to_json
 
@@ -141,7 +141,7 @@ class Client:
             target = self._target(path, query)
             parsed, segments, text = read_target(method, target, self._host)
         except Refusal as refusal:
-            waiting.send(refusal.response)
+            waiting.send(named(refusal.response, self._gateway.correlation_of(fields)))
             return waiting
         request = Request(method, target, parsed, segments, text, fields, b"", client)
         self._pour(request, content, waiting)

@@ -263,7 +263,11 @@ class Gateway:
     # -- refusals --------------------------------------------------------------------------------
 
     def _correlation(self, request: Request) -> str:
-        return correlation_id(request.headers) or f"{self._dispatcher.numbers.next():016x}"
+        return self.correlation_of(request.headers)
+
+    def correlation_of(self, headers: dict[str, str]) -> str:
+        """Return the caller's correlation ID if it is usable, else a new one."""
+        return correlation_id(headers) or f"{self._dispatcher.numbers.next():016x}"
 
     def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
         responder.send(self.refuse(problem, self._correlation(request), request))

@@ -71,7 +71,7 @@ class Connection(Writing):
         if len(hub.open) >= hub.bounds.connections or hub.stopping:
             self._state = CLOSED
             full = problem(503, "unavailable", "There are too many connections; try again.")
-            self._transport.write(self._encode(full, False)[0])
+            self._transport.write(self._encode(hub.named(full, None), False)[0])
             self._transport.close()
             return
         hub.open.add(self)

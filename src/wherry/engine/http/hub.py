@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from wherry.errors import Problem
 from wherry.world import Clock
 
 from .bounds import Bounds
-from .messages import App, Response
-from .refusals import answer_to
+from .messages import App, Names, Request, Response
+from .refusals import answer_to, is_nameless, named
 from .wire import date_line
 
 if TYPE_CHECKING:
@@ -60,7 +60,14 @@ class Hub:
         """Return the answer to a fault of the app, and report it unless it is an answer."""
         if not isinstance(fault, Problem):
             self.report(fault)
-        return answer_to(fault)
+        return self.named(answer_to(fault), None)
+
+    def named(self, response: Response, request: Request | None) -> Response:
+        """Return a refusal with a correlation ID: the request's, as far as it could be read."""
+        if not (hasattr(self.app, "correlation_of") and is_nameless(response)):
+            return response
+        headers = {} if request is None else request.headers
+        return named(response, cast(Names, self.app).correlation_of(headers))
 
     def sweep(self) -> None:
         """Let every connection whose deadline has passed expire."""

@@ -95,6 +95,14 @@ class FillingSink(Sink, Protocol):
         ...
 
 
+class Names(Protocol):
+    """An app that gives correlation IDs, also to what the server refuses by itself."""
+
+    def correlation_of(self, headers: dict[str, str]) -> str:
+        """Return the ID of a request: that of its headers if it is usable, else a new one."""
+        ...
+
+
 class App(Protocol):
     """What the server serves. Neither method may block."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from wherry.codec import to_json
+from msgspec import structs
+
+from wherry.codec import from_json, to_json
 from wherry.errors import Problem
 
 from .messages import Response
 
+PROBLEM = ("content-type", "application/problem+json")
+CORRELATION = "x-correlation-id"
 PHRASES = {status.value: status.phrase for status in HTTPStatus}
 
 
@@ -37,8 +41,21 @@ def problem(
     }
     if detail:
         document["detail"] = detail
-    fields = [("content-type", "application/problem+json"), *(headers or [])]
+    fields = [PROBLEM, *(headers or [])]
     return Response(status, fields, to_json(document))
+
+
+def is_nameless(response: Response) -> bool:
+    """Whether these are problem details without a correlation ID."""
+    return PROBLEM in response.headers and all(name != CORRELATION for name, _ in response.headers)
+
+
+def named(response: Response, correlation: str) -> Response:
+    """Return problem details with the correlation ID that a client may ask about."""
+    assert isinstance(response.body, bytes), "problem details are no file"
+    document = {**from_json(response.body), "correlation_id": correlation}
+    headers = [*response.headers, (CORRELATION, correlation)]
+    return structs.replace(response, headers=headers, body=to_json(document))
 
 
 def answer_to(fault: Exception) -> Response:

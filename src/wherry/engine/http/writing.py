@@ -169,6 +169,7 @@ class Writing(asyncio.Protocol):
         if self._transport.is_closing():
             self._state = CLOSED
             return
+        response = self._hub.named(response, self._request)
         try:
             if isinstance(response.body, FileSlice):
                 raise TypeError("a refusal before the body cannot be a file")
