@@ -7,16 +7,18 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.postgres_kit import Server
 from tests.s3_kit import KEYS, S3, Proxy
 from wherry.ports import GetObject, Nothing, ObjectRow
 
-from .server_kit import APPS, Engine, Reply, serving, until
+from .server_kit import APPS, Engine, Reply, serving, tries, until
 
 
 def options(bucket: str, endpoint: str, **more: Any) -> dict[str, Any]:
@@ -170,6 +172,45 @@ def _post_without_waiting(client: Any, body: object) -> None:
             client("POST", "/texts", body)
 
     threading.Thread(target=post, daemon=True).start()
+
+
+@pytest.fixture
+def database() -> Iterator[Server]:
+    """A Postgres of the test's own."""
+    made = Server("shared_buffers=32MB", "max_connections=60")
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+def test_engines_on_one_database_share_one_place(s3: S3, database: Server, tmp_path: Path) -> None:
+    """Begun at once, on a place that is nobody's yet: what came in at one is had from the other."""
+    bucket = s3.bucket()
+    given = options(bucket, s3.endpoint)
+    given["arguments"] += ["--store", database.dsn]
+    made = [Engine("shelf", tmp_path / name, **given) for name in ("first", "second")]
+    try:
+        for engine in made:
+            engine.launch()
+        until(lambda: all(tries(partial(is_ready, engine)) for engine in made), "both ready")
+        first, second = made
+        assert upload(first, "a", b"content").status == 200
+        assert download(second, "a").body == b"content"
+        assert second.client("POST", "/texts", {"key": "b", "text": "hello"}).status == 204
+        assert first.client("GET", "/texts/b").json() == "hello"
+        assert len(s3.keys(bucket)) == 2
+    except BaseException:
+        print(*(f"--- {engine.root.name}\n{engine.said()[-6000:]}" for engine in made))
+        raise
+    finally:
+        for engine in made:
+            engine.close()
+
+
+def is_ready(engine: Engine) -> bool:
+    assert engine.alive(), "it has ended"
+    return engine.client("GET", "/readyz").status == 200
 
 
 # -- S3 in trouble ---------------------------------------------------------------------------------
