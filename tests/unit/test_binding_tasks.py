@@ -142,4 +142,17 @@ def test_an_exception_keeps_its_name_and_its_trace() -> None:
     failure = run(app, "charge", '{"order_id":"a"}').failure
     assert failure is not None
     assert (failure.error, failure.message) == ("CardDeclined", "no money for a")
-    assert "in charge" in failure.trace
+    frames = [line for line in failure.trace.splitlines() if line.startswith("  File ")]
+    assert [line.rpartition(" in ")[2] for line in frames] == ["charge"]  # none of wherry's own
+
+
+def test_what_wherry_itself_refuses_has_the_frames_that_there_are() -> None:
+    app = App("tasks")
+
+    @app.task()
+    def charge(order: Order) -> None: ...
+
+    failure = run(app, "charge", '{"cents":1}').failure
+    assert failure is not None
+    assert "bind_task" in failure.trace
+    assert "InvalidPayload: The state" in failure.trace

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import os
 
 from wherry import errors
 from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure
+
+_OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
 def failure_of(error: BaseException, memory_mb: int) -> Failure:
@@ -48,4 +51,9 @@ def trace_of(error: BaseException) -> str:
     """Return an exception's trace, without wherry's own frames above the handler."""
     import traceback
 
-    return encodable("".join(traceback.format_exception(error, limit=-12))[-16_000:])
+    first = error.__traceback__
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_OURS):
+        first = first.tb_next
+    frames = first or error.__traceback__  # all of them are ours: then these are what there is
+    lines = traceback.format_exception(type(error), error, frames, limit=-12)
+    return encodable("".join(lines)[-16_000:])
