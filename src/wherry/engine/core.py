@@ -136,6 +136,7 @@ class Core:
             [key],
             self.store,
             self.dispatcher.numbers,
+            self._offload,
             self._content,
             self.clock,
             lambda: self.active.digest if self.active else "",

@@ -37,6 +37,7 @@ class Objects:
     """Serves `/_objects/<bucket>/<key>` to whoever has a signed URL.
 
     Args:
+        content: Seals, checks and brings content, which may take long where it lies elsewhere.
         refuse: Turns a problem into a response, with the correlation ID.
         disk_works: Whether the store can write: else no upload is begun, which might hang too.
         sent: Begins what an upload's commit has sent: messages of those that objects trigger.
@@ -50,6 +51,7 @@ class Objects:
         store: Store,
         numbers: Numbers,
         offload: Offload,
+        content: Offload,
         clock: Clock,
         release: Callable[[], str],
         refuse: Callable[[errors.Problem, str], Response],
@@ -62,6 +64,7 @@ class Objects:
         self._store = store
         self._numbers = numbers
         self._offload = offload
+        self._content = content
         self._clock = clock
         self._release = release
         self._refuse = refuse
@@ -93,6 +96,7 @@ class Objects:
             partial(self._blobs.stage, bucket, blob, limit_bytes=verdict.size_bytes),
             self._offload,
             partial(self._uploads.pop, id(request), None),
+            self._content,
         )
         self._uploads[id(request)] = (upload, verdict)
         return upload
@@ -181,7 +185,7 @@ class Objects:
                 responder.send(self._refuse(errors.NotFound("object", key), correlation))
                 return
             checked = partial(self._checked, row, verdict, responder, correlation)
-            self._offload(lambda: self._check(row), checked)
+            self._content(lambda: self._check(row), checked)
 
         self._store.send("", GetObject(bucket, key), found)
 

@@ -19,11 +19,18 @@ class Upload:
     Args:
         stage: Opens the staging file; called on a thread, with the first piece.
         gone: Called where the body never will be whole.
+        content: Does what is done when all is written (default: `offload`). That may take long
+            where content goes elsewhere; no client's body is to wait for it.
     """
 
     def __init__(
-        self, stage: Callable[[], BlobWriter], offload: Offload, gone: Callable[[], object]
+        self,
+        stage: Callable[[], BlobWriter],
+        offload: Offload,
+        gone: Callable[[], object],
+        content: Offload | None = None,
     ) -> None:
+        self._content = content or offload
         self.full = False
         self._stage = stage
         self._offload = offload
@@ -79,7 +86,7 @@ class Upload:
             if self._fault is not None:
                 then(self._fault)
             else:
-                self._offload(lambda: work(self._opened()), then)
+                self._content(lambda: work(self._opened()), then)
 
     def _opened(self) -> BlobWriter:
         if self._writer is None:
