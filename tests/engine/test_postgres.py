@@ -8,7 +8,9 @@ import itertools
 import json
 import os
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -19,6 +21,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.postgres_kit import Server, loop
+from tests.s3_kit import KEYS, S3
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import WHERRY, Engine, serving, tries, until
@@ -222,6 +225,97 @@ def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
         until(lambda: both[1].client("GET", "/total").json()["done"] == len(accepted), "the jobs")
         assert both[0].client("GET", "/total").json()["placed"] == len(accepted)
         assert len(set(accepted)) == len(accepted)
+
+
+class Wire:
+    """A network between an engine and the server, which can hold back all that it carries."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = str(server.folder / ".s.PGSQL.5432")
+        self._open = threading.Event()
+        self._open.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut(self) -> None:
+        """Carry nothing, and say so to nobody."""
+        self._open.clear()
+
+    def mend(self) -> None:
+        """Carry on, also what was held back."""
+        self._open.set()
+
+    def close(self) -> None:
+        """Let nobody connect any more."""
+        self.mend()
+        self._listener.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        with self._listener, suppress(OSError):
+            while True:
+                ours, _ = self._listener.accept()
+                threading.Thread(target=self._connect, args=(ours,), daemon=True).start()
+
+    def _connect(self, ours: socket.socket) -> None:
+        with ours, socket.socket(socket.AF_UNIX) as theirs, suppress(OSError):
+            theirs.connect(self._server)
+            back = threading.Thread(target=self._carry, args=(theirs, ours), daemon=True)
+            back.start()
+            self._carry(ours, theirs)
+            back.join()
+
+    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := source.recv(65_536):
+                self._open.wait()
+                target.sendall(piece)
+        for end in (source, target):
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_network_that_swallows_everything_is_seen_and_survived(
+    safe: Server, dsn: str, tmp_path: Path
+) -> None:
+    """One engine is cut off: it says so and refuses, the other goes on; what the first had begun
+    is there once, whoever did it."""
+    wire = Wire(safe)
+    name = dsn.partition("@/")[2].partition("?")[0]
+    far = ["--store", f"postgres://wherry@{wire.address}/{name}", ALONE]
+    short = {"POSTGRES_ANSWER_S": 3.0}
+    near = Engine("ledger", tmp_path / "near", arguments=["--store", dsn, ALONE])
+    with serving("ledger", tmp_path / "far", arguments=far, limits=short) as cut:
+        try:
+            near.start()
+            assert place(cut, "before") == 201
+            wire.cut()
+            assert place(cut, "during") == 503
+            until(lambda: cut.once("GET", "/readyz").status == 503, "not ready")
+            refused = cut.once("POST", "/orders", {"order_id": "never"})
+            assert (refused.status, "retry-after" in refused.headers) == (503, True)
+            assert place(near, "meanwhile") == 201
+            wire.mend()
+            until(lambda: cut.once("GET", "/readyz").status == 200, "ready")
+            assert place(cut, "during") == 201
+            assert place(cut, "after") == 201
+            until(lambda: near.drained("jobs"), "an empty queue", 60.0)
+            total = near.client("GET", "/total").json()
+            assert (total["placed"], total["done"]) == (4, 4)
+        finally:
+            near.close()
+            wire.close()
+
+
+def test_engines_that_share_s3_find_each_others_objects(dsn: str, s3: S3, tmp_path: Path) -> None:
+    """What came in at one machine is read at another, whose data folder never had it."""
+    objects = ["--objects", f"s3://{s3.bucket()}/desk", "--objects-endpoint", s3.endpoint]
+    given = {"arguments": ["--store", dsn, *objects], "variables": KEYS}
+    with engines("desk", dsn, tmp_path, 2, **given) as (first, second):
+        upload(first, first, "note", b"text")
+        url = urlsplit(second.client("POST", "/downloads", {"key": "note"}).json())
+        assert second.client("GET", f"{url.path}?{url.query}").body == b"text"
+        assert "others do not find it" not in first.said() + second.said()
 
 
 def test_no_two_engines_have_one_number(dsn: str, tmp_path: Path) -> None:

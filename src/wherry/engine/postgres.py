@@ -133,8 +133,12 @@ class PostgresClient:
             code = FateUnknown.code if isinstance(request, Commit) else AWAY.code
             answer = Broken(code, AWAY.message)
         if not isinstance(answer, Broken):
-            self._answered_s = self._clock.steady_s()
+            self._heard_of_it()
         then(answer)
+
+    def _heard_of_it(self) -> None:
+        self._answered_s = self._clock.steady_s()
+        self.hangs = False
 
     def _served(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -163,7 +167,7 @@ class PostgresClient:
                 if not hasattr(error, "sqlstate"):
                     raise
                 continue  # the database has said no; the next look may find it well
-            self._answered_s = self._clock.steady_s()
+            self._heard_of_it()
 
     async def _renew(self) -> None:
         if not await self._nodes.renew(self.node):
