@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from wherry.platforms.shared.shapes import Queue
 
 
+DEFINITIONS_KEPT = 1_000
+
+
 class Stale(Exception):
     """What is in memory is not what is in the database any more: read it and do it again."""
 
@@ -33,6 +36,7 @@ class Catalog(Declared):
         self._reading = asyncio.Lock()
         self._ids: dict[tuple[str, str], int] = {}
         self._names: dict[int, str] = {}
+        self._definitions: dict[str, bytes] = {}
         self.version = 0
         self.active = ""
         self.releases = {}
@@ -81,8 +85,17 @@ class Catalog(Declared):
         return self._ids.get((kind, name), 0)
 
     def definition(self, digest: str) -> bytes | None:
-        """Return the body of a stored definition of a workflow."""
-        return None
+        """Return the body of a definition of a workflow, if it was learned."""
+        return self._definitions.get(digest)
+
+    async def learn(self, source: Database | Session, digest: str) -> None:
+        """Read a definition of a workflow, if there is one of this digest."""
+        if digest and digest not in self._definitions and digest not in self._known:
+            body = await source.value("definition_get", digest)
+            if body is not None:
+                if len(self._definitions) >= DEFINITIONS_KEPT:
+                    self._definitions.clear()
+                self._definitions[digest] = body
 
     def find(self, kind: str, name: str) -> int | None:
         """Return the number of a name that has one."""
@@ -92,9 +105,17 @@ class Catalog(Declared):
         """Return the name behind a number."""
         return self._names.get(number, "")
 
+    def numbers(self, kind: str) -> list[int]:
+        """Return the numbers of all names of a kind that there ever were."""
+        return [number for (found, _), number in self._ids.items() if found == kind]
+
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""
-        return [number for (kind, _), number in self._ids.items() if kind == "queue"]
+        return self.numbers("queue")
+
+    def is_workflow(self, queue: int) -> bool:
+        """Whether this is the number of a workflow's queue."""
+        return ("workflow", self.name(queue)) in self._ids
 
     # -- changing ----------------------------------------------------------------------------
 
@@ -127,6 +148,9 @@ class Catalog(Declared):
         names = [("table", one.name) for one in shape.tables]
         names += [("queue", one.name) for one in shape.queues]
         names += [("bucket", one.name) for one in shape.buckets]
+        for one in shape.workflows:
+            names += [("workflow", str(one["name"])), ("queue", str(one["name"]))]
+        names = list(dict.fromkeys(names))
         if names:
             await session.run("names_add", *map(list, zip(*names, strict=True)))
         await self.read(session)

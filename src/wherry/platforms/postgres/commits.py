@@ -20,6 +20,7 @@ from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Lost, Session, request_fault
 from wherry.platforms.postgres.keys import indexed, lock
 from wherry.platforms.postgres.making import Made, record_row
+from wherry.platforms.postgres.moving import Moving
 from wherry.platforms.shared.changes import describe_key
 from wherry.platforms.shared.plans import Plan
 from wherry.platforms.shared.spread import publish
@@ -49,6 +50,11 @@ REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 OPTIMISTIC = 3  # tries before the keys are locked for reading them
 
 
+def refused(answer: object) -> bool:
+    """Whether a commit was not even looked at, so that it may have been applied before."""
+    return isinstance(answer, Denied | Rejected)
+
+
 class Commits:
     """Commits, each a transaction of its own."""
 
@@ -56,6 +62,7 @@ class Commits:
         self._database = database
         self._catalog = catalog
         self._seen = seen
+        self._moving = Moving(database, catalog, seen, self)
 
     async def commit(self, caller: str, commit: Commit) -> CommitAnswer:
         """Check and apply one commit.
@@ -66,7 +73,11 @@ class Commits:
         if caller and caller.partition("@")[0] != commit.function:
             return Denied(commit.function, "commit")
         try:
-            made = self._plan(commit)
+            plan = self.plan(commit)
+            if isinstance(plan, Plan) and (plan.orders or commit.advances):
+                answer = await self._moving.apply(commit)
+                return (await self._was_applied(commit) or answer) if refused(answer) else answer
+            made = self.make(commit, plan) if isinstance(plan, Plan) else plan
             if not isinstance(made, Made):
                 return await self._was_applied(commit) or made
             return await self._apply(commit, made)
@@ -79,7 +90,7 @@ class Commits:
 
     # -- planning ----------------------------------------------------------------------------
 
-    def _plan(self, commit: Commit) -> Made | Denied | Rejected:
+    def plan(self, commit: Commit) -> Plan | Denied | Rejected:
         """Work out what needs no reading."""
         length = memoryview(commit.effects).nbytes
         if length > limits.COMMIT_BYTES:
@@ -96,11 +107,13 @@ class Commits:
             )
         function, release = commit.function, commit.record.release
         plan = Plan(self._catalog.rights(f"{function}@{release}" if function else ""))
-        refused = plan.add(effects) or plan.guard(commit.guards)
-        if refused is not None:
-            return refused
-        if plan.orders or commit.advances:
-            return Rejected("The store on Postgres keeps no executions of workflows yet.")
+        return plan.add(effects) or plan
+
+    def make(self, commit: Commit, plan: Plan) -> Made | Denied | Rejected:
+        """Work out what the effects do, as far as needs no reading."""
+        stopped = plan.guard(commit.guards)
+        if stopped is not None:
+            return stopped
         for ack in commit.acks:
             if isinstance(ack, ReplyAck) and len(ack.body) > REPLY_BYTES:
                 return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
@@ -118,25 +131,25 @@ class Commits:
     # -- applying ----------------------------------------------------------------------------
 
     async def _apply(self, commit: Commit, made: Made) -> CommitAnswer:
-        values = self._values(commit, made)
+        values = self.values(commit, made)
         if not made.reads:
             row = await self._call(commit, made, values)
-            return self._answer(commit, made, row)
+            return self.answer(commit, made, row)
         for _ in range(OPTIMISTIC):
-            await self._database.run(lambda session: self._read(session, made))
+            await self._database.run(lambda session: self.read(session, made))
             row = await self._call(commit, made, values)
             if row["verdict"] != "stale":
-                return self._answer(commit, made, row)
+                return self.answer(commit, made, row)
 
         async def locked(session: Session) -> Any:
             await session.run("take_locks", values[0])
-            await self._read(session, made)
-            return await session.row("commit", *self._arguments(commit, made, values))
+            await self.read(session, made)
+            return await session.row("commit", *self.arguments(commit, made, values))
 
         row = await self._database.run(locked, atomic=True)
-        return self._answer(commit, made, row)
+        return self.answer(commit, made, row)
 
-    async def _read(self, session: Session, made: Made) -> None:
+    async def read(self, session: Session, made: Made) -> None:
         """Read what the commit is to be judged by."""
         changes = [change for change in made.plan.changes if made.needs(change)]
         found = await session.row(
@@ -160,9 +173,9 @@ class Commits:
         made.work_out()
 
     async def _call(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> Any:
-        return await self._database.row("commit", *self._arguments(commit, made, values))
+        return await self._database.row("commit", *self.arguments(commit, made, values))
 
-    def _values(self, commit: Commit, made: Made) -> tuple[Any, ...]:
+    def values(self, commit: Commit, made: Made) -> tuple[Any, ...]:
         """Return what does not depend on what is read: locks, acknowledgements, records."""
         record, acks = commit.record, commit.acks
         messages = [(ack.id, ack.token) for ack in acks if isinstance(ack, MessageAck)]
@@ -191,7 +204,7 @@ class Commits:
         ]
         return locks, messages, replies, record_row(record), others, duplicate, rooms
 
-    def _arguments(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def arguments(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> tuple[Any, ...]:
         locks, messages, replies, record, others, duplicate, rooms = values
         return (
             self._catalog.version,
@@ -217,7 +230,7 @@ class Commits:
 
     # -- answering ---------------------------------------------------------------------------
 
-    def _answer(self, commit: Commit, made: Made, row: Any) -> CommitAnswer:
+    def answer(self, commit: Commit, made: Made, row: Any) -> CommitAnswer:
         verdict, at, texts = row["verdict"], row["at_number"], row["texts"]
         stored = StoredReply(texts[0], row["stored"]) if row["stored"] is not None else None
         match verdict:

@@ -7,6 +7,7 @@ from typing import Any
 from wherry import limits
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.executions import give_up
 from wherry.platforms.postgres.messages import plain
 from wherry.platforms.postgres.swept import Sums
 from wherry.platforms.shared.redrives import waits_ms
@@ -118,6 +119,11 @@ class Inbox:
             return Count(0)
         found, body = rows[0], request.body
         assert body is not None
+        if self._catalog.is_workflow(found["queue"]):  # its body is ours: it can say anything
+            return Rejected(
+                "What failed is an execution of a workflow: it goes on with what it was given. "
+                "Redrive it without a payload, or start another one."
+            )
         taken = await session.row("message_there", request.new_id)
         if taken or await session.row("failure_row", request.new_id):
             return Rejected(f"The new ID {request.new_id} is taken.")
@@ -153,6 +159,7 @@ class Inbox:
 
         async def give_up(session: Session) -> Count:
             rows = await self.choose(session, request.ids, request.queue, request.limit)
+            await self._lose(session, rows)
             for row in rows:
                 await session.run("failure_delete", row["seq"])
                 await session.value("drop_payload", row["queue"], row["body"])
@@ -163,6 +170,12 @@ class Inbox:
 
         return await self._database.run(give_up, atomic=True)
 
+    async def _lose(self, session: Session, rows: list[Any]) -> None:
+        """End executions to which this was to happen."""
+        is_workflow = self._catalog.is_workflow
+        bodies = [row["body"] for row in rows if is_workflow(row["queue"])]
+        await give_up(session, self._catalog, bodies)
+
     # -- sweeping ----------------------------------------------------------------------------
 
     async def remove_old(self, session: Session, limit: int, swept: Sums) -> None:
@@ -170,6 +183,7 @@ class Inbox:
         seen = await session.rows("failures_old", limits.FAILURES_S * 1000, limit)
         await lock_groups(session, seen)
         rows = await session.rows("failures_chosen", [row["id"] for row in seen]) if seen else []
+        await self._lose(session, rows)
         for row in rows:
             if row["queue"] in self._catalog.claiming:
                 await session.value("drop_payload", row["queue"], row["body"])

@@ -15,6 +15,7 @@ from wherry.platforms.postgres.bulk import Bulk
 from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.commits import Commits
 from wherry.platforms.postgres.database import Database, passing_fault
+from wherry.platforms.postgres.executionpages import ExecutionPages
 from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Hints, Seen
 from wherry.platforms.postgres.inbox import Inbox
@@ -23,8 +24,10 @@ from wherry.platforms.postgres.migrating import migrate
 from wherry.platforms.postgres.overview import Overview
 from wherry.platforms.postgres.pauses import Pauses
 from wherry.platforms.postgres.reads import Reads
+from wherry.platforms.postgres.retirement import Retirement
 from wherry.platforms.postgres.sweeping import Sweeping
 from wherry.platforms.postgres.upkeep import Upkeep
+from wherry.platforms.postgres.wakes import Wakes
 from wherry.ports import (
     Answer,
     Broken,
@@ -34,13 +37,18 @@ from wherry.ports import (
     Configure,
     Denied,
     Discard,
+    FindExecution,
     FindOrphans,
     Fire,
+    GetDefinition,
+    GetExecution,
+    GetHistory,
     GetItem,
     GetObject,
     GetReply,
     GetState,
     GetTimeline,
+    ListExecutions,
     ListFailures,
     ListObjects,
     ListPaused,
@@ -64,6 +72,7 @@ from wherry.ports import (
     Request,
     StopRedrive,
     Sweep,
+    WakeExecutions,
 )
 from wherry.world import Chance, Clock
 
@@ -90,7 +99,9 @@ class PostgresStore:
         self._overview = Overview(database, catalog, self._inbox)
         self._upkeep = Upkeep(database, catalog, self._firings, seen)
         rooms = (self._messages, self._upkeep, self._inbox, self._pauses)
-        self._sweeping = Sweeping(database, *rooms)
+        self._sweeping = Sweeping(database, *rooms, Retirement(catalog))
+        self._pages = ExecutionPages(database, catalog)
+        self._wakes = Wakes(database, catalog, seen)
         self._hints: Hints | None = None
 
     def listen(self, heard: Callable[[list[str]], None]) -> None:
@@ -134,9 +145,13 @@ class PostgresStore:
             return Broken(fault.code, str(fault))
 
     async def _answer(self, function: str, request: Request) -> Any:
+        if "@" in function:
+            await self._catalog.learn(self.database, function.partition("@")[2])
         match request:
             case Commit():
                 return await self._commits.commit(function, request)
+            case FindExecution() | ListExecutions():
+                return await self._pages.look(function, request)
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
                 return await self._reads.read(function, request)
         if function:
@@ -154,6 +169,10 @@ class PostgresStore:
                 return await self._messages.recover(request)
             case Note():
                 return await self._upkeep.note(request)
+            case GetExecution() | GetDefinition() | GetHistory():
+                return await self._pages.read(request)
+            case WakeExecutions():
+                return await self._wakes.wake(request)
         return await self._manage(request)
 
     async def _manage(self, request: Request) -> Any:

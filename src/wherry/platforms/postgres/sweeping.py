@@ -7,6 +7,7 @@ from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.inbox import Inbox
 from wherry.platforms.postgres.messages import Messages
 from wherry.platforms.postgres.pauses import Pauses
+from wherry.platforms.postgres.retirement import Retirement
 from wherry.platforms.postgres.swept import Sums
 from wherry.platforms.postgres.upkeep import Upkeep
 from wherry.ports import Sweep, Swept
@@ -22,12 +23,14 @@ class Sweeping:
         upkeep: Upkeep,
         inbox: Inbox,
         pauses: Pauses,
+        retirement: Retirement,
     ) -> None:
         self._database = database
         self._messages = messages
         self._upkeep = upkeep
         self._inbox = inbox
         self._pauses = pauses
+        self._retirement = retirement
         self._reported: list[int] = []
         self._gone_below = 0
 
@@ -55,6 +58,9 @@ class Sweeping:
             return swept
 
         swept = await database.run(rest, atomic=True)
+        swept.count += await database.run(
+            lambda session: self._retirement.remove_old(session, limit), atomic=True
+        )
         for name, due_ms in queued.items():
             swept.turn(name, due_ms)
         count += swept.count

@@ -12,14 +12,24 @@ from typing import Any, NamedTuple
 import msgspec
 
 from wherry import limits
-from wherry.codec import to_json, to_msgpack
+from wherry.codec import from_json, to_json, to_msgpack
 from wherry.effects import SendMessage
 from wherry.platforms.shared.declared import Declared
 from wherry.platforms.shared.origins import Origin, Standing, Thread
 from wherry.platforms.shared.plans import Plan, message_fault
 from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.shared.workflows import Workflow
-from wherry.ports import Advance, Conflicted, Denied, Ended, Execution, Happened, Inboxed, Rejected
+from wherry.ports import (
+    Advance,
+    Conflicted,
+    Denied,
+    Ended,
+    Execution,
+    ExecutionRow,
+    Happened,
+    Inboxed,
+    Rejected,
+)
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 EVENTS_BYTES = 65_536  # a step's events go into rows of about so much
@@ -110,9 +120,10 @@ class Steps:
         """Return an execution by its name; one that has been kept for its time has none."""
         number = self.bearer(workflow, name)
         found = None if number is None else self.find(number)
-        return None if found is None or self._is_over(found) else found
+        return None if found is None or self.is_over(found) else found
 
-    def _is_over(self, row: Standing) -> bool:
+    def is_over(self, row: Standing) -> bool:
+        """Whether an execution has been kept for its time."""
         before = self._now_ms() - limits.EXECUTIONS_S * 1000
         return row.ended_ms is not None and row.ended_ms <= before
 
@@ -330,6 +341,41 @@ class Steps:
         queue = self._catalog.number("queue", self.workflow_of(row))
         self._fail(failed, queue, row.redrives + step.redriven, row)
         plan.noted.append(failed.id)
+
+
+def shown(
+    row: Standing,
+    workflow: str,
+    digest: str,
+    more: tuple[Any, ...],
+    input: bytes | None,
+    whole: bool,
+) -> ExecutionRow:
+    """Return an execution as people see it.
+
+    Args:
+        digest: Of its definition.
+        more: The columns states, error, cause and output.
+        whole: With its input and output.
+    """
+    states, error, cause, output = more
+    return ExecutionRow(
+        row.id,
+        workflow,
+        row.name,
+        STATUSES[row.status],  # type: ignore[arg-type]
+        row.started_ms,
+        row.ended_ms,
+        input if whole else None,
+        output if whole else None,
+        error,
+        cause,
+        row.events,
+        row.correlation,
+        digest,
+        from_json(states) if states else [],
+        row.redrives,
+    )
 
 
 def lost_execution(body: bytes) -> int | None:

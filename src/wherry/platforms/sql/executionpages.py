@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from wherry import limits
-from wherry.codec import from_json, from_msgpack
+from wherry.codec import from_msgpack
 from wherry.platforms.shared.origins import Standing
-from wherry.platforms.shared.steps import STATUSES
+from wherry.platforms.shared.steps import STATUSES, shown
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.session import Session
@@ -140,27 +138,11 @@ class ExecutionPages:
         return sorted(found, reverse=True)[:limit]
 
     def _show(self, row: Standing, whole: bool) -> ExecutionRow:
-        states, error, cause, output = self._session.row("execution_shown", row.id) or ("",) * 4
-        input: tuple[Any, ...] | None = None
-        if whole:
-            input = self._session.row("input_get", row.id)
-        return ExecutionRow(
-            row.id,
-            self._executions.workflow_of(row),
-            row.name,
-            STATUSES[row.status],  # type: ignore[arg-type]
-            row.started_ms,
-            row.ended_ms,
-            input[0] if input else None,
-            output if whole else None,
-            error,
-            cause,
-            row.events,
-            row.correlation,
-            self._executions.definition_of(row),
-            from_json(states) if states else [],
-            row.redrives,
-        )
+        more = self._session.row("execution_shown", row.id) or ("", None, None, None)
+        found = self._session.row("input_get", row.id) if whole else None
+        input = found[0] if found else None
+        workflow = self._executions.workflow_of(row)
+        return shown(row, workflow, self._executions.definition_of(row), more, input, whole)
 
     # -- history -----------------------------------------------------------------------------
 

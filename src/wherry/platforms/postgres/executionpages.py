@@ -1,0 +1,209 @@
+"""Executions as the engine loads them, and as people look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from wherry import limits
+from wherry.codec import from_msgpack
+from wherry.platforms.postgres.catalog import Catalog
+from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.executions import NEWEST, Loaded
+from wherry.platforms.postgres.messages import plain
+from wherry.platforms.shared.origins import Standing
+from wherry.platforms.shared.steps import STATUSES, shown
+from wherry.ports import (
+    Definition,
+    Denied,
+    Execution,
+    ExecutionRow,
+    ExecutionRows,
+    FindExecution,
+    GetDefinition,
+    GetExecution,
+    GetHistory,
+    History,
+    ListExecutions,
+    Nothing,
+    Part,
+)
+
+T = TypeVar("T")
+
+
+class ExecutionPages:
+    """Looks at executions, and changes none. One answer is of one snapshot."""
+
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._database = database
+        self._catalog = catalog
+
+    async def read(
+        self, request: GetExecution | GetDefinition | GetHistory
+    ) -> Execution | Definition | History | Nothing:
+        """Answer what only the engine asks."""
+        run = self._snapshot
+        match request:
+            case GetExecution():
+                return await run(lambda one: self._get(one, request.execution))
+            case GetDefinition():
+                body = await self._database.value("definition_get", request.digest)
+                return Nothing() if body is None else Definition(request.digest, body)
+            case GetHistory():
+                return await run(lambda one: self._history(one, request))
+
+    async def look(
+        self, function: str, request: FindExecution | ListExecutions
+    ) -> ExecutionRow | ExecutionRows | Nothing | Denied:
+        """Answer what functions ask too."""
+        run, rights = self._snapshot, self._catalog.rights(function)
+        match request:
+            case FindExecution():
+                if function and request.id is not None:
+                    return Denied("engine", "FindExecution by number")
+                if not rights.allows("workflow", request.workflow, "read"):
+                    return Denied(request.workflow, "read")
+                return await run(lambda one: self._find(one, request))
+            case ListExecutions():
+                if function and (request.workflow is None or request.parent is not None):
+                    return Denied("engine", "ListExecutions of all")
+                if request.workflow is not None and not rights.allows(
+                    "workflow", request.workflow, "read"
+                ):
+                    return Denied(request.workflow, "read")
+                return await run(lambda one: self._page(one, request))
+
+    async def _snapshot(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        async def look(session: Session) -> T:
+            await session.run("one_snapshot")
+            return await work(session)
+
+        return await self._database.run(look, atomic=True)
+
+    async def _load(self, session: Session, ids: list[int]) -> Loaded:
+        loaded = Loaded(session, self._catalog, await session.value("now"))
+        await loaded.read(ids)
+        return loaded
+
+    async def _get(self, session: Session, id: int) -> Execution | Nothing:
+        """Return all of an execution that its next step needs."""
+        loaded = await self._load(session, [id])
+        row = loaded.find(id)
+        if row is None:
+            return Nothing()
+        parts = [Part(*part) for part in await session.rows("parts_of", id)]
+        head = await session.value("execution_head", id)
+        inputs = dict(await session.rows("inputs_of", [id]))
+        return Execution(
+            id,
+            loaded.workflow_of(row),
+            row.name,
+            row.version,
+            loaded.definition_of(row),
+            STATUSES[row.status],  # type: ignore[arg-type]
+            head or b"",
+            parts,
+            inputs.get(id, b""),
+            row.started_ms,
+            row.parent,
+            row.parent_call,
+            row.correlation,
+            row.traceparent,
+            row.redrives,
+        )
+
+    # -- people ------------------------------------------------------------------------------
+
+    async def _find(self, session: Session, request: FindExecution) -> ExecutionRow | Nothing:
+        id = request.id
+        if id is None:
+            number = self._catalog.number("workflow", request.workflow)
+            found = await session.rows("executions_named", [number], [plain(request.name)])
+            id = found[0]["id"] if found else 0
+        loaded = await self._load(session, [id])
+        row = loaded.find(id)
+        if row is None or (request.id is None and loaded.is_over(row)):
+            return Nothing()
+        return (await self._show(session, loaded, [row], whole=True))[0]
+
+    async def _page(self, session: Session, request: ListExecutions) -> ExecutionRows:
+        limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        before = NEWEST if request.after is None else request.after
+        ids = await self._ids(session, request, before, limit + 1)
+        page = ids[:limit]
+        loaded = await self._load(session, page)
+        rows = [row for row in map(loaded.find, page) if row is not None]
+        after = ids[limit - 1] if len(ids) > limit else None
+        return ExecutionRows(await self._show(session, loaded, rows, whole=False), after)
+
+    async def _ids(
+        self, session: Session, request: ListExecutions, before: int, limit: int
+    ) -> list[int]:
+        """Return the newest, each status and workflow by the index that has them in order."""
+        statuses = range(len(STATUSES))
+        if request.status is not None:
+            statuses = range(STATUSES.index(request.status), STATUSES.index(request.status) + 1)
+        statement, owners = "executions_page", self._catalog.numbers("workflow")
+        if request.parent is not None:
+            statement, owners = "children_page", [request.parent]
+        elif request.workflow is not None:
+            owners = [self._catalog.number("workflow", request.workflow)]
+        found: list[int] = []
+        for owner in owners:
+            for status in statuses:
+                rows = await session.rows(statement, owner, status, before, limit)
+                found += [row["id"] for row in rows]
+        return sorted(found, reverse=True)[:limit]
+
+    async def _show(
+        self, session: Session, loaded: Loaded, rows: list[Standing], whole: bool
+    ) -> list[ExecutionRow]:
+        ids = [row.id for row in rows]
+        more: dict[int, tuple[Any, ...]] = {
+            id: tuple(rest) for id, *rest in await session.rows("executions_shown", ids)
+        }
+        inputs: dict[int, bytes] = {}
+        if whole:
+            inputs = dict(await session.rows("inputs_of", ids))
+        return [
+            shown(
+                row,
+                loaded.workflow_of(row),
+                loaded.definition_of(row),
+                more.get(row.id, ("", None, None, None)),
+                inputs.get(row.id),
+                whole,
+            )
+            for row in rows
+        ]
+
+    # -- history -----------------------------------------------------------------------------
+
+    async def _history(self, session: Session, request: GetHistory) -> History:
+        """Return events in order, as many as fit into an answer, at least one."""
+        row = (await self._load(session, [request.execution])).find(request.execution)
+        if row is None:
+            return History([], None)
+        limit, last = max(1, min(request.limit, limits.LIST_LIMIT)), request.after
+        events: list[bytes] = []
+        size = 0
+        while last < row.events and len(events) < limit:
+            found = await self._events_from(session, row.id, last + 1)
+            if not found:
+                break
+            for event in found:
+                size += len(event)
+                if events and (len(events) == limit or size > limits.CLAIMED_BYTES):
+                    return History(events, last)
+                events.append(event)
+                last += 1
+        return History(events, last if events and last < row.events else None)
+
+    async def _events_from(self, session: Session, id: int, number: int) -> list[bytes]:
+        """Return the events from this one on that are in its row."""
+        row = await session.row("events_from", id, number)
+        if row is None:
+            return []
+        events: list[bytes] = from_msgpack(row["body"], type=list[bytes])
+        return events[number - row["first"] :]
