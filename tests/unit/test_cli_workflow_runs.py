@@ -64,9 +64,12 @@ class Flows(Data):
     """A data folder of a shop with workflows, moved by hand as an engine would."""
 
     def release(self, indexes: str = "") -> None:
-        (self.code / "shop.py").write_text(SHOP)
+        self.deploy("release-1", SHOP)
+
+    def deploy(self, release: str, code: str) -> None:
+        (self.code / "shop.py").write_text(code)
         described = ok("blueprint", "shop:app", "--folder", self.code)
-        self.ask(Configure("release-1", canonical(load(described.encode())), True))
+        self.ask(Configure(release, canonical(load(described.encode())), True))
         self._versions = itertools.count()
 
     def start(self, name: str, workflow: str = "refund", input: str = '{"amount":5}') -> None:
@@ -163,6 +166,18 @@ def test_an_input_has_what_its_type_has_by_default(data: Flows) -> None:
     lines = [{"sku": "a", "count": 1}, {"sku": "b", "count": 2}]
     found = ok_json("workflow", "describe", "one", "--data", data.path)["input"]
     assert found == {"order_id": "o-1", "cents": 0, "lines": lines, "note": "by hand"}
+
+
+@pytest.mark.parametrize("verb", ["stop", "redrive"])
+def test_a_run_whose_workflow_is_gone_is_not_said_to_be_moved(data: Flows, verb: str) -> None:
+    """Who would do it is not there: it waits for a release that has the workflow again."""
+    data.start("one", "other")
+    if verb == "redrive":
+        data.fail_it("one")
+    data.deploy("release-2", SHOP.replace("other = ", "# "))
+    result = cli("workflow", verb, "one", "--data", data.path)
+    assert (result.exit_code, "shop has no workflow 'other'" in result.stderr) == (1, True)
+    assert "one" in ok("workflow", "describe", "one", "--data", data.path)
 
 
 def test_runs_are_chosen_by_workflow_and_status(data: Flows) -> None:

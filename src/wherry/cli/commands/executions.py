@@ -182,6 +182,7 @@ def stop(
         row = find(backend, run, workflow)
         if row.status != "RUNNING":
             raise Refused(f"{row.name!r} has ended: {row.status}.")
+        workflow_of(active_blueprint(backend), row.workflow)  # else nobody would do it
         effect = StopExecution(row.workflow, row.name, new_id(), error, cause)
         commit(backend, "stop", effect, f"There is no run {row.name!r} any more.")
     _told("stopped", row.workflow, row.name, as_json)
@@ -198,6 +199,7 @@ def redrive(run: str, workflow: str | None, data: str, as_json: bool) -> None:
     """Let the run RUN, which failed, go on from the state that failed."""
     with connected(data) as backend:
         row = find(backend, run, workflow)
+        workflow_of(active_blueprint(backend), row.workflow)
         effect = RedriveExecution(row.workflow, row.name, new_id())
         unmet = f"{row.name!r} is {row.status}: only what failed or was stopped goes on."
         commit(backend, "redrive", effect, unmet)
