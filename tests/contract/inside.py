@@ -61,9 +61,13 @@ def message(place: Any, id: str, *queues: str) -> Seen | None:
 
 def audit(place: Any) -> list[tuple[Any, ...]]:
     """What was audited, in order: at, actor, action, subject, detail."""
-    statement = "SELECT at_ms, actor, action, subject, detail FROM audit ORDER BY id"
+    return rows(place, "SELECT at_ms, actor, action, subject, detail FROM audit ORDER BY id")
+
+
+def rows(place: Any, statement: str) -> list[tuple[Any, ...]]:
+    """The rows of a query that all stores understand."""
     store = place.platform
     if isinstance(store, Waited):
         return store.query(statement)
-    rows: list[tuple[Any, ...]] = store._session.run(statement).fetchall()
-    return rows
+    found: list[tuple[Any, ...]] = store._session.run(statement).fetchall()
+    return found
