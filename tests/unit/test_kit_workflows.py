@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -514,3 +515,32 @@ def test_what_an_execution_is_given_comes_out_as_it_was(input: Any) -> None:
     flow = shop.workflow("flow", machine("Wait", Wait=hold))
     with running(shop.app) as backend:
         assert run(backend, flow, input).output == input
+
+
+def test_executions_of_a_workflow_that_is_declared_no_more_are_told_of(tmp_path: Path) -> None:
+    """They stand still; declared again, they go on."""
+    waits = machine("Wait", Wait={"Type": "Wait", "Seconds": DAY_S, "End": True})
+    waiting = App("shop").workflow("waiting", definition=waits)
+    data = str(tmp_path / "data")
+
+    def warnings(backend: Backend) -> list[tuple[Any, Any]]:
+        lines = [line for line in backend.logs if line["level"] == "WARNING"]
+        return [(line.get("workflow"), line.get("executions")) for line in lines]
+
+    def declaring() -> tuple[App, Workflow[Any]]:
+        app = App("shop")
+        return app, app.workflow("waiting", definition=waiting.definition)
+
+    app, flow = declaring()
+    with running(app, data=data) as backend:
+        with backend.acting():
+            flow.start({}, name="r")
+        backend.advance(1)
+        assert warnings(backend) == []
+    with running(App("shop"), data=data) as backend:
+        backend.advance(2 * DAY_S)
+        assert warnings(backend) == [("waiting", 1)]
+    app, flow = declaring()
+    with running(app, data=data) as backend:
+        backend.drain()
+        assert look(backend, flow).status == "SUCCEEDED"

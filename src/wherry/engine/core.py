@@ -22,6 +22,7 @@ from wherry.engine.gateway.edge import TrustedProxies
 from wherry.engine.gateway.gateway import Gateway, Pages
 from wherry.engine.gateway.objects import Objects
 from wherry.engine.journal import Journal
+from wherry.engine.leftbehind import tell_left_behind
 from wherry.engine.orphans import OrphanSweeper
 from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
@@ -202,6 +203,7 @@ class Core:
             self._drive(release)
             self.feeds.follow(release.consumers())
             self.rounds.begin(bool(blueprint.workflows))
+            tell_left_behind(self.store, self.journal, lambda: set(release.workflows))
             then(release)
 
         def go_on(newest: Any) -> None:
