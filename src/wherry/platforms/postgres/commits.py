@@ -255,7 +255,7 @@ class Commits:
                 return Unmet(effect.bucket, effect.key)
         change = made.plan.changes[at - 1]
         if verdict == "rejected":
-            return Rejected(made.faults[at - 1])
+            return made.faults[at - 1]
         return Unmet(change.effect.table, describe_key(change.effect.pk, change.effect.sk))
 
     def _committed(self, commit: Commit, made: Made, row: Any) -> Committed:

@@ -18,11 +18,11 @@ from wherry.effects import (
 )
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.keys import indexed, whole
-from wherry.platforms.shared.changes import Change, describe_key
+from wherry.platforms.shared.changes import Change
 from wherry.platforms.shared.plans import Plan
 from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.shared.spread import change_body, object_sends, to_followers
-from wherry.ports import ObjectRow
+from wherry.ports import ObjectRow, Rejected
 from wherry.telemetry import InvocationRecord
 
 BLIND, IF_ABSENT, IF_PRESENT, SEEN, UNMET, REJECTED = range(6)  # kinds of `change`
@@ -45,7 +45,7 @@ class Made:
         self._number = number
         self.plan = plan
         self.opened: set[str] = set()
-        self.faults: dict[int, str] = {}
+        self.faults: dict[int, Rejected] = {}
         self.sends: list[tuple[SendMessage, Queue]] = []
         self.objects: dict[tuple[str, str], ObjectRow] = {}
         self.object_effects = [
@@ -95,11 +95,13 @@ class Made:
         for at, change in enumerate(self.plan.changes):
             change.body = None
             kind = SEEN if self.needs(change) else self._blind(change)
+            stored: bytes | None = None
             try:
                 met = True
                 if kind == SEEN:
-                    live = change.old is not None and not self._gone[at]
-                    met = change.decide(change.old[4] if change.old and live else None)
+                    if change.old is not None and not self._gone[at]:
+                        stored = change.old[4]
+                    met = change.decide(stored)
                 elif isinstance(change.effect, PutItem):
                     change.body = change.effect.body
                 if met:
@@ -107,8 +109,7 @@ class Made:
                 else:
                     kind = UNMET
             except FAULTS as error:
-                where = describe_key(change.effect.pk, change.effect.sk)
-                self.faults[at] = f"{change.effect.table} {where}: {error}"
+                self.faults[at] = change.refusal(stored, error)
                 kind = REJECTED
             self._kinds[at] = kind
             if kind == SEEN and change.table.followers:

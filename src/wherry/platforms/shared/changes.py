@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+import msgspec
+
 from wherry import limits
 from wherry.codec import from_json, key_text, to_json
 from wherry.effects import Absent, Condition, DeleteItem, Present, PutItem, UpdateItem
+from wherry.errors import StoredItemUnreadable
 from wherry.platforms.shared.conditions import holds, is_number
 from wherry.platforms.shared.shapes import Entry, Table
+from wherry.ports import Rejected
 
 ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
 Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
@@ -53,6 +57,15 @@ class Change:
                 pass
         return True
 
+    def refusal(self, stored: bytes | None, error: Exception) -> Rejected:
+        """Say why it cannot be worked out: what it is, or what stands there (`stored`)."""
+        effect = self.effect
+        shown = describe_key(effect.pk, effect.sk)
+        if stored and (fault := _unreadable(stored)):
+            unreadable = StoredItemUnreadable.of(f"{effect.table}/{shown}", "JSON", fault)
+            return Rejected(str(unreadable), unreadable.code)
+        return Rejected(f"{effect.table} {shown}: {error}")
+
     def derive(self) -> None:
         """Work out from the new body what is stored beside it.
 
@@ -66,6 +79,15 @@ class Change:
                 most = f"at most {limits.ITEM_BYTES} can be stored."
                 raise ValueError(f"the item has {len(body)} bytes, {most}")
             self.entries, self.expires_ms = self.table.derive(body)
+
+
+def _unreadable(body: bytes) -> str:
+    """Say why the body of an item is no JSON object."""
+    try:
+        from_json(body, type=dict[str, Any])
+    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
+        return str(error)
+    return ""
 
 
 def describe_key(pk: bytes, sk: bytes) -> str:

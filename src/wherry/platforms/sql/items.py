@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from wherry.codec import from_json
 from wherry.effects import Absent, Guard, Present, PutItem, UpdateItem
-from wherry.errors import StoredItemUnreadable
 from wherry.platforms.shared.changes import Change, Key, Stored, describe_key
 from wherry.platforms.shared.shapes import Table
 from wherry.platforms.sql.catalog import Catalog
@@ -89,11 +87,7 @@ class Items:
                     change.old_entries = table.entries(old[4])
             change.derive()
         except (ValueError, TypeError, OverflowError, msgspec.MsgspecError) as error:
-            shown = describe_key(effect.pk, effect.sk)
-            if stored and (fault := _unreadable(stored)):
-                unreadable = StoredItemUnreadable.of(f"{effect.table}/{shown}", "JSON", fault)
-                return Rejected(str(unreadable), unreadable.code)
-            return Rejected(f"{effect.table} {shown}: {error}")
+            return change.refusal(stored, error)
         return None
 
     # -- applying ----------------------------------------------------------------------------
@@ -160,12 +154,3 @@ class Items:
         at = (rows[-1][1], rows[-1][2]) if rows else at
         session.write("index_moved", *at, int(len(rows) < limit), index)
         return len(rows)
-
-
-def _unreadable(body: bytes) -> str:
-    """Say why the body of an item is no JSON object."""
-    try:
-        from_json(body, type=dict[str, Any])
-    except (ValueError, RecursionError, msgspec.MsgspecError) as error:
-        return str(error)
-    return ""
