@@ -249,6 +249,30 @@ def test_an_expression_is_broken_off_in_the_middle() -> None:
     assert TIMEOUT in ended.cause
 
 
+def test_a_path_is_broken_off_in_the_middle_and_its_catch_is_heeded() -> None:
+    """900 lists in each other have 120,000,000 results of this path, and each is a list."""
+    catch = [{"ErrorEquals": ["States.QueryEvaluationError"], "Next": "B"}]
+    deep: Any = 1
+    for _ in range(900):
+        deep = [deep]
+    look = {"Type": "Task", "Resource": "f", "Parameters": {"x.$": "$..*..*..*"}, "Catch": catch}
+    states = {"A": look | {"End": True}, "B": {"Type": "Pass", "End": True}}
+    definition = {"StartAt": "A", "States": states}
+    before = signal.signal(signal.SIGALRM, lambda _number, _frame: expire())
+    signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+    try:
+        ended, _ = compile_machine(definition).advance(
+            begun(definition, {"d": deep}), Begin(), NOW, Chance(1)
+        )
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        reset()
+    assert ended.status == "SUCCEEDED"
+    assert ended.output["Error"] == "States.QueryEvaluationError"
+    assert TIMEOUT in ended.output["Cause"]
+
+
 def test_a_poisoned_step_fails_what_evaluates_and_nothing_else() -> None:
     definition = machine({"Type": "Pass"}, PASS)
     text = msgspec.json.encode(definition).decode()
@@ -289,6 +313,8 @@ def test_only_what_changed_comes_back() -> None:
             {"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "$.l[?(@ =~ /x/)]"}}},
             True,
         ),
+        ({"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "$.l[? (@.a)]"}}}, True),
+        ({"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "$..*..*"}}}, True),
         ({"StartAt": "A", "States": {"A": {"Type": "Pass", "InputPath": "$.l"}}}, False),
     ],
 )

@@ -20,8 +20,8 @@ from wherry.statemachine.faults import StatesError
 from wherry.statemachine.functions import Draw
 from wherry.statemachine.jsonata import QuerySyntax
 from wherry.statemachine.jsonata_errors import EvaluationError, message_of
-from wherry.statemachine.jsonata_meter import MEMORY, Meter
-from wherry.statemachine.overtime import TIMEOUT, Overtime, allowance
+from wherry.statemachine.jsonata_meter import Meter
+from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance
 from wherry.statemachine.regexes import compile_regex
 
 __all__ = ["UNDEFINED", "EvaluationError", "Expression", "Lazy", "Unsupported", "inward"]

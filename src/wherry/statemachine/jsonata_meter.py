@@ -10,9 +10,8 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.jsonata_errors import EvaluationError
-from wherry.statemachine.overtime import TIMEOUT
+from wherry.statemachine.overtime import MEMORY, TIMEOUT
 
-MEMORY = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 _STACK = (
     "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as"
     " tail-recursive"

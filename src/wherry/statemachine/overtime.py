@@ -7,6 +7,7 @@ being evaluated is broken off there; every later one fails at once, until `reset
 from __future__ import annotations
 
 TIMEOUT = "Expression evaluation timeout: Check for infinite loop"
+MEMORY = "Expression evaluation memory limit exceeded: Check for excessive memory usage"
 
 
 class Overtime(BaseException):

@@ -10,6 +10,9 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
+from wherry.statemachine.faults import QUERY, StatesError
+from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance
+
 _NAME = re.compile(r"[^\s.\[\]()$,'\"?*:]+")
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _INT = re.compile(r"-?\d+\Z")
@@ -91,6 +94,7 @@ class Path:
 
         Raises:
             NoMatch: A definite path names nothing.
+            StatesError: There was no time left to look for all that it names.
         """
         if self.keys is not None:
             value = root
@@ -102,10 +106,23 @@ class Path:
             return value
         if self.definite:
             return self._read_definite(root)
-        found = [root]
-        for step in self.steps:
-            found = [value for one in found for value in _select(step, one, root)]
-        return found
+        return self._read_all(root)
+
+    def _read_all(self, root: Any) -> list[Any]:
+        if allowance.over:
+            raise StatesError(QUERY, TIMEOUT)
+        outer, allowance.evaluating = allowance.evaluating, True
+        try:
+            found = [root]
+            for step in self.steps:
+                found = [value for one in found for value in _select(step, one, root)]
+            return found
+        except Overtime:
+            raise StatesError(QUERY, TIMEOUT) from None
+        except MemoryError:
+            raise StatesError(QUERY, MEMORY) from None
+        finally:
+            allowance.evaluating = outer
 
     def _read_definite(self, root: Any) -> Any:
         value = root
