@@ -8,25 +8,23 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.postgres_kit import Server, loop
+from tests.postgres_kit import Server
 from tests.s3_kit import KEYS, S3
+from wherry.ports import ExecutionRow, FindExecution
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import WHERRY, Engine, serving, tries, until
+from .shared_kit import ALONE, Wire, asked, engines
 
-ALONE = "--objects-local"
 _numbers = itertools.count(1)
 
 
@@ -38,39 +36,12 @@ def safe() -> Iterator[Server]:
     made.remove()
 
 
-def asked(dsn: str, sql: str) -> list[tuple[Any, ...]]:
-    """Ask the database itself."""
-    import asyncpg
-
-    async def ask() -> list[Any]:
-        connection = await asyncpg.connect(dsn)
-        try:
-            return list(await connection.fetch(sql))
-        finally:
-            await connection.close()
-
-    return [tuple(row) for row in loop().run(ask())]
-
-
 @pytest.fixture
 def dsn(safe: Server) -> str:
     """A database of the test's own."""
     name = f"test_{next(_numbers)}"
     asked(safe.dsn, f"CREATE DATABASE {name}")
     return f"postgres://wherry@/{name}?host={safe.folder}"
-
-
-@contextmanager
-def engines(app: str, dsn: str, folder: Path, count: int, **more: Any) -> Iterator[list[Engine]]:
-    """Several engines on one database, each with a data folder of its own."""
-    more.setdefault("arguments", ["--store", dsn, ALONE])
-    folder.mkdir(exist_ok=True)
-    with serving(app, folder / f"data-{count}", **more) as first:
-        if count == 1:
-            yield [first]
-        else:
-            with engines(app, dsn, folder, count - 1, **more) as others:
-                yield [first, *others]
 
 
 def place(engine: Engine, order_id: str, work_s: float = 0.0) -> int:
@@ -227,52 +198,30 @@ def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
         assert len(set(accepted)) == len(accepted)
 
 
-class Wire:
-    """A network between an engine and the server, which can hold back all that it carries."""
+def test_an_execution_goes_on_at_another_engine_when_its_own_is_killed(
+    dsn: str, tmp_path: Path
+) -> None:
+    """Its steps are taken by whoever is there; the effects of each are there once."""
+    quick = {"LEASE_S": 3.0, "LEASE_RENEW_S": 1.0}
+    with engines("flows", dsn, tmp_path, 2, limits=quick) as (first, second):
+        names = [f"e-{one}" for one in range(4)]
+        for name in names:
+            asked_for = {"name": name, "work_s": 0.3}
+            assert first.client("POST", "/start/chain", asked_for).status == 204
+        until(lambda: first.environments("work"), "a task that runs")
+        first.kill()
+        for name in names:
+            found = until(lambda: ended(second, name), f"the end of {name}", 90.0)  # noqa: B023
+            assert found.status == "SUCCEEDED"
+            steps = [f"{name}.{step}" for step in ("one", "two", "three", "four")]
+            assert [second.client("GET", f"/marks/{one}").json() for one in steps] == [1] * 4
 
-    def __init__(self, server: Server) -> None:
-        self._server = str(server.folder / ".s.PGSQL.5432")
-        self._open = threading.Event()
-        self._open.set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut(self) -> None:
-        """Carry nothing, and say so to nobody."""
-        self._open.clear()
-
-    def mend(self) -> None:
-        """Carry on, also what was held back."""
-        self._open.set()
-
-    def close(self) -> None:
-        """Let nobody connect any more."""
-        self.mend()
-        self._listener.shutdown(socket.SHUT_RDWR)
-
-    def _accept(self) -> None:
-        with self._listener, suppress(OSError):
-            while True:
-                ours, _ = self._listener.accept()
-                threading.Thread(target=self._connect, args=(ours,), daemon=True).start()
-
-    def _connect(self, ours: socket.socket) -> None:
-        with ours, socket.socket(socket.AF_UNIX) as theirs, suppress(OSError):
-            theirs.connect(self._server)
-            back = threading.Thread(target=self._carry, args=(theirs, ours), daemon=True)
-            back.start()
-            self._carry(ours, theirs)
-            back.join()
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        with suppress(OSError):
-            while piece := source.recv(65_536):
-                self._open.wait()
-                target.sendall(piece)
-        for end in (source, target):
-            with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+def ended(engine: Engine, name: str) -> ExecutionRow | None:
+    """Return an execution that has ended."""
+    found = engine.ask(FindExecution("chain", name))
+    assert isinstance(found, ExecutionRow)
+    return None if found.status == "RUNNING" else found
 
 
 def test_a_network_that_swallows_everything_is_seen_and_survived(
@@ -382,9 +331,7 @@ def refused(app: str, data: Path, *arguments: str) -> str:
 
 
 def test_what_cannot_be_is_refused_at_the_start(dsn: str, tmp_path: Path) -> None:
-    """An app with workflows; a database that is not there; a folder whose state is elsewhere."""
-    said = refused("flows", tmp_path / "flows", "--store", dsn, ALONE)
-    assert "does not keep yet" in said
+    """A database that is not there; a folder whose state is elsewhere."""
     said = refused("ledger", tmp_path / "a", "--store", dsn.replace("/test_", "/none_"), ALONE)
     assert "cannot be used" in said
     assert "does not exist" in said

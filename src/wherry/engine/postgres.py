@@ -26,7 +26,6 @@ from wherry.ports import (
     GetState,
     PutState,
     Reindex,
-    Rejected,
     Request,
     State,
     Sweep,
@@ -111,9 +110,6 @@ class PostgresClient:
         """Ask; answers come in any order."""
         if self.hangs or len(self._tasks) >= limits.POSTGRES_REQUESTS:
             self._loop.call_soon(then, AWAY if self.hangs else FULL)
-            return
-        if isinstance(request, Configure) and (fault := _unable(request)):
-            self._loop.call_soon(then, Rejected(fault))
             return
         task = self._loop.create_task(self._serve(function, request, then))
         self._tasks.add(task)
@@ -204,18 +200,6 @@ class PostgresClient:
 
 def _ignore(node: int) -> None:
     """Nobody has to know."""
-
-
-def _unable(request: Configure) -> str:
-    """Return why the store on Postgres cannot have this release; "": it can."""
-    from wherry.blueprint import load
-
-    if load(request.blueprint).workflows:
-        return (
-            "The app has workflows, whose executions the store on Postgres does not keep yet: "
-            "run it on one machine, without --store."
-        )
-    return ""
 
 
 async def opened(
