@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.cli_kit import cli
 from wherry.engine.datafolder import DataFolder
-from wherry.engine.storeplace import StorePlace, chosen, place_without_engine, settle
+from wherry.engine.storeplace import StorePlace, chosen, place_without_engine, remember, settle
 from wherry.errors import Refused
 
 HOST = "db.internal:5432/shop"
@@ -94,6 +94,8 @@ def test_a_folder_remembers_where_its_state_is(tmp_path: Path) -> None:
         settle(data, None)
         secret = StorePlace(f"postgres://shop:hush@{HOST}")
         settle(data, secret)
+        assert not os.path.exists(data.elsewhere)  # nothing has begun there yet
+        remember(data, secret)
         assert b"hush" not in Path(data.elsewhere).read_bytes()
         assert os.stat(data.elsewhere).st_mode & 0o077 == 0
         with pytest.raises(Refused, match=f"is in postgres://shop@{HOST}"):

@@ -98,8 +98,7 @@ class DataFolder:
             Refused: There is none, unless `missing_ok`.
         """
         folder = cls(path, -1, Chance())
-        here = os.path.exists(folder.store) or os.path.exists(folder.elsewhere)
-        if not missing_ok and not here:
+        if not missing_ok and not folder.used:
             raise Refused(
                 f"There is no wherry data in {folder.root}.",
                 advice="Start the app once (`wherry run`), or name its folder with --data.",
@@ -111,6 +110,11 @@ class DataFolder:
         if self._lock >= 0:
             lock, self._lock = self._lock, -1
             os.close(lock)
+
+    @property
+    def used(self) -> bool:
+        """Whether an engine has ever begun on it: there is state, here or in a Postgres."""
+        return os.path.exists(self.store) or os.path.exists(self.elsewhere)
 
     def owned(self) -> bool:
         """Whether any process owns the folder now."""

@@ -24,7 +24,7 @@ from wherry.engine.journal import LogFiles
 from wherry.engine.listening import listen
 from wherry.engine.objectplace import place_of, settled
 from wherry.engine.offload import Threads
-from wherry.engine.storeplace import StorePlace, settle
+from wherry.engine.storeplace import StorePlace, remember, settle
 from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
 from wherry.errors import Passing
@@ -134,6 +134,7 @@ class Server:
             from wherry.engine.postgres import opened
 
             self._shared = await opened(self._options.store, self._clock, Chance(), owner)
+            remember(self._data, self._options.store)
         self._place = place_of(self._options, self._data.objects, loop, self._clock, offload)
         self._stopped = asyncio.Event()
         self._loop = loop

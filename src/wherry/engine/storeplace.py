@@ -113,7 +113,7 @@ def _read(path: str) -> StorePlace:
 
 
 def settle(data: DataFolder, place: StorePlace | None) -> None:
-    """See that an engine goes on where its folder's state is, and remember where that is.
+    """See that an engine goes on where its folder's state is.
 
     Raises:
         Refused: The folder's state is elsewhere.
@@ -132,6 +132,10 @@ def settle(data: DataFolder, place: StorePlace | None) -> None:
             f"{data.root} has state of its own (store.sqlite), which {place.shown} has not.",
             advice="Name another folder with --data.",
         )
+
+
+def remember(data: DataFolder, place: StorePlace) -> None:
+    """Remember that the state of this folder is there: an engine has begun on it."""
     write_private(data.elsewhere, msgspec.json.encode(_Remembered(place.shown, place.file)))
 
 

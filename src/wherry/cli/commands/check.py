@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from wherry.cli.groups import examples
 from wherry.cli.options import data_option, json_option, target_argument
 from wherry.cli.output import note, paint, show, show_json
 from wherry.cli.target import load_blueprint, load_target
+from wherry.engine.datafolder import DataFolder
 from wherry.errors import AppInvalid, WherryError
 from wherry.observe.paint import Paint, in_line
 from wherry.ports import NotReady, QueryItems
@@ -108,7 +108,7 @@ def openapi(target: str, folder: str) -> None:
 
 def _of_the_data(blueprint: Blueprint, data: str) -> list[Finding]:
     """Compare with what ran on the data folder, if there is one."""
-    if not os.path.exists(os.path.join(data, "store.sqlite")):
+    if not DataFolder.at(data, missing_ok=True).used:
         return []
     try:
         with connected(data) as backend:
