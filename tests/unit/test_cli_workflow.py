@@ -239,6 +239,16 @@ def test_input_comes_from_a_file_too(tmp_path: Path) -> None:
     assert json.loads(result.stdout) == {"id": 7}
 
 
+def test_what_no_task_is_called_is_refused(file: Path, tmp_path: Path) -> None:
+    """Nobody would know that it is never done."""
+    result = tmp_path / "receipt.json"
+    result.write_text("{}")
+    refused = cli("workflow", "run", file, "--task", f"chrge={result}")
+    assert refused.exit_code == 1
+    assert "No task is called 'chrge'" in refused.stderr
+    assert "Did you mean charge" in refused.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "told", "code"),
     [

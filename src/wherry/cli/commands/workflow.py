@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
@@ -15,7 +15,7 @@ from wherry.cli.commands.check import shown
 from wherry.cli.definitions import decoded, is_file, read_file, read_json, workflow_of
 from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, folder_option, json_option, target_argument
-from wherry.cli.output import note, paint, show, show_json
+from wherry.cli.output import near, note, paint, show, show_json
 from wherry.cli.target import load_blueprint, load_target
 from wherry.errors import AppInvalid, Refused
 
@@ -275,6 +275,7 @@ def run(
 
     definition = _valid(file)
     does = dict(_task(one, folder) for one in tasks)
+    _check_names(definition, does)
     try:
         ended = run_workflow(definition, read_json(given, "input"), does, type=kind)
     except LookupError as error:
@@ -283,6 +284,23 @@ def run(
         ) from None
     _tell(ended, history, as_json)
     raise click.exceptions.Exit(0 if ended.status == "SUCCEEDED" else 1)
+
+
+def _check_names(definition: str | dict[str, Any], does: Iterable[str]) -> None:
+    """Refuse a name that no task has: what it does would never be done, and nobody would know."""
+    from wherry.statemachine.calls import task_states
+
+    states = list(task_states(decoded(definition)))
+    if any(state.calls_function and state.function is None for state in states):
+        return  # an expression names the function
+    known = {name for one in states for name in (one.name, one.resource.text, one.resource.name)}
+    known |= {state.function for state in states if state.function is not None}
+    for name in does:
+        if name not in known and name.rpartition(":")[2] not in known:
+            raise Refused(
+                f"No task is called {name!r}, by its state, its function or its resource."
+                f"{near(name, known)}"
+            )
 
 
 def _task(text: str, folder: str) -> tuple[str, Callable[[Any], Any]]:
