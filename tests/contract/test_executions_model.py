@@ -37,10 +37,12 @@ from wherry.ports import (
     Committed,
     Conflicted,
     Ended,
+    GetExecution,
     Happened,
     Inboxed,
     LeaseLost,
     ListExecutions,
+    Nothing,
     Part,
     Redrive,
     Sweep,
@@ -334,11 +336,10 @@ class Flows(RuleBasedStateMachine):
 
     def drop_what_was_swept(self) -> None:
         before = self.place.now_ms - KEPT_S * 1000
-        store = self.place.platform
         for id, one in list(self.known.items()):
             if one.status != "RUNNING" and one.ended_ms <= before:
                 self.place.ask(Sweep(500))
-                assert store._executions.find(id) is None
+                assert isinstance(self.place.ask(GetExecution(id)), Nothing)
                 del self.known[id]
 
     @invariant()
