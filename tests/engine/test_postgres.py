@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from tests.s3_kit import KEYS, S3
 from wherry.ports import ExecutionRow, FindExecution
 from wherry.runtime.process.trees import descendants
 
-from .server_kit import WHERRY, Engine, serving, tries, until
+from .server_kit import APPS, WHERRY, Engine, serving, tries, until
 from .shared_kit import ALONE, Wire, asked, engines
 
 _numbers = itertools.count(1)
@@ -310,6 +311,31 @@ def test_the_password_is_shown_nowhere(dsn: str, tmp_path: Path) -> None:
         for path in engine.root.rglob("*"):
             assert not path.is_file() or secret.encode() not in path.read_bytes()
         assert "jobs" in verb("queues", engine, **variables).stdout
+
+
+def test_a_function_cannot_read_the_file_of_the_address(dsn: str, tmp_path: Path) -> None:
+    """Although it lies in the app's own folder, whose other files it reads."""
+    folder = tmp_path / "app"
+    folder.mkdir()
+    shutil.copy(APPS / "rough.py", folder)
+    file = folder / "store.url"
+    file.write_text(dsn)
+    file.chmod(0o600)
+    arguments = ["--store-file", str(file), ALONE]
+    with serving("rough", tmp_path / "data", folder=folder, arguments=arguments) as engine:
+
+        def reads(path: Path) -> str:
+            told = {"name": str(path), "number": 0}
+            return str(engine.client("POST", "/reads", told).json())
+
+        assert reads(folder / "rough.py").startswith("b'")
+        if not any(
+            "holds here" in line["message"] and "files" in line["message"]
+            for line in engine.lines()
+        ):
+            pytest.skip("this machine has no guard of files")
+        assert reads(file) == "PermissionError"
+        assert reads(engine.root / "store.elsewhere") == "PermissionError"
 
 
 def running_app(pid: int) -> bool:
