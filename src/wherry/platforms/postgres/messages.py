@@ -45,6 +45,9 @@ class Messages:
             seen.searched(number, since, row["looked_us"], clock.steady_s())
             if len(found) < most:
                 seen.none_before(number, row["a_now"])
+        for one in found:
+            if one["grp"] is None:
+                seen.leased(one["token"])
         claimed = [
             Claimed(
                 request.queue, id, token, attempt, body, sent, due, started, correlation,

@@ -14,8 +14,8 @@ from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Seen
-from wherry.platforms.postgres.keys import indexed, lock
-from wherry.platforms.postgres.making import SEEN, record_row
+from wherry.platforms.postgres.keys import in_order, indexed, lock
+from wherry.platforms.postgres.making import SEEN, record_row, send_row
 from wherry.platforms.shared.listeners import check_sources
 from wherry.platforms.shared.origins import Cause
 from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
@@ -181,9 +181,10 @@ class Upkeep:
             entries: list[Entry] | None = [] if table is not None and table.indexes else None
             changes.append((tbl, indexed(pk), sk, None, SEEN, version, None, None, entries))
         nothing: list[Any] = []
+        locks = in_order(locks)
         values = (
             self._catalog.version, locks, nothing, changes, nothing, nothing, nothing, nothing,
-            nothing, None, nothing, None, nothing, "", 0,
+            nothing, nothing, None, nothing, None, nothing, "", 0, False,
         )  # fmt: skip
         row = await session.row("commit", *values)
         assert row is not None
@@ -208,6 +209,5 @@ class Upkeep:
             await session.value("lock_groups", *map(list, zip(*grouped, strict=True)))
         for message, queue in sends:
             cause = Cause(message.id)
-            group = message.group if queue.grouped else None
-            send = (queue.id, message.id, message.body, 0, group, "", 0, 0)
+            send = send_row(message, queue)
             await session.row("send_one", send, cause.correlation_id, cause.traceparent)

@@ -188,7 +188,7 @@ BEGIN
     of_queue := m.queue;
     woken := bury(m, a_function, a_code, an_error, now_ms());
     IF r.number IS NOT NULL THEN
-        PERFORM add_record(r, NULL);
+        PERFORM add_record(r);
     END IF;
 END $$;
 
