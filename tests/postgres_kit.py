@@ -141,6 +141,37 @@ def loop() -> Loop:
     return Loop()
 
 
+async def found(store: PostgresStore, sql: str, *values: Any) -> list[Any]:
+    """Look into a store's database."""
+    connection = await _window(store)
+    rows: list[Any] = await connection.fetch(sql, *values)
+    return rows
+
+
+async def executed(store: PostgresStore, sql: str) -> None:
+    """Change a store's database behind its back."""
+    await (await _window(store)).execute(sql)
+
+
+async def _window(store: PostgresStore) -> Any:
+    """Return a connection that is not of the store's own."""
+    key = id(store.database)
+    kept = _windows.get(key)
+    if kept is None or kept[0] is not store.database or kept[1].is_closed():
+        _windows[key] = kept = (store.database, await store.database.connect())
+    return kept[1]
+
+
+_windows: dict[int, tuple[Any, Any]] = {}
+
+
+async def _closed(store: PostgresStore) -> None:
+    kept = _windows.pop(id(store.database), None)
+    if kept is not None:
+        await kept[1].close()
+    await store.close()
+
+
 class Waited:
     """A store on Postgres, asked as one asks the others: who asks waits for the answers.
 
@@ -167,17 +198,15 @@ class Waited:
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the database."""
         self._show()
-        database = self.store.database
-        rows = loop().run(database.run(lambda session: session.found(sql, *values)))
-        return [tuple(row) for row in rows]
+        return [tuple(row) for row in loop().run(found(self.store, sql, *values))]
 
     def execute(self, sql: str) -> None:
         """Change the database behind the store's back."""
-        loop().run(self.store.database.run(lambda session: session.script(sql)))
+        loop().run(executed(self.store, sql))
 
     def close(self) -> None:
         """Let go of the connections."""
-        loop().run(self.store.close())
+        loop().run(_closed(self.store))
 
 
 class Schema:

@@ -68,15 +68,6 @@ class Session:
         last = status.rpartition(" ")[2]
         return int(last) if last.isdecimal() else 0
 
-    async def found(self, sql: str, *values: Any) -> list[Any]:
-        """Return the rows of a query that has no name: for who looks into the database."""
-        rows: list[Any] = await self._connection.fetch(sql, *values)
-        return rows
-
-    async def script(self, sql: str) -> None:
-        """Run SQL that has no name: for migrations and tests."""
-        await self._connection.execute(sql)
-
     async def many(self, name: str, values: list[tuple[Any, ...]]) -> None:
         """Run a named statement once for each of these."""
         await self._connection.executemany(self._sql[name], values)

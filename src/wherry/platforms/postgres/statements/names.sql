@@ -55,8 +55,6 @@ INSERT INTO entries (idx, key, sort, pk, sk) SELECT $6::integer, key, sort, pk, 
 ON CONFLICT DO NOTHING
 -- name: entries_delete
 DELETE FROM entries WHERE ctid = ANY (ARRAY(SELECT ctid FROM entries WHERE idx = $1 LIMIT $2))
--- name: queues_clear
-UPDATE queues SET active = false WHERE id <> ALL ($1::integer[])
 -- name: queues_forget
 DELETE FROM queues WHERE id <> ALL ($1::integer[])
 -- name: queue_put
