@@ -15,7 +15,7 @@ from msgspec import json, structs
 
 from tests.contract.conftest import ORDERS, TABLES, Place
 from tests.contract.trigger_kit import configure, message
-from tests.postgres_kit import Schema, Waited, loop, schema
+from tests.postgres_kit import Schema, Waited, found, loop, schema
 from wherry.blueprint import IndexSpec, ScheduleSource
 from wherry.codec import key_bytes
 from wherry.effects import Guard, SendMessage, UpdateItem
@@ -44,9 +44,9 @@ ENGINES = 3
 class Engines:
     """A place, and further engines on the same database."""
 
-    def __init__(self, found: Schema) -> None:
-        self.place = Place(found.store, found.clock.advance_to)
-        self.stores: list[Waited] = [found.store, *(found.open() for _ in range(ENGINES - 1))]
+    def __init__(self, one: Schema) -> None:
+        self.place = Place(one.store, one.clock.advance_to)
+        self.stores: list[Waited] = [one.store, *(one.open() for _ in range(ENGINES - 1))]
 
     def together(self, requests: Sequence[Request]) -> list[Any]:
         """Ask all of these at once, of one engine after the other; the answers in their order."""
@@ -64,8 +64,8 @@ class Engines:
 
 @pytest.fixture
 def engines() -> Iterator[Engines]:
-    with schema(ManualClock()) as found:
-        yield Engines(found)
+    with schema(ManualClock()) as one:
+        yield Engines(one)
 
 
 def add(id: str, amount: int) -> UpdateItem:
@@ -279,3 +279,34 @@ def test_a_schema_of_somebody_else_is_left_alone(engines: Engines) -> None:
     with pytest.raises(Refused, match="not wherry's"):
         loop().run(begin())
     store.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+# --- hints --------------------------------------------------------------------------------------
+
+
+def test_an_engine_hears_what_another_one_has_put_into_a_queue(engines: Engines) -> None:
+    """Also after the connection on which it listens was cut. (It would find it by polling, too.)"""
+    place, listener, sender = engines.place, engines.stores[1], engines.stores[0]
+    heard: list[str] = []
+
+    async def hear_of(queue: str, cut: bool) -> None:
+        listener.store.listen(heard.extend)
+        sender.store.listen(lambda names: None)
+        number = 0
+        while queue not in heard:
+            number += 1
+            effect = SendMessage(queue, f"{queue}{number}", b"{}")
+            answer = await sender.store.answer("", place.request(effect, function=""))
+            assert isinstance(answer, Committed)
+            if cut and number == 1:
+                await found(
+                    sender.store,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query ILIKE 'listen%' AND pid <> pg_backend_pid()",
+                )
+        await listener.store.deafen()
+        await sender.store.deafen()
+
+    loop().run(hear_of("jobs", cut=False))
+    loop().run(hear_of("mail", cut=True))
+    assert set(heard) <= {"jobs", "mail"}
