@@ -35,11 +35,11 @@ class Sweeping:
         async def rest(session: Session) -> int:
             removed = await self._inbox.remove_old(session, limit)
             removed += await self._inbox.unblock(session, limit)
-            removed += await self._pauses.remove_old(session)
-            removed += await self._upkeep.remove_entries(session, limit)
-            return removed + await self._upkeep.remove_releases(session)
+            return removed + await self._pauses.remove_old(session)
 
         count += await database.run(rest, atomic=True)
+        count += await self._upkeep.remove_entries(limit)
+        count += await self._upkeep.remove_releases()
         await self._forget_deleted(limit)
         # Garbage is forgotten at the next call, so that a crash before it was removed reports it
         # again. Several engines may be told of the same: to remove it twice does no harm.

@@ -89,6 +89,8 @@ class Upkeep:
                 fill = partial(self._fill, table, index.id, limit)
                 count = await self._database.run(fill, atomic=True)
                 if count < limit:
+                    done = partial(self._ready, index.id)
+                    await self._database.run(done, atomic=True)
                     await self._catalog.refresh()
                 return Count(count)
         if not named:
@@ -96,9 +98,17 @@ class Upkeep:
         return Count(0)
 
     async def _fill(self, table: Table, index: int, limit: int, session: Session) -> int:
-        """Add the entries of the next items; return of how many."""
+        """Add the entries of the next items; return of how many.
+
+        Their keys are locked as a commit locks them, and they are read again under the locks.
+        """
+        await session.run("take_locks", in_order([]))
         at = tuple(await session.row("index_position", index) or (b"", b""))
-        rows = await session.rows("items_walk", table.id, *at, limit)
+        walked = await session.rows("items_walk", table.id, *at, limit)
+        keys = [(lock(b"item", table.id, row["whole"], row["sk"]), True) for row in walked]
+        await session.run("take_locks", in_order(keys))
+        rows = await session.rows("items_walk", table.id, *at, len(walked)) if walked else []
+        rows = [row for row in rows if (row["pk"], row["sk"]) <= _end(walked)]
         found = [
             (row["pk"], row["sk"], row["version"], indexed(entry[1]), entry[2])
             for row in rows
@@ -108,11 +118,14 @@ class Upkeep:
         if found:
             columns = map(list, zip(*found, strict=True))
             await session.run("index_fill", *columns, index, table.id)
-        last = (rows[-1]["pk"], rows[-1]["sk"]) if rows else at
-        if len(rows) < limit:
-            await self._catalog.change(session)
-        await session.run("index_moved", *last, len(rows) < limit, index)
-        return len(rows)
+        last = _end(walked) if walked else at
+        await session.run("index_moved", *last, index)
+        return len(walked)
+
+    async def _ready(self, index: int, session: Session) -> None:
+        """Let an index be asked. By itself: who changes the catalog must hold no other lock."""
+        await self._catalog.change(session)
+        await session.run("index_ready", index)
 
     # -- small values, records ---------------------------------------------------------------
 
@@ -138,25 +151,33 @@ class Upkeep:
 
     # -- sweeping ----------------------------------------------------------------------------
 
-    async def remove_entries(self, session: Session, limit: int) -> int:
+    async def remove_entries(self, limit: int) -> int:
         """Remove the rows of dropped indexes."""
         count = 0
         for index in list(self._catalog.dropped):
-            removed = await session.run("entries_delete", index, limit - count)
+            delete = partial(_delete_entries, index, limit - count)
+            removed = await self._database.run(delete)
             count += removed
             if not removed:
-                await session.run("index_forget", index)
-                await self._catalog.change(session)
+                await self._database.run(partial(self._forget, index), atomic=True)
             if count >= limit:
                 break
         return count
 
-    async def remove_releases(self, session: Session) -> int:
+    async def _forget(self, index: int, session: Session) -> None:
+        await self._catalog.change(session)
+        await session.run("index_forget", index)
+
+    async def remove_releases(self) -> int:
         """Remove the oldest beyond RELEASES_KEPT, never the activated one."""
+        if len(await self._database.rows("releases_digests")) <= limits.RELEASES_KEPT:
+            return 0
+        return await self._database.run(self._remove_releases, atomic=True)
+
+    async def _remove_releases(self, session: Session) -> int:
+        await self._catalog.change(session)
         rows = await session.rows("releases_list")
-        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != self._catalog.active]
-        if old:
-            await self._catalog.change(session)
+        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != rows[0][0]]
         for digest in old:
             await session.run("release_delete", digest)
         return len(old)
@@ -211,3 +232,12 @@ class Upkeep:
             cause = Cause(message.id)
             send = send_row(message, queue)
             await session.row("send_one", send, cause.correlation_id, cause.traceparent)
+
+
+async def _delete_entries(index: int, limit: int, session: Session) -> int:
+    return await session.run("entries_delete", index, limit)
+
+
+def _end(rows: list[Any]) -> tuple[bytes, bytes]:
+    """Return the position behind these rows."""
+    return rows[-1]["pk"], rows[-1]["sk"]
