@@ -246,6 +246,37 @@ def test_an_engine_keeps_the_index_that_another_one_has_added(engines: Engines) 
         assert [json.decode(row.body) for row in page.rows] == [{"total": 7}]
 
 
+def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(
+    engines: Engines,
+) -> None:
+    """No row of it says what an item was, and none is missing."""
+    place = engines.place
+    for start in range(0, 60, 20):
+        keys = [str(n) for n in range(start, start + 20)]
+        place.commit(*(place.put("orders", "c", key, total=0) for key in keys))
+    total = IndexSpec(name="by_total", key="total")
+    table = structs.replace(ORDERS, indexes=(*ORDERS.indexes, total))
+    assert place.configure("release-2", tables=(table, *TABLES[1:])).unready
+    for turn in range(1, 16):
+        writes: list[Request] = [
+            place.request(place.put("orders", "c", str((turn * 7 + n * 4) % 60), total=turn))
+            for n in range(15)
+        ]
+        filling: list[Request] = [Reindex("orders", "by_total", 5)] * ENGINES
+        assert {type(one) for one in engines.together([*writes, *filling])} == {Committed, Count}
+    while place.ask(Reindex("orders", "by_total", 10)) != Count(0):
+        pass
+    stored = {row.sk: json.decode(row.body)["total"] for row in place.query("orders", "c").rows}
+    found: dict[bytes, int] = {}
+    for value in range(16):
+        for row in place.query("orders", value, "by_total").rows:
+            assert row.sk not in found
+            assert json.decode(row.body) == {"total": value}
+            found[row.sk] = value
+    assert found == stored
+    assert len(stored) == 60
+
+
 def test_a_schema_is_made_once_by_several_that_begin_at_once(engines: Engines) -> None:
     database = engines.stores[0].store.database
     name = f"{database.schema}_fresh"
