@@ -228,7 +228,7 @@ def test_what_is_in_the_way_of_nobody_is_not_said_to_be_lost(safe: Server) -> No
     asked = Asked(safe.dsn, size=2)
     place = Place(asked, no_move)
     asked.store.database.retry_s = 0.2
-    safe.stop("fast")
+    safe.stop("INT")
     answer = place.commit(place.put("counters", "k", n=1))
     safe.start()
     assert isinstance(answer, Broken)

@@ -18,7 +18,7 @@ from wherry.platforms.postgres.pool import rest
 if TYPE_CHECKING:
     from wherry.platforms.postgres.database import Database
 
-MARGIN_MS = 200  # a message may be there that much later than it is due: its commit took so long
+MARGIN_MS = 50  # a message may be there that much later than it is due: its commit took so long
 TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
 TOKENS = 100_000  # of leases, whose messages are known to be of no group
 NAMES = 50  # queues of one notification, which has 8,000 bytes at most
