@@ -16,9 +16,10 @@ from msgspec import json, structs
 from tests.contract.conftest import ORDERS, TABLES, Place
 from tests.contract.trigger_kit import configure, message
 from tests.postgres_kit import Schema, Waited, found, loop, schema
+from wherry import limits
 from wherry.blueprint import IndexSpec, ScheduleSource
 from wherry.codec import key_bytes
-from wherry.effects import Guard, SendMessage, UpdateItem
+from wherry.effects import DeleteItem, Guard, PutItem, SendMessage, UpdateItem
 from wherry.errors import Refused
 from wherry.platforms.postgres.migrating import migrate
 from wherry.ports import (
@@ -29,14 +30,18 @@ from wherry.ports import (
     Conflicted,
     Count,
     Fire,
+    GetItem,
+    Item,
+    ListFailures,
     MessageAck,
     QueryItems,
     Redrive,
     Reindex,
+    Rejected,
     ReplyAck,
     Request,
 )
-from wherry.world import ManualClock
+from wherry.world import Chance, ManualClock
 
 ENGINES = 3
 
@@ -341,3 +346,51 @@ def test_an_engine_hears_what_another_one_has_put_into_a_queue(engines: Engines)
     loop().run(hear_of("jobs", cut=False))
     loop().run(hear_of("mail", cut=True))
     assert set(heard) <= {"jobs", "mail"}
+
+
+# --- what a database can hold -------------------------------------------------------------------
+
+
+def test_the_longest_keys_are_held_found_and_kept_in_order(engines: Engines) -> None:
+    """An index of Postgres holds less than they are, where they cannot be compressed."""
+    place = engines.place
+    chance = Chance(7)
+
+    def text(length: int, begin: str = "") -> str:
+        return begin + chance.token(length).hex()[: length - len(begin)]
+
+    tags = [text(limits.PARTITION_KEY_BYTES - 1, "t") for _ in range(2)]
+    whole = [b"s" + chance.token(limits.PARTITION_KEY_BYTES - 1) for _ in range(3)]
+    sorts = sorted(b"s" + chance.token(limits.SORT_KEY_BYTES - 1) for _ in range(4))
+    for pk in whole:
+        for number, sk in enumerate(sorts):
+            body = {"status": tags[number % 2], "at": number, "n": number}
+            effect = PutItem("orders", pk, sk, json.encode(body))
+            assert isinstance(place.commit(effect, function=""), Committed)
+    # They differ only behind the part that an index holds as it is.
+    twin = whole[0][:-1] + bytes([whole[0][-1] ^ 1])
+    for pk, wanted in ((whole[0], sorts), (twin, [])):
+        query = QueryItems("orders", None, pk, None, None, 10, False, None)
+        page: Any = place.ask(query)
+        assert [(row.pk, row.sk) for row in page.rows] == [(pk, sk) for sk in wanted]
+    assert isinstance(place.ask(GetItem("orders", whole[1], sorts[2])), Item)
+    found: Any = place.query("orders", tags[0], "by_status")
+    assert sorted((row.pk, row.sk) for row in found.rows) == sorted(
+        (pk, sk) for pk in whole for sk in sorts[::2]
+    )
+    place.commit(DeleteItem("orders", whole[1], sorts[0]), function="")
+    assert len(place.query("orders", tags[0], "by_status").rows) == 5
+
+
+def test_what_postgres_cannot_hold_is_rejected_or_made_readable(engines: Engines) -> None:
+    place = engines.place
+    bad = place.request(SendMessage("jobs", "a\0b", b"{}"))
+    good = place.request(SendMessage("jobs", "good", b"\0 is content"))
+    rejected, committed = place.batch(bad, good)
+    assert isinstance(rejected, Rejected)
+    assert isinstance(committed, Committed)
+    [message] = place.claim()
+    assert message.body == b"\0 is content"
+    place.ask(Bury(message.id, message.token, "worker", "failed", "it said \0", None))
+    [failed] = place.ask(ListFailures(None, 10, None)).rows
+    assert failed.error == "it said \ufffd"
