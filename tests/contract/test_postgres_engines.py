@@ -15,10 +15,11 @@ from msgspec import json, structs
 
 from tests.contract.conftest import ORDERS, TABLES, Place
 from tests.contract.trigger_kit import configure, message
-from tests.postgres_kit import Schema, Waited, loop, schema
+from tests.postgres_kit import Schema, Waited, found, loop, schema
+from wherry import limits
 from wherry.blueprint import IndexSpec, ScheduleSource
 from wherry.codec import key_bytes
-from wherry.effects import Guard, SendMessage, UpdateItem
+from wherry.effects import DeleteItem, Guard, PutItem, SendMessage, UpdateItem
 from wherry.errors import Refused
 from wherry.platforms.postgres.migrating import migrate
 from wherry.ports import (
@@ -29,14 +30,18 @@ from wherry.ports import (
     Conflicted,
     Count,
     Fire,
+    GetItem,
+    Item,
+    ListFailures,
     MessageAck,
     QueryItems,
     Redrive,
     Reindex,
+    Rejected,
     ReplyAck,
     Request,
 )
-from wherry.world import ManualClock
+from wherry.world import Chance, ManualClock
 
 ENGINES = 3
 
@@ -44,9 +49,9 @@ ENGINES = 3
 class Engines:
     """A place, and further engines on the same database."""
 
-    def __init__(self, found: Schema) -> None:
-        self.place = Place(found.store, found.clock.advance_to)
-        self.stores: list[Waited] = [found.store, *(found.open() for _ in range(ENGINES - 1))]
+    def __init__(self, one: Schema) -> None:
+        self.place = Place(one.store, one.clock.advance_to)
+        self.stores: list[Waited] = [one.store, *(one.open() for _ in range(ENGINES - 1))]
 
     def together(self, requests: Sequence[Request]) -> list[Any]:
         """Ask all of these at once, of one engine after the other; the answers in their order."""
@@ -64,8 +69,8 @@ class Engines:
 
 @pytest.fixture
 def engines() -> Iterator[Engines]:
-    with schema(ManualClock()) as found:
-        yield Engines(found)
+    with schema(ManualClock()) as one:
+        yield Engines(one)
 
 
 def add(id: str, amount: int) -> UpdateItem:
@@ -246,6 +251,37 @@ def test_an_engine_keeps_the_index_that_another_one_has_added(engines: Engines) 
         assert [json.decode(row.body) for row in page.rows] == [{"total": 7}]
 
 
+def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(
+    engines: Engines,
+) -> None:
+    """No row of it says what an item was, and none is missing."""
+    place = engines.place
+    for start in range(0, 60, 20):
+        keys = [str(n) for n in range(start, start + 20)]
+        place.commit(*(place.put("orders", "c", key, total=0) for key in keys))
+    total = IndexSpec(name="by_total", key="total")
+    table = structs.replace(ORDERS, indexes=(*ORDERS.indexes, total))
+    assert place.configure("release-2", tables=(table, *TABLES[1:])).unready
+    for turn in range(1, 16):
+        writes: list[Request] = [
+            place.request(place.put("orders", "c", str((turn * 7 + n * 4) % 60), total=turn))
+            for n in range(15)
+        ]
+        filling: list[Request] = [Reindex("orders", "by_total", 5)] * ENGINES
+        assert {type(one) for one in engines.together([*writes, *filling])} == {Committed, Count}
+    while place.ask(Reindex("orders", "by_total", 10)) != Count(0):
+        pass
+    stored = {row.sk: json.decode(row.body)["total"] for row in place.query("orders", "c").rows}
+    found: dict[bytes, int] = {}
+    for value in range(16):
+        for row in place.query("orders", value, "by_total").rows:
+            assert row.sk not in found
+            assert json.decode(row.body) == {"total": value}
+            found[row.sk] = value
+    assert found == stored
+    assert len(stored) == 60
+
+
 def test_a_schema_is_made_once_by_several_that_begin_at_once(engines: Engines) -> None:
     database = engines.stores[0].store.database
     name = f"{database.schema}_fresh"
@@ -279,3 +315,82 @@ def test_a_schema_of_somebody_else_is_left_alone(engines: Engines) -> None:
     with pytest.raises(Refused, match="not wherry's"):
         loop().run(begin())
     store.execute(f"DROP SCHEMA {name} CASCADE")
+
+
+# --- hints --------------------------------------------------------------------------------------
+
+
+def test_an_engine_hears_what_another_one_has_put_into_a_queue(engines: Engines) -> None:
+    """Also after the connection on which it listens was cut. (It would find it by polling, too.)"""
+    place, listener, sender = engines.place, engines.stores[1], engines.stores[0]
+    heard: list[str] = []
+
+    async def hear_of(queue: str, cut: bool) -> None:
+        listener.store.listen(heard.extend)
+        sender.store.listen(lambda names: None)
+        number = 0
+        while queue not in heard:
+            number += 1
+            effect = SendMessage(queue, f"{queue}{number}", b"{}")
+            answer = await sender.store.answer("", place.request(effect, function=""))
+            assert isinstance(answer, Committed)
+            if cut and number == 1:
+                await found(
+                    sender.store,
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE query ILIKE 'listen%' AND pid <> pg_backend_pid()",
+                )
+        await listener.store.deafen()
+        await sender.store.deafen()
+
+    loop().run(hear_of("jobs", cut=False))
+    loop().run(hear_of("mail", cut=True))
+    assert set(heard) <= {"jobs", "mail"}
+
+
+# --- what a database can hold -------------------------------------------------------------------
+
+
+def test_the_longest_keys_are_held_found_and_kept_in_order(engines: Engines) -> None:
+    """An index of Postgres holds less than they are, where they cannot be compressed."""
+    place = engines.place
+    chance = Chance(7)
+
+    def text(length: int, begin: str = "") -> str:
+        return begin + chance.token(length).hex()[: length - len(begin)]
+
+    tags = [text(limits.PARTITION_KEY_BYTES - 1, "t") for _ in range(2)]
+    whole = [b"s" + chance.token(limits.PARTITION_KEY_BYTES - 1) for _ in range(3)]
+    sorts = sorted(b"s" + chance.token(limits.SORT_KEY_BYTES - 1) for _ in range(4))
+    for pk in whole:
+        for number, sk in enumerate(sorts):
+            body = {"status": tags[number % 2], "at": number, "n": number}
+            effect = PutItem("orders", pk, sk, json.encode(body))
+            assert isinstance(place.commit(effect, function=""), Committed)
+    # They differ only behind the part that an index holds as it is.
+    twin = whole[0][:-1] + bytes([whole[0][-1] ^ 1])
+    for pk, wanted in ((whole[0], sorts), (twin, [])):
+        query = QueryItems("orders", None, pk, None, None, 10, False, None)
+        page: Any = place.ask(query)
+        assert [(row.pk, row.sk) for row in page.rows] == [(pk, sk) for sk in wanted]
+    assert isinstance(place.ask(GetItem("orders", whole[1], sorts[2])), Item)
+    found: Any = place.query("orders", tags[0], "by_status")
+    assert sorted((row.pk, row.sk) for row in found.rows) == sorted(
+        (pk, sk) for pk in whole for sk in sorts[::2]
+    )
+    place.commit(DeleteItem("orders", whole[1], sorts[0]), function="")
+    assert len(place.query("orders", tags[0], "by_status").rows) == 5
+
+
+def test_what_postgres_cannot_hold_is_rejected_or_made_readable(engines: Engines) -> None:
+    place = engines.place
+    bad = place.request(SendMessage("jobs", "a\0b", b"{}"))
+    good = place.request(SendMessage("jobs", "good", b"\0 is content"))
+    rejected, committed = place.batch(bad, good)
+    assert isinstance(rejected, Rejected)
+    assert isinstance(committed, Committed)
+    [message] = place.claim()
+    assert message.body == b"\0 is content"
+    place.ask(Bury(message.id, message.token, "worker", "failed", "it said \0", None))
+    [failed] = place.ask(ListFailures(None, 10, None)).rows
+    assert failed.error == "it said \ufffd"

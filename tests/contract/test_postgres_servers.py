@@ -16,7 +16,7 @@ import pytest
 from msgspec import json
 
 from tests.contract.conftest import Place
-from tests.postgres_kit import Server, loop
+from tests.postgres_kit import Server, found, loop
 from wherry.codec import key_bytes
 from wherry.effects import SendMessage, UpdateItem
 from wherry.platforms.postgres.database import Lost
@@ -29,6 +29,7 @@ from wherry.ports import (
     Commit,
     Committed,
     GetItem,
+    GetState,
     Renew,
     Request,
 )
@@ -72,9 +73,9 @@ def no_move(to: float) -> None:
 
 @pytest.fixture
 def asked(safe: Server) -> Iterator[Asked]:
-    found = Asked(safe.dsn)
-    yield found
-    found.close()
+    made = Asked(safe.dsn)
+    yield made
+    made.close()
 
 
 def add(id: str, amount: int) -> UpdateItem:
@@ -122,8 +123,7 @@ def test_what_was_acknowledged_survives_a_server_that_crashes_again_and_again(
         await asyncio.gather(*writers)
 
     loop().run(crash())
-    database = asked.store.database
-    rows = loop().run(database.run(lambda one: one.found("SELECT id FROM messages")))
+    rows = loop().run(found(asked.store, "SELECT id FROM messages"))
     sent = {int(row["id"][1:]) for row in rows}
     assert set(acknowledged) <= sent <= set(acknowledged) | set(unknown)
     assert len(acknowledged) > 50 * crashes - 1
@@ -141,7 +141,6 @@ def test_a_commit_whose_answer_was_lost_is_known_when_its_connection_is_cut(
 ) -> None:
     """The server applies it and cannot say so."""
     place = Place(asked, no_move)
-    database = asked.store.database
     cut = Asked(safe.dsn)
     for n in range(12):
         request = place.request(add("once", 1), SendMessage("jobs", f"once{n}", b"{}"))
@@ -150,22 +149,20 @@ def test_a_commit_whose_answer_was_lost_is_known_when_its_connection_is_cut(
             asking = asyncio.create_task(asked.store.answer("", request))
             for _ in range(turns):
                 await asyncio.sleep(0)
-            with suppress(Exception):
-                await cut.store.database.run(
-                    lambda one: one.found(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                        " WHERE application_name = 'wherry' AND pid <> pg_backend_pid()"
-                    )
-                )
+            rows = await found(
+                cut.store,
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE application_name = 'wherry' AND pid <> pg_backend_pid()",
+            )
+            assert rows
             return await asking
 
+        asked.run([("", GetState("nothing"))])  # there is a connection to be cut
         answer = loop().run(cut_all())
         assert isinstance(answer, Committed | Already), answer
     cut.close()
     assert place.get("counters", "once") == {"id": "once", "n": 12}
-    rows = loop().run(
-        database.run(lambda one: one.found("SELECT id FROM messages WHERE id LIKE 'once%'"))
-    )
+    rows = loop().run(found(asked.store, "SELECT id FROM messages WHERE id LIKE 'once%'"))
     assert len(rows) == 12
 
 
@@ -231,7 +228,7 @@ def test_what_is_in_the_way_of_nobody_is_not_said_to_be_lost(safe: Server) -> No
     asked = Asked(safe.dsn, size=2)
     place = Place(asked, no_move)
     asked.store.database.retry_s = 0.2
-    safe.stop("fast")
+    safe.stop("INT")
     answer = place.commit(place.put("counters", "k", n=1))
     safe.start()
     assert isinstance(answer, Broken)

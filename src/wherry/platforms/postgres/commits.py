@@ -18,7 +18,7 @@ from wherry.effects import CancelMessage, Effect, PublishEvent
 from wherry.errors import FateUnknown
 from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Lost, Session, request_fault
-from wherry.platforms.postgres.keys import indexed, lock
+from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.making import Made, record_row
 from wherry.platforms.postgres.moving import Moving
 from wherry.platforms.shared.changes import describe_key
@@ -192,32 +192,38 @@ class Commits:
             for guard, table in made.plan.guards
         ]
         locks += [(lock(b"object", *key), True) for key in made.all_objects]
+        in_groups = not self._seen.are_plain([token for _, token in messages])
         duplicate = None
         if replies and len(messages) == 1:
             duplicate = to_msgpack(replace(record, ending="duplicate"))
         others = [record_row(other) for other in commit.others]
         queues = self._catalog.queues
         rooms = [
-            (queues[name].id, places, self._seen.since(queues[name].id))
+            (queues[name].id, places, self._seen.since(queues[name].id, queues[name].fifo))
             for name, places in commit.leases.items()
             if places > 0 and name in queues
         ]
-        return locks, messages, replies, record_row(record), others, duplicate, rooms
+        row = record_row(record)
+        return in_order(locks), messages, replies, row, others, duplicate, rooms, in_groups
 
     def arguments(self, commit: Commit, made: Made, values: tuple[Any, ...]) -> tuple[Any, ...]:
-        locks, messages, replies, record, others, duplicate, rooms = values
+        locks, messages, replies, record, others, duplicate, rooms, in_groups = values
+        cancels = [
+            (self._catalog.queues[one.queue].id, one.id)
+            for one in made.plan.others
+            if isinstance(one, CancelMessage)
+        ]
+        plain, apart = made.send_rows(commit.leases)
+        record = (*record[:-1], list(made.sends) or None)
         return (
             self._catalog.version,
             locks,
             [(table.id, indexed(one.pk), one.sk, one.version) for one, table in made.plan.guards],
             made.change_rows(),
             made.object_rows(),
-            [
-                (self._catalog.queues[one.queue].id, one.id)
-                for one in made.plan.others
-                if isinstance(one, CancelMessage)
-            ],
-            made.send_rows(),
+            cancels,
+            plain,
+            apart,
             messages,
             replies,
             record,
@@ -226,6 +232,7 @@ class Commits:
             rooms,
             commit.owner,
             limits.LEASE_S * 1000,
+            bool(in_groups or cancels or apart),
         )
 
     # -- answering ---------------------------------------------------------------------------
@@ -261,15 +268,13 @@ class Commits:
     def _committed(self, commit: Commit, made: Made, row: Any) -> Committed:
         now, record = row["a_now"], commit.record
         leased: list[Claimed] = []
-        for nth, token, body in row["leased"] or ():
-            send, queue = made.sends[nth - 1]
+        for id, token, body in row["leased"] or ():
+            queue = made.sends[id][1]
             self._seen.none_before(queue.id, now)
-            leased.append(
-                Claimed(
-                    queue.name, send.id, token, 1, send.body if body is None else body, now, now,
-                    now, record.correlation_id, record.traceparent,
-                )
-            )  # fmt: skip
+            if not queue.grouped:
+                self._seen.leased(token)
+            trace = (record.correlation_id, record.traceparent)
+            leased.append(Claimed(queue.name, id, token, 1, body, now, now, now, *trace))
         return Committed(leased, self._queued(row))
 
     def _queued(self, row: Any) -> dict[str, int]:

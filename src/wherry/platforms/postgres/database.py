@@ -21,14 +21,27 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-AGAIN = {"40001", "40P01", "55P03"}  # serialization failure, deadlock, a lock was not to be had
+AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
+# The server goes down, or comes up; it has no room; it is a standby (of a primary that has moved).
+DEAF = {"57P01", "57P02", "57P03", "53300", "25006"}
 SETTINGS = {
     "application_name": "wherry",
     "jit": "off",  # no statement here is long enough for it to pay
+    # Every statement finds its rows by an index, and has one plan. A plan that was made while a
+    # table was small must not read it whole when it has grown.
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "client_min_messages": "warning",
     "idle_in_transaction_session_timeout": "60000",
-    "lock_timeout": "10000",
+    "lock_timeout": "5000",
 }
+
+
+class Away(Passing):
+    """No connection can be made: nothing was sent."""
 
 
 class Lost(Passing):
@@ -60,15 +73,6 @@ class Session:
         status: str = await self._connection.execute(self._sql[name], *values)
         last = status.rpartition(" ")[2]
         return int(last) if last.isdecimal() else 0
-
-    async def found(self, sql: str, *values: Any) -> list[Any]:
-        """Return the rows of a query that has no name: for who looks into the database."""
-        rows: list[Any] = await self._connection.fetch(sql, *values)
-        return rows
-
-    async def script(self, sql: str) -> None:
-        """Run SQL that has no name: for migrations and tests."""
-        await self._connection.execute(sql)
 
     async def many(self, name: str, values: list[tuple[Any, ...]]) -> None:
         """Run a named statement once for each of these."""
@@ -102,6 +106,7 @@ class Database:
         connection: Connection = await asyncpg.connect(
             self.dsn,
             timeout=limits.POSTGRES_CONNECT_S,
+            target_session_attrs="read-write",  # of several hosts, the one that is the primary
             statement_cache_size=512,
             max_cached_statement_lifetime=0,
             server_settings=SETTINGS | {"search_path": f'"{self.schema}"'},
@@ -140,16 +145,22 @@ class Database:
                     refused += 1
                     await rest(self._chance.between(0.5, 1.5) * 0.005 * 2**refused)
                     continue
-                if not is_connection_fault(error):
+                if is_connection_fault(error):
+                    lost = True
+                elif not isinstance(error, Away):
                     raise
-                lost = lost or not isinstance(error, OSError)
                 if self.clock.steady_s() >= until_s:
                     kind = Lost if lost else Passing
                     raise kind(f"The database cannot be reached ({error}).") from None
                 await rest(self._chance.between(0.5, 1.5) * 0.1)
 
     async def _once(self, work: Callable[[Session], Awaitable[T]], atomic: bool, pool: Pool) -> T:
-        connection = await pool.take()
+        try:
+            connection = await pool.take()
+        except Exception as error:
+            if is_connection_fault(error):
+                raise Away(f"{type(error).__name__}: {error}") from error
+            raise
         sound = False
         try:
             session = Session(connection, self._sql)
@@ -195,7 +206,7 @@ def is_connection_fault(error: BaseException) -> bool:
     # The last one is what asyncpg says where the server goes while a statement is being sent.
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
-    return sqlstate(error)[:2] == "08" or sqlstate(error) in ("57P01", "57P02", "57P03", "53300")
+    return sqlstate(error)[:2] == "08" or sqlstate(error) in DEAF
 
 
 def request_fault(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ from wherry import limits
 from wherry.effects import EndTask, StartExecution
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Session
-from wherry.platforms.postgres.keys import indexed, lock
+from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.messages import plain
 from wherry.platforms.shared.origins import Standing
 from wherry.platforms.shared.plans import Order, Plan
@@ -58,7 +58,7 @@ class Loaded(Steps):
         }
         starts = [lock(b"execution", *name) for name, begins in names.items() if begins]
         if starts:
-            await self._session.run("take_locks", [(key, True) for key in sorted(starts)])
+            await self._session.run("take_locks", in_order([(key, True) for key in starts]))
         if steps:
             await self._read("executions_locked", [step.execution for step in steps])
         await self._read_tokens(steps, orders)

@@ -11,6 +11,8 @@ from wherry.errors import Refused
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
+from wherry.platforms.postgres.keys import in_order
+from wherry.platforms.postgres.making import send_row
 from wherry.platforms.shared.firing import Firing, Row, prefix, spread
 from wherry.platforms.shared.origins import Cause
 from wherry.platforms.shared.shapes import Queue, SourceShape
@@ -80,7 +82,7 @@ class Firings:
         return answer
 
     async def _fire(self, session: Session, request: Fire) -> Fired:
-        await session.run("take_locks", [])  # the catalog stays as it is
+        await session.run("take_locks", in_order([]))  # the catalog stays as it is
         self._catalog.check(await session.value("catalog_version"))
         now = await session.value("now")
         limit = max(1, min(request.limit, limits.FIRE_BATCH))
@@ -127,8 +129,7 @@ class Firings:
         for at_ms in firing.run:
             message = firing.message(queue.name, at_ms)
             cause = Cause(message.id)
-            group = message.group if queue.grouped else None
-            send = (queue.id, message.id, message.body, 0, group, "", 0, 0)
+            send = send_row(message, queue)
             sent = await session.row("send_one", send, cause.correlation_id, cause.traceparent)
             if sent is not None and sent["due"] is not None:
                 queued[queue.name] = min(sent["due"], queued.get(queue.name, sent["due"]))

@@ -18,8 +18,9 @@ from wherry.platforms.postgres.pool import rest
 if TYPE_CHECKING:
     from wherry.platforms.postgres.database import Database
 
-MARGIN_MS = 200  # a message may be there that much later than it is due: its commit took so long
+MARGIN_MS = 50  # a message may be there that much later than it is due: its commit took so long
 TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
+TOKENS = 100_000  # of leases, whose messages are known to be of no group
 NAMES = 50  # queues of one notification, which has 8,000 bytes at most
 
 
@@ -31,6 +32,7 @@ class Seen:
     """
 
     def __init__(self) -> None:
+        self._plain: set[int] = set()
         self.slow_us = limits.CLAIM_SLOW_US
         self._since: dict[int, int] = {}
         self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
@@ -56,6 +58,19 @@ class Seen:
             slow = took_us >= self.slow_us
             pause_s = min(took_us * limits.CLAIM_SLOW_FACTOR / 1e6, limits.POLL_S) if slow else 0.0
             self._whole_at_s[queue] = now_s + pause_s
+
+    def leased(self, token: int) -> None:
+        """A message that is of no group is leased under this token."""
+        if len(self._plain) > TOKENS:  # of leases that were lost: to look a group up is cheap
+            self._plain.clear()
+        self._plain.add(token)
+
+    def are_plain(self, tokens: Iterable[int]) -> bool:
+        """Whether all that is leased under these tokens is of no group; it ends now."""
+        plain = self._plain
+        known = plain.issuperset(tokens)
+        plain.difference_update(tokens)
+        return known
 
     def forget(self) -> None:
         """Search everything from the beginning again."""

@@ -20,6 +20,17 @@ def whole(key: bytes) -> bytes | None:
     return key if len(key) > INDEXED_BYTES else None
 
 
+CATALOG = -(1 << 63)  # the lock of the catalog, which comes first
+
+
+def in_order(locks: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
+    """Return the locks that are to be taken, each once, in the order in which all take them."""
+    found = {CATALOG: False}
+    for key, alone in locks:
+        found[key] = alone or found.get(key, False)
+    return sorted(found.items())
+
+
 def lock(kind: bytes, *parts: object) -> int:
     """Return the number of the lock of a key: two keys may share one, which only lets them wait."""
     hasher = hashlib.blake2b(kind, digest_size=8)

@@ -37,7 +37,7 @@ class Made:
         reads: Whether something must be read before it can be made.
         opened: IDs of the messages whose bodies lack the time.
         faults: What is wrong with changes, by their place in the plan.
-        sends: All messages with their queues, in the order of `send_rows`.
+        sends: All messages with their queues, by their IDs.
     """
 
     def __init__(self, catalog: Catalog, number: int, plan: Plan) -> None:
@@ -46,7 +46,7 @@ class Made:
         self.plan = plan
         self.opened: set[str] = set()
         self.faults: dict[int, Rejected] = {}
-        self.sends: list[tuple[SendMessage, Queue]] = []
+        self.sends: dict[str, tuple[SendMessage, Queue]] = {}
         self.objects: dict[tuple[str, str], ObjectRow] = {}
         self.object_effects = [
             one for one in plan.others if isinstance(one, PutObject | DeleteObject)
@@ -194,27 +194,28 @@ class Made:
             rows.append((number, name, key[1], None, None, None, None, None, False, seen))
         return rows
 
-    def send_rows(self) -> list[tuple[Any, ...]]:
-        """Return the messages."""
+    def send_rows(self, leases: dict[str, int]) -> tuple[list[Any], list[Any]]:
+        """Return the messages: of queues without groups, and the others.
+
+        Args:
+            leases: Places that the engine has, by queue.
+        """
         tails = [
             (message, queue, TIME if message.id in self.opened else WHOLE, 0)
             for message, queue in self.plan.sends
         ]
         tails += self._extra
-        self.sends = [(message, queue) for message, queue, _, _ in tails]
-        return [
-            (
-                queue.id,
-                message.id,
-                message.body,
-                message.delay_ms,
-                message.group if queue.grouped else None,
-                queue.dedup(message),
-                tail,
-                at,
-            )
-            for message, queue, tail, at in tails
-        ]
+        self.sends = {message.id: (message, queue) for message, queue, _, _ in tails}
+        plain: list[Any] = []
+        apart: list[Any] = []
+        places = dict(leases)
+        for message, queue, tail, at in tails:
+            wanted = message.delay_ms == 0 and places.get(queue.name, 0) > 0
+            if wanted and not queue.special:
+                places[queue.name] -= 1
+            row = send_row(message, queue, tail, at, wanted)
+            (apart if queue.special else plain).append(row)
+        return plain, apart
 
 
 def _entries(change: Change) -> list[Any] | None:
@@ -223,6 +224,24 @@ def _entries(change: Change) -> list[Any] | None:
     if change.body is None:
         return []
     return [(number, indexed(key), sort) for number, key, sort in change.entries]
+
+
+def send_row(
+    message: SendMessage, queue: Queue, tail: int = WHOLE, change: int = 0, wanted: bool = False
+) -> tuple[Any, ...]:
+    """Return a message as the database takes it."""
+    return (
+        queue.id,
+        message.id,
+        message.body,
+        message.delay_ms,
+        queue.retention_ms,
+        message.group if queue.grouped else None,
+        queue.dedup(message),
+        tail,
+        change,
+        wanted,
+    )
 
 
 def record_row(record: InvocationRecord) -> tuple[Any, ...]:
@@ -235,4 +254,5 @@ def record_row(record: InvocationRecord) -> tuple[Any, ...]:
         record.function,
         record.request_id,
         to_msgpack(record),
+        None,
     )

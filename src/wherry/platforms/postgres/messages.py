@@ -41,10 +41,13 @@ class Messages:
         )  # fmt: skip
         assert row is not None
         found = row["messages_"] or []
-        if row["looked_us"] is not None:  # else it is paused
+        if row["looked_us"] is not None and most:  # else it is paused
             seen.searched(number, since, row["looked_us"], clock.steady_s())
-            if len(found) < most:
-                seen.none_before(number, row["a_now"])
+            # All that was due before the last one is somebody's now.
+            seen.none_before(number, row["a_now"] if len(found) < most else found[-1]["due_ms"])
+        for one in found:
+            if one["grp"] is None:
+                seen.leased(one["token"])
         claimed = [
             Claimed(
                 request.queue, id, token, attempt, body, sent, due, started, correlation,

@@ -25,6 +25,7 @@ async def migrate(connection: Connection, schema: str) -> None:
             advice=f"Use Postgres {OLDEST_POSTGRES // 10_000} or later.",
         )
     steps = texts(FOLDER, "migrations")
+    await connection.execute("SET lock_timeout = 0")  # another node may take its time
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
         at = await _version(connection, schema)

@@ -108,10 +108,15 @@ class PostgresStore:
         """Begin to exchange hints with other engines; `heard` gets names of queues."""
         self._hints = Hints(self.database, self.seen, heard)
 
+    async def deafen(self) -> None:
+        """Exchange hints no more."""
+        hints, self._hints = self._hints, None
+        if hints is not None:
+            await hints.close()
+
     async def close(self) -> None:
         """Let go of all connections."""
-        if self._hints is not None:
-            await self._hints.close()
+        await self.deafen()
         await self.database.close()
 
     async def run(self, requests: list[tuple[str, Request]]) -> list[Answer]:

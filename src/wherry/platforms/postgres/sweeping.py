@@ -53,11 +53,11 @@ class Sweeping:
             await self._inbox.remove_old(session, limit, swept)
             await self._inbox.unblock(session, limit, swept)
             swept.count += await self._pauses.remove_old(session)
-            swept.count += await self._upkeep.remove_entries(session, limit)
-            swept.count += await self._upkeep.remove_releases(session)
             return swept
 
         swept = await database.run(rest, atomic=True)
+        swept.count += await self._upkeep.remove_entries(limit)
+        swept.count += await self._upkeep.remove_releases()
         swept.count += await database.run(
             lambda session: self._retirement.remove_old(session, limit), atomic=True
         )

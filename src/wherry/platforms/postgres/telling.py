@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wherry import limits
+from wherry.platforms.postgres.making import send_row
 from wherry.platforms.shared.origins import Origin
 from wherry.ports import Claimed
 
@@ -64,6 +65,7 @@ async def tell(
         for id, token in zip(found["ids"] or (), found["tokens_"] or (), strict=True):
             message, queue, origin = sent[id]
             seen.none_before(queue.id, now_ms)
+            seen.leased(token)
             trace = (origin.correlation_id, origin.traceparent)
             told.leased.append(
                 Claimed(queue.name, id, token, 1, message.body, now_ms, now_ms, now_ms, *trace)
@@ -72,10 +74,7 @@ async def tell(
         groups = [(queue.id, message.group) for message, queue, _ in apart]
         await session.value("lock_groups", *map(list, zip(*groups, strict=True)))
     for message, queue, origin in apart:
-        send = (
-            queue.id, message.id, message.body, message.delay_ms, message.group,
-            queue.dedup(message), 0, 0,
-        )  # fmt: skip
+        send = send_row(message, queue)
         row = await session.row("send_one", send, origin.correlation_id, origin.traceparent)
         due = None if row is None else row["due"]
         if due is not None:

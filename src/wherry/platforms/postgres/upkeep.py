@@ -14,8 +14,8 @@ from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Seen
-from wherry.platforms.postgres.keys import indexed, lock
-from wherry.platforms.postgres.making import SEEN, record_row
+from wherry.platforms.postgres.keys import in_order, indexed, lock
+from wherry.platforms.postgres.making import SEEN, record_row, send_row
 from wherry.platforms.shared.listeners import check_sources
 from wherry.platforms.shared.origins import Cause
 from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
@@ -91,6 +91,8 @@ class Upkeep:
                 fill = partial(self._fill, table, index.id, limit)
                 count = await self._database.run(fill, atomic=True)
                 if count < limit:
+                    done = partial(self._ready, index.id)
+                    await self._database.run(done, atomic=True)
                     await self._catalog.refresh()
                 return Count(count)
         if not named:
@@ -98,9 +100,17 @@ class Upkeep:
         return Count(0)
 
     async def _fill(self, table: Table, index: int, limit: int, session: Session) -> int:
-        """Add the entries of the next items; return of how many."""
+        """Add the entries of the next items; return of how many.
+
+        Their keys are locked as a commit locks them, and they are read again under the locks.
+        """
+        await session.run("take_locks", in_order([]))
         at = tuple(await session.row("index_position", index) or (b"", b""))
-        rows = await session.rows("items_walk", table.id, *at, limit)
+        walked = await session.rows("items_walk", table.id, *at, limit)
+        keys = [(lock(b"item", table.id, row["whole"], row["sk"]), True) for row in walked]
+        await session.run("take_locks", in_order(keys))
+        rows = await session.rows("items_walk", table.id, *at, len(walked)) if walked else []
+        rows = [row for row in rows if (row["pk"], row["sk"]) <= _end(walked)]
         found = [
             (row["pk"], row["sk"], row["version"], indexed(entry[1]), entry[2])
             for row in rows
@@ -110,11 +120,14 @@ class Upkeep:
         if found:
             columns = map(list, zip(*found, strict=True))
             await session.run("index_fill", *columns, index, table.id)
-        last = (rows[-1]["pk"], rows[-1]["sk"]) if rows else at
-        if len(rows) < limit:
-            await self._catalog.change(session)
-        await session.run("index_moved", *last, len(rows) < limit, index)
-        return len(rows)
+        last = _end(walked) if walked else at
+        await session.run("index_moved", *last, index)
+        return len(walked)
+
+    async def _ready(self, index: int, session: Session) -> None:
+        """Let an index be asked. By itself: who changes the catalog must hold no other lock."""
+        await self._catalog.change(session)
+        await session.run("index_ready", index)
 
     # -- small values, records ---------------------------------------------------------------
 
@@ -146,25 +159,33 @@ class Upkeep:
 
     # -- sweeping ----------------------------------------------------------------------------
 
-    async def remove_entries(self, session: Session, limit: int) -> int:
+    async def remove_entries(self, limit: int) -> int:
         """Remove the rows of dropped indexes."""
         count = 0
         for index in list(self._catalog.dropped):
-            removed = await session.run("entries_delete", index, limit - count)
+            delete = partial(_delete_entries, index, limit - count)
+            removed = await self._database.run(delete)
             count += removed
             if not removed:
-                await session.run("index_forget", index)
-                await self._catalog.change(session)
+                await self._database.run(partial(self._forget, index), atomic=True)
             if count >= limit:
                 break
         return count
 
-    async def remove_releases(self, session: Session) -> int:
+    async def _forget(self, index: int, session: Session) -> None:
+        await self._catalog.change(session)
+        await session.run("index_forget", index)
+
+    async def remove_releases(self) -> int:
         """Remove the oldest beyond RELEASES_KEPT, never the activated one."""
+        if len(await self._database.rows("releases_digests")) <= limits.RELEASES_KEPT:
+            return 0
+        return await self._database.run(self._remove_releases, atomic=True)
+
+    async def _remove_releases(self, session: Session) -> int:
+        await self._catalog.change(session)
         rows = await session.rows("releases_list")
-        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != self._catalog.active]
-        if old:
-            await self._catalog.change(session)
+        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != rows[0][0]]
         for digest in old:
             await session.run("release_delete", digest)
         return len(old)
@@ -189,9 +210,10 @@ class Upkeep:
             entries: list[Entry] | None = [] if table is not None and table.indexes else None
             changes.append((tbl, indexed(pk), sk, None, SEEN, version, None, None, entries))
         nothing: list[Any] = []
+        locks = in_order(locks)
         values = (
             self._catalog.version, locks, nothing, changes, nothing, nothing, nothing, nothing,
-            nothing, None, nothing, None, nothing, "", 0,
+            nothing, nothing, None, nothing, None, nothing, "", 0, False,
         )  # fmt: skip
         row = await session.row("commit", *values)
         assert row is not None
@@ -218,6 +240,14 @@ class Upkeep:
             await session.value("lock_groups", *map(list, zip(*grouped, strict=True)))
         for message, queue in sends:
             cause = Cause(message.id)
-            group = message.group if queue.grouped else None
-            send = (queue.id, message.id, message.body, 0, group, "", 0, 0)
+            send = send_row(message, queue)
             await session.row("send_one", send, cause.correlation_id, cause.traceparent)
+
+
+async def _delete_entries(index: int, limit: int, session: Session) -> int:
+    return await session.run("entries_delete", index, limit)
+
+
+def _end(rows: list[Any]) -> tuple[bytes, bytes]:
+    """Return the position behind these rows."""
+    return rows[-1]["pk"], rows[-1]["sk"]

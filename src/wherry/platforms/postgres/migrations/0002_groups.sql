@@ -13,15 +13,20 @@
 CREATE FUNCTION group_key(queue integer, grp text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
 $$ SELECT hashtextextended(grp, queue) $$;
 
-CREATE FUNCTION lock_groups(keys bigint[]) RETURNS void LANGUAGE sql VOLATILE AS
-$$ SELECT pg_advisory_xact_lock(k.key)
-   FROM (SELECT DISTINCT key FROM unnest(keys) AS u (key) ORDER BY key) k $$;
+-- All of these are in PL/pgSQL, which keeps the plans of its statements from call to call.
+CREATE FUNCTION lock_groups(keys bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(k.key)
+    FROM (SELECT DISTINCT key FROM unnest(keys) AS u (key) ORDER BY key) k;
+END $$;
 
 CREATE FUNCTION is_blocked(a_queue integer, a_group text, a_place bigint) RETURNS boolean
-LANGUAGE sql STABLE AS
-$$ SELECT EXISTS (
-       SELECT 1 FROM failures
-       WHERE queue = a_queue AND grp = a_group AND place IS NOT NULL AND place < a_place) $$;
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM failures
+        WHERE queue = a_queue AND grp = a_group AND place IS NOT NULL AND place < a_place);
+END $$;
 
 -- Let the next message of a group come, if it may; return when it is due. The lock is held.
 CREATE FUNCTION settle(a_queue integer, a_group text, a_now bigint) RETURNS bigint

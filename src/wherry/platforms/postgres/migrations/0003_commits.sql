@@ -22,43 +22,65 @@ CREATE TYPE object_change AS (
 );
 CREATE TYPE cancel AS (queue integer, id text);
 -- `tail` 0: the body is whole; 1: the time is to follow; 2: the time, and the version of the
--- change with number `change` (0: a new one). `grp` null: its queue has no groups.
+-- change with number `change` (0: a new one). `grp` null: its queue has no groups. `wanted`: the
+-- engine has a place for it.
 CREATE TYPE send AS (
-    queue integer, id text, body bytea, delay_ms bigint, grp text, dedup text, tail integer,
-    change integer
+    queue integer, id text, body bytea, delay_ms bigint, retention_ms bigint, grp text, dedup text,
+    tail integer, change integer, wanted boolean
 );
 CREATE TYPE ack AS (id text, token bigint);
 CREATE TYPE reply AS (key text, fingerprint text, body bytea, keep_ms bigint);
 CREATE TYPE run AS (
     number bigint, at_ms bigint, correlation text, traceparent text, function text,
-    request_id text, body bytea
+    request_id text, body bytea, sent text[]
 );
 -- Places that an engine has for messages of a queue. Before `since` it has seen that none waits.
 CREATE TYPE room AS (queue integer, places integer, since bigint);
-CREATE TYPE born AS (send integer, token bigint, body bytea);
+CREATE TYPE born AS (id text, token bigint, body bytea);
 
--- Take locks in the order of their keys. The catalog's comes first: it keeps still meanwhile.
-CREATE FUNCTION take_locks(locks lock_key[]) RETURNS void LANGUAGE sql VOLATILE AS
-$$ SELECT pg_advisory_xact_lock_shared(-9223372036854775808);
-   SELECT CASE WHEN l.alone THEN pg_advisory_xact_lock(l.key)
-               ELSE pg_advisory_xact_lock_shared(l.key) END
-   FROM (SELECT u.key, bool_or(u.alone) AS alone FROM unnest(locks) u GROUP BY u.key
-         ORDER BY u.key) l $$;
+-- Take locks, which are in the order of their keys; those of groups among them. The catalog's
+-- comes first: it keeps still meanwhile.
+CREATE FUNCTION take_locks(locks lock_key[], groups bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF cardinality(groups) > 0 THEN
+        SELECT array_agg(ROW(l.key, l.alone)::lock_key ORDER BY l.key) INTO locks
+        FROM (SELECT u.key, bool_or(u.alone) AS alone
+              FROM (SELECT key, alone FROM unnest(locks)
+                    UNION ALL SELECT key, true FROM unnest(groups) g (key)) u
+              GROUP BY u.key) l;
+    END IF;
+    PERFORM CASE WHEN u.alone THEN pg_advisory_xact_lock(u.key)
+                 ELSE pg_advisory_xact_lock_shared(u.key) END
+    FROM unnest(locks) u;
+END $$;
 
-CREATE FUNCTION add_record(r run, ids text[]) RETURNS void LANGUAGE sql VOLATILE AS
-$$ INSERT INTO records (number, at_ms, correlation, function, request_id, body, sent)
-   VALUES (r.number, r.at_ms, r.correlation, r.function, r.request_id, r.body, ids)
-   ON CONFLICT (number) DO NOTHING $$;
+-- The end of a body that only the store knows: when it was sent, and the version of the item.
+CREATE FUNCTION closed(s send, versions bigint[], a_now bigint) RETURNS bytea LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN s.body || convert_to(',"at_ms":' || a_now || CASE
+        WHEN s.tail = 1 THEN '}'
+        WHEN s.change = 0 THEN ',"version":' || nextval('numbers') || '}'
+        ELSE ',"version":' || versions[s.change] || '}' END, 'UTF8');
+END $$;
+
+CREATE FUNCTION add_record(r run) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO records (number, at_ms, correlation, function, request_id, body, sent)
+    VALUES (r.number, r.at_ms, r.correlation, r.function, r.request_id, r.body, r.sent)
+    ON CONFLICT (number) DO NOTHING;
+END $$;
 
 -- Write or delete one item, and its rows in `entries`; return its new version. Its lock is held.
-CREATE FUNCTION put_item(c change, a_writer bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+-- `is_new`: it is known that nothing stands there.
+CREATE FUNCTION put_item(c change, a_writer bigint, is_new boolean) RETURNS bigint
+LANGUAGE plpgsql AS $$
 DECLARE
     old entry[] := '{}';
     new entry[] := coalesce(c.entries, '{}');
     e entry;
     new_version bigint := nextval('numbers');
 BEGIN
-    IF c.entries IS NOT NULL THEN
+    IF c.entries IS NOT NULL AND NOT is_new THEN
         SELECT entries INTO old FROM items WHERE tbl = c.tbl AND pk = c.pk AND sk = c.sk;
     END IF;
     IF c.body IS NULL THEN
@@ -72,15 +94,14 @@ BEGIN
             writer = excluded.writer, expires_ms = excluded.expires_ms, body = excluded.body,
             entries = excluded.entries;
     END IF;
-    IF old IS NOT DISTINCT FROM new THEN
-        RETURN new_version;
+    IF cardinality(old) > 0 THEN
+        FOREACH e IN ARRAY old LOOP
+            IF e <> ALL (new) THEN
+                DELETE FROM entries WHERE idx = e.idx AND key = e.key AND sort = e.sort
+                    AND pk = c.pk AND sk = c.sk;
+            END IF;
+        END LOOP;
     END IF;
-    FOREACH e IN ARRAY coalesce(old, '{}') LOOP
-        IF e <> ALL (new) THEN
-            DELETE FROM entries WHERE idx = e.idx AND key = e.key AND sort = e.sort
-                AND pk = c.pk AND sk = c.sk;
-        END IF;
-    END LOOP;
     FOREACH e IN ARRAY new LOOP
         INSERT INTO entries (idx, key, sort, pk, sk) VALUES (e.idx, e.key, e.sort, c.pk, c.sk)
         ON CONFLICT DO NOTHING;
@@ -111,17 +132,57 @@ END $$;
 
 -- Whether a message that is due waits in a queue, as far as one can be there since `a_since`.
 CREATE FUNCTION is_waited_for(a_queue integer, a_since bigint, a_now bigint) RETURNS boolean
-LANGUAGE sql STABLE AS
-$$ SELECT EXISTS (
-       SELECT 1 FROM messages WHERE queue = a_queue AND NOT parked AND due_ms >= a_since
-           AND due_ms <= a_now AND leased_until <= a_now) $$;
+LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM messages WHERE queue = a_queue AND NOT parked AND due_ms >= a_since
+            AND due_ms <= a_now AND leased_until <= a_now);
+END $$;
 
--- Add a message; one that waits, runs or has failed is not added. The group's lock is held.
--- `lessee`: who may have it at once, if nothing is due before it. `born_token` says that it has.
--- `due`: when it is due, where it waits and may be claimed then.
-CREATE FUNCTION send_message(
-    s send, a_correlation text, a_traceparent text, lessee text, a_since bigint,
-    lease_ms bigint, a_now bigint, OUT born_token bigint, OUT due bigint, OUT woken bigint
+-- Add messages of queues without groups, all at once. One that waits, runs or has failed is not
+-- added. Who wants one may have it at once if nothing of its queue is due before it.
+CREATE FUNCTION send_plain(
+    sends send[], rooms room[], who text, lease_ms bigint, a_correlation text, a_traceparent text,
+    versions bigint[], a_now bigint,
+    OUT leased born[], OUT queues_ integer[], OUT dues bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    r room;
+    free integer[] := '{}';
+BEGIN
+    FOREACH r IN ARRAY rooms LOOP
+        IF NOT is_waited_for(r.queue, r.since, a_now) THEN
+            free := free || r.queue;
+        END IF;
+    END LOOP;
+    WITH added AS (
+        INSERT INTO messages (id, queue, parked, due_ms, seq, token, leased_until, owner, attempts,
+            redrives, sent_ms, started_ms, expires_ms, correlation, traceparent, error, body)
+        SELECT s.id, s.queue, false, a_now + s.delay_ms, s.seq,
+            CASE WHEN s.leased THEN s.seq ELSE 0 END,
+            CASE WHEN s.leased THEN a_now + lease_ms ELSE 0 END,
+            CASE WHEN s.leased THEN who ELSE '' END, s.leased::integer, 0, a_now,
+            CASE WHEN s.leased THEN a_now ELSE 0 END, a_now + s.delay_ms + s.retention_ms,
+            a_correlation, a_traceparent, '',
+            CASE WHEN s.tail = 0 THEN s.body ELSE closed(s.whole, versions, a_now) END
+        FROM (SELECT u.*, u AS whole, nextval('numbers') AS seq,
+                  u.wanted AND u.queue = ANY (free) AS leased
+              FROM unnest(sends) u) s
+        WHERE NOT EXISTS (SELECT 1 FROM failures f WHERE f.id = s.id)
+        ON CONFLICT (id) DO NOTHING
+        RETURNING id, queue, token, due_ms, body
+    )
+    SELECT array_agg(ROW(id, token, body)::born) FILTER (WHERE token > 0),
+        array_agg(queue) FILTER (WHERE token = 0), array_agg(due_ms) FILTER (WHERE token = 0)
+    INTO leased, queues_, dues FROM added;
+END $$;
+
+-- Add a message of a queue with groups, or of a paused one. The group's lock is held.
+-- `token`: it was born leased to `lessee`. `due`: it waits, and may be claimed then.
+-- `woken`: another one of its key comes, due then.
+CREATE FUNCTION send_apart(
+    s send, a_correlation text, a_traceparent text, lessee text, a_since bigint, lease_ms bigint,
+    a_now bigint, OUT born_token bigint, OUT due bigint, OUT woken bigint
 ) LANGUAGE plpgsql AS $$
 DECLARE
     q queues;
@@ -132,22 +193,18 @@ DECLARE
     head record;
     leased boolean;
 BEGIN
-    IF EXISTS (SELECT 1 FROM failures WHERE id = s.id) THEN
+    IF EXISTS (SELECT 1 FROM failures WHERE id = s.id)
+        OR EXISTS (SELECT 1 FROM messages WHERE id = s.id) THEN
         RETURN;
     END IF;
     SELECT * INTO q FROM queues WHERE id = s.queue;
-    IF s.grp IS NOT NULL OR q.fifo THEN
-        IF EXISTS (SELECT 1 FROM messages WHERE id = s.id) THEN
+    IF q.fifo AND s.dedup <> '' THEN
+        INSERT INTO dedups (queue, dedup, expires_ms) VALUES (s.queue, s.dedup, a_now + 300000)
+        ON CONFLICT (queue, dedup) DO UPDATE SET expires_ms = excluded.expires_ms
+        WHERE dedups.expires_ms <= a_now;
+        IF NOT FOUND THEN
+            PERFORM drop_payload(s.queue, s.body, a_now);
             RETURN;
-        END IF;
-        IF q.fifo AND s.dedup <> '' THEN
-            INSERT INTO dedups (queue, dedup, expires_ms) VALUES (s.queue, s.dedup, a_now + 300000)
-            ON CONFLICT (queue, dedup) DO UPDATE SET expires_ms = excluded.expires_ms
-            WHERE dedups.expires_ms <= a_now;
-            IF NOT FOUND THEN
-                PERFORM drop_payload(s.queue, s.body, a_now);
-                RETURN;
-            END IF;
         END IF;
     END IF;
     a_seq := nextval('numbers');
@@ -166,16 +223,15 @@ BEGIN
             UPDATE messages SET parked = true WHERE id = head.id;
         END IF;
     END IF;
-    leased := lessee <> '' AND s.delay_ms = 0 AND NOT is_parked AND NOT coalesce(q.paused, false)
+    leased := s.wanted AND NOT is_parked AND NOT coalesce(q.paused, false)
         AND NOT is_waited_for(s.queue, a_since, a_now);
     INSERT INTO messages (id, queue, parked, due_ms, seq, token, leased_until, owner, attempts,
         redrives, sent_ms, started_ms, expires_ms, place, grp, correlation, traceparent, error,
         body)
     VALUES (s.id, s.queue, is_parked, a_due, a_seq, CASE WHEN leased THEN a_seq ELSE 0 END,
         CASE WHEN leased THEN a_now + lease_ms ELSE 0 END, CASE WHEN leased THEN lessee ELSE '' END,
-        CASE WHEN leased THEN 1 ELSE 0 END, 0, a_now, CASE WHEN leased THEN a_now ELSE 0 END,
-        a_due + coalesce(q.retention_ms, 345600000), a_place, s.grp, a_correlation, a_traceparent,
-        '', s.body)
+        leased::integer, 0, a_now, CASE WHEN leased THEN a_now ELSE 0 END,
+        a_due + s.retention_ms, a_place, s.grp, a_correlation, a_traceparent, '', s.body)
     ON CONFLICT (id) DO NOTHING;
     IF NOT FOUND THEN
         RETURN;
@@ -192,8 +248,9 @@ END $$;
 
 CREATE FUNCTION commit_run(
     known_catalog bigint, locks lock_key[], guards guard[], changes change[],
-    objects_ object_change[], cancels cancel[], sends send[], acks ack[], replies_ reply[], r run,
-    others run[], duplicate bytea, rooms room[], who text, lease_ms bigint,
+    objects_ object_change[], cancels cancel[], plain send[], apart send[], acks ack[],
+    replies_ reply[], r run, others run[], duplicate bytea, rooms room[], who text,
+    lease_ms bigint, in_groups boolean,
     OUT verdict text, OUT at_number integer, OUT texts text[], OUT stored bytea, OUT a_now bigint,
     OUT leased born[], OUT woken_queues integer[], OUT woken_dues bigint[]
 ) LANGUAGE plpgsql AS $$
@@ -206,28 +263,29 @@ DECLARE
     s send;
     a ack;
     p reply;
-    free room;
     sent record;
-    all_locks lock_key[] := locks;
+    groups bigint[] := '{}';
     number_ integer;
     versions bigint[] := '{}';
-    places integer[] := '{}';
-    body_ bytea;
+    unused boolean[] := '{}';
+    taken integer[] := '{}';
+    free room;
     still boolean;
 BEGIN
-    IF cardinality(acks) > 0 OR cardinality(cancels) > 0 OR cardinality(sends) > 0 THEN
-        SELECT array_agg(ROW(group_key(u.queue, u.grp), true)::lock_key) INTO all_locks FROM (
+    IF in_groups THEN
+        SELECT coalesce(array_agg(group_key(u.queue, u.grp)), '{}') INTO groups FROM (
             SELECT queue, grp FROM messages
-            WHERE id IN (SELECT id FROM unnest(acks) UNION ALL SELECT id FROM unnest(cancels))
+            WHERE id = ANY (ARRAY(
+                    SELECT id FROM unnest(acks) UNION ALL SELECT id FROM unnest(cancels)))
                 AND grp IS NOT NULL
-            UNION ALL SELECT queue, grp FROM unnest(sends) WHERE grp IS NOT NULL) u;
-        all_locks := locks || coalesce(all_locks, '{}');
+            UNION ALL SELECT queue, grp FROM unnest(apart) WHERE grp IS NOT NULL) u;
     END IF;
-    PERFORM take_locks(all_locks);
-    a_now := now_ms();
+    PERFORM take_locks(locks, groups);
     -- Was it applied before?
-    SELECT request_id INTO row_ FROM records WHERE number = r.number;
-    IF FOUND THEN
+    SELECT now_ms() AS now_, version, d.request_id INTO row_
+    FROM catalog LEFT JOIN records d ON d.number = r.number;
+    a_now := row_.now_;
+    IF row_.request_id IS NOT NULL THEN
         verdict := CASE WHEN row_.request_id = r.request_id THEN 'known' ELSE 'other' END;
         IF cardinality(replies_) > 0 THEN
             SELECT ARRAY[fingerprint], body INTO texts, stored FROM replies
@@ -235,7 +293,7 @@ BEGIN
         END IF;
         RETURN;
     END IF;
-    IF (SELECT version FROM catalog) <> known_catalog THEN
+    IF row_.version <> known_catalog THEN
         verdict := 'catalog';
         RETURN;
     END IF;
@@ -261,7 +319,8 @@ BEGIN
                 SELECT array_agg(f.of_queue), array_agg(f.woken) INTO woken_queues, woken_dues
                 FROM finish(acks[1].id, a_now) f WHERE f.woken IS NOT NULL;
                 r.body := duplicate;
-                PERFORM add_record(r, NULL);
+                r.sent := NULL;
+                PERFORM add_record(r);
             END IF;
             RETURN;
         END IF;
@@ -283,6 +342,7 @@ BEGIN
     number_ := 0;
     FOREACH c IN ARRAY changes LOOP
         number_ := number_ + 1;
+        still := false;
         IF c.kind > 0 THEN
             SELECT version, coalesce(expires_ms > a_now, true) AS live INTO row_ FROM items
             WHERE tbl = c.tbl AND pk = c.pk AND sk = c.sk;
@@ -297,7 +357,9 @@ BEGIN
                 at_number := number_;
                 RETURN;
             END IF;
+            still := row_.version IS NULL;
         END IF;
+        unused := unused || still;
     END LOOP;
     number_ := 0;
     FOREACH o IN ARRAY objects_ LOOP
@@ -331,8 +393,10 @@ BEGIN
         ON CONFLICT (key) DO UPDATE SET expires_ms = excluded.expires_ms,
             fingerprint = excluded.fingerprint, body = excluded.body;
     END LOOP;
+    number_ := 0;
     FOREACH c IN ARRAY changes LOOP
-        versions := versions || put_item(c, coalesce(r.number, 0));
+        number_ := number_ + 1;
+        versions := versions || put_item(c, coalesce(r.number, 0), unused[number_]);
     END LOOP;
     FOREACH x IN ARRAY cancels LOOP
         DELETE FROM messages
@@ -351,38 +415,33 @@ BEGIN
     END LOOP;
     IF r.number IS NOT NULL THEN
         INSERT INTO records (number, at_ms, correlation, function, request_id, body, sent)
-        VALUES (r.number, r.at_ms, r.correlation, r.function, r.request_id, r.body,
-            CASE WHEN cardinality(sends) > 0
-                 THEN (SELECT array_agg(u.id) FROM unnest(sends) u) END);
+        VALUES (r.number, r.at_ms, r.correlation, r.function, r.request_id, r.body, r.sent);
     END IF;
     IF cardinality(others) > 0 THEN
-        PERFORM add_record(u, NULL) FROM unnest(others) u;
+        PERFORM add_record(u) FROM unnest(others) u;
     END IF;
-    number_ := 0;
-    FOREACH s IN ARRAY sends LOOP
-        number_ := number_ + 1;
+    IF cardinality(plain) > 0 THEN
+        SELECT * INTO sent FROM send_plain(plain, rooms, who, lease_ms, r.correlation,
+            r.traceparent, versions, a_now);
+        leased := sent.leased;
+        woken_queues := woken_queues || sent.queues_;
+        woken_dues := woken_dues || sent.dues;
+    END IF;
+    FOREACH s IN ARRAY apart LOOP
         IF s.tail > 0 THEN
-            body_ := s.body || convert_to(',"at_ms":' || a_now || CASE
-                WHEN s.tail = 1 THEN '}'
-                WHEN s.change = 0 THEN ',"version":' || nextval('numbers') || '}'
-                ELSE ',"version":' || versions[s.change] || '}' END, 'UTF8');
-            s.body := body_;
+            s.body := closed(s, versions, a_now);
         END IF;
         free := NULL;
-        FOREACH free IN ARRAY rooms LOOP
-            EXIT WHEN free.queue = s.queue;
-        END LOOP;
-        IF free.queue IS DISTINCT FROM s.queue
-            OR free.places <= cardinality(array_positions(places, s.queue)) THEN
-            free := NULL;
+        IF s.wanted THEN
+            SELECT * INTO free FROM unnest(rooms) u
+            WHERE u.queue = s.queue AND u.places > cardinality(array_positions(taken, s.queue));
+            s.wanted := FOUND;
         END IF;
-        SELECT * INTO sent FROM send_message(s, r.correlation, r.traceparent,
-            CASE WHEN free.queue IS NULL THEN '' ELSE who END, coalesce(free.since, 0), lease_ms,
-            a_now);
+        SELECT * INTO sent FROM send_apart(
+            s, r.correlation, r.traceparent, who, free.since, lease_ms, a_now);
         IF sent.born_token IS NOT NULL THEN
-            leased := leased || ROW(number_, sent.born_token,
-                CASE WHEN s.tail > 0 THEN s.body END)::born;
-            places := places || s.queue;
+            taken := taken || s.queue;
+            leased := leased || ROW(s.id, sent.born_token, s.body)::born;
         END IF;
         IF sent.due IS NOT NULL THEN
             woken_queues := woken_queues || s.queue;

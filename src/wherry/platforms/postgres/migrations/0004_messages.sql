@@ -44,6 +44,7 @@ DECLARE
     room integer := most;
     size bigint := 0;
     again boolean := true;
+    special boolean;
     batch claimed[];
     one claimed;
     began timestamptz := clock_timestamp();
@@ -56,6 +57,22 @@ BEGIN
     IF q.paused THEN
         RETURN;
     END IF;
+    -- As mostly: none of them is of a group, or has been leased before. All are taken at once.
+    SELECT array_agg(f.id ORDER BY f.due_ms, f.seq), bool_or(f.grp IS NOT NULL OR f.token > 0),
+        sum(f.bytes)
+    INTO ids, special, size
+    FROM (SELECT id, due_ms, seq, grp, token, octet_length(body) AS bytes FROM messages
+          WHERE queue = a_queue AND NOT parked AND due_ms >= a_since AND due_ms <= a_now
+              AND leased_until <= a_now
+          ORDER BY due_ms, seq LIMIT room FOR UPDATE SKIP LOCKED) f;
+    IF ids IS NULL OR NOT special AND size <= max_bytes THEN
+        again := false;
+        IF ids IS NOT NULL THEN
+            messages_ := lease(ids, who, lease_ms, a_now);
+            room := room - cardinality(messages_);
+        END IF;
+    END IF;
+    size := 0;
     WHILE again AND room > 0 LOOP
         again := false;
         ids := '{}';
@@ -191,7 +208,7 @@ BEGIN
     of_queue := m.queue;
     turns := bury(m, a_function, a_code, an_error, now_ms());
     IF r.number IS NOT NULL THEN
-        PERFORM add_record(r, NULL);
+        PERFORM add_record(r);
     END IF;
 END $$;
 

@@ -1,7 +1,8 @@
 -- name: commit
-SELECT * FROM commit_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+SELECT * FROM commit_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+    $17)
 -- name: take_locks
-SELECT take_locks($1)
+SELECT take_locks($1, '{}')
 -- name: lock_catalog
 SELECT pg_advisory_xact_lock(-9223372036854775808)
 -- name: claim
@@ -16,7 +17,7 @@ SELECT recover_messages($1, $2)
 UPDATE messages SET leased_until = now_ms() + $3
 WHERE id = ANY ($2::text[]) AND owner = $1 AND leased_until > now_ms()
 -- name: note
-SELECT add_record(r, NULL) FROM unnest($1::run[]) r
+SELECT add_record(r) FROM unnest($1::run[]) r
 -- name: free_others
 UPDATE messages SET leased_until = 1 WHERE token > 0 AND leased_until > now_ms() AND owner <> $1
 -- name: tell

@@ -23,7 +23,7 @@ SELECT count(*) FROM (SELECT 1 FROM messages WHERE queue = $1 AND parked LIMIT $
 SELECT count(*) FROM (
     SELECT 1 FROM messages WHERE queue = $1 AND grp = $2 AND parked AND place > $3 LIMIT $4) s
 -- name: send_one
-SELECT due, woken FROM send_message($1, $2, $3, '', 0, 0, now_ms())
+SELECT due, woken FROM send_apart($1, $2, $3, '', 0, 0, now_ms())
 -- name: expire_messages
 SELECT * FROM expire_messages($1)
 -- name: dedups_old

@@ -34,12 +34,14 @@ DELETE FROM indexes WHERE id = $1
 -- name: index_position
 SELECT at_pk, at_sk FROM indexes WHERE id = $1 FOR UPDATE
 -- name: index_moved
-UPDATE indexes SET at_pk = $1, at_sk = $2, ready = $3 WHERE id = $4
+UPDATE indexes SET at_pk = $1, at_sk = $2 WHERE id = $3
+-- name: index_ready
+UPDATE indexes SET ready = true WHERE id = $1 AND NOT dropped
 -- name: table_left
 SELECT count(*) FROM items i JOIN indexes x ON x.id = $1
 WHERE i.tbl = x.tbl AND (i.pk, i.sk) > (x.at_pk, x.at_sk) AND i.expires_ms IS DISTINCT FROM 0
 -- name: items_walk
-SELECT pk, sk, version, body FROM items
+SELECT pk, sk, coalesce(pk_whole, pk) AS whole, version, body FROM items
 WHERE tbl = $1 AND (pk, sk) > ($2, $3) AND expires_ms IS DISTINCT FROM 0 ORDER BY pk, sk LIMIT $4
 -- name: index_fill
 WITH found AS (
@@ -55,8 +57,6 @@ INSERT INTO entries (idx, key, sort, pk, sk) SELECT $6::integer, key, sort, pk, 
 ON CONFLICT DO NOTHING
 -- name: entries_delete
 DELETE FROM entries WHERE ctid = ANY (ARRAY(SELECT ctid FROM entries WHERE idx = $1 LIMIT $2))
--- name: queues_clear
-UPDATE queues SET active = false WHERE id <> ALL ($1::integer[])
 -- name: queues_forget
 DELETE FROM queues WHERE id <> ALL ($1::integer[])
 -- name: queue_put
