@@ -111,8 +111,8 @@ class Acting:
         match answer:
             case Committed():
                 return
-            case Unmet(table=table, key=key):
-                raise ConditionFailed(table, key)
+            case Unmet(table=table, key=key, why=why):
+                raise ConditionFailed(table, key, why)
             case Rejected(message=message, code=code):
                 raise rejection(code, message)
             case Broken(message=message):
