@@ -18,20 +18,21 @@ import pytest
 from click.testing import CliRunner
 from msgspec.structs import replace
 
+from tests.contract import inside
 from tests.contract import workflow_kit as flows
 from tests.contract.conftest import QUEUES, Place, function
-from tests.contract.trigger_kit import FAIR, LANE, STRICT, bury, claim, names, send
-from tests.postgres_kit import CLOCK, Waited, loop, server
+from tests.contract.trigger_kit import FAIR, LANE, STRICT, bury, claim, names, release, send
+from tests.postgres_kit import CLOCK, Server, Waited, loop, server
 from tests.s3_kit import KEYS, S3, remote
 from wherry.blueprint import ScheduleSource
 from wherry.cli.moving.move import Move, Moved
 from wherry.cli.moving.source import Source
 from wherry.cli.root import wherry
 from wherry.codec import canonical_json
-from wherry.effects import DeleteObject, PutObject
+from wherry.effects import DeleteObject, EndTask, PutObject
 from wherry.engine.datafolder import DataFolder, FolderInUse
 from wherry.engine.storeplace import StorePlace
-from wherry.errors import Refused
+from wherry.errors import Passing, Refused
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.postgres.store import open_store
 from wherry.platforms.s3.remote import Remote
@@ -71,7 +72,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.clock = ManualClock()
+        # Ahead of the database's clock, by which the move itself goes.
+        self.clock = ManualClock(SystemClock().now_ms() + 3_600_000)
         with DataFolder.open(str(path)) as data:
             self.store = SqlStore(data.store, self.clock)
             self.place = Place(self.store, self.clock.advance_to)
@@ -101,11 +103,13 @@ class Folder:
         send(place, "lane", "b", "c")
         send(place, "lane", "x", "y", "z", group="h")
         send(place, "strict", "s1", "s2", "s3")
-        send(place, "fair", "f1", "f2", group="g")
+        send(place, "fair", "f1")
+        place.advance(1)
+        send(place, "fair", "f2")
         bury(place, claim(place, "strict", 1)[0])
         for _ in range(3):
             place.send("mailed", queue="mail")
-        self.leased = place.claim(1)
+        self.leased = [*place.claim(1), *claim(place, "lane"), *claim(place, "fair", 1)]
         sha = hashlib.sha256(CONTENT).hexdigest()
         place.commit(PutObject("assets", "k", BLOB, len(CONTENT), sha, "text/plain", {"a": "b"}))
         place.ask(PutState("kept", b"value"))
@@ -142,7 +146,7 @@ class Target:
 
     def move(self, folder: Path, objects: Remote | None = None) -> Moved:
         def tell(kind: str, count: int, total: int) -> None:
-            assert count <= total
+            assert count <= total or kind.endswith("verified")
 
         with Source(str(folder)) as source:
             place = StorePlace(server().dsn)
@@ -198,6 +202,8 @@ def check(folder: Folder, place: Place, items: int = 5) -> None:
     place.advance(61)
     assert names(place.claim(10)) == ["one", "two", "three", "later"]
     assert names(claim(place, "lane")) == ["a", "x"]
+    send(place, "lane", "repeat", dedup="d")
+    assert inside.message(place, "repeat", "lane") is None
     assert claim(place, "strict") == []
     assert names(claim(place, "fair")) == ["f1", "f2"]
     assert [row.id for row in place.ask(ListFailures("strict", 10, None)).rows] == ["s1"]
@@ -212,6 +218,8 @@ def check(folder: Folder, place: Place, items: int = 5) -> None:
     place.commit(place.put("orders", "new", "0", customer="new", order="0", status="open", at=9))
     assert place.version("orders", "new", "0") > place.version("orders", "anna", "0")
     assert len(flows.told(place)) == 1  # that "two" is to begin
+    flows.ordered(place, EndTask("refund", "t" * 600, "done", "succeeded"))
+    assert [one.execution for one in flows.told(place)] == [folder.running]
     assert flows.begun(place, "three") > folder.running
 
 
@@ -240,15 +248,22 @@ def test_what_was_in_hand_waits_again_with_its_attempt_counted(
     folder: Folder, target: Target
 ) -> None:
     without_objects(folder)
-    [leased] = folder.leased
+    place = folder.place
+    [tried] = place.claim(1, queue="mail")
+    for _ in range(2):
+        release(place, tried)
+        [tried] = place.claim(1, queue="mail")
     folder.close(clean=False)
     target.move(folder.path)
     place = target.place(folder.clock)
     jobs = next(row for row in place.ask(QueueDepths()).rows if row.queue == "jobs")
     assert (jobs.leased, jobs.waiting) == (0, 4)
-    [first] = place.claim(1)
-    assert (first.id, first.attempt) == (leased.id, 2)
-    assert first.token > leased.token
+    for before, queue in zip(folder.leased, ("jobs", "lane", "lane", "fair"), strict=True):
+        [found] = claim(place, queue, 1)
+        assert (found.id, found.attempt) == (before.id, 2)
+        assert found.token > before.token
+    [failed] = place.ask(ListFailures("mail", 10, None)).rows
+    assert (failed.id, failed.code, failed.attempts) == (tried.id, "lease_expired", 3)
 
 
 MOVING = """
@@ -291,6 +306,75 @@ def test_a_move_that_is_killed_again_and_again_goes_on_where_it_was(
     assert folder.digest() == before
     assert target.move(folder.path).before
     check(folder, target.place(folder.clock), items=20)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("DELETE FROM items WHERE ctid = (SELECT min(ctid) FROM items)", "items: 6 rows in the"),
+        ("UPDATE messages SET body = 'other'", "messages: the checksums"),
+        ("UPDATE items SET entries = '{}'", "items: the checksums"),
+        ("DELETE FROM execution_parts", "execution_parts: 1 rows in the folder, 0"),
+        ("INSERT INTO dedups VALUES (1, 'more', 1)", "dedups: "),
+    ],
+)
+def test_a_store_that_is_not_what_the_folder_has_is_never_put_in_its_place(
+    folder: Folder, target: Target, change: str, told: str
+) -> None:
+    without_objects(folder)
+    folder.close(clean=True)
+
+    async def spoil() -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(server().dsn)
+        await connection.execute(f"SET search_path TO {target.schema}_moving")
+        await connection.execute(change)
+        await connection.close()
+
+    def tell(kind: str, count: int, total: int) -> None:
+        if kind == "stops":  # the last one
+            loop().run(spoil())
+
+    with Source(str(folder.path)) as source:
+        place = StorePlace(server().dsn)
+        move = Move(source, place, None, SystemClock(), Chance(), tell, target.schema)
+        with pytest.raises(Refused, match="is not what is in the folder") as refused:
+            asyncio.run(move.run())
+    assert told in str(refused.value)
+    with pytest.raises(Refused, match="is not what is in the folder"):
+        target.move(folder.path)
+
+
+def test_a_database_that_goes_away_ends_the_move_with_the_advice_to_start_it_again(
+    folder: Folder,
+) -> None:
+    without_objects(folder)
+    folder.close(clean=True)
+    database = Server()
+    there = True
+
+    def tell(kind: str, count: int, total: int) -> None:
+        nonlocal there
+        if there and kind == "messages":
+            there = False
+            database.stop()
+
+    def move() -> Moved:
+        with Source(str(folder.path)) as source:
+            place = StorePlace(database.dsn)
+            made = Move(source, place, None, SystemClock(), Chance(), tell)
+            return asyncio.run(made.run())
+
+    try:
+        with pytest.raises(Passing, match="it goes on where it was"):
+            move()
+        database.start()
+        moved = move()
+    finally:
+        database.remove()
+    assert moved.resumed
+    assert {one.kind: one.rows for one in moved.kinds}["items"] == 6
 
 
 def test_an_unfinished_move_is_gone_on_with_from_its_own_folder_only(

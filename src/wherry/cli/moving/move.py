@@ -20,7 +20,7 @@ from wherry.engine.objectplace import Known
 from wherry.errors import Passing, Refused, WherryError
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.refs import BlobRef
-from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.database import Database, is_connection_fault, sqlstate
 
 if TYPE_CHECKING:
     from wherry.cli.moving.kinds import Row
@@ -105,7 +105,7 @@ class Move:
         except Exception as error:
             if isinstance(error, WherryError | ImportError):
                 raise
-            if not (hasattr(error, "sqlstate") or isinstance(error, OSError)):
+            if not (sqlstate(error) or is_connection_fault(error)):
                 raise
             raise Passing(
                 f"The move stopped: {self._said(error)}",
