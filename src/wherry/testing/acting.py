@@ -16,7 +16,9 @@ from wherry.ports import (
     Broken,
     Commit,
     Committed,
+    FetchBlob,
     GetSecret,
+    KeepBlob,
     Rejected,
     ReplyAck,
     SignUrl,
@@ -45,6 +47,7 @@ class ActingLink:
             return self._composed.core.broker.secret(request.name)
         if isinstance(request, SignUrl):
             return self._composed.core.broker.signed(request)
+        assert not isinstance(request, KeepBlob | FetchBlob)  # content is moved where it is staged
         answer: Any = self._composed.store.run([(self._function, request)])[0]
         return answer  # type: ignore[no-any-return]
 
