@@ -44,8 +44,8 @@ soak: $(STAMP) ## two million orders with short retentions (an hour or more)
 simulate: $(STAMP) ## SEEDS (10,000) lives of a cluster where everything fails; SEED=17 plays one aloud
 	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
-torture: $(STAMP) ## every fault this machine can have, on real processes, for MINUTES (10); SEED, LIFE replay
-	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED)) $(if $(LIFE),--life $(LIFE))
+torture: $(STAMP) ## every fault this machine can have, on real processes, for MINUTES (10); SEED, LIFE replay; STORE=postgres shares one
+	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED)) $(if $(LIFE),--life $(LIFE))
 
 clean: ## remove .venv, caches and the state of `make run`
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis dist $(DATA) bench/tmp

@@ -109,9 +109,9 @@ class ConditionFailed(Conflict):
 
     code = "condition_failed"
 
-    def __init__(self, table: str, key: str, **more: Any) -> None:
+    def __init__(self, table: str, key: str, why: str = "", **more: Any) -> None:
         super().__init__(
-            f"{_unmet(table, key)}; nothing was applied.",
+            f"{_unmet(table, key, why)}; nothing was applied.",
             extra={"table": table, "key": key},
             **more,
         )
@@ -119,17 +119,28 @@ class ConditionFailed(Conflict):
         self.key = key
 
 
-def _unmet(table: str, key: str) -> str:
+_REDRIVEN = "only one that has failed, was stopped or ran out of time can go on"
+UNMET_ORDERS = {  # what does not hold of an execution, or of a task's token ("foreign")
+    "absent": "does not exist",
+    "input": "has begun with another input",
+    "nested": "was started by another execution",
+    "ended": "has ended",
+    "running": f"is still running; {_REDRIVEN}",
+    "succeeded": f"has succeeded; {_REDRIVEN}",
+    "foreign": "it is a task of another workflow that does",
+}
+
+
+def _unmet(table: str, key: str, why: str) -> str:
     """Say what does not hold; "workflow NAME" stands for the executions of one."""
     kind, _, workflow = table.partition(" ")
     if kind != "workflow" or not workflow:
         return f"A condition on {table} {key} does not hold"
     if key == "token":
-        return f"No task of the workflow {workflow!r} waits for this token (any more)"
-    return (
-        f"The execution {key!r} of the workflow {workflow!r} does not allow this: it is not there, "
-        "has begun with another input, or has not failed"
-    )
+        told = f"No task of the workflow {workflow!r} waits for this token"
+        return f"{told}: {UNMET_ORDERS[why]}" if why else f"{told} (any more)"
+    told = UNMET_ORDERS.get(why, "does not allow this")
+    return f"The execution {key!r} of the workflow {workflow!r} {told}"
 
 
 class TooLarge(Problem):

@@ -88,7 +88,7 @@ def test_one_name_is_one_execution(place: Any) -> None:
     assert ordered(place, start(), leases={"refund": 5}) == Committed([], {})
     same = start(input=b'{ "n": 1 }')
     assert ordered(place, same) == Committed([], {})
-    assert ordered(place, start(input=b'{"n":2}')) == Unmet("workflow refund", "one")
+    assert ordered(place, start(input=b'{"n":2}')) == Unmet("workflow refund", "one", "input")
     assert told(place) == []
     move(place, id, ended=Ended("SUCCEEDED", b"1"))
     assert ordered(place, start()) == Committed([], {})
@@ -105,7 +105,7 @@ def test_starts_of_one_name_in_one_batch_are_one_execution(place: Any) -> None:
     assert answers == [
         Committed([], {"refund": place.now_ms}),
         Committed([], {}),
-        Unmet("workflow refund", "one"),
+        Unmet("workflow refund", "one", "input"),
     ]
     assert len(told(place)) == 1
 
@@ -303,10 +303,10 @@ def test_a_step_may_begin_an_execution_whose_end_it_is_told(place: Any) -> None:
     assert (end.execution, end.event, end.call, end.child) == (id, "succeeded", 4, child.id)
     assert end.output == {"ok": True}
     # Nobody would tell a later call of it: the name is taken, as on AWS.
-    for call in (4, 5):
+    for call, why in ((4, "ended"), (5, "nested")):
         later = start("nested", workflow="audit", parent=id, parent_call=call)
         answer = place.ask(_with_effects(moving(place, id, 1), [later]))
-        assert answer == Unmet("workflow audit", "nested")
+        assert answer == Unmet("workflow audit", "nested", why)
     wrong = start("wrong", workflow="audit", parent=id + 1, parent_call=4)
     assert isinstance(place.ask(_with_effects(moving(place, id, 1), [wrong])), Rejected)
     denied = start("denied", workflow="refund")
@@ -321,7 +321,7 @@ def test_a_step_starts_one_name_again_only_while_that_runs(place: Any) -> None:
     assert isinstance(place.ask(_with_effects(moving(place, id, 0), [again])), Committed)
     move(place, other, 0, ended=Ended("SUCCEEDED", b"1"))
     answer = place.ask(_with_effects(moving(place, id, 1), [again]))
-    assert answer == Unmet("workflow audit", "other")
+    assert answer == Unmet("workflow audit", "other", "ended")
     assert isinstance(ordered(place, again), Committed)
 
 

@@ -113,7 +113,7 @@ class Flows(RuleBasedStateMachine):
         elif before.input == input:
             assert (answer, heard) == (Committed([], {}), [])
         else:
-            assert (answer, heard) == (Unmet("workflow refund", name), [])
+            assert (answer, heard) == (Unmet("workflow refund", name, "input"), [])
 
     @rule(name=NAMES)
     def stop(self, name: str) -> None:
@@ -121,7 +121,7 @@ class Flows(RuleBasedStateMachine):
         answer = ordered(self.place, StopExecution("refund", name, "stop"))
         heard = [(message.execution, message.event) for message in self.listen()]
         if one is None:
-            assert (answer, heard) == (Unmet("workflow refund", name), [])
+            assert (answer, heard) == (Unmet("workflow refund", name, "absent"), [])
         else:
             assert heard == ([(one.id, "stop")] if one.status == "RUNNING" else [])
 
@@ -131,7 +131,8 @@ class Flows(RuleBasedStateMachine):
         answer = ordered(self.place, RedriveExecution("refund", name, "redrive"))
         heard = [(message.execution, message.event) for message in self.listen()]
         if one is None or one.status in ("RUNNING", "SUCCEEDED"):
-            assert (answer, heard) == (Unmet("workflow refund", name), [])
+            why = "absent" if one is None else one.status.lower()
+            assert (answer, heard) == (Unmet("workflow refund", name, why), [])
         else:
             assert heard == [(one.id, "redrive")]
 

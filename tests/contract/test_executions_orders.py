@@ -90,7 +90,7 @@ def test_looking_needs_the_read_grant_and_what_is_the_engines_is_not_for_functio
 def test_an_order_is_one_with_the_other_effects_of_its_commit(place: Any) -> None:
     ordered(place, start())
     both = [place.put("orders", "c", "1"), start(input=b"2")]
-    assert place.commit(*both, function="") == Unmet("workflow refund", "one")
+    assert place.commit(*both, function="") == Unmet("workflow refund", "one", "input")
     assert place.get("orders", "c", "1") is None
 
 
@@ -115,7 +115,7 @@ def test_one_that_has_ended_stays_as_it_is(place: Any) -> None:
 
 def test_what_is_not_there_cannot_be_stopped_or_redriven(place: Any) -> None:
     for effect in (stop("two"), redrive("two")):
-        assert ordered(place, effect) == Unmet("workflow refund", "two")
+        assert ordered(place, effect) == Unmet("workflow refund", "two", "absent")
     assert ordered(place, stop(error="x" * 257)) != Committed([], {})
     assert isinstance(ordered(place, stop(cause="x" * 32_769)), Rejected)
 
@@ -134,9 +134,9 @@ def test_what_has_failed_can_be_redriven(place: Any, status: Any) -> None:
 
 def test_what_runs_or_has_succeeded_cannot_be_redriven(place: Any) -> None:
     id = begun(place)
-    assert ordered(place, redrive()) == Unmet("workflow refund", "one")
+    assert ordered(place, redrive()) == Unmet("workflow refund", "one", "running")
     move(place, id, 0, ended=Ended("SUCCEEDED", b"1"))
-    assert ordered(place, redrive()) == Unmet("workflow refund", "one")
+    assert ordered(place, redrive()) == Unmet("workflow refund", "one", "succeeded")
     assert told(place) == []
 
 
@@ -188,7 +188,7 @@ def test_a_token_that_no_task_waits_for_is_an_unmet_condition(place: Any) -> Non
     id = waiting(place, "a", "b", "c")
     assert ordered(place, end("nothing")) == Unmet("workflow refund", "token")
     foreign = EndTask("audit", "a", "x", "succeeded")
-    assert ordered(place, foreign) == Unmet("workflow audit", "token")
+    assert ordered(place, foreign) == Unmet("workflow audit", "token", "foreign")
     move(place, id, 1, tokens_over=["a"])
     assert ordered(place, end("a")) == Unmet("workflow refund", "token")
     assert isinstance(ordered(place, end("b")), Committed)

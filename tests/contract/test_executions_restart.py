@@ -70,7 +70,7 @@ def test_an_execution_is_after_a_crash_what_it_was(again: Again) -> None:
     assert (get(place, id), find(place), events(place, id)) == (before, row, [b"a"])
     assert move(place, id, 0).table == "workflow refund"  # from the version before
     assert ordered(place, start()) == Committed([], {})
-    assert ordered(place, start(input=b"7")) == Unmet("workflow refund", "one")
+    assert ordered(place, start(input=b"7")) == Unmet("workflow refund", "one", "input")
     [message] = place.claim(queue="charge")
     again.crash()
     assert isinstance(move(place, id, 1, acks=done(message), history=[(2, b"b")]), Committed)

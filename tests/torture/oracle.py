@@ -1,13 +1,14 @@
 """The oracle: clients in a process of their own that write down what they do and are told.
 
-    python oracle.py PORT LEDGER RUNS COLLECTOR_FD SEED CLIENTS
+    python oracle.py PORT[,PORT...] LEDGER RUNS COLLECTOR_FD SEED CLIENTS
 
 Each client places orders, one after another, with an Idempotency-Key or without. An order is
 `asked` (synced) before it is sent. 201 is `ok`. An answer that says that nothing was applied is
 `failed`: now and then that is all, else it is tried again. What nobody answered is tried again
 under the same key until it is known; without a key it stays `unknown`. On SIGTERM nothing new is
 begun, what is open is settled, `end` is written. Every run of a job is heard of at the socket
-COLLECTOR_FD, and written to RUNS as it comes.
+COLLECTOR_FD, and written to RUNS as it comes. Of several ports each try takes any, as through a
+load balancer that does not look whether who is behind it is well.
 
 Lines of the ledger: a word, the order's ID, the steady clock's ns, and what belongs to the word.
 """
@@ -63,13 +64,13 @@ class Answer:
 class Client(threading.Thread):
     """Places orders one after another."""
 
-    def __init__(self, port: int, ledger: Ledger, name: str, seed: str) -> None:
+    def __init__(self, ports: list[int], ledger: Ledger, name: str, seed: str) -> None:
         super().__init__()
-        self._port = port
+        self._ports = ports
         self._ledger = ledger
         self._name = name
         self._chance = random.Random(seed)
-        self._connection: http.client.HTTPConnection | None = None
+        self._connections: dict[int, http.client.HTTPConnection] = {}
 
     def run(self) -> None:
         number = 0
@@ -111,16 +112,18 @@ class Client(threading.Thread):
         self._ledger.write("unknown", order_id)
 
     def _send(self, body: bytes, headers: dict[str, str]) -> Answer:
+        port = self._ports[0] if len(self._ports) == 1 else self._chance.choice(self._ports)
+        connection = self._connections.get(port)
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            self._connections[port] = connection
         try:
-            if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-            self._connection.request("POST", "/orders", body, headers)
-            reply = self._connection.getresponse()
+            connection.request("POST", "/orders", body, headers)
+            reply = connection.getresponse()
             content = reply.read()
         except (OSError, http.client.HTTPException):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            connection.close()
+            del self._connections[port]
             return Answer()
         traced = reply.getheader("x-correlation-id") is not None
         if reply.status < 400:
@@ -141,12 +144,14 @@ def collect(collector: socket.socket, path: str) -> None:
 stopping = threading.Event()
 
 
-def main(port: int, path: str, runs: str, collector_fd: int, seed: str, clients: int) -> None:
+def main(
+    ports: list[int], path: str, runs: str, collector_fd: int, seed: str, clients: int
+) -> None:
     signal.signal(signal.SIGTERM, lambda number, stack: stopping.set())
     collector = socket.socket(fileno=collector_fd)
     threading.Thread(target=collect, args=(collector, runs), daemon=True).start()
     ledger = Ledger(path)
-    threads = [Client(port, ledger, f"c{one}", f"{seed}/{one}") for one in range(clients)]
+    threads = [Client(ports, ledger, f"c{one}", f"{seed}/{one}") for one in range(clients)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -157,5 +162,6 @@ def main(port: int, path: str, runs: str, collector_fd: int, seed: str, clients:
 
 if __name__ == "__main__":
     main(
-        int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6])
-    )
+        [int(port) for port in sys.argv[1].split(",")],
+        sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]),
+    )  # fmt: skip

@@ -192,3 +192,9 @@ def test_a_folder_that_another_process_owns_is_not_opened(data: Data) -> None:
         connected(str(data.path), patience_s=0.0),
     ):
         pass
+
+
+def test_work_of_a_queue_is_of_no_run(data: Data) -> None:
+    """For programs the field is there, and empty."""
+    (first, second) = ok_json("failures", "--data", data.path)
+    assert (first["run"], second["run"]) == (None, None)

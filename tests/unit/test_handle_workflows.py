@@ -262,12 +262,30 @@ def test_one_name_is_one_execution() -> None:
                 refund.start(Order("o1"), name="o1")
         backend.drain()
         other = pytest.raises(
-            ConditionFailed, match=r"'o1' of the workflow 'refund' .* another input"
+            ConditionFailed, match=r"'o1' of the workflow 'refund' has begun with another input;"
         )
         with other, backend.acting():
             refund.start(Order("o2"), name="o1")
         with backend.acting():
             assert len(refund.list()) == 1
+
+
+def test_an_order_that_cannot_be_followed_says_why() -> None:
+    """Whoever reads the answer need not guess which of several things is the matter."""
+    with running(app) as backend:
+        with backend.acting():
+            refund.start(Order("o1"), name="o1")
+        orders: list[tuple[Callable[[], None], str]] = [
+            (lambda: refund.stop("o2"), "'o2' of the workflow 'refund' does not exist;"),
+            (lambda: refund.redrive("o2"), "'o2' of the workflow 'refund' does not exist;"),
+            (lambda: refund.redrive("o1"), "'o1' of the workflow 'refund' is still running; only"),
+        ]
+        for order, told in orders:
+            with pytest.raises(ConditionFailed, match=told), backend.acting():
+                order()
+        backend.drain()
+        with pytest.raises(ConditionFailed, match="has succeeded; only"), backend.acting():
+            refund.redrive("o1")
 
 
 def test_a_token_that_nobody_waits_for_is_a_conflict() -> None:

@@ -38,6 +38,7 @@ VERBS: dict[str, dict[str, tuple[str, str]]] = {
         "secrets": ("secrets", "Set and list secrets."),
         "tables": ("store", "List tables, fill new indexes."),
         "releases": ("store", "List the versions that ran here."),
+        "move": ("move", "Move all data from the folder to Postgres and S3."),
     },
     "Its description": {
         "retries": ("retries", "Show what can follow a request, and how often it is tried."),

@@ -273,8 +273,9 @@ class Dispatcher:
                 self.sent(answer)
             case Conflicted(table=table, key=key, winner_function=name, winner_request_id=run):
                 self.lost(work, f"{table}/{key}", f"{table}/{key}: {name} {run} was first")
-            case Unmet(table=table, key=key):
-                self._fail(work, "condition", errors.ConditionFailed(table, key), retry=False)
+            case Unmet(table=table, key=key, why=why):
+                unmet = errors.ConditionFailed(table, key, why)
+                self._fail(work, "condition", unmet, retry=False)
             case LeaseLost():
                 self._journal.note(record_of(work, "duplicate", error="the lease was lost"))
                 self.batches.cut(work)

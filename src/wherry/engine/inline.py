@@ -12,7 +12,7 @@ import msgspec
 from wherry.codec import to_msgpack
 from wherry.invocation import Invocation
 from wherry.platforms.files.refs import BlobRef
-from wherry.ports import GetSecret, SignUrl
+from wherry.ports import FetchBlob, GetSecret, KeepBlob, SignUrl
 from wherry.runtime.invoke import Runner
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class InlineLink:
     def ask(self, request: Read) -> ReadAnswer:
         if isinstance(request, GetSecret | SignUrl):
             return self._core.broker.answer(self._work, request)
+        assert not isinstance(request, KeepBlob | FetchBlob)  # content is moved where it is staged
         answer: ReadAnswer = self._platform.run([(self._work.function.spec.name, request)])[0]
         return answer
 

@@ -99,8 +99,8 @@ def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
             return stored
         case Conflicted():
             return None
-        case Unmet(table=table, key=item):
-            raise ConditionFailed(table, item)
+        case Unmet(table=table, key=item, why=why):
+            raise ConditionFailed(table, item, why)
         case Denied(resource=resource, action=action):
             raise GrantMissing(inner.function, resource, action)
         case Rejected(message=message, code=code):

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from wherry.observe.columns import Cell, columns
 from wherry.observe.durations import show_ago, show_moment
-from wherry.observe.fields import payload
+from wherry.observe.fields import as_fields, payload
 from wherry.observe.paint import PLAIN, Paint, in_line, in_lines
-from wherry.ports import FailedWork, Failures
+from wherry.ports import ExecutionRow, FailedWork, Failures
 
 ERROR_CHARS = 60
 
 
-def failures_text(found: Failures, now_ms: int, paint: Paint = PLAIN) -> str:
-    """List what waits in the inbox, newest first, and what can be done about it."""
+def failures_text(
+    found: Failures,
+    now_ms: int,
+    paint: Paint = PLAIN,
+    runs: Mapping[str, ExecutionRow] | None = None,
+) -> str:
+    """List what waits in the inbox, newest first, and what can be done about it.
+
+    Args:
+        runs: Of failures of a workflow's runs, by ID: the run.
+    """
+    runs = runs or {}
     if not found.rows:
         return "The failure inbox is empty."
     rows: list[list[Cell]] = [
         [
             row.id,
             row.queue,
-            row.function,
+            in_line(f"run {runs[row.id].name}" if row.id in runs else row.function),
             show_ago(now_ms, row.failed_at_ms),
             _tried(row),
             ("bad", in_line(row.error.split("\n")[0], ERROR_CHARS)),
@@ -35,10 +49,27 @@ def failures_text(found: Failures, now_ms: int, paint: Paint = PLAIN) -> str:
     return f"{columns(head, rows, paint, right='tried')}\n\n{paint('dim', advice)}"
 
 
-def failure_text(row: FailedWork, now_ms: int, paint: Paint = PLAIN) -> str:
-    """Return one failure with all that is known of it but its timeline."""
+def failure_fields(row: FailedWork, run: ExecutionRow | None = None) -> dict[str, Any]:
+    """Return a failure as JSON; `run`: of a workflow's run its workflow, name and input."""
+    told = None
+    if run is not None:
+        told = {"workflow": run.workflow, "name": run.name, "input": payload(run.input or b"null")}
+    return {**as_fields(row), "run": told}
+
+
+def failure_text(
+    row: FailedWork, now_ms: int, paint: Paint = PLAIN, run: ExecutionRow | None = None
+) -> str:
+    """Return one failure with all that is known of it but its timeline.
+
+    Args:
+        run: Of the failure of a workflow's run: the run, whose input is shown as the payload.
+    """
+    of = {"queue": f"{row.queue}, consumed by {row.function}"}
+    if run is not None:
+        of = {"workflow": run.workflow, "run": run.name}
     facts = {
-        "queue": f"{row.queue}, consumed by {row.function}",
+        **of,
         "sent": show_moment(row.sent_at_ms),
         "failed": f"{show_moment(row.failed_at_ms)} ({show_ago(now_ms, row.failed_at_ms)})",
         "attempts": _tried(row),
@@ -52,8 +83,13 @@ def failure_text(row: FailedWork, now_ms: int, paint: Paint = PLAIN) -> str:
     lines += [f"{paint('dim', name.ljust(12))}{in_line(text)}" for name, text in facts.items()]
     lines += ["", paint("dim", f"error ({in_line(row.code)})")]
     lines += [paint("bad", f"  {line}") for line in in_lines(row.error)]
-    lines += ["", paint("dim", f"payload ({len(row.body)} bytes)")]
-    return "\n".join([*lines, *(f"  {line}" for line in in_lines(_pretty(row.body)))])
+    what, body = ("payload", row.body) if run is None else ("input", run.input or b"null")
+    lines += ["", paint("dim", f"{what} ({len(body)} bytes)")]
+    lines += [f"  {line}" for line in in_lines(_pretty(body))]
+    if run is not None:
+        advice = f"wherry workflow describe {shlex.quote(run.name)} shows the run."
+        lines += ["", paint("dim", in_line(advice))]
+    return "\n".join(lines)
 
 
 def _tried(row: FailedWork) -> str:

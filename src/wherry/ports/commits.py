@@ -103,10 +103,15 @@ class Conflicted(Struct, frozen=True, array_like=True, tag="conflicted"):
 
 
 class Unmet(Struct, frozen=True, array_like=True, tag="unmet"):
-    """A condition does not hold. Nothing was applied; running again is of no use."""
+    """A condition does not hold. Nothing was applied; running again is of no use.
+
+    `why`: of an order to an execution what does not hold of it, one of `errors.UNMET_ORDERS`; empty
+    where nothing more is to be said.
+    """
 
     table: str
     key: str
+    why: str = ""
 
 
 class LeaseLost(Struct, frozen=True, array_like=True, tag="leaselost"):

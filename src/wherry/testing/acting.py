@@ -16,7 +16,9 @@ from wherry.ports import (
     Broken,
     Commit,
     Committed,
+    FetchBlob,
     GetSecret,
+    KeepBlob,
     Rejected,
     ReplyAck,
     SignUrl,
@@ -45,6 +47,7 @@ class ActingLink:
             return self._composed.core.broker.secret(request.name)
         if isinstance(request, SignUrl):
             return self._composed.core.broker.signed(request)
+        assert not isinstance(request, KeepBlob | FetchBlob)  # content is moved where it is staged
         answer: Any = self._composed.store.run([(self._function, request)])[0]
         return answer  # type: ignore[no-any-return]
 
@@ -111,8 +114,8 @@ class Acting:
         match answer:
             case Committed():
                 return
-            case Unmet(table=table, key=key):
-                raise ConditionFailed(table, key)
+            case Unmet(table=table, key=key, why=why):
+                raise ConditionFailed(table, key, why)
             case Rejected(message=message, code=code):
                 raise rejection(code, message)
             case Broken(message=message):

@@ -20,10 +20,12 @@ from wherry.ports import (
     Execution,
     ExecutionRow,
     ExecutionRows,
+    FailedWork,
     FindExecution,
     GetDefinition,
     GetExecution,
     GetHistory,
+    Happened,
     History,
     ListExecutions,
 )
@@ -293,6 +295,16 @@ def find(backend: Backend, run: str, workflow: str | None) -> ExecutionRow:
     if len(found) == 1:
         return found[0]
     raise _none_or_several(run, found, [])
+
+
+def run_of(backend: Backend, failed: FailedWork) -> ExecutionRow | None:
+    """Return the run that failed work is of, or to which it was to happen; None for other work."""
+    try:
+        number = msgspec.json.decode(failed.body, type=Happened).execution
+    except msgspec.DecodeError:
+        return None
+    row = backend.ask(FindExecution(failed.queue, "", id=number))
+    return row if isinstance(row, ExecutionRow) and row.workflow == failed.queue else None
 
 
 def _exact(backend: Backend, run: str, workflow: str | None) -> list[ExecutionRow]:

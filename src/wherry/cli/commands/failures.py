@@ -11,6 +11,7 @@ import click
 from wherry import limits
 from wherry.cli.actor import actor
 from wherry.cli.backend import Backend, connected
+from wherry.cli.commands.executions import run_of
 from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, note, paint, show, show_json
@@ -74,7 +75,7 @@ queue_option = click.option("--queue", default=None, help="Only of this queue.")
 @json_option
 def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: bool) -> None:
     """List what waits, newest first."""
-    from wherry.observe.failures import failures_text
+    from wherry.observe.failures import failure_fields, failures_text
     from wherry.world import SystemClock
 
     if after is not None and not (after.isdecimal() and len(after) <= PAGE_END_CHARS):
@@ -84,12 +85,13 @@ def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: 
     with connected(data) as backend:
         _check_queue(backend, queue)
         found: Failures = backend.ask(ListFailures(queue, limit, after))
+        runs = {row.id: run for row in found.rows if (run := run_of(backend, row)) is not None}
     if as_json:
-        show_json(found.rows)
+        show_json([failure_fields(row, runs.get(row.id)) for row in found.rows])
         if found.after:
             note(f"{found.total} in all; the next page: --after {found.after}")
     else:
-        show(failures_text(found, SystemClock().now_ms(), paint()))
+        show(failures_text(found, SystemClock().now_ms(), paint(), runs))
 
 
 @failures.command("show", epilog=examples("wherry failures show 3f2a"))
@@ -97,19 +99,20 @@ def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: 
 @data_option
 @json_option
 def show_(id: str, data: str, as_json: bool) -> None:
-    """Show one failure: its error, its payload, its timeline."""
-    from wherry.observe.failures import failure_text
+    """Show one failure: its error, its payload, its timeline; of a workflow's run, which it is."""
+    from wherry.observe.failures import failure_fields, failure_text
     from wherry.observe.timeline import timeline_text
     from wherry.world import SystemClock
 
     with connected(data) as backend:
         row = _find(backend, id)
+        run = run_of(backend, row)
         rows = backend.ask(GetTimeline(row.correlation_id))
     if as_json:
-        show_json({"failure": row, "records": rows.records})
+        show_json({"failure": failure_fields(row, run), "records": rows.records})
         return
     now_ms = SystemClock().now_ms()
-    show(failure_text(row, now_ms, paint()))
+    show(failure_text(row, now_ms, paint(), run))
     show("\n" + timeline_text(rows, row.correlation_id, now_ms, paint()))
 
 

@@ -35,8 +35,9 @@ SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "client_min_messages": "warning",
-    "idle_in_transaction_session_timeout": "60000",
-    "lock_timeout": "5000",
+    # Who is cut off within a transaction holds up all that want its rows.
+    "idle_in_transaction_session_timeout": f"{limits.POSTGRES_IDLE_S * 1000:.0f}",
+    "lock_timeout": f"{limits.POSTGRES_LOCK_S * 1000:.0f}",
 }
 
 

@@ -18,6 +18,7 @@ from wherry.platforms.shared.steps import STATUSES, Steps
 from wherry.ports import Happened, Rejected, Unmet
 
 RUNNING, SUCCEEDED = STATUSES.index("RUNNING"), STATUSES.index("SUCCEEDED")
+_NOT_FAILED = {RUNNING: "running", SUCCEEDED: "succeeded"}
 
 
 class Orders:
@@ -39,43 +40,47 @@ class Orders:
                         return Rejected(f"There is no workflow {effect.workflow!r}.")
                     found = self._steps.named(effect.workflow, effect.name)
                     step = wanted.origin is not None
-                    if found is not None and not self._is_same(found, effect, step):
-                        return _unmet(effect, effect.name)
+                    if found is not None:
+                        why = self._other(found, effect, step)
+                        if why:
+                            return _unmet(effect, effect.name, why)
                 case StopExecution() | RedriveExecution():
                     found = self._steps.named(effect.workflow, effect.name)
                     if found is None:
-                        return _unmet(effect, effect.name)
-                    if isinstance(effect, RedriveExecution) and found.status in (
-                        RUNNING,
-                        SUCCEEDED,
-                    ):
-                        return _unmet(effect, effect.name)
+                        return _unmet(effect, effect.name, "absent")
+                    if isinstance(effect, RedriveExecution) and found.status in _NOT_FAILED:
+                        return _unmet(effect, effect.name, _NOT_FAILED[found.status])
                 case EndTask():
                     found = self._waiting(effect)
                     if found is None:
-                        return _unmet(effect, "token")
+                        return _unmet(effect, "token", "")
+                    if self._steps.workflow_of(found) != effect.workflow:
+                        return _unmet(effect, "token", "foreign")
                 case _:
                     assert_never(effect)
             wanted.found = found
         return None
 
-    def _is_same(self, found: Standing, effect: StartExecution, step: bool) -> bool:
-        """Whether an execution began with this input (in whatever order its keys are).
+    def _other(self, found: Standing, effect: StartExecution, step: bool) -> str:
+        """Return why an execution is not the one that is to be started; "" where it is.
 
-        A step of another execution (`step`) gets AWS's answer: one that has ended is not the same.
+        It is where it began with this input (in whatever order its keys are). A step of another
+        execution (`step`) gets AWS's answer: one that has ended is not the same.
         """
         input = self._steps.input_of(found.id)
-        own = (found.parent, found.parent_call) == (effect.parent, effect.parent_call)
-        if input is None or not own or (step and found.status != RUNNING):
-            return False
-        return bool(input == effect.input or from_json(input) == from_json(effect.input))
+        if (found.parent, found.parent_call) != (effect.parent, effect.parent_call):
+            return "nested"
+        if step and found.status != RUNNING:
+            return "ended"
+        same = input is not None and (
+            input == effect.input or from_json(input) == from_json(effect.input)
+        )
+        return "" if same else "input"
 
     def _waiting(self, effect: EndTask) -> Standing | None:
         number = self._steps.waiting_for(effect.token)
         found = None if number is None else self._steps.find(number)
-        if found is None or found.status != RUNNING:
-            return None
-        return found if self._steps.workflow_of(found) == effect.workflow else None
+        return None if found is None or found.status != RUNNING else found
 
     # -- applying ----------------------------------------------------------------------------
 
@@ -135,5 +140,5 @@ def _ended(execution: int, effect: EndTask) -> Happened:
             return Happened(execution, "heartbeat", token=effect.token)
 
 
-def _unmet(effect: Order, key: str) -> Unmet:
-    return Unmet(f"workflow {effect.workflow}", key)
+def _unmet(effect: Order, key: str, why: str) -> Unmet:
+    return Unmet(f"workflow {effect.workflow}", key, why)
