@@ -50,9 +50,9 @@ _numbers = itertools.count(1)
 # whatever a test's process dies of, its server goes with it, and what it has written.
 WATCHED = """
 folder=$1; shift
-"$@" >> "$folder/log" 2>&1 &
-if read -r signal; then kill "-$signal" $!; wait $!; exit; fi
-kill -QUIT $!; wait $!; rm -rf "$folder"
+{ "$@" >> "$folder/log" 2>&1 & echo $! > "$folder/pid"; wait $!; : > "$folder/ended"; } &
+if read -r signal; then kill "-$signal" "$(cat "$folder/pid")"; wait $!; exit; fi
+kill -QUIT "$(cat "$folder/pid")"; wait $!; rm -rf "$folder"
 """
 STARTED_WITHIN_S = 60
 
@@ -67,6 +67,7 @@ class Server:
     def __init__(self, *options: str) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="wherry-pg-"))
         self.data = self.folder / "data"
+        self._watched: subprocess.Popen[str] | None = None
         self._options = ("listen_addresses=", f"unix_socket_directories={self.folder}", *options)
         # It refuses to run as root.
         self._user = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
@@ -104,7 +105,15 @@ class Server:
         return {"cwd": self.folder, **ids}
 
     def start(self) -> None:
-        """Start it, and wait until it takes connections."""
+        """Start it, and wait until it takes connections.
+
+        Raises:
+            RuntimeError: It has ended at once: something of the last one may be left.
+        """
+        if self._watched is not None:
+            self._watched.communicate("QUIT\n")  # what watched one that was killed
+        ended = self.folder / "ended"
+        ended.unlink(missing_ok=True)
         options = [part for one in self._options for part in ("-c", one)]
         command = ["/bin/sh", "-c", WATCHED, "sh", str(self.folder), str(self._bin / "postgres")]
         self._watched = subprocess.Popen(
@@ -119,12 +128,16 @@ class Server:
         give_up_s = time.monotonic() + STARTED_WITHIN_S
         ready = [str(self._bin / "pg_isready"), "-q", "-h", str(self.folder), "-t", "5"]
         while subprocess.run(ready, check=False).returncode:
+            if ended.exists():
+                raise RuntimeError((self.folder / "log").read_text())
             assert time.monotonic() < give_up_s, (self.folder / "log").read_text()
             time.sleep(0.02)
 
     def stop(self, how: str = "QUIT") -> None:
         """Stop it: QUIT is what a crash is, INT lets it write what it has."""
+        assert self._watched is not None
         self._watched.communicate(f"{how}\n")
+        self._watched = None
 
     @property
     def dsn(self) -> str:
@@ -134,7 +147,7 @@ class Server:
     def remove(self) -> None:
         """Stop it and remove all that it has written."""
         atexit.unregister(self.remove)
-        if self._watched.returncode is None:
+        if self._watched is not None:
             self._watched.communicate()
         shutil.rmtree(self.folder, ignore_errors=True)
 

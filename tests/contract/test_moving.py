@@ -440,7 +440,10 @@ def test_content_of_objects_goes_to_s3_and_is_never_left_behind(
         place_in_s3.get("assets", ref, taken.append)
     assert b"".join(taken) == CONTENT
     assert moved.objects == f"s3://{bucket}/objects"
-    found = target.place(folder.clock).ask(GetObject("assets", "k"))
+    place = target.place(folder.clock)
+    known = json.loads(place.ask(GetState("engine/objects")).value)
+    assert known["place"] == moved.objects  # an engine with another place is refused
+    found = place.ask(GetObject("assets", "k"))
     assert isinstance(found, ObjectRow)
     assert (found.blob, found.metadata) == (BLOB, {"a": "b"})
 

@@ -27,6 +27,8 @@ WHOLE = {  # small tables, or all of it is what was asked for
 def database() -> Iterator[Schema]:
     with schema(ManualClock()) as found:
         yield found
+
+
 COMMANDS = {"one_snapshot"}  # have no plan
 
 

@@ -1,11 +1,10 @@
-"""The process that evaluates expressions: the same steps as here, bounded, and never missed."""
+"""The processes that evaluate expressions: the same steps as here, bounded, and never missed."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -13,13 +12,11 @@ import pytest
 
 from wherry.engine.workflows.expressions import Server
 from wherry.engine.workflows.wire import Ask, Fault, Told, applied, length_of, pack, unpack
-from wherry.engine.workflows.worker import Worker
 from wherry.statemachine.machine import compile_machine, needs_worker
 from wherry.statemachine.overtime import TIMEOUT, expire, reset
 from wherry.statemachine.records import (
     Begin,
     Commands,
-    Event,
     Failed,
     Frame,
     Run,
@@ -28,67 +25,18 @@ from wherry.statemachine.records import (
 )
 from wherry.world import Chance
 
-NOW = 1_767_225_600_000
-PLACE = "arn:aws:states:eu-central-1:123456789012"
-SOON_S = 60  # nothing here takes so long
+from .workers_kit import (
+    NOW,
+    PASS,
+    SOON_S,
+    TASK,
+    Asking,
+    begun,
+    machine,
+    with_worker,
+)
 
-
-def machine(*states: dict[str, Any]) -> dict[str, Any]:
-    names = "ABCDEFG"
-    found = {
-        names[n]: {**state, **({"End": True} if n == len(states) - 1 else {"Next": names[n + 1]})}
-        for n, state in enumerate(states)
-    }
-    return {"QueryLanguage": "JSONata", "StartAt": "A", "States": found}
-
-
-PASS = {"Type": "Pass", "Output": {"n": "{% $states.input.n + 1 %}"}}
-TASK = {"Type": "Task", "Resource": "f", "Arguments": {"n": "{% $states.input.n %}"},
-        "Output": "{% $states.result %}"}  # fmt: skip
 WILD: dict[str, Any] = {"big": 2**70, "text": "é\ud800", "f": 1.5, "none": None}
-
-
-def begun(definition: dict[str, Any], data: Any) -> Run:
-    return compile_machine(definition).new_run(
-        arn=f"{PLACE}:execution:m:r", name="r", machine_arn=f"{PLACE}:stateMachine:m",
-        machine_name="m", input=data,
-    )  # fmt: skip
-
-
-class Asking:
-    """A worker on a loop, whose answers are awaited."""
-
-    def __init__(self, definition: dict[str, Any]) -> None:
-        self.told: list[str] = []
-        self.worker = Worker(asyncio.get_running_loop(), Chance(1), self.told.append)
-        self.text = msgspec.json.encode(definition).decode()
-
-    async def move(self, run: Run, *events: Event, key: int = 1) -> tuple[Run, list[Commands]]:
-        run, commands = await self.ask(run, list(events), key)
-        assert not isinstance(commands, str)
-        return run, commands
-
-    async def ask(self, run: Run, events: list[Event] | None, key: int = 1) -> tuple[Run, Any]:
-        answer = self.send(run, events, key)
-        return await asyncio.wait_for(answer, SOON_S)
-
-    def send(self, run: Run, events: list[Event] | None, key: int = 1) -> asyncio.Future[Any]:
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.worker.advance(
-            self.text, self.text, key, run, events, NOW, lambda *found: answer.set_result(found)
-        )
-        return answer
-
-
-def with_worker(definition: dict[str, Any], scene: Callable[[Asking], Awaitable[None]]) -> None:
-    async def play() -> None:
-        asking = Asking(definition)
-        try:
-            await scene(asking)
-        finally:
-            asking.worker.stop()
-
-    asyncio.run(play())
 
 
 def test_a_run_is_moved_as_it_would_be_here() -> None:
@@ -122,13 +70,13 @@ def test_several_runs_and_events_go_through_one_process() -> None:
             key: await asking.move(begun(definition, [{"n": key}, {"n": 2}]), Begin(), key=key)
             for key in (1, 2, 3)
         }
-        pid = asking.worker.pid
+        (pid,) = asking.pids
         for key, (run, (commands,)) in runs.items():
             events = [Succeeded(call.id, call.arguments["n"]) for call in commands.calls]
             ended, both = await asking.move(run, *events, key=key)
             assert (ended.status, ended.output) == ("SUCCEEDED", [key, 2])
             assert len(both) == 2
-        assert asking.worker.pid == pid
+        assert asking.pids == [pid]
 
     with_worker(definition, scene)
 
@@ -153,13 +101,13 @@ def test_a_step_that_ends_the_process_fails_its_state_and_the_next_process_goes_
 
     async def scene(asking: Asking) -> None:
         run, (commands,) = await asking.move(begun(definition, {"n": 1}), Begin())
-        first = asking.worker.pid
-        assert first is not None
+        (first,) = asking.pids
         os.kill(first, signal.SIGSTOP)
         answer = asking.send(run, [Succeeded(commands.calls[0].id, {"n": 5})])
         os.kill(first, signal.SIGKILL)
         run, (commands,) = await asyncio.wait_for(answer, SOON_S)
-        assert asking.worker.pid != first
+        (second,) = asking.pids
+        assert second != first
         (call,) = commands.calls
         assert call.resource == "g"
         assert call.arguments["Error"] == "States.QueryEvaluationError"
@@ -167,6 +115,7 @@ def test_a_step_that_ends_the_process_fails_its_state_and_the_next_process_goes_
         assert len(asking.told) == 1
         run, _ = await asking.move(run, Succeeded(call.id, "done"))
         assert run.output == "done"
+        assert asking.pids == [second]
 
     with_worker(definition, scene)
 
@@ -176,13 +125,13 @@ def test_a_step_that_ends_every_process_ends_the_run() -> None:
 
     async def scene(asking: Asking) -> None:
         run, (commands,) = await asking.move(begun(definition, {"n": 1}), Begin())
+        os.kill(asking.pids[0], signal.SIGSTOP)  # else it may answer first
         answer = asking.send(run, [Succeeded(commands.calls[0].id, 1)])
         for _ in range(2):
-            pid = asking.worker.pid
-            assert pid is not None
+            (pid,) = asking.pids
             os.kill(pid, signal.SIGSTOP)
             os.kill(pid, signal.SIGKILL)
-            while asking.worker.pid == pid and not answer.done():
+            while asking.pids == [pid] and not answer.done():
                 await asyncio.sleep(0)
         run, (commands,) = await asyncio.wait_for(answer, SOON_S)
         assert (run.status, run.error) == ("FAILED", "States.QueryEvaluationError")

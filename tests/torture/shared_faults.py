@@ -231,7 +231,7 @@ def crash(life: Shared) -> int | None:
 def restart(life: Shared) -> int | None:
     """As an administrator does it: connections are closed, what is under way is rolled back."""
     at_ns = now_ns()
-    life.server.stop("fast")
+    life.server.stop("INT")
     life.server.start()
     return at_ns
 

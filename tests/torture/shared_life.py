@@ -29,7 +29,7 @@ from .wire import Wire
 CLIENTS = 8
 APART_S = (0, 240, -180)  # by so much the engines' clocks are off
 SETTINGS = ("shared_buffers=32MB", "max_connections=80")
-SHIPPED = {"LEASE_S": 15.0, "POSTGRES_ANSWER_S": 12.0}  # what the faults have to know of it
+SHIPPED = {"LEASE_S": 12.0, "POSTGRES_ANSWER_S": 12.0}  # what the faults have to know of it
 SHORT = {
     "LEASE_S": 2.0,
     "LEASE_RENEW_S": 0.5,

@@ -118,6 +118,40 @@ def test_grants_of_a_workflow_are_those_of_its_verbs() -> None:
     assert {one.kind for one in grants} == {"workflow"}
 
 
+def starting(app: App, name: str, target: str, *grants: Any) -> None:
+    """Declare a workflow that starts another, or itself."""
+    start = {"StateMachineArn": target, "Input": {}}
+    machine = one_task("arn:aws:states:::states:startExecution", Parameters=start)
+    app.workflow(name, definition=machine, grants=grants)
+
+
+@pytest.mark.parametrize(("first", "second"), [("selfish", ""), ("one", "two")])
+def test_a_workflow_may_be_granted_what_has_no_handle_yet(first: str, second: str) -> None:
+    """Itself, or one that is declared further down; the advice is what can be written there."""
+    for granted in (False, True):
+        app = App("shop")
+        target = second or first
+        starting(app, first, target, *([f"{target}.start"] if granted else []))
+        if second:
+            starting(app, second, first, app._workflows[0].start)
+        errors = [one for one in found(app) if one.severity == "error"]
+        if granted:
+            assert errors == []
+            spec = next(one for one in app.freeze().workflows if one.name == first)
+            assert spec.grants == (Grant(kind="workflow", resource=target, action="start"),)
+        else:
+            (missing,) = errors
+            assert missing.code == "workflow_grant_missing"
+            assert f"app.workflow('{first}', ..., grants=[\"{target}.start\"])" in missing.fix
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("nobody.start", "grant_to_nothing"), ("refund", "grant_kind")]
+)
+def test_a_grant_in_quotes_is_checked_like_any_other(text: str, code: str) -> None:
+    assert code in codes(charging(one_task("charge"), grants=[text]))
+
+
 def test_a_workflow_itself_is_no_grant() -> None:
     app = charging(one_task("charge"))
     (refund,) = app._workflows

@@ -292,7 +292,8 @@ def test_a_token_is_found_where_its_run_is_described(data: Flows) -> None:
     parts = [frame_part(run, number) for number in run.frames]
     (token,) = run.tokens
     data.move("one", head=pack_head(run), parts=parts, tokens=[token])
-    assert f"  {token}  Ask the staff" in ok("workflow", "describe", "one", "--data", data.path)
+    shown = ok("workflow", "describe", "one", "--data", data.path)
+    assert f"waits for a decision: token, state\n  {token}  Ask the staff\nEnd it: wherry" in shown
     found = ok_json("workflow", "describe", "one", "--data", data.path)
     assert found["waiting"] == {token: "Ask the staff"}
     ok("workflow", "succeed", token, "--data", data.path)

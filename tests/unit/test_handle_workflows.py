@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from wherry import App, Execution, Workflow, limits
+from wherry import App, Execution, Workflow, asl, limits
 from wherry.effects import Effect, EndTask, RedriveExecution, StartExecution, StopExecution
 from wherry.errors import (
     BadRequest,
@@ -20,6 +21,7 @@ from wherry.errors import (
     Refused,
 )
 from wherry.handles.scope import Scope, enter, leave
+from wherry.handles.workflows import _message
 from wherry.invocation import Invocation, MessageEvent
 from wherry.testing import call, running
 from wherry.world import ManualClock
@@ -225,6 +227,53 @@ def test_an_execution_is_described_by_its_name() -> None:
     assert found.input == found.output == {"order_id": "o1", "cents": 7}
     assert found.ended_ms is not None
     assert (found.error, found.cause, found.states, found.redrives) == (None, None, (), 0)
+
+
+def failing() -> App:
+    """An app whose task raises, with workflows where nothing catches it, one does, one waits."""
+    app = App("failing")
+
+    @app.task()
+    def charge() -> None:
+        raise ValueError("not now")
+
+    caught = asl.machine(
+        asl.Task("Charge", charge).catch(then="Tell", output=asl.expr("$states.errorOutput.Cause")),
+        asl.Succeed("Tell"),
+    )
+    bare = app.workflow("bare", definition=asl.machine(asl.Task("Charge", charge)))
+    app.workflow("caught", definition=caught)
+    sync = "arn:aws:states:::states:startExecution.sync:2"
+    waits = asl.machine(asl.Task("Start", sync, {"StateMachineArn": "bare", "Input": {}}))
+    app.workflow("waits", definition=waits, grants=[bare.start])
+    return app
+
+
+def test_the_cause_of_a_functions_failure_is_its_message() -> None:
+    """A route may hand it on: no path of the server is in it. A Catch has all that AWS gives."""
+    app = failing()
+    with running(app) as backend:
+        with backend.acting():
+            for flow in app._workflows:
+                flow.start({}, name="one")
+        backend.drain()
+        with backend.acting():
+            bare, caught, waits = (flow.describe("one") for flow in app._workflows)
+            (listed,) = app._workflows[2].list()
+    assert bare is not None
+    assert caught is not None
+    assert waits is not None
+    assert (bare.status, bare.error, bare.cause) == ("FAILED", "ValueError", "ValueError: not now")
+    assert (waits.status, waits.cause) == ("FAILED", "ValueError: not now")
+    assert listed.cause == waits.cause
+    whole = json.loads(caught.output)
+    assert (whole["errorMessage"], whole["errorType"]) == ("not now", "ValueError")
+    assert any(__file__ in line for line in whole["stackTrace"])
+
+
+@pytest.mark.parametrize("cause", [None, "", "later", "{later", '{"a":1}', '{"Cause":"x"}'])
+def test_a_cause_in_other_words_stays_as_it_is(cause: str | None) -> None:
+    assert _message(cause) == cause
 
 
 def test_executions_are_listed_page_by_page() -> None:

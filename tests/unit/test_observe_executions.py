@@ -48,7 +48,7 @@ def test_a_list_says_where_each_run_is() -> None:
     assert "1 min 30 s ago" in first
     assert second.endswith("Busy: later")
     assert "--after 7" in listed
-    assert executions_text(ExecutionRows([], None), NOW_MS) == "There are no such executions."
+    assert executions_text(ExecutionRows([], None), NOW_MS) == "There are no such runs."
 
 
 def test_one_run_has_its_input_and_its_end() -> None:

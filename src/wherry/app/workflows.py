@@ -67,7 +67,8 @@ class AppWorkflow:
                 this module; or the definition as a mapping, or built with `wherry.asl`.
             input: The type of what an execution is started with; without it any JSON value.
             grants: What its states do by themselves, by service integrations; the functions that
-                they call have their own.
+                they call have their own. "refund.start" in quotes is the grant to start a workflow
+                that is declared further down, or this one itself.
         """
         from wherry.handles.workflows import Workflow
 
@@ -76,11 +77,20 @@ class AppWorkflow:
             name,
             definition,
             input,
-            grants=tuple(grants),
+            grants=tuple(map(_grant, grants)),
             folder=sys._getframe(1).f_code.co_filename.rpartition("/")[0],
             place=where.place,
         )
         return self._app._keep(self._app._workflows, workflow)
+
+
+def _grant(given: Any) -> Any:
+    """Return what text stands for: a workflow has no handle yet while it is being declared."""
+    if isinstance(given, str) and given.endswith(".start"):
+        from wherry.blueprint.records import Grant
+
+        return Grant(kind="workflow", resource=given.removesuffix(".start"), action="start")
+    return given
 
 
 class AppTask:

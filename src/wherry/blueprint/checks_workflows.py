@@ -200,11 +200,19 @@ class _Check:
         yield from self._sent(touch, grant)
         if not granted:
             right = f"publish[...] of {grant.resource!r}" if grant.kind == "event" else str(grant)
+            written = f'"{right}"' if self._has_no_handle(grant) else right
             yield self._find(
                 "workflow_grant_missing",
                 f", {touch.location}: it needs the grant {right}.",
-                f"Add it: app.workflow({self._workflow.name!r}, ..., grants=[{right}]).",
+                f"Add it: app.workflow({self._workflow.name!r}, ..., grants=[{written}]).",
             )
+
+    def _has_no_handle(self, grant: Grant) -> bool:
+        """Whether Python knows no handle yet where this workflow is declared."""
+        names = [one.name for one in self._blueprint.workflows]
+        return (
+            grant.kind == "workflow" and grant.resource in names[names.index(self._workflow.name) :]
+        )
 
     def _sent(self, touch: Touch, grant: Grant) -> Iterator[Finding]:
         """Hold what a state sends, tells or starts with against the type that is declared."""

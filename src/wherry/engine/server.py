@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from wherry.engine.gateway.gateway import Pages
     from wherry.engine.inlineserver import InlineStore, InlineVersions
     from wherry.engine.postgres import PostgresClient
-    from wherry.engine.workflows.worker import Worker
+    from wherry.engine.workflows.workers import Workers
     from wherry.ports import Request
 
 
@@ -122,7 +122,7 @@ class Server:
         self._code = 0
         self._ended = False
         self._shared: PostgresClient | None = None  # the store, if other engines may be on it
-        self._worker: Worker | None = None  # where expressions of workflows are evaluated
+        self._workers: Workers | None = None  # where expressions of workflows are evaluated
         self._asking: set[Future[Any]] = set()  # threads that wait for the store
 
     async def run(self) -> int:
@@ -203,7 +203,7 @@ class Server:
             self._write_lines,
             self._pages,
             self._options.target.partition(":")[0],
-            self._start_worker,
+            self._start_workers,
             self._place.offload,
         )
 
@@ -232,16 +232,15 @@ class Server:
 
     def _others(self) -> set[int]:
         """The engine's child processes besides zygotes."""
-        worker = None if self._worker is None else self._worker.pid
-        return {self._store.pid, *([] if worker is None else [worker])}
+        return {self._store.pid, *(self._workers.pids if self._workers is not None else ())}
 
-    def _start_worker(self) -> Worker:
-        from wherry.engine.workflows.worker import Worker
+    def _start_workers(self) -> Workers:
+        from wherry.engine.workflows.workers import Workers
 
-        self._worker = Worker(
+        self._workers = Workers(
             self._loop, Chance(), lambda text: self._core.journal.say("WARNING", text)
         )
-        return self._worker
+        return self._workers
 
     # -- stopping --------------------------------------------------------------------------------
 
@@ -269,8 +268,8 @@ class Server:
             await asyncio.sleep(0.01)
         await control.stop()
         self._versions.stop()
-        if self._worker is not None:
-            self._worker.stop()
+        if self._workers is not None:
+            self._workers.stop()
         core.journal.flush()
         give_up_s = self._clock.steady_s() + 5
         while self._store.owed and self._clock.steady_s() < give_up_s:

@@ -36,7 +36,9 @@ class Execution(Struct, frozen=True):
         name: Its name within the workflow.
         started_ms, ended_ms: Milliseconds since 1970; None as long as it runs.
         input, output: JSON values; None in a list, where they are left out.
-        error, cause: Of one that has failed, that was stopped or ran out of time.
+        error, cause: Of one that has failed, that was stopped or ran out of time. The cause of a
+            function's failure is its message, "ValueError: not now": where it was raised is for the
+            history, and not for whoever a route hands this on to.
         states: The names of the states that it is in now.
         redrives: How often it has gone on after a failure.
     """
@@ -296,7 +298,28 @@ def _execution(row: ExecutionRow) -> Execution:
         input=None if row.input is None else decode(row.input),
         output=None if row.output is None else decode(row.output),
         error=row.error,
-        cause=row.cause,
+        cause=_message(row.cause),
         states=tuple(row.states),
         redrives=row.redrives,
     )
+
+
+def _message(cause: str | None) -> str | None:
+    """Return a cause without a stack trace: of a function's failure its class and message.
+
+    Also where the function is one of an execution that this one had started, and waited for.
+    """
+    from msgspec import DecodeError
+    from msgspec.json import decode
+
+    while cause is not None and cause.startswith("{"):
+        try:
+            found = decode(cause)
+        except DecodeError:
+            break
+        if "errorMessage" in found and "errorType" in found:
+            return f"{found['errorType']}: {found['errorMessage']}"
+        if "ExecutionArn" not in found or not isinstance(found.get("Cause"), str):
+            break
+        cause = found["Cause"]
+    return cause

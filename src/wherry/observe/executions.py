@@ -30,7 +30,7 @@ _ERRORS = ("Failed", "TimedOut", "Aborted")
 def executions_text(found: ExecutionRows, now_ms: int, paint: Paint = PLAIN) -> str:
     """List executions, newest first."""
     if not found.rows:
-        return "There are no such executions."
+        return "There are no such runs."
     rows: list[list[Cell]] = [
         [
             row.workflow,
@@ -86,8 +86,9 @@ def execution_text(
         told = [line for text in _cause(row.cause) for line in in_lines(text)]
         lines += [paint("bad", f"  {line}") for line in told]
     if waiting:
-        lines += ["", paint("dim", "waits for wherry workflow succeed | fail TOKEN")]
+        lines += ["", paint("dim", "waits for a decision: token, state")]
         lines += [f"  {in_line(token)}  {in_line(state)}" for token, state in waiting.items()]
+        lines.append(paint("dim", "End it: wherry workflow succeed TOKEN, or fail TOKEN"))
     for name, body in (("input", row.input), ("output", row.output)):
         if body is not None:
             lines += ["", paint("dim", f"{name} ({len(body)} bytes)")]

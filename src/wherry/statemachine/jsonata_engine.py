@@ -21,7 +21,7 @@ from wherry.statemachine.functions import Draw
 from wherry.statemachine.jsonata import QuerySyntax
 from wherry.statemachine.jsonata_errors import EvaluationError, message_of
 from wherry.statemachine.jsonata_meter import Meter
-from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance
+from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance, exceeded
 from wherry.statemachine.regexes import compile_regex
 
 __all__ = ["UNDEFINED", "EvaluationError", "Expression", "Lazy", "Unsupported", "inward"]
@@ -178,7 +178,7 @@ class Expression:
         except Overtime:
             raise EvaluationError("", TIMEOUT) from None
         except MemoryError:
-            raise EvaluationError("", MEMORY) from None
+            raise EvaluationError("", exceeded(MEMORY)) from None
         except RecursionError:
             raise EvaluationError("", STACK) from None
         except (EvaluationError, Unsupported):

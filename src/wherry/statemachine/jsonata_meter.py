@@ -10,7 +10,7 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.jsonata_errors import EvaluationError
-from wherry.statemachine.overtime import MEMORY, TIMEOUT
+from wherry.statemachine.overtime import MEMORY, TIMEOUT, exceeded
 
 _STACK = (
     "Stack overflow error: Check for non-terminating recursive function. Consider rewriting as"
@@ -48,7 +48,7 @@ class Meter:
         """Count work."""
         self._steps += count
         if self._steps > limits.STATE_EXPRESSION_STEPS:
-            raise EvaluationError("", TIMEOUT)
+            raise EvaluationError("", exceeded(TIMEOUT))
 
     def allocate(self, size: int) -> None:
         """Count a value about to be made."""
@@ -56,7 +56,7 @@ class Meter:
             raise EvaluationError("", MEMORY)
         self._used += size
         if self._used > limits.STATE_EXPRESSION_TOTAL_BYTES:
-            raise EvaluationError("", MEMORY)
+            raise EvaluationError("", exceeded(MEMORY))
 
     def measure(self, value: Any) -> int:
         """Count a value."""

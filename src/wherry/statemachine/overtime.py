@@ -16,6 +16,7 @@ class Overtime(BaseException):
 
 class _Allowance:
     over = False
+    overran = False  # an expression was broken off since `reset`
     evaluating = False
 
 
@@ -28,11 +29,17 @@ def expire() -> None:
     Raises:
         Overtime: An expression is being evaluated.
     """
-    allowance.over = True
+    allowance.over = allowance.overran = True
     if allowance.evaluating:
         raise Overtime
 
 
+def exceeded(cause: str) -> str:
+    """Note that an expression is broken off after it used too much; return `cause`."""
+    allowance.overran = True
+    return cause
+
+
 def reset() -> None:
     """Begin anew."""
-    allowance.over = False
+    allowance.over = allowance.overran = False

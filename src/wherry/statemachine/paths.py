@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from wherry.statemachine.faults import QUERY, StatesError
-from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance
+from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance, exceeded
 
 _NAME = re.compile(r"[^\s.\[\]()$,'\"?*:]+")
 _VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
@@ -120,7 +120,7 @@ class Path:
         except Overtime:
             raise StatesError(QUERY, TIMEOUT) from None
         except MemoryError:
-            raise StatesError(QUERY, MEMORY) from None
+            raise StatesError(QUERY, exceeded(MEMORY)) from None
         finally:
             allowance.evaluating = outer
 

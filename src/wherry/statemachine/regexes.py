@@ -7,7 +7,7 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.faults import QUERY, StatesError
-from wherry.statemachine.overtime import TIMEOUT, allowance
+from wherry.statemachine.overtime import TIMEOUT, allowance, exceeded
 
 
 class Regex:
@@ -50,7 +50,7 @@ class Regex:
         try:
             return method(*args, timeout=limits.STATE_REGEX_S)
         except TimeoutError:
-            raise StatesError(QUERY, TIMEOUT) from None
+            raise StatesError(QUERY, exceeded(TIMEOUT)) from None
 
 
 def compile_regex(source: str, *, ignore_case: bool = False, multiline: bool = False) -> Regex:

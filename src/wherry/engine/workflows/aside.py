@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Aside(Protocol):
-    """What moves runs off the loop: a `Worker`."""
+    """What moves runs off the loop: `Workers`."""
 
     def advance(
         self,

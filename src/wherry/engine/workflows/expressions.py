@@ -1,4 +1,4 @@
-"""The process that moves runs whose states evaluate JSONata or regular expressions.
+"""A process that moves runs whose states evaluate JSONata or regular expressions.
 
 Started by the engine as `python -m wherry.engine.workflows.expressions --fd N`: one request at a
 time, until the socket is closed. An alarm breaks an expression off that takes too long, and its
@@ -43,12 +43,13 @@ class Server:
         allowance.over = ask.poisoned
         try:
             run, commands = _moved(machine, run, ask)
+            overran = allowance.overran
         except Exception as error:
             return Fault(f"{type(error).__name__}: {error}")
         finally:
             reset()
         self._runs[ask.key] = run
-        return difference(run, commands)
+        return difference(run, commands, overran)
 
     def _machine(self, ask: Ask) -> Machine | None:
         if ask.definition is not None:

@@ -1,4 +1,4 @@
-"""What the engine and its expressions' process say to each other: frames of MessagePack.
+"""What the engine and a process of expressions say to each other: frames of MessagePack.
 
 A run goes over whole when the other side does not have it; after that only what happens to it, and
 back only what changed.
@@ -44,13 +44,18 @@ class Ask(Struct, frozen=True):
 
 
 class Told(Struct, frozen=True, tag=True):
-    """A run that has moved: without its input, and of its parts only those that changed."""
+    """A run that has moved: without its input, and of its parts only those that changed.
+
+    Attributes:
+        overran: An expression was broken off.
+    """
 
     head: Run
     frames: dict[int, Frame | None]
     cells: dict[str, Any]
     gone: list[str]
     commands: list[Commands]
+    overran: bool = False
 
 
 class Fault(Struct, frozen=True, tag=True):
@@ -85,7 +90,7 @@ def length_of(head: bytes) -> int:
     return int(found)
 
 
-def difference(run: Run, commands: list[Commands]) -> Told:
+def difference(run: Run, commands: list[Commands], overran: bool = False) -> Told:
     """Return what changed of a run."""
     frames = set[int]().union(*(one.frames for one in commands))
     cells = set[str]().union(*(one.cells for one in commands))
@@ -96,6 +101,7 @@ def difference(run: Run, commands: list[Commands]) -> Told:
         {name: run.cells[name] for name in sorted(cells & run.cells.keys())},
         sorted(cells - run.cells.keys()),
         commands,
+        overran,
     )
 
 

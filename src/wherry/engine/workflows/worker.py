@@ -1,8 +1,6 @@
-"""Runs whose states evaluate expressions, moved in a process of their own, bounded in time.
+"""One process that moves runs whose states evaluate expressions: one request at a time.
 
-One request at a time. A request that does not come back in time, or takes the process with it, is
-asked once more of a new process, where every expression fails at once: so the state that had
-asked for too much fails with States.QueryEvaluationError, and its Retry and Catch are heeded.
+It ends with a request that does not come back in time; the next request has a new one.
 """
 
 from __future__ import annotations
@@ -10,31 +8,27 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from wherry import limits
 from wherry.engine.workflows.wire import Ask, Fault, Told, applied, length_of, pack, unpack
-from wherry.statemachine.machine import give_up
-from wherry.statemachine.overtime import TIMEOUT
 from wherry.statemachine.records import Commands, Event, Run
 
 if TYPE_CHECKING:
     import asyncio
 
-    from wherry.world import Chance, Timer
+    from wherry.world import Timer
 
 Then: TypeAlias = Callable[[Run, list[Commands] | str], None]
 RUNS_KEPT = 64  # there, so that only what happens to them has to be told
-SEED_BYTES = 32
 GRACE_S = 2.0  # beyond the process's own alarm
 
 
-class _Request(Struct, eq=False):
+class Request(Struct, eq=False):
     """One step of a run."""
 
     digest: str
@@ -48,75 +42,66 @@ class _Request(Struct, eq=False):
     poisoned: bool = False
 
 
+class Died(Struct, frozen=True):
+    """The process ended before it answered, or was ended; `why` in words."""
+
+    why: str
+
+
+Ended: TypeAlias = Callable[[Request, Told | Fault | Died], None]
+
+
 class Worker:
     """One process, started when it is first needed.
 
     Args:
-        say: Told in words when the process had to be ended.
+        ended: Gets, on the loop, what each request has come to; this is free again by then. What
+            was told is not applied to the run yet: that is for `keep`.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        chance: Chance,
-        say: Callable[[str], None] = lambda message: None,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ended: Ended) -> None:
         self._loop = loop
-        self._chance = chance
-        self._say = say
+        self._ended = ended
         self._process: subprocess.Popen[bytes] | None = None
         self._sock: socket.socket | None = None
         self._in = bytearray()
         self._out = memoryview(b"")
-        self._waiting: deque[_Request] = deque()
-        self._current: _Request | None = None
+        self._current: Request | None = None
         self._timer: Timer | None = None
         self._told: set[str] = set()  # digests
         self._kept: OrderedDict[int, Run] = OrderedDict()
         self._forget: list[int] = []
-        self._stopping = False
 
     @property
     def pid(self) -> int | None:
         """The process ID, while there is a process."""
         return None if self._process is None else self._process.pid
 
-    def advance(
-        self,
-        digest: str,
-        definition: str,
-        key: int,
-        run: Run,
-        events: list[Event] | None,
-        now_ms: int,
-        then: Then,
-    ) -> None:
-        """Move a run by events, one after the other (None: it is redriven, if it can be).
+    @property
+    def free(self) -> bool:
+        """Whether nothing is being asked."""
+        return self._current is None
 
-        `run` is used up. `then` gets, on the loop, the run and the commands of each event; or the
-        run as it was, and in words what mistake of the interpreter has kept it there.
+    def holds(self, request: Request) -> bool:
+        """Whether the process has the run as it is now."""
+        return self._kept.get(request.key) is request.run
 
-        Args:
-            digest: Of the definition, which is sent once.
-            key: The execution's number: a run that comes as `then` got it is not sent again.
-        """
-        seed = self._chance.token(SEED_BYTES)
-        self._waiting.append(_Request(digest, definition, key, run, events, now_ms, seed, then))
-        self._next()
+    def let_go(self, key: int) -> None:
+        """Forget a run, which another process moves."""
+        if self._kept.pop(key, None) is not None:
+            self._forget.append(key)
 
     def stop(self) -> None:
-        """End the process; what waits is never answered."""
-        self._stopping = True
-        self._waiting.clear()
+        """End the process; what is being asked is never answered."""
         self._current = None
+        self._hush()
         self._end()
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def _next(self) -> None:
-        if self._current is not None or not self._waiting or self._stopping:
-            return
-        request = self._current = self._waiting.popleft()
+    def ask(self, request: Request) -> None:
+        """Ask; nothing else is being asked."""
+        self._current = request
         if self._process is None:
             self._start()
         known = self._kept.pop(request.key, None) is request.run
@@ -182,7 +167,7 @@ class Worker:
         except OSError:
             piece = b""
         if not piece:
-            self._died("its process ended")
+            self._over(Died("its process ended"))
             return
         self._in += piece
         if len(self._in) < 4 or len(self._in) < 4 + length_of(bytes(self._in[:4])):
@@ -193,45 +178,38 @@ class Worker:
 
     def _answered(self, answer: Told | Fault) -> None:
         request, self._current = self._current, None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._hush()
         if request is None:
             return
         if isinstance(answer, Fault):
             self._forget.append(request.key)
-            request.then(request.run, answer.error)
-        else:
-            run = applied(answer, request.run)
-            self._keep(request.key, run)
-            request.then(run, answer.commands)
-        self._next()
+        self._ended(request, answer)
 
-    def _keep(self, key: int, run: Run) -> None:
+    def keep(self, key: int, told: Told, before: Run) -> Run:
+        """Return the run after a step, which the process has too; the one before is used up."""
+        run = applied(told, before)
         self._kept[key] = run
         if run.status != "RUNNING" or len(self._kept) > RUNS_KEPT:
             oldest = key if run.status != "RUNNING" else next(iter(self._kept))
             del self._kept[oldest]
             self._forget.append(oldest)
+        return run
 
     # -- its end ---------------------------------------------------------------------------------
 
     def _overdue(self) -> None:
-        self._died(f"it took more than {limits.STATE_ADVANCE_S + GRACE_S:g} s")
+        self._over(Died(f"it took more than {limits.STATE_ADVANCE_S + GRACE_S:g} s"))
 
-    def _died(self, why: str) -> None:
-        """Begin again with a new process; what took this one with it fails there."""
+    def _over(self, died: Died) -> None:
         self._end()
         request, self._current = self._current, None
+        self._hush()
+        if request is not None:
+            self._ended(request, died)
+
+    def _hush(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if request is not None:
-            if request.poisoned:
-                run, commands = give_up(request.run, request.now_ms, TIMEOUT)
-                self._loop.call_soon(request.then, run, [commands])
-            else:
-                self._say(f"A step of an execution was broken off: {why}")
-                self._waiting.appendleft(msgspec.structs.replace(request, poisoned=True))
-        self._next()
 
     def _end(self) -> None:
         process, sock = self._process, self._sock
