@@ -113,6 +113,8 @@ def test_who_is_due_is_woken_once(engines: Engines) -> None:
         move(place, id, wake_ms=place.now_ms + 10)
     advance(place, 1)
     engines.together([WakeExecutions(10)] * 9)
+    for _ in range(2):  # whom all have passed over because another one looked is still due
+        place.ask(WakeExecutions(10))
     assert sorted(one.execution for one in told(place)) == ids
 
 
