@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import SendMessage
-from wherry.platforms.postgres.catalog import Catalog
+from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.executions import Loaded
 from wherry.platforms.postgres.hints import Seen
@@ -49,9 +49,10 @@ class Wakes:
         for id, workflow, version, *thread in await session.rows("executions_due", now, limit):
             name = self._catalog.name(workflow)
             queue = self._catalog.queue(name)
-            if queue is not None:
-                body = to_json(Happened(id, "wake"))
-                send(SendMessage(name, f"{id}.wake.{version}", body), queue, Thread(*thread))
+            if queue is None:  # another engine has declared it: nobody may be noted as woken untold
+                raise Stale
+            body = to_json(Happened(id, "wake"))
+            send(SendMessage(name, f"{id}.wake.{version}", body), queue, Thread(*thread))
             loaded.put("execution_woken", id)
         await loaded.write()
         sent = await tell(session, self._catalog, self._seen, told, now, {}, "")
