@@ -35,6 +35,7 @@ class Wakes:
         return answer
 
     async def _wake(self, session: Session, limit: int) -> Woken:
+        self._catalog.check(await session.value("catalog_version"))
         now = await session.value("now")
         loaded = Loaded(session, self._catalog, now)
         told: list[tuple[SendMessage, Queue, Origin]] = []
