@@ -82,6 +82,7 @@ class Feed:
     def _timer_due(self) -> None:
         self._timer = None
         self.backlog = True
+        self._again = self._claiming and self._feeds.unordered
         self.claim()
 
     def claim(self) -> None:
