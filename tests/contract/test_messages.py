@@ -297,8 +297,8 @@ def test_a_message_that_waits_beyond_its_queues_retention_is_buried(place: Any) 
 def test_a_message_that_is_given_back_beyond_its_queues_retention_is_buried(place: Any) -> None:
     place.send("a")
     [message] = place.claim()
-    for _ in range(86_400 // 14 + 1):
-        place.advance(14)
+    for _ in range(86_400 // 11 + 1):
+        place.advance(11)
         place.ask(Renew("engine-1", ["a"]))
     assert release(place, message, counted=False) == Done()
     assert [failed.code for failed in failures(place)] == ["expired"]

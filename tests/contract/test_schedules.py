@@ -386,8 +386,8 @@ def test_what_is_given_back_during_a_pause_waits_with_the_others(place: Any) -> 
     send(place, "jobs", "a")
     [running] = claim(place, "jobs")
     pause(place)
-    for _ in range(86_400 // 14 + 1):
-        place.advance(14)
+    for _ in range(86_400 // 11 + 1):
+        place.advance(11)
         place.ask(Renew("engine-1", ["a"]))
     assert release(place, running) == Done()
     assert failures(place) == []

@@ -33,7 +33,7 @@ SELECT due_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
 UPDATE messages SET due_ms = due_ms - ?2, expires_ms = expires_ms - ?2,
     sent_ms = CASE WHEN sent_ms > ?1 THEN sent_ms - ?2 ELSE sent_ms END,
     place = CASE WHEN place = due_ms THEN place - ?2 ELSE place END
-WHERE due_ms > ?1 AND (due_ms <= ?1 + ?2 OR sent_ms > ?1 OR attempts > 0 OR redrives > 0)
+WHERE due_ms > ?1 AND (due_ms <= ?1 + ?2 OR sent_ms > ?1 OR started_ms > 0 OR redrives > 0)
 -- name: give_back
 UPDATE messages SET slot = queue, token = 0, due_ms = ?, attempts = ?, error = ? WHERE seq = ?
 -- name: count_slots
