@@ -7,7 +7,9 @@ again and tells what happened to it.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -24,8 +26,11 @@ FIND_WITHIN = 400  # seeds; well below those of the suite
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Shared:
-    return Shared(app, str(tmp_path_factory.mktemp("objects")))
+def shared() -> Iterator[Shared]:
+    """Contents of objects lie in memory where they can: it is no disk that is simulated."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    with TemporaryDirectory(prefix="wherry-simulated-", dir=memory) as folder:
+        yield Shared(app, folder)
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
