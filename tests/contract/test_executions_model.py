@@ -220,6 +220,14 @@ class Flows(RuleBasedStateMachine):
             assert message.id not in self.held
             assert any(message.id in one.tasks for one in self.known.values())
             self.held[message.id] = message
+        self.hear_given_up()  # a claim may be the first to see that a last lease has ended
+
+    def hear_given_up(self) -> None:
+        """Tasks whose last lease has ended are told to their executions as failed."""
+        for message in self.listen():
+            assert message.event == "failed"
+            one = self.known[message.execution]
+            one.tasks.remove(f"{one.id}.call.{message.call}")
 
     @rule(data=st.data(), lost=st.booleans())
     def finish(self, data: Any, lost: bool) -> None:
@@ -303,10 +311,7 @@ class Flows(RuleBasedStateMachine):
         self.place.advance(seconds)
         self.held.clear()
         self.place.ask(Sweep(500))
-        for message in self.listen():  # tasks whose last lease has ended
-            assert message.event == "failed"
-            one = self.known[message.execution]
-            one.tasks.discard(f"{one.id}.call.{message.call}")
+        self.hear_given_up()
 
     @rule(limit=st.integers(1, 4))
     def wake(self, limit: int) -> None:
