@@ -194,3 +194,4 @@ EMPTY = Raw(b"\x90")  # no effects
 ANSWERED = "answered"
 MEMORY_LIMIT = "memory_limit"
 FILES_LIMIT = "files_limit"
+WORN = frozenset((MEMORY_LIMIT, FILES_LIMIT))  # the next run begins in a fresh environment

@@ -63,6 +63,10 @@ MEMORY_SAMPLE_S = 0.2  # how often the memory of environments is looked at
 FORK_TRIAL_S = 2.0  # one fork on trial, to learn whether a library's threads survive it
 GROUP_SWEEP_S = 1.0  # killed processes have this long to leave their control group
 RECEIVE_BYTES = 64 * KIB  # at once from a socket; from 128 KiB on malloc maps and unmaps pages
+MAIL_BYTES = 4 * KIB  # an invocation that can wait in front of an environment; larger: it cannot
+MAILS = 16  # invocations that wait there at once
+LINE_S = 0.004  # ... as far as they wait no longer than that
+RECALL_S = 0.005  # a run that takes longer: what waits behind it is taken back
 FRAME_BYTES = 16 * MIB  # one message between the engine and an environment
 PENDING_INVOCATIONS = 1_000  # waiting for an environment, per function; beyond: 503
 

@@ -19,7 +19,7 @@ def pair() -> Iterator[tuple[socket.socket, EngineLink]]:
     ours, theirs = socket.socketpair()
     theirs.settimeout(30)
     with ours, theirs:
-        yield ours, EngineLink(theirs, None, SystemClock())
+        yield ours, EngineLink(theirs, None, None, SystemClock())
 
 
 @pytest.mark.parametrize("piece_bytes", [1_000_000, 70_000, 7])

@@ -27,6 +27,9 @@ class Standing:
         self.spent: Spent | None = None
         self.idle_since_s = 0.0
         self.runs = 0
+        self.pid = 1
+        self.end = ""
+        self.mailbox: Any = None
 
     def asleep(self) -> bool:
         return self.work is not None and self.spends.away_s > self.spends.cpu_s
@@ -50,7 +53,7 @@ class Machine:
         self._run = (cpu_s, away_s)
         self._run_s = cpu_s + away_s + queued_s
         self.pool = Pool(
-            "function", concurrency, self.loop, self.clock, self._start, self._begin,
+            "function", concurrency, self.loop, self.clock, self._start, self._begin, self._post,
             lambda: reserved is None, PROCESSORS, self.admission, reserved or 0,
         )  # fmt: skip
 
@@ -58,7 +61,11 @@ class Machine:
         environment: Any = Standing(*self._run)
         self.loop.call_later(FORK_S, self.pool.ready, environment)
 
-    def _begin(self, environment: Any, work: Any) -> None:
+    def _post(self, mailbox: Any, work: Any) -> bool:
+        raise AssertionError("these environments have no mailbox")
+
+    def _begin(self, environment: Any, work: Any, taken: bool) -> None:
+        assert not taken
         work.ran_from_s = self.clock.steady_s()
         environment.work = work
         environment.runs += 1
@@ -70,12 +77,12 @@ class Machine:
         cpu_s, away_s = self._run
         quick = cpu_s + away_s < limits.QUICK_OWN_S or environment.runs == 1  # as a stopwatch says
         environment.spent = None if quick else environment.spends
-        self.pool.took(environment)
+        self.pool.took(environment, self._run_s)
         self.submit()  # its client asks again
         self.pool.release(environment)
 
     def submit(self) -> None:
-        work: Any = SimpleNamespace(at_s=self.clock.steady_s(), ran_from_s=0.0)
+        work: Any = SimpleNamespace(at_s=self.clock.steady_s(), ran_from_s=0.0, members=None)
         assert self.pool.submit(work)
 
     def after(self, seconds: float, clients: int) -> int:
@@ -155,7 +162,7 @@ def test_runs_that_became_quick_are_soon_taken_for_quick() -> None:
     (environment,) = machine.pool.busy
     for _ in range(100):
         environment.spent = None
-        machine.pool.took(environment)
+        machine.pool.took(environment, 0.0)
     assert machine.pool.run_s == 0.0
 
 

@@ -21,8 +21,7 @@ from wherry.codec import digest
 from wherry.engine.settling import commit_of, joint_commit_of, record_of
 from wherry.engine.work import Work
 from wherry.invocation import (
-    FILES_LIMIT,
-    MEMORY_LIMIT,
+    WORN,
     BatchEvent,
     BatchMessage,
     Failure,
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from wherry.telemetry import Ending
 
 _DIVISIBLE = frozenset(("died", "timeout", "failed", "condition"))
-WORN = frozenset((MEMORY_LIMIT, FILES_LIMIT))  # the next run begins in a fresh environment
 
 
 class _Parts:

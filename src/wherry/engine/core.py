@@ -170,6 +170,7 @@ class Core:
             self.clock,
             start,
             self.dispatcher.begin,
+            self.dispatcher.post,
             room,
             self._admission,
         )

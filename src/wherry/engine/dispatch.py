@@ -15,7 +15,7 @@ import msgspec
 
 from wherry import errors, limits
 from wherry.codec import to_msgpack
-from wherry.engine.batches import WORN, Batches
+from wherry.engine.batches import Batches
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import (
@@ -26,7 +26,7 @@ from wherry.engine.settling import (
     stored_reply,
 )
 from wherry.engine.steps import Steps
-from wherry.invocation import Failure, Outcome, Reply
+from wherry.invocation import WORN, Failure, Outcome, Reply
 from wherry.platforms.socket import BROKER, READ, STEP
 from wherry.ports import (
     Already,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.feeds import Feeds
     from wherry.engine.journal import Journal
+    from wherry.engine.mailbox import Mailbox
     from wherry.engine.releases import ActiveFunction
     from wherry.engine.store import Store
     from wherry.engine.work import Work
@@ -113,23 +114,42 @@ class Dispatcher:
         problem = errors.Unavailable(headers={"retry-after": "1"})
         self._fail(work, "refused", problem, counted=False)
 
-    def begin(self, environment: Environment, work: Work) -> None:
-        """Start work on an environment (called by its pool)."""
+    def begin(self, environment: Environment, work: Work, taken: bool = False) -> None:
+        """Start work on an environment (called by its pool); taken: from its mailbox, by itself."""
         now_s = self._clock.steady_s()
         environment.work = work
         work.environment = environment
         work.cold = environment.runs == 0
         work.ran_from_s = now_s
         self.running.add(work)
-        if work.message is not None and not work.reruns:
-            work.deadline_s = now_s + work.function.spec.timeout_s
+        if taken:
+            environment.runs += 1
+            return
+        self._set_deadline(work, now_s)
         if work.members:
             self.batches.begin(work)
-        environment.run(to_msgpack(work.invocation()))
+        environment.run(to_msgpack(work.invocation()), self.open < limits.PATIENT_FROM)
+
+    def post(self, mailbox: Mailbox, work: Work) -> bool:
+        """Put work into an environment's mailbox (called by its pool), if it goes in."""
+        self._set_deadline(work, self._clock.steady_s())
+        payload = to_msgpack(work.invocation())
+        if len(payload) > limits.MAIL_BYTES:
+            return False
+        mailbox.add(work, payload, self.open < limits.PATIENT_FROM)
+        return True
+
+    def _set_deadline(self, work: Work, now_s: float) -> None:
+        if work.message is not None and not work.reruns:
+            work.deadline_s = now_s + work.function.spec.timeout_s
 
     def check_deadlines(self) -> None:
         """End what has run out of time; called every few milliseconds."""
         now_s = self._clock.steady_s()
+        slow_s = now_s - limits.RECALL_S
+        for work in [found for found in self.running if found.ran_from_s <= slow_s]:
+            assert work.environment is not None
+            work.function.pool.recall(work.environment)
         for work in [found for found in self.running if found.deadline_s <= now_s]:
             environment = work.environment
             assert environment is not None
@@ -161,8 +181,9 @@ class Dispatcher:
         pool = work.function.pool
         outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
-        self._stopped(work, self._clock.steady_s())
-        pool.took(environment)
+        now_s = self._clock.steady_s()
+        pool.took(environment, now_s - work.ran_from_s)
+        self._stopped(work, now_s)
         work.outcome = outcome
         if work.members:
             if self.batches.outcome(work, outcome) and environment.pid:

@@ -1,4 +1,4 @@
-"""The engine's end of one environment: a socket to it, a pipe from its standard output.
+"""The engine's end of one environment: a socket and a mailbox to it, a pipe from its output.
 
 An environment runs one invocation at a time. While it does, it may ask: for a read, a secret, a
 signature, the commit of a named step. Then it sends its outcome.
@@ -19,6 +19,7 @@ from wherry.invocation import Spent
 from wherry.platforms.socket import (
     ANSWER,
     BROKER,
+    BY_STREAM,
     INVOKE,
     OUTCOME,
     PRINTED,
@@ -33,9 +34,11 @@ from wherry.runtime.process.trees import asleep
 if TYPE_CHECKING:
     import asyncio
 
+    from wherry.engine.mailbox import Mailbox
     from wherry.engine.work import Work
 
 _head = struct.Struct(">Ic").unpack_from  # of a frame: its length, with the kind; the kind
+_number = struct.Struct(">Q").unpack_from  # of the run that an outcome is of
 _spent = msgspec.msgpack.Decoder(Spent)
 
 OUTPUT_BYTES = 65_536  # taken at once: as much as a pipe holds
@@ -65,10 +68,12 @@ class Environment(Protocol):
     idle_since_s: float
     runs: int
     end: str
+    mailbox: Mailbox | None  # None: nothing can wait in front of it
+    unsigned: list[bytes]  # lines it has printed, of which it has not said in which run
     spent: Spent | None  # what the present run came to; None: it was quick, or goes on
 
-    def run(self, payload: bytes) -> None:
-        """Start an invocation (encoded)."""
+    def run(self, payload: bytes, at_once: bool) -> None:
+        """Start an invocation (encoded); not at once: with others that follow in a moment."""
         ...
 
     def answer(self, payload: bytes) -> None:
@@ -96,6 +101,7 @@ class ProcessEnvironment:
         loop: asyncio.AbstractEventLoop,
         function: str,
         sock: socket.socket,
+        mailbox: Mailbox | None,
         output_fd: int,
         listener: Listener,
         killer: Killer,
@@ -106,6 +112,8 @@ class ProcessEnvironment:
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
+        self.mailbox = mailbox
+        self.unsigned: list[bytes] = []
         self.spent: Spent | None = None
         self._asking = False
         self._loop = loop
@@ -124,8 +132,14 @@ class ProcessEnvironment:
 
     # -- out -------------------------------------------------------------------------------------
 
-    def run(self, payload: bytes) -> None:
+    def run(self, payload: bytes, at_once: bool) -> None:
         self.runs += 1
+        mailbox = self.mailbox
+        if mailbox is not None and len(payload) <= limits.MAIL_BYTES:
+            mailbox.begin(payload, at_once)
+            return
+        if mailbox is not None:
+            mailbox.begin(BY_STREAM, at_once=True)
         self._send(frame(INVOKE, payload))
 
     def answer(self, payload: bytes) -> None:
@@ -189,17 +203,16 @@ class ProcessEnvironment:
                     break
                 payload, data = data[5:end], data[end:]
                 self._told(kind, payload)
-        except (MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except (MsgspecError, UnicodeDecodeError, RecursionError, struct.error) as error:
             self.kill(f"it sent what cannot be read: {error}")
             return
         self._in = data
 
     def _told(self, kind: bytes, payload: bytes) -> None:
-        if kind == OUTCOME:
-            self._listener.outcome(self, payload)
-        elif kind == PRINTED:
-            self.drain_output()
-            self._listener.outcome(self, payload)
+        if kind in (OUTCOME, PRINTED):
+            if kind == PRINTED:
+                self.drain_output()
+            self._done(payload)
         elif kind in (READ, BROKER, STEP):
             self._asking = True
             self._listener.asked(self, kind, payload)
@@ -211,12 +224,19 @@ class ProcessEnvironment:
         else:
             self.kill("it sent what no environment sends")
 
+    def _done(self, payload: bytes) -> None:
+        (number,) = _number(payload)
+        if self.work is not None and self.work.number != number:
+            self.kill("it answered what it was not asked")  # nobody gets another one's answer
+            return
+        self._listener.outcome(self, payload[8:])
+
     def drain_output(self) -> None:
         try:
             text = os.read(self._output_fd, OUTPUT_BYTES)
         except (BlockingIOError, OSError):
-            return
-        if text:
+            text = b""
+        if text or self.unsigned:
             self._listener.output(self, text)
         # A pipe is full before it holds all that: what is written is not split between its pages.
         if len(text) > OUTPUT_BYTES // 2 and not self._draining:
@@ -246,12 +266,16 @@ class ProcessEnvironment:
     def finish(self, end: str) -> None:
         """Its process was reaped: say so, and let go of what it held."""
         self.end = self.end or end
+        if self._fd >= 0:
+            self._readable()  # what it said last
         self._closed()
         self.drain_output()
         if self._output_fd >= 0:
             os.close(self._output_fd)
             self._output_fd = -1
         self._listener.ended(self)
+        if self.mailbox is not None:
+            self.mailbox.close()
 
 
 class Killer(Protocol):

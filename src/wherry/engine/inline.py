@@ -18,6 +18,7 @@ from wherry.runtime.invoke import Runner
 if TYPE_CHECKING:
     from wherry.app import App
     from wherry.engine.core import Core
+    from wherry.engine.mailbox import Mailbox
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.work import Work
     from wherry.invocation import Outcome, Spent
@@ -64,11 +65,13 @@ class InlineEnvironment:
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
+        self.mailbox: Mailbox | None = None
+        self.unsigned: list[bytes] = []
         self.spent: Spent | None = None
         self.runner = runner
         self._host = host
 
-    def run(self, payload: bytes) -> None:
+    def run(self, payload: bytes, at_once: bool) -> None:
         self.runs += 1
         self._host.core.loop.call_soon(self._execute, payload)
 

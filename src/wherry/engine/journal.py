@@ -10,9 +10,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from wherry import limits
 from wherry.handles.logs import finish
 from wherry.invocation import ANSWERED
+from wherry.platforms.socket import PRINTED_BY
 from wherry.ports import Note
 
 if TYPE_CHECKING:
@@ -142,24 +145,30 @@ class Journal:
 
     def printed(self, environment: Environment, text: bytes) -> None:
         """An environment has printed: its log lines as they are, anything else wrapped."""
-        plain: list[bytes] = []
+        plain, environment.unsigned = environment.unsigned, []
         for line in text.splitlines():
             if line.startswith(b'{"level":') and line.endswith(b"}"):
                 self._lines.append(line + b"\n")
+            elif line.startswith(PRINTED_BY):
+                self._printed(environment, plain, _whose(line))
+                plain = []
             elif line.strip():
                 plain.append(line)
-        if len(plain) > PRINTED_LINES:  # a flood: few long records cost less than many short ones
-            plain = [b"\n".join(plain)[start:][:SHOWN] for start in range(0, len(text), SHOWN)]
-        for line in filter(None, plain):
-            self._printed(environment, line)
+        work, mailbox = environment.work, environment.mailbox
+        if mailbox is not None and mailbox.works and len(plain) < PRINTED_LINES:
+            environment.unsigned = plain  # it may have gone on to the next run: it will say
+        else:
+            whose = {} if work is None else _run(work.request_id, work.correlation_id)
+            self._printed(environment, plain, whose)
         self._schedule()
 
-    def _printed(self, environment: Environment, line: bytes) -> None:
-        fields: dict[str, Any] = {"function_name": environment.function}
-        if environment.work is not None:
-            fields["correlation_id"] = environment.work.correlation_id
-            fields["function_request_id"] = environment.work.request_id
-        self.say("INFO", line[:SHOWN].decode("utf-8", "replace"), printed=True, **fields)
+    def _printed(self, environment: Environment, lines: list[bytes], whose: dict[str, str]) -> None:
+        if len(lines) > PRINTED_LINES:  # a flood: few long records cost less than many short ones
+            text = b"\n".join(lines)
+            lines = [text[start : start + SHOWN] for start in range(0, len(text), SHOWN)]
+        for line in lines:
+            shown = line[:SHOWN].decode("utf-8", "replace")
+            self.say("INFO", shown, printed=True, function_name=environment.function, **whose)
 
     # -- flushing --------------------------------------------------------------------------------
 
@@ -175,6 +184,20 @@ class Journal:
         if self._lines:
             lines, self._lines = self._lines, []
             self._write(b"".join(lines))
+
+
+def _run(request_id: str, correlation_id: str) -> dict[str, str]:
+    return {"correlation_id": correlation_id, "function_request_id": request_id}
+
+
+def _whose(line: bytes) -> dict[str, str]:
+    try:
+        request_id, correlation_id = msgspec.json.decode(
+            line[len(PRINTED_BY) - 1 : -1], type=list[str]
+        )
+    except (ValueError, msgspec.MsgspecError):  # a handler has printed this itself
+        return {}
+    return _run(request_id, correlation_id)
 
 
 _last_second: tuple[int, str] = (0, "")

@@ -17,6 +17,7 @@ from wherry import limits
 if TYPE_CHECKING:
     from wherry.engine.admission import Admission
     from wherry.engine.environments import Environment
+    from wherry.engine.mailbox import Mailbox
     from wherry.engine.work import Work
     from wherry.world import Clock, Loop, Timer
 
@@ -26,7 +27,8 @@ class Pool:
 
     Args:
         start: Starts an environment; it announces itself through `ready`.
-        begin: Starts work on an environment.
+        begin: Starts work on an environment, or says that it has gone on to work in its mailbox.
+        post: Puts work into an environment's mailbox, if it goes in.
         room: Whether the machine has memory for one more, beside what is reserved for others.
         processors: How many the engine and its environments may use.
         admission: Asked before a quick run of a request is begun.
@@ -40,7 +42,8 @@ class Pool:
         loop: Loop,
         clock: Clock,
         start: Callable[[str], None],
-        begin: Callable[[Environment, Work], None],
+        begin: Callable[[Environment, Work, bool], None],
+        post: Callable[[Mailbox, Work], bool],
         room: Callable[[], bool],
         processors: int,
         admission: Admission | None = None,
@@ -57,6 +60,7 @@ class Pool:
         self._clock = clock
         self._start = start
         self._begin = begin
+        self._post = post
         self._room = room
         self._processors = processors
         self._admission = admission
@@ -64,6 +68,7 @@ class Pool:
         self._failed_starts = 0
         self._retrying: Timer | None = None
         self.held = False  # nothing can be started now: all work waits
+        self._pace_s = limits.LINE_S  # from the begin of a run to that of the next, on average
         self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
         self._away_s = 0.0  # how much of that it waits
 
@@ -81,29 +86,61 @@ class Pool:
 
     def submit(self, work: Work) -> bool:
         """Begin work, or let it wait. False: too much waits already."""
+        if self.busy and not self.pending and self._posted(work):
+            return True
         if self.idle and self._may_begin():
             environment = self.idle.pop()
             self.busy.add(environment)
-            self._begin(environment, work)
+            self._begin(environment, work, False)
             return True
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
             return False
         self.pending.append(work)
+        self._provide()
+        return True
+
+    def _provide(self) -> None:
+        """See to it that there are environments for what waits."""
         if self.held or self._growing is not None:
-            return True
+            return
         if self.size == 0:
             if self._retrying is None:
                 self._start_one()
         elif self.size < self.concurrency:
             self._growing = self._loop.call_later(limits.GROW_AFTER_S, self._grow)
-        return True
+
+    def _posted(self, work: Work) -> bool:
+        """Put work where quick work is being done, if its turn comes soon."""
+        if work.members is not None or len(self.busy) > limits.QUICK_ENVIRONMENTS:
+            return False
+        for environment in self.busy:
+            mailbox = environment.mailbox
+            if mailbox is not None and self._short(mailbox) and _takes_more(environment):
+                return self._may_begin() and self._post(mailbox, work)
+        return False
+
+    def _short(self, mailbox: Mailbox) -> bool:
+        count = len(mailbox.works)
+        return count < limits.MAILS and (count + 1) * self._pace_s < limits.LINE_S
+
+    def recall(self, environment: Environment) -> None:
+        """Take back what waits in front of an environment whose run goes on."""
+        mailbox = environment.mailbox
+        if mailbox is not None and mailbox.works:
+            self._return(mailbox.take_back())
+
+    def _return(self, back: list[Work]) -> None:
+        if back:
+            self.pending.extendleft(reversed(back))
+            self.go_on()
+            self._provide()
 
     def go_on(self) -> None:
         """Begin what may be begun now."""
         while self.pending and self.idle and self._may_begin():
             environment = self.idle.pop()
             self.busy.add(environment)
-            self._begin(environment, self.pending.popleft())
+            self._begin(environment, self.pending.popleft(), False)
 
     def _may_begin(self) -> bool:
         admission = self._admission
@@ -171,8 +208,9 @@ class Pool:
             return self._processors + limits.SPARE_ENVIRONMENTS
         return 0
 
-    def took(self, environment: Environment) -> None:
-        """A run has ended."""
+    def took(self, environment: Environment, ran_s: float) -> None:
+        """A run has ended, so long after it began."""
+        self._pace_s += limits.AVERAGE_SHARE * (ran_s - self._pace_s)
         spent = environment.spent
         if spent is None:
             if self.run_s:  # some are slow, this one was quick
@@ -196,8 +234,21 @@ class Pool:
 
     def release(self, environment: Environment) -> None:
         """An environment has finished its work: it takes the next, or is idle."""
+        mailbox = environment.mailbox
+        if environment.end and environment.pid:
+            return  # its process is ending: it takes nothing more
+        if mailbox is not None and mailbox.works:
+            self._begin(environment, mailbox.next(), True)
+            while self.pending and self._short(mailbox):
+                work = self.pending[0]
+                if work.members is not None or not self._may_begin():
+                    break
+                if not self._post(mailbox, work):
+                    break
+                self.pending.popleft()
+            return
         if self.pending and self._may_begin():
-            self._begin(environment, self.pending.popleft())
+            self._begin(environment, self.pending.popleft(), False)
             return
         self.busy.discard(environment)
         environment.idle_since_s = self._clock.steady_s()
@@ -209,6 +260,8 @@ class Pool:
             self.busy.discard(environment)
         elif environment in self.idle:
             self.idle.remove(environment)
+        if environment.mailbox is not None:
+            self._return(environment.mailbox.take_rest())
         if not started:
             self.starting -= 1
             self._failed_starts += 1
@@ -233,3 +286,9 @@ class Pool:
         """Return environments that have been idle for longer than `idle_s`."""
         now_s = self._clock.steady_s()
         return [found for found in self.idle if now_s - found.idle_since_s > idle_s]
+
+
+def _takes_more(environment: Environment) -> bool:
+    """Whether its run leaves it able to go on with others: alone, and not being ended."""
+    work = environment.work
+    return work is not None and work.members is None and not environment.end

@@ -20,6 +20,7 @@ from wherry.engine.pools import Pool
 if TYPE_CHECKING:
     from wherry.engine.admission import Admission
     from wherry.engine.environments import Environment
+    from wherry.engine.mailbox import Mailbox
     from wherry.engine.work import Work
     from wherry.world import Clock, Loop
 
@@ -75,7 +76,8 @@ class ActiveRelease:
         loop: Loop,
         clock: Clock,
         start: Callable[[str, int], None],
-        begin: Callable[[Environment, Work], None],
+        begin: Callable[[Environment, Work, bool], None],
+        post: Callable[[Mailbox, Work], bool],
         room: Callable[[int], bool],
         admission: Admission,
     ) -> None:
@@ -94,6 +96,7 @@ class ActiveRelease:
                 clock,
                 _starter(start, spec.memory_mb),
                 begin,
+                post,
                 self._room_of(spec.name, room),
                 processors,
                 admission if _serves(spec) else None,

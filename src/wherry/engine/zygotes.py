@@ -14,6 +14,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.environments import Listener, ProcessEnvironment
+from wherry.engine.mailbox import Mailbox
 from wherry.runtime.process.forking import allowed_environment
 from wherry.runtime.zygote import Ended, Hello, Invalid, Said, Setup, Start, Started
 
@@ -83,14 +84,18 @@ class ZygoteProcess:
         ours, theirs = socket.socketpair()
         output_read, output_write = os.pipe()
         self._tickets += 1
-        payload = to_msgpack(Start(self._tickets, function))
+        mailbox = (
+            Mailbox(self._loop) if sys.platform == "linux" else None
+        )  # others have no such sockets
+        fds = [theirs.fileno(), *([mailbox.theirs.fileno()] if mailbox else [])]
+        payload = to_msgpack(Start(self._tickets, function, len(fds)))
         message = len(payload).to_bytes(4, "big") + payload
         environment = ProcessEnvironment(
-            self._loop, function, ours, output_read, self.listener, self
+            self._loop, function, ours, mailbox, output_read, self.listener, self
         )
         self._starting[self._tickets] = (environment, memory_mb)
         try:
-            socket.send_fds(self._sock, [message], [theirs.fileno(), output_write])
+            socket.send_fds(self._sock, [message], [output_write, *fds])
         except OSError:
             pass  # the zygote is gone; `_gone` tells of all that were starting
         finally:

@@ -1,4 +1,4 @@
-"""What an environment holds: one socket to the engine, nothing of the store.
+"""What an environment holds: one socket to the engine, and a mailbox; nothing of the store.
 
 Frames in both directions: 4 bytes length (big-endian) of what follows, 1 byte kind, payload.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wherry import limits
-from wherry.codec import to_msgpack
+from wherry.codec import to_json, to_msgpack
 from wherry.errors import Refused
 from wherry.ports import CommitAnswer, FetchBlob, GetSecret, KeepBlob, ReadAnswer, SignUrl
 
@@ -28,22 +28,35 @@ INVOKE = b"I"
 ANSWER = b"A"
 # environment -> engine
 READY = b"H"
-OUTCOME = b"O"
+OUTCOME = b"O"  # 8 bytes: the number of the run; then what it came to
 PRINTED = b"P"  # an outcome, and something was printed before it
 READ = b"R"  # for the store
 BROKER = b"B"  # for the engine itself: secrets, signatures, content of objects
 STEP = b"S"
 SPENT = b"T"  # before the outcome of a run that was not quick: what its time went into
+# engine -> environment, in its mailbox, where else an invocation is
+BY_STREAM = b"\0"  # the next run is too large for it, and comes over the socket
+
+PRINTED_BY = b'{"printed_by":['
 
 _BROKERED = (GetSecret, SignUrl, KeepBlob, FetchBlob)
 _HEAD = struct.Struct(">Ic")
 _head = _HEAD.pack
+_number = struct.Struct(">Q").pack
 _answer = msgspec.msgpack.Decoder(ReadAnswer).decode
 
 
 def frame(kind: bytes, payload: bytes) -> bytes:
     """Return one frame."""
     return _head(len(payload) + 1, kind) + payload
+
+
+def printed_by(request_id: str, correlation_id: str) -> bytes:
+    """Return the line that says of which run the prints before it are.
+
+    The next run may have printed too before the engine looks.
+    """
+    return b"\n%s%s]}\n" % (PRINTED_BY, to_json([request_id, correlation_id])[1:-1])
 
 
 class EngineGone(SystemExit):
@@ -54,17 +67,24 @@ class EngineLink:
     """The environment's end of the socket. One request at a time; threads take turns.
 
     Args:
+        mail: Where invocations come, a message each; None: over the socket.
         blobs: Where content of objects is written and read.
         brought: That is not where it stays: the engine takes it from there, and brings it.
     """
 
     def __init__(
-        self, sock: socket.socket, blobs: Blobs | None, clock: Clock, brought: bool = False
+        self,
+        sock: socket.socket,
+        mail: socket.socket | None,
+        blobs: Blobs | None,
+        clock: Clock,
+        brought: bool = False,
     ) -> None:
         from _thread import allocate_lock
 
         self._brought = brought
         self._sock = sock
+        self._mail = mail
         self._blobs = blobs
         self._buffer = bytearray()
         self._lock = allocate_lock()
@@ -102,14 +122,20 @@ class EngineLink:
 
     def begin(self) -> tuple[bytes, bytes]:
         """Wait for the next run; return the frame's kind and payload."""
-        found = self.receive()
+        found = self.receive() if self._mail is None else self._take(self._mail)
         self._running = True
         return found
 
-    def finish(self, kind: bytes, payload: bytes) -> None:
+    def _take(self, mail: socket.socket) -> tuple[bytes, bytes]:
+        payload = mail.recv(limits.MAIL_BYTES)
+        if not payload:
+            raise EngineGone(0)
+        return self.receive() if payload == BY_STREAM else (INVOKE, payload)
+
+    def finish(self, kind: bytes, number: int, payload: bytes) -> None:
         """Send a run's outcome. What its threads asked is answered before; they ask no more."""
         with self._lock:
-            self.send(kind, payload)
+            self.send(kind, _number(number) + payload)
             self._running = False
 
     def _round_trip(self, kind: bytes, payload: bytes) -> bytes:

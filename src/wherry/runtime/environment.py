@@ -16,13 +16,23 @@ from wherry.codec import to_msgpack
 from wherry.handles import late, logs
 from wherry.handles.ids import derived_id
 from wherry.handles.logs import send_lines_to
-from wherry.invocation import EMPTY, Failure, Invocation, Outcome
-from wherry.platforms.socket import INVOKE, OUTCOME, PRINTED, READY, SPENT, EngineLink
+from wherry.invocation import EMPTY, WORN, Failure, Invocation, Outcome
+from wherry.platforms.socket import (
+    INVOKE,
+    OUTCOME,
+    PRINTED,
+    READY,
+    SPENT,
+    EngineLink,
+    printed_by,
+)
 from wherry.runtime.invoke import Runner, spec_of
 from wherry.runtime.stopwatch import Stopwatch
 from wherry.world import Meter, SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wherry.app import App
     from wherry.runtime.process.confine import Guard
     from wherry.runtime.zygote import Setup
@@ -50,14 +60,18 @@ def preload(app: App, setup: Setup) -> None:
 
 
 def run_environment(
-    app: App, setup: Setup, function: str, sock_fd: int, tmp: str, parent_pid: int
+    app: App, setup: Setup, function: str, fds: Sequence[int], tmp: str, parent_pid: int
 ) -> NoReturn:
-    """Confine this process and serve; never returns."""
+    """Confine this process and serve; never returns.
+
+    Args:
+        fds: Its socket to the engine, and its mailbox where there is one.
+    """
     status = 0
     try:
         meter = Meter()  # its file cannot be opened later
         guards = _confine(app, setup, function, tmp, parent_pid)
-        serve(app, setup, function, sock_fd, guards, meter)
+        serve(app, setup, function, fds, guards, meter)
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else 1
     except BaseException:
@@ -119,7 +133,7 @@ def serve(
     app: App,
     setup: Setup,
     function: str,
-    sock_fd: int,
+    fds: Sequence[int],
     guards: tuple[Guard, ...],
     meter: Meter,
 ) -> NoReturn:
@@ -127,8 +141,8 @@ def serve(
     from wherry.platforms.files.blobs import Blobs
 
     clock = SystemClock()
-    sock = socket.socket(fileno=sock_fd)
-    link = EngineLink(sock, Blobs(setup.objects), clock, setup.brought)
+    sock, *mail = (socket.socket(fileno=fd) for fd in fds)
+    link = EngineLink(sock, mail[0] if mail else None, Blobs(setup.objects), clock, setup.brought)
     runner = Runner.prepare(app, function)
     send_lines_to(None, app.name)
     if hasattr(os, "SCHED_BATCH"):
@@ -154,9 +168,15 @@ def serve(
         spent = stopwatch.stop()
         if spent is not None:
             link.send(SPENT, to_msgpack(spent))
+        number = invocation.number
         said = prints.count or logs.lines_written != lines
+        if prints.count:
+            with suppress(OSError):  # as above
+                os.write(1, printed_by(invocation.request_id, invocation.correlation_id))
         try:
-            link.finish(PRINTED if said else OUTCOME, to_msgpack(outcome))
+            link.finish(PRINTED if said else OUTCOME, number, to_msgpack(outcome))
         except ValueError as error:
             failure = Failure("too_large", "TooLarge", str(error), retry=False)
-            link.finish(OUTCOME, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))
+            link.finish(OUTCOME, number, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))
+        if outcome.failure is not None and outcome.failure.code in WORN:
+            link.receive()  # takes nothing more: it is being ended

@@ -17,4 +17,5 @@ if __name__ == "__main__":
     app.freeze()
     preload(app, setup)
     confine.prepare()
-    run_environment(app, setup, sys.argv[2], int(sys.argv[1]), sys.argv[3], int(sys.argv[4]))
+    fds = [int(fd) for fd in sys.argv[1].split(",")]
+    run_environment(app, setup, sys.argv[2], fds, sys.argv[3], int(sys.argv[4]))

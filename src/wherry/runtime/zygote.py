@@ -77,10 +77,13 @@ Said = Hello | Invalid | Started | Ended
 
 
 class Start(msgspec.Struct, frozen=True, array_like=True):
-    """Start an environment; its socket and the pipe for its output come with the message."""
+    """Start an environment. The pipe for its output comes with the message, and `count` others:
+    its socket, and its mailbox where the machine has such.
+    """
 
     ticket: int
     function: str
+    count: int
 
 
 def main(fd: int, setup: Setup) -> None:
@@ -184,11 +187,15 @@ class Zygote:
             fds += received
             while len(buffer) >= 4:
                 end = 4 + int.from_bytes(buffer[:4], "big")
-                if len(buffer) < end or len(fds) < 2:
+                if len(buffer) < end:
                     break
                 start = msgspec.msgpack.decode(buffer[4:end], type=Start)
+                if len(fds) <= start.count:
+                    break
                 del buffer[:end]
-                self._start(start, fds.pop(0), fds.pop(0))
+                output_fd, *others = fds[: start.count + 1]
+                del fds[: start.count + 1]
+                self._start(start, others, output_fd)
 
     def _reap(self) -> None:
         from wherry.runtime.process.forking import reap
@@ -202,40 +209,41 @@ class Zygote:
                 _say(self._engine, Ended(ended.pid, ended.text))
         kill_orphans(self._alive | self._own)
 
-    def _start(self, start: Start, sock_fd: int, output_fd: int) -> None:
+    def _start(self, start: Start, fds: list[int], output_fd: int) -> None:
         if self._unsafe is not None:
-            pid = self._spawn(start, sock_fd, output_fd)
+            pid = self._spawn(start, fds, output_fd)
         else:
-            pid = self._fork(start, sock_fd, output_fd)
+            pid = self._fork(start, fds, output_fd)
         self._alive.add(pid)
-        os.close(sock_fd)
-        os.close(output_fd)
+        for fd in (*fds, output_fd):
+            os.close(fd)
         _say(self._engine, Started(start.ticket, pid))
 
-    def _fork(self, start: Start, sock_fd: int, output_fd: int) -> int:
+    def _fork(self, start: Start, fds: list[int], output_fd: int) -> int:
         from wherry.runtime.environment import run_environment
         from wherry.runtime.process.forking import fork_child
 
         parent_pid = os.getpid()
         tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
-        pid = fork_child([sock_fd], tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
+        pid = fork_child(fds, tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
         if pid == 0:
             self._engine.detach()  # its number is closed already; the object must not close another
-            run_environment(self._app, self._setup, start.function, sock_fd, tmp, parent_pid)
+            run_environment(self._app, self._setup, start.function, fds, tmp, parent_pid)
         return pid
 
-    def _spawn(self, start: Start, sock_fd: int, output_fd: int) -> int:
+    def _spawn(self, start: Start, fds: list[int], output_fd: int) -> int:
         import subprocess
 
         from wherry.runtime.process.forking import allowed_environment
 
         tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
         os.makedirs(tmp, mode=0o700, exist_ok=True)
-        command = [sys.executable, "-m", "wherry.runtime.spawned", str(sock_fd), start.function]
+        numbers = ",".join(map(str, fds))
+        command = [sys.executable, "-m", "wherry.runtime.spawned", numbers, start.function]
         command += [tmp, str(os.getpid()), msgspec.json.encode(self._setup).decode()]
         child = subprocess.Popen(
             command,
-            pass_fds=[sock_fd],
+            pass_fds=fds,
             stdin=subprocess.DEVNULL,
             stdout=output_fd,
             stderr=output_fd,
