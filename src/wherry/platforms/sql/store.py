@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.shared.orders import Orders
-from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.pages import unread
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -305,20 +305,20 @@ class SqlStore:
             case GetItem():
                 table = rights.readable.get(request.table)
                 if table is None:
-                    return _unread(rights, "table", request.table) or Nothing()
+                    return unread(rights, "table", request.table) or Nothing()
                 return self._items.get(table, request.pk, request.sk)
             case QueryItems():
                 table = rights.readable.get(request.table)
                 if table is None:
-                    return _unread(rights, "table", request.table) or Page([], None)
+                    return unread(rights, "table", request.table) or Page([], None)
                 try:
                     return self._queries.page(request, table)
                 except msgspec.MsgspecError:
                     return Broken("passing", "The cursor is not one of this query.")
             case GetObject():
-                return _unread(rights, "bucket", request.bucket) or self._objects.get(request)
+                return unread(rights, "bucket", request.bucket) or self._objects.get(request)
             case ListObjects():
-                return _unread(rights, "bucket", request.bucket) or self._objects.page(request)
+                return unread(rights, "bucket", request.bucket) or self._objects.page(request)
             case GetReply():
                 # Keys are "kind/function/...": a function sees only what was stored for itself.
                 parts = request.key.split("/", 2)
@@ -383,10 +383,6 @@ class SqlStore:
             case ListRedrives():
                 return self._bulk.show()
         raise Passing(f"This store does not know {type(request).__name__}.")
-
-
-def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
-    return None if rights.allows(kind, name, "read") else Denied(name, "read")
 
 
 def _in_doubt(request: Request, error: Exception) -> Broken:
