@@ -238,7 +238,7 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
         try:
             near.start()
             assert place(cut, "before") == 201
-            wire.cut()
+            wire.cut(late=True)
             assert place(cut, "during") == 503
             until(lambda: cut.once("GET", "/readyz").status == 503, "not ready")
             refused = cut.once("POST", "/orders", {"order_id": "never"})

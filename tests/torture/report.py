@@ -11,9 +11,9 @@ from typing import Any
 
 import apsw
 
+from .course import Strike, Told
 from .faults import KINDS
 from .judge import FAILS
-from .life import Strike, Told
 
 RUN_NS = 400_000_000  # a run is over by then (the slow ones take 0.3 s) if nothing befell it
 
@@ -58,9 +58,10 @@ class Report:
             self._recoveries(told)
 
     def _count(self, told: Told) -> None:
-        ledger, verdict, sums = told.ledger, told.verdict, self.sums
+        ledger, verdict, found, sums = told.ledger, told.verdict, told.found, self.sums
         assert ledger is not None
         assert verdict is not None
+        assert found is not None
         firsts = {run.order_id for run in ledger.runs}
         meant = sum(run.kind in FAILS for run in ledger.runs)
         meant -= sum(ledger.asked[one].kind in FAILS for one in firsts if one in ledger.asked)
@@ -68,14 +69,14 @@ class Report:
         sums["accepted"] += len(ledger.ok)
         sums["refused"] += len(ledger.failed)
         sums["unknown"] += len(ledger.unknown)
-        sums["present"] += told.present
-        sums["effects once"] += told.effects - verdict.twice
+        sums["present"] += len(found.present)
+        sums["effects once"] += len(found.effects) - verdict.twice
         sums["lost"] += verdict.lost
         sums["twice"] += verdict.twice
         sums["handler runs"] += len(ledger.runs)
         sums["runs again, as the job wants"] += meant
         sums["runs again, after a fault"] += len(ledger.runs) - len(firsts) - meant
-        sums["failure inbox"] += told.dead
+        sums["failure inbox"] += len(found.dead)
         sums["had to fail"] += verdict.had_to_fail
         sums["might fail, and did"] += verdict.might_fail
         sums["attempts beyond the bound"] += verdict.beyond

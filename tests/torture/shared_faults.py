@@ -16,9 +16,9 @@ from typing import Any, NamedTuple, Protocol
 from wherry.runtime.process.trees import descendants
 
 from ..engine.server_kit import Engine, running, tries, until
+from ..engine.shared_kit import Wire
 from ..postgres_kit import Server, loop
 from .faults import JUMPS_S, kill, now_ns, pids_of
-from .wire import Wire
 
 LEASES = 1.5  # a pause lasts so many leases
 HELD_S = 1.5  # so long are connections taken from the engines
