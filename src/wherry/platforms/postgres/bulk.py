@@ -9,6 +9,7 @@ from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.inbox import Inbox, lock_groups, note
+from wherry.platforms.shared.queues import note_due
 from wherry.platforms.shared.redrives import Job
 from wherry.ports import (
     Count,
@@ -109,8 +110,7 @@ class Bulk:
         rows = await session.rows("failures_chosen", [row["id"] for row in seen]) if seen else []
         for row in rows:
             due_ms = await self._inbox.put_back(session, row, row["id"], row["body"])
-            name = self._catalog.name(job.queue)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+            note_due(queued, self._catalog.name(job.queue), due_ms)
         next_ms += len(rows) * 1000 / job.per_s
         await session.run("redrive_moved", next_ms, len(rows), job.queue)
         if len(rows) < wanted:

@@ -23,6 +23,7 @@ from wherry.platforms.postgres.making import Made, record_row
 from wherry.platforms.postgres.moving import Moving
 from wherry.platforms.shared.changes import describe_key
 from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.queues import note_turns
 from wherry.platforms.shared.spread import publish
 from wherry.ports import (
     Already,
@@ -280,10 +281,8 @@ class Commits:
     def _queued(self, row: Any) -> dict[str, int]:
         queued: dict[str, int] = {}
         if row["woken_queues"]:
-            for number, due in zip(row["woken_queues"], row["woken_dues"], strict=True):
-                if due is not None:
-                    name = self._catalog.name(number)
-                    queued[name] = min(due, queued.get(name, due))
+            found = zip(row["woken_queues"], row["woken_dues"], strict=True)
+            note_turns(queued, self._catalog, [one for one in found if one[1] is not None])
             self._seen.tell(queued)
         return queued
 

@@ -15,6 +15,7 @@ from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.postgres.making import send_row
 from wherry.platforms.shared.firing import Firing, Row, prefix, spread
 from wherry.platforms.shared.origins import Cause
+from wherry.platforms.shared.queues import note_due
 from wherry.platforms.shared.shapes import Queue, SourceShape
 from wherry.ports import Fire, Fired, ListSchedules, ScheduleRow, ScheduleRows, Skipped
 from wherry.schedules import next_after
@@ -132,7 +133,7 @@ class Firings:
             send = send_row(message, queue)
             sent = await session.row("send_one", send, cause.correlation_id, cause.traceparent)
             if sent is not None and sent["due"] is not None:
-                queued[queue.name] = min(sent["due"], queued.get(queue.name, sent["due"]))
+                note_due(queued, queue.name, sent["due"])
         skipped += firing.told(queue.name)
         await session.run(
             "schedule_fired",

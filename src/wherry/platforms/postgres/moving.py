@@ -14,6 +14,7 @@ from wherry.platforms.postgres.making import Made
 from wherry.platforms.postgres.telling import tell
 from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.queues import note_turns
 from wherry.ports import Committed
 
 if TYPE_CHECKING:
@@ -117,8 +118,6 @@ class Moving:
             session, self._catalog, self._seen, plan.told, row["a_now"], places, commit.owner
         )
         leased, queued = answer.leased + told.leased, dict(answer.queued)
-        for number, due_ms in turns + told.turns:
-            name = self._catalog.name(number)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_turns(queued, self._catalog, turns + told.turns)
         begun = [plan.begun[one.id] for one in leased if one.id in plan.begun]
         return Committed(leased, queued, begun)

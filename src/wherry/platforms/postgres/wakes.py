@@ -11,6 +11,7 @@ from wherry.platforms.postgres.executions import Loaded
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.telling import tell
 from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.queues import note_turns
 from wherry.platforms.shared.shapes import Queue
 from wherry.ports import Happened, WakeExecutions, Woken
 
@@ -58,9 +59,7 @@ class Wakes:
         await loaded.write()
         sent = await tell(session, self._catalog, self._seen, told, now, {}, "")
         queued: dict[str, int] = {}
-        for number, due_ms in sent.turns:
-            name = self._catalog.name(number)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_turns(queued, self._catalog, sent.turns)
         next_ms = await session.value("executions_next")
         if await session.value("stops_left") is not None:
             next_ms = now

@@ -20,6 +20,12 @@ def note_all_due(queued: dict[str, int], found: Iterable[tuple[str, int]]) -> No
         note_due(queued, queue, due_ms)
 
 
+def note_turns(queued: dict[str, int], catalog: Declared, turns: Iterable[tuple[int, int]]) -> None:
+    """Note turns of messages: the number of a queue, and when the first of it falls due."""
+    for number, due_ms in turns:
+        note_due(queued, catalog.name(number), due_ms)
+
+
 def holders(queue: Queue | None) -> tuple[str, ...]:
     """Return whose pauses hold a queue: the app's, its consumer's."""
     return () if queue is None else ("", queue.consumer)

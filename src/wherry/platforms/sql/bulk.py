@@ -8,6 +8,7 @@ from __future__ import annotations
 from math import ceil
 
 from wherry import limits
+from wherry.platforms.shared.queues import note_all_due, note_due
 from wherry.platforms.shared.redrives import Job
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
@@ -82,8 +83,7 @@ class Bulk:
             moved = self._move(job, left, queued)
             left -= moved
             count += moved
-        for name, due_ms in self._messages.take_woken().items():
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_all_due(queued, self._messages.take_woken().items())
         first = min((job.next_ms for job in self._jobs()), default=None)
         return Redriven(count, queued, None if first is None else ceil(first))
 
@@ -96,8 +96,7 @@ class Bulk:
         for row in rows:
             failed = Failed(*row)
             due_ms = self._exits.put_back(failed, failed.id, failed.body)
-            name = self._catalog.name(job.queue)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+            note_due(queued, self._catalog.name(job.queue), due_ms)
         self._session.write(
             "redrive_moved", next_ms + len(rows) * 1000 / job.per_s, len(rows), job.queue
         )

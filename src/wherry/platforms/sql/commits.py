@@ -248,7 +248,7 @@ class Commits:
                 leased.append(sent)
                 free[name] -= 1
             elif sent is not None:
-                queued[name] = min(sent, queued.get(name, sent))
+                queued[name] = min(sent, queued.get(name, sent))  # as `note_due`, sooner
         if not plan.begun:
             return Committed(leased, queued)
         begun = [plan.begun[one.id] for one in leased if one.id in plan.begun]

@@ -11,6 +11,7 @@ from wherry.effects import SendMessage
 from wherry.errors import Refused
 from wherry.platforms.shared.firing import Firing, Row, prefix, spread
 from wherry.platforms.shared.origins import Cause
+from wherry.platforms.shared.queues import note_due
 from wherry.platforms.shared.shapes import Queue, SourceShape
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.messages import Messages
@@ -121,7 +122,7 @@ class Firings:
         self._session.begin()
         due_ms = self._messages.send(queue, message, Cause(message.id), "")
         if isinstance(due_ms, int):
-            queued[queue.name] = min(due_ms, queued.get(queue.name, due_ms))
+            note_due(queued, queue.name, due_ms)
 
     def _is_alive(self, name: str) -> bool:
         """Whether a message of this schedule waits or runs: their IDs stand together."""

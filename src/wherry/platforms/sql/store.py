@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.pages import unread
+from wherry.platforms.shared.queues import note_all_due
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -185,8 +186,7 @@ class SqlStore:
         for at, ((_, request), answer) in enumerate(zip(requests, answers, strict=True)):
             if isinstance(request, TELLING) and isinstance(answer, Told):
                 queued = self._messages.take_woken()
-                for name, due_ms in answer.queued.items():
-                    queued[name] = min(due_ms, queued.get(name, due_ms))
+                note_all_due(queued, answer.queued.items())
                 answers[at] = replace(answer, queued=queued)
                 return
 
