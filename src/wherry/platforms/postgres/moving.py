@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from wherry.platforms.shared.steps import Move
     from wherry.ports import Commit, CommitAnswer
 
-TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
 OF_STATE = ("done", "unmet", "rejected", "object", "stale")  # found after versions are compared
 APPLIED = ("done", "object")  # found after orders are checked
 
@@ -108,7 +107,7 @@ class Moving:
         """Write the executions, and send what they send."""
         plan = moved.plan
         turns = await moved.loaded.write()
-        sent = plan.noted + [message.id for message, _, _ in plan.told[:TOLD_SHOWN]]
+        sent = plan.shown()
         if sent:
             await session.run("record_sent", commit.record.number, sent)
         places = dict(commit.leases)

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.pages import unread
+from wherry.platforms.shared.plans import inapplicable
 from wherry.platforms.shared.queues import note_all_due
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
@@ -84,7 +85,6 @@ from wherry.ports import (
     Redriven,
     RedriveTick,
     Reindex,
-    Rejected,
     Release,
     Releases,
     Renew,
@@ -196,7 +196,7 @@ class SqlStore:
         if self._open and isinstance(request, Commit) and self._is_there(request):
             return Already(None)
         if isinstance(request, Commit) and request_fault(error):
-            return Rejected(f"The commit cannot be applied: {type(error).__name__}: {error}"[:1000])
+            return inapplicable(error)
         fault = passing_fault(error)
         return Broken(fault.code, str(fault))
 
