@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry import limits
 from wherry.platforms.shared.origins import Standing
-from wherry.platforms.shared.pages import unread
+from wherry.platforms.shared.pages import list_limit, unread
 from wherry.platforms.shared.rights import Rights
 from wherry.platforms.shared.steps import STATUSES
 from wherry.ports import (
@@ -40,7 +40,7 @@ def refused(
 def page_of(request: ListExecutions) -> tuple[int, int, range]:
     """Return before which number a page begins, how many it has, and of which statuses."""
     before = _NEWEST if request.after is None else request.after
-    limit = max(1, min(request.limit, limits.LIST_LIMIT))
+    limit = list_limit(request.limit)
     if request.status is None:
         return before, limit, range(len(STATUSES))
     status = STATUSES.index(request.status)
@@ -79,7 +79,7 @@ class Events:
 
     def __init__(self, request: GetHistory, count: int) -> None:
         self.last = request.after
-        self._limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        self._limit = list_limit(request.limit)
         self._count = count  # of the whole history
         self._events: list[bytes] = []
         self._size = 0

@@ -23,6 +23,11 @@ def unread(rights: Rights, kind: str, name: str) -> Denied | None:
     return None if rights.allows(kind, name, "read") else Denied(name, "read")
 
 
+def list_limit(limit: int) -> int:
+    """Return how many rows a page of a list may have that asks for so many."""
+    return max(1, min(limit, limits.LIST_LIMIT))
+
+
 def query_limit(query: QueryItems) -> int:
     """Return how many items a page may have."""
     return max(1, min(query.limit, limits.QUERY_LIMIT_MAX))
@@ -67,8 +72,8 @@ def object_bounds(request: ListObjects) -> tuple[bytes, bytes, bytes, int]:
     One more is read than the page has, which tells whether there are more.
     """
     low = request.prefix.encode()
-    limit = max(1, min(request.limit, limits.LIST_LIMIT))
-    return (request.after or "").encode(), low, prefix_end(low) or _ABOVE_ALL, limit + 1
+    after, read = (request.after or "").encode(), list_limit(request.limit) + 1
+    return after, low, prefix_end(low) or _ABOVE_ALL, read
 
 
 def object_page(request: ListObjects, rows: Sequence[Any], read: int) -> ObjectPage:
