@@ -78,6 +78,9 @@ COMMIT_BYTES = 3_500_000  # AWS TransactWriteItems: 4 MB
 OUTSIDE_BYTES = MIB  # what outside() keeps for the re-runs of one attempt
 COMMIT_WINDOW_S = 0.0005  # on a busy engine a commit waits so long for others to share its sync
 PATIENT_FROM = 8  # events in hand that make an engine busy
+COMMIT_TRIES = 10  # of what one attempt came to, while the store says no; then the attempt is over
+COMMIT_AGAIN_S = 0.2  # the wait after the first of them; it doubles
+COMMIT_AGAIN_MAX_S = 5.0  # the longest wait between two: all in all half a minute
 CONFLICT_RERUNS = 5
 CONFLICT_SOLO_AFTER = 2  # re-runs lost before they queue per key
 

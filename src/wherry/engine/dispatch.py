@@ -16,6 +16,7 @@ import msgspec
 from wherry import errors, limits
 from wherry.codec import to_msgpack
 from wherry.engine.batches import WORN, Batches
+from wherry.engine.insistence import Insistence
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import (
@@ -90,8 +91,9 @@ class Dispatcher:
         self._journal = journal
         self._broker = broker
         self.reruns = Reruns(loop, chance, self._again)
-        self.batches = Batches(self, store, journal)
+        self.batches = Batches(self, journal)
         self.steps = Steps(self, store)
+        self.insistence = Insistence(self, loop, chance, store, journal)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -178,10 +180,9 @@ class Dispatcher:
         elif self._commits(work, outcome):
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
-            patient = self.open >= limits.PATIENT_FROM
             if work.message is None:
                 self._committing.add(work)
-            self._store.send(work.function.spec.name, commit, partial(self.answered, work), patient)
+            self.insistence.send(work, commit, partial(self.answered, work))
         else:
             ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(record_of(work, ending))
@@ -288,7 +289,8 @@ class Dispatcher:
                 self.failed(work, Failure(code, kind, message, False), None)
             case Broken(code=code, message=message):
                 self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
-                self._fail(work, "failed", store_trouble(code), error=message, counted=False)
+                over = work.unwritable
+                self._fail(work, "failed", store_trouble(code), error=message, counted=over)
 
     def lost(self, work: Work, where: str, winner: str) -> None:
         """Somebody else was first at `where`: run again, on what he has left."""
@@ -363,10 +365,8 @@ class Dispatcher:
         if work.members:
             self.batches.end(work, ending, code, error, retry, counted, noted)
             return
-        if work.task is not None:
-            if self.driver.failed(work, ending, code, error, counted):
-                return
-            counted = False  # only what ends a node costs it an attempt
+        if work.task is not None and self.driver.failed(work, ending, code, error, counted):
+            return
         status = reply.status if reply is not None else 0
         record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry import limits
 from wherry.invocation import Event, Failure, Invocation, Outcome, Reply
 
 if TYPE_CHECKING:
@@ -68,6 +69,12 @@ class Work(msgspec.Struct, eq=False):
     members: list[Work] | None = None  # of a batch: the work of each of its messages
     task: Task | None = None  # of a workflow
     follower: Work | None = None  # of a batch's group: goes on when this one is done, not before
+    unwritten: int = 0  # commits of it that the store's trouble has brought to nothing
+
+    @property
+    def unwritable(self) -> bool:
+        """Whether the store takes no commit of it, so that its attempt is over, and counts."""
+        return self.unwritten >= limits.COMMIT_TRIES
 
     def renumber(self, number: int) -> None:
         """Make this another attempt, with a span of its own in the trace."""

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry import limits
 from wherry.engine.workflows.commits import commit_of, moved_elsewhere
 from wherry.engine.workflows.endings import Endings
 from wherry.engine.workflows.failures import PASSING, failed_of
@@ -78,7 +77,6 @@ class Driver:
         self.wake: Callable[[int], None] = lambda moment_ms: None
         self._clock = clock
         self._chance = chance
-        self._store = store
         self._dispatcher = dispatcher
         self._feeds = feeds
         self._endings = Endings(dispatcher, feeds, journal)
@@ -115,7 +113,8 @@ class Driver:
         """A task has failed. False: it has not, its message is to come again."""
         task = work.task
         assert task is not None
-        if code in PASSING or not (counted or ending in ("timeout", "conflict")):
+        undone = code in PASSING or work.unwritable
+        if undone or not (counted or ending in ("timeout", "conflict")):
             return False
         failed = failed_of(work, task, ending, error)
         self._queue(Turn(work, task.execution, None, failed, ending, error))
@@ -309,9 +308,8 @@ class Driver:
             leases = self._feeds.offer_more(work, step.wanted())
         advances = [step.advance()] if step is not None and moves else []
         commit = commit_of(turns, step, advances, leases)
-        patient = self._dispatcher.open >= limits.PATIENT_FROM
         then = partial(self._answered, line, turns, step if moves else None)
-        self._store.send(commit.function, commit, then, patient)
+        self._dispatcher.insistence.send(work, commit, then)
 
     # -- the answer ------------------------------------------------------------------------------
 
