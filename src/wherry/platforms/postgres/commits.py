@@ -94,8 +94,7 @@ class Commits:
         if isinstance(effects, Rejected):
             return effects
         function, release = commit.function, commit.record.release
-        rights = self._catalog.rights(f"{function}@{release}" if function else "")
-        plan = Plan(rights, commit.firsts)
+        plan = Plan(self._catalog.rights(f"{function}@{release}" if function else ""))
         return plan.add(effects) or plan
 
     def make(self, commit: Commit, plan: Plan) -> Made | Denied | Rejected:

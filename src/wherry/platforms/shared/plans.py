@@ -87,7 +87,6 @@ class Plan:
 
     Args:
         rights: What the function may do.
-        firsts: First steps of executions that it starts.
     """
 
     __slots__ = (
@@ -95,7 +94,6 @@ class Plan:
         "changes",
         "count",
         "execution",
-        "firsts",
         "guards",
         "keys",
         "noted",
@@ -107,9 +105,8 @@ class Plan:
         "told",
     )
 
-    def __init__(self, rights: Rights, firsts: Iterable[First] = ()) -> None:
+    def __init__(self, rights: Rights) -> None:
         self.rights = rights
-        self.firsts = {first.start: first for first in firsts}
         self.count = 0  # of all effects
         self.keys: set[object] = set()
         self.guards: list[tuple[Guard, Table]] = []

@@ -82,8 +82,7 @@ class Commits:
         effects = effects_of(commit)
         if isinstance(effects, Rejected):
             return effects
-        rights = self._catalog.rights(f"{function}@{record.release}" if function else "")
-        plan = Plan(rights, commit.firsts)
+        plan = Plan(self._catalog.rights(f"{function}@{record.release}" if function else ""))
         # What needs no reading comes first, then whether the work is still ours and what it saw
         # still holds; only then can a condition be judged.
         moves: list[Move] = []
