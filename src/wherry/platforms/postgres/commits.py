@@ -94,7 +94,8 @@ class Commits:
         if isinstance(effects, Rejected):
             return effects
         function, release = commit.function, commit.record.release
-        plan = Plan(self._catalog.rights(f"{function}@{release}" if function else ""))
+        rights = self._catalog.rights(f"{function}@{release}" if function else "")
+        plan = Plan(rights, commit.firsts)
         return plan.add(effects) or plan
 
     def make(self, commit: Commit, plan: Plan) -> Made | Denied | Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -28,7 +29,7 @@ from wherry.platforms.shared.changes import Change, ItemEffect, describe_key
 from wherry.platforms.shared.origins import Origin, Standing
 from wherry.platforms.shared.rights import Rights
 from wherry.platforms.shared.shapes import Queue, Table
-from wherry.ports import Commit, Denied, Execution, Rejected, ReplyAck
+from wherry.ports import Commit, Denied, Execution, First, Rejected, ReplyAck
 
 TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
 REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
@@ -87,6 +88,7 @@ class Plan:
 
     Args:
         rights: What the function may do.
+        firsts: First steps of executions that it starts.
     """
 
     __slots__ = (
@@ -94,6 +96,7 @@ class Plan:
         "changes",
         "count",
         "execution",
+        "firsts",
         "guards",
         "keys",
         "noted",
@@ -105,8 +108,9 @@ class Plan:
         "told",
     )
 
-    def __init__(self, rights: Rights) -> None:
+    def __init__(self, rights: Rights, firsts: Iterable[First] = ()) -> None:
         self.rights = rights
+        self.firsts = {first.start: first for first in firsts}
         self.count = 0  # of all effects
         self.keys: set[object] = set()
         self.guards: list[tuple[Guard, Table]] = []

@@ -82,7 +82,8 @@ class Commits:
         effects = effects_of(commit)
         if isinstance(effects, Rejected):
             return effects
-        plan = Plan(self._catalog.rights(f"{function}@{record.release}" if function else ""))
+        rights = self._catalog.rights(f"{function}@{record.release}" if function else "")
+        plan = Plan(rights, commit.firsts)
         # What needs no reading comes first, then whether the work is still ours and what it saw
         # still holds; only then can a condition be judged.
         moves: list[Move] = []
