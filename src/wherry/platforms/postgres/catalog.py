@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.shared.declared import Declared, lean
 from wherry.platforms.shared.shapes import ReleaseShape, read_release
 
@@ -52,6 +53,15 @@ class Catalog(Declared):
         """Raise `Stale` unless this is the version that is in memory."""
         if version != self.version:
             raise Stale
+
+    async def hold(self, session: Session) -> None:
+        """Let nobody change it before this transaction ends.
+
+        Raises:
+            Stale: What is in memory is not the present one.
+        """
+        await session.run("take_locks", in_order([]))
+        self.check(await session.value("catalog_version"))
 
     async def read(self, session: Session) -> None:
         """Read everything, in this transaction."""

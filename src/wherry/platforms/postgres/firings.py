@@ -10,7 +10,6 @@ from wherry import limits
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
-from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.postgres.making import send_row
 from wherry.platforms.shared.firing import Firing, Row, kept, later_ms, look, schedules_page
 from wherry.platforms.shared.origins import Cause
@@ -64,8 +63,7 @@ class Firings:
         return answer
 
     async def _fire(self, session: Session, request: Fire) -> Fired:
-        await session.run("take_locks", in_order([]))  # the catalog stays as it is
-        self._catalog.check(await session.value("catalog_version"))
+        await self._catalog.hold(session)
         now = await session.value("now")
         limit = max(1, min(request.limit, limits.FIRE_BATCH))
         until_s = self._clock.steady_s() + limits.FIRE_S

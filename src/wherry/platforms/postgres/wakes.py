@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import SendMessage
-from wherry.platforms.postgres.catalog import Catalog, Stale
+from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.executions import Loaded
 from wherry.platforms.postgres.hints import Seen
@@ -36,7 +36,7 @@ class Wakes:
         return answer
 
     async def _wake(self, session: Session, limit: int) -> Woken:
-        self._catalog.check(await session.value("catalog_version"))
+        await self._catalog.hold(session)
         now = await session.value("now")
         loaded = Loaded(session, self._catalog, now)
         told: list[tuple[SendMessage, Queue, Origin]] = []
@@ -51,8 +51,7 @@ class Wakes:
         for id, workflow, version, *thread in await session.rows("executions_due", now, limit):
             name = self._catalog.name(workflow)
             queue = self._catalog.queue(name)
-            if queue is None:  # another engine has declared it: nobody may be noted as woken untold
-                raise Stale
+            assert queue is not None  # it came with the workflow, and the catalog is held
             body = to_json(Happened(id, "wake"))
             send(SendMessage(name, f"{id}.wake.{version}", body), queue, Thread(*thread))
             loaded.put("execution_woken", id)
