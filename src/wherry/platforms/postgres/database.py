@@ -182,6 +182,15 @@ class Database:
                     raise kind(f"The database cannot be reached ({error}).") from None
                 await rest(self._chance.between(0.5, 1.5) * 0.1)
 
+    async def look(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run something that only reads: all of it sees one moment. Raises what `run` does."""
+
+        async def reading(session: Session) -> T:
+            await session.run("one_snapshot")
+            return await work(session)
+
+        return await self.run(reading, atomic=True)
+
     async def _once(self, work: Callable[[Session], Awaitable[T]], atomic: bool, pool: Pool) -> T:
         try:
             connection = await pool.take()

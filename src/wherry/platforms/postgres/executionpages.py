@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from wherry.codec import from_msgpack
 from wherry.platforms.postgres.catalog import Catalog
@@ -29,8 +28,6 @@ from wherry.ports import (
     Part,
 )
 
-T = TypeVar("T")
-
 
 class ExecutionPages:
     """Looks at executions, and changes none. One answer is of one snapshot."""
@@ -43,7 +40,7 @@ class ExecutionPages:
         self, request: GetExecution | GetDefinition | GetHistory
     ) -> Execution | Definition | History | Nothing:
         """Answer what only the engine asks."""
-        run = self._snapshot
+        run = self._database.look
         match request:
             case GetExecution():
                 return await run(lambda one: self._get(one, request.execution))
@@ -60,19 +57,12 @@ class ExecutionPages:
         denied = refused(function, request, self._catalog.rights(function))
         if denied is not None:
             return denied
-        run = self._snapshot
+        run = self._database.look
         match request:
             case FindExecution():
                 return await run(lambda one: self._find(one, request))
             case ListExecutions():
                 return await run(lambda one: self._page(one, request))
-
-    async def _snapshot(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        async def look(session: Session) -> T:
-            await session.run("one_snapshot")
-            return await work(session)
-
-        return await self._database.run(look, atomic=True)
 
     async def _load(self, session: Session, ids: list[int]) -> Loaded:
         found = Loaded(session, self._catalog, await session.value("now"))

@@ -33,7 +33,7 @@ class Overview:
     async def depths(self) -> Depths:
         """Return how much waits, is leased and has failed in every queue that there ever was."""
         await self._catalog.refresh()
-        return await self._database.run(self._depths, atomic=True)
+        return await self._database.look(self._depths)
 
     async def _depths(self, session: Session) -> Depths:
         counts = {row["queue"]: row for row in await session.rows("counts")}
@@ -100,9 +100,7 @@ class Overview:
 
     async def timeline(self, correlation_id: str) -> TimelineRows:
         """Return all that is known of a correlation ID."""
-        return await self._database.run(
-            lambda one: self._timeline(one, correlation_id), atomic=True
-        )
+        return await self._database.look(lambda one: self._timeline(one, correlation_id))
 
     async def _timeline(self, session: Session, correlation_id: str) -> TimelineRows:
         rows = await session.rows("records_correlated", correlation_id, FOUND_MAX)
