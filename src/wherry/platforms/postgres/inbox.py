@@ -10,6 +10,7 @@ from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.executions import give_up
 from wherry.platforms.postgres.messages import plain
 from wherry.platforms.postgres.swept import Sums
+from wherry.platforms.shared.failures import chosen_most, failures_from
 from wherry.platforms.shared.redrives import edit_fault, id_taken, not_editable, way_back
 from wherry.ports import (
     Count,
@@ -20,9 +21,6 @@ from wherry.ports import (
     Redrive,
     Rejected,
 )
-
-NEWEST = (1 << 63) - 1
-PAGE_MAX = 1_000
 
 
 class Inbox:
@@ -57,15 +55,14 @@ class Inbox:
         if request.id is not None:
             found = await database.row("failure_row", request.id)
             return Failures([self.show(found)] if found else [], None, 1 if found else 0)
-        after = int(request.after) if request.after and request.after.isdecimal() else NEWEST
-        limit = max(1, min(request.limit, PAGE_MAX))
+        before, limit = failures_from(request)
         counts = {row["queue"]: row["count"] for row in await database.rows("count_failures")}
         if request.queue is None:
-            rows = await database.rows("failures_page", after, limit + 1)
+            rows = await database.rows("failures_page", before, limit + 1)
             total = sum(counts.values())
         else:
             number = self._catalog.find("queue", request.queue) or 0
-            rows = await database.rows("failures_page_of", number, after, limit + 1)
+            rows = await database.rows("failures_page_of", number, before, limit + 1)
             total = counts.get(number, 0)
         page = rows[:limit]
         more = str(page[-1]["seq"]) if len(rows) > limit else None
@@ -78,7 +75,7 @@ class Inbox:
 
         It is locked, and so are its groups.
         """
-        limit = max(0, min(limit, PAGE_MAX))
+        limit = chosen_most(limit)
         number = 0 if queue is None else self._catalog.find("queue", queue) or 0
         # First the groups, then the rows: as who buries, and settles, does it.
         if ids:
@@ -148,7 +145,7 @@ class Inbox:
     async def discard(self, request: Discard) -> Count:
         """Give work up, with a reason."""
 
-        async def give_up(session: Session) -> Count:
+        async def leave(session: Session) -> Count:
             rows = await self.choose(session, request.ids, request.queue, request.limit)
             await self._lose(session, rows)
             for row in rows:
@@ -159,7 +156,7 @@ class Inbox:
                     await session.value("settle", row["queue"], row["grp"])
             return Count(len(rows))
 
-        return await self._database.run(give_up, atomic=True)
+        return await self._database.run(leave, atomic=True)
 
     async def _lose(self, session: Session, rows: list[Any]) -> None:
         """End executions to which this was to happen."""

@@ -18,12 +18,12 @@ from wherry.platforms.shared.pages import (
     object_page,
     object_row,
     query_limit,
+    reply_unread,
     unread,
+    wrong_cursor,
 )
 from wherry.platforms.shared.shapes import Index, Table
 from wherry.ports import (
-    Broken,
-    Denied,
     GetItem,
     GetObject,
     GetReply,
@@ -71,19 +71,13 @@ class Reads:
                 try:
                     return await self._page(request, table)
                 except msgspec.MsgspecError:
-                    return Broken("passing", "The cursor is not one of this query.")
+                    return wrong_cursor()
             case GetObject():
                 return unread(rights, "bucket", request.bucket) or await self._object(request)
             case ListObjects():
                 return unread(rights, "bucket", request.bucket) or await self._objects(request)
             case GetReply():
-                # Keys are "kind/function/...": a function sees only what was stored for itself.
-                parts = request.key.split("/", 2)
-                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
-                if function and not own:
-                    return Denied("replies", "read")
-                row = await self._database.row("reply_get", request.key)
-                return StoredReply(*row) if row else Nothing()
+                return reply_unread(function, request.key) or await self._reply(request.key)
 
     async def _item(self, table: Table, request: GetItem) -> Item | Nothing:
         row = await self._database.row("item_get", table.id, indexed(request.pk), request.sk)
@@ -132,7 +126,7 @@ class Reads:
         cursor = index_cursor((last["sort"], last["pk"], last["sk"])) if last else None
         return Page([_row(row) for row in rows], cursor)
 
-    # -- objects -----------------------------------------------------------------------------
+    # -- objects, replies --------------------------------------------------------------------
 
     async def _object(self, request: GetObject) -> ObjectRow | Nothing:
         number = self._catalog.find("bucket", request.bucket)
@@ -147,6 +141,10 @@ class Reads:
         *bounds, read = object_bounds(request)
         rows = await self._database.rows("objects_page", number or 0, *bounds, read)
         return object_page(request, rows, read)
+
+    async def _reply(self, key: str) -> StoredReply | Nothing:
+        row = await self._database.row("reply_get", key)
+        return StoredReply(*row) if row else Nothing()
 
 
 def _row(row: Any) -> Row:

@@ -10,7 +10,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import from_msgpack, prefix_end, to_msgpack
 from wherry.platforms.shared.rights import Rights
-from wherry.ports import Denied, ListObjects, ObjectPage, ObjectRow, QueryItems
+from wherry.ports import Broken, Denied, ListObjects, ObjectPage, ObjectRow, QueryItems
 
 Position = tuple[bytes, bytes, bytes]  # sort, pk, sk
 
@@ -21,6 +21,22 @@ _position = msgspec.msgpack.Decoder(Position)
 def unread(rights: Rights, kind: str, name: str) -> Denied | None:
     """Refuse a read of what a function may not read."""
     return None if rights.allows(kind, name, "read") else Denied(name, "read")
+
+
+def reply_unread(function: str, key: str) -> Denied | None:
+    """Refuse a stored reply that is not the function's own; "" is the engine itself.
+
+    Args:
+        key: "kind/function/...".
+    """
+    parts = key.split("/", 2)
+    own = len(parts) == 3 and parts[1] == function.partition("@")[0]
+    return Denied("replies", "read") if function and not own else None
+
+
+def wrong_cursor() -> Broken:
+    """Say that a query cannot go on from there."""
+    return Broken("passing", "The cursor is not one of this query.")
 
 
 def list_limit(limit: int) -> int:

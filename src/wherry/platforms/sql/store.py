@@ -9,12 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.shared.orders import Orders
-from wherry.platforms.shared.pages import unread
 from wherry.platforms.shared.plans import inapplicable
 from wherry.platforms.shared.queues import note_all_due
 from wherry.platforms.sql.bulk import Bulk
@@ -31,6 +29,7 @@ from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.queries import Queries
+from wherry.platforms.sql.reads import Reads
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
@@ -72,8 +71,6 @@ from wherry.ports import (
     ListRedrives,
     ListSchedules,
     Note,
-    Nothing,
-    Page,
     Pause,
     PutState,
     QueryItems,
@@ -119,13 +116,14 @@ class SqlStore:
         self._inbox = Inbox(session, self._catalog)
         self._messages = Messages(session, self._catalog, self._inbox)
         self._items = Items(session, self._catalog)
-        self._queries = Queries(session, self._catalog)
         self._objects = Objects(session, self._catalog)
         self._records = Records(session, self._catalog)
         self._replies = Replies(session)
         self._setbacks = Setbacks(session, self._messages)
         self._exits = Exits(session, self._catalog, self._inbox, self._messages)
         self._bulk = Bulk(session, self._catalog, self._inbox, self._messages, self._exits)
+        reading = (self._items, self._objects, self._replies)
+        self._reads = Reads(self._catalog, Queries(session, self._catalog), *reading)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
         executions = Executions(session, self._catalog, self._inbox, self._messages)
@@ -267,7 +265,7 @@ class SqlStore:
     def _answer(self, function: str, request: Request) -> Any:
         match request:
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
-                return self._read(function, request)
+                return self._reads.read(function, request)
             case FindExecution() | ListExecutions():
                 return self._pages.look(function, request)
         if function:
@@ -294,38 +292,6 @@ class SqlStore:
             case WakeExecutions():
                 return self._wakes.wake(request)
         return self._manage(request)
-
-    def _read(
-        self,
-        function: str,
-        request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
-    ) -> Any:
-        rights = self._catalog.rights(function)
-        match request:
-            case GetItem():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    return unread(rights, "table", request.table) or Nothing()
-                return self._items.get(table, request.pk, request.sk)
-            case QueryItems():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    return unread(rights, "table", request.table) or Page([], None)
-                try:
-                    return self._queries.page(request, table)
-                except msgspec.MsgspecError:
-                    return Broken("passing", "The cursor is not one of this query.")
-            case GetObject():
-                return unread(rights, "bucket", request.bucket) or self._objects.get(request)
-            case ListObjects():
-                return unread(rights, "bucket", request.bucket) or self._objects.page(request)
-            case GetReply():
-                # Keys are "kind/function/...": a function sees only what was stored for itself.
-                parts = request.key.split("/", 2)
-                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
-                if function and not own:
-                    return Denied("replies", "read")
-                return self._replies.get(request.key) or Nothing()
 
     def _bury(self, request: Bury) -> Done | LeaseLost:
         row = self._messages.take_leased(request.id, request.token)
