@@ -270,6 +270,7 @@ EXECUTIONS_HELD_BYTES = 64 * MIB
 DEFINITIONS_HELD = 200
 HAPPENINGS_HELD = 256  # messages of one workflow that an engine leases at once
 HAPPENINGS_AT_ONCE = 64  # of one execution, in one commit
+BEGINNINGS = 64  # executions of one commit whose first step goes with it
 WAKE_BATCH = 500  # executions that one question wakes
 STATE_EXPRESSION_DEPTH = 100  # AWS: evaluations of JSONata within each other
 STATE_EXPRESSION_STEPS = 250_000  # evaluations of one JSONata expression

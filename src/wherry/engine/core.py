@@ -240,7 +240,7 @@ class Core:
                 None if self._worker is None else self._worker(),
             )
             self.dispatcher.driver = self._driver
-            self._driver.wake = self.rounds.executions.ask_by
+            self._driver.beginnings.wake = self.rounds.executions.ask_by
         self._driver.follow(release)
 
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:

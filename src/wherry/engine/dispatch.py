@@ -7,7 +7,7 @@ is deleted in it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.engine.workflows.driver import Driver
+    from wherry.engine.workflows.step import Step
     from wherry.ports import ReadAnswer
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
@@ -240,14 +241,14 @@ class Dispatcher:
             return {}
         return self.feeds.offer(work)
 
-    def sent(self, answer: Committed | Already) -> None:
+    def sent(self, answer: Committed | Already, begins: Sequence[Step] = ()) -> None:
         """Begin what a commit has sent, and what it was that others waited for."""
         if self.feeds is None:
             return
         if isinstance(answer, Already):
             self.feeds.told(answer)
-        elif answer.leased or answer.queued:
-            self.feeds.sent(answer)
+        elif answer.leased or answer.queued or begins:
+            self.feeds.sent(answer, begins)
 
     def answered(self, work: Work, answer: CommitAnswer) -> None:
         """The store has answered a commit."""
@@ -266,7 +267,7 @@ class Dispatcher:
             case Committed():
                 self.finish(work, outcome.reply)  # first of all: somebody waits for it
                 self._journal.line(work, "duplicate" if outcome.replayed else "ok", outcome.reply)
-                self.sent(answer)
+                self.sent(answer, work.begins)
             case Already(stored=stored):
                 reply = stored_reply(work, outcome, stored)
                 self._journal.line(work, "duplicate", reply)

@@ -13,7 +13,8 @@ from wherry.invocation import Event, Failure, Invocation, Outcome, Reply
 if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.releases import ActiveFunction
-    from wherry.ports import Claimed
+    from wherry.engine.workflows.step import Step
+    from wherry.ports import Claimed, First
 
 
 class Task(msgspec.Struct, eq=False):
@@ -68,6 +69,8 @@ class Work(msgspec.Struct, eq=False):
     finished: bool = False
     members: list[Work] | None = None  # of a batch: the work of each of its messages
     task: Task | None = None  # of a workflow
+    begins: list[Step] = []  # the first steps of the executions that its commit starts ...
+    firsts: list[First] = []  # ... as they go with it
     follower: Work | None = None  # of a batch's group: goes on when this one is done, not before
     unwritten: int = 0  # commits of it that the store's trouble has brought to nothing
 
