@@ -93,8 +93,8 @@ def start_items(asked: Asked) -> None:
 
 
 @app.get("/end/{workflow}/{name}", grants=READ, timeout_s=25)
-def end_of(workflow: str, name: str) -> int | None:
-    """Wait until this one has ended; say when, in ms since 1970. None: not within some seconds."""
+def end_of(workflow: str, name: str) -> int:
+    """Wait until this one has ended; say when, in ms since 1970. 0: not within some seconds."""
     give_up_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_s:
         found = WORKFLOWS[workflow].describe(name)
@@ -103,7 +103,7 @@ def end_of(workflow: str, name: str) -> int | None:
         if found is not None and found.ended_ms is not None:
             return found.ended_ms
         time.sleep(PAUSE_S)
-    return None
+    return 0
 
 
 @app.get("/ended/{workflow}", grants=READ, timeout_s=25)

@@ -100,7 +100,7 @@ def _end_ms(slot: Slot, workflow: str, name: str) -> float:
     while time.perf_counter() < until:
         slot.ask(f"/end/{workflow}/{name}")
         ended_ms = json.loads(slot.read())
-        if ended_ms is not None:
+        if ended_ms:
             return float(ended_ms + ENDING_MS)
     raise BenchError(f"{workflow} {name} does not end")
 
@@ -198,7 +198,7 @@ def _map(server: Server, items: int, name: str) -> tuple[float, float]:
             while not select.select([slot], [], [], SAMPLE_S)[0]:
                 peak_mb = max(peak_mb, tree_pss_mb(server.pid))
             ended_ms = json.loads(slot.read())
-            if ended_ms is not None:
+            if ended_ms:
                 break
             if time.time() * 1000 - begun_ms > PATIENCE_S * 1000:
                 raise BenchError(f"a map over {items} items does not end")
