@@ -87,6 +87,7 @@ class Course(ABC):
         self.chance = random.Random(f"{seed}/{number}")
         self.strikes: list[Strike] = []
         self.engines: list[Engine] = []
+        self.forgiven: list[tuple[int, int]] = []  # what was accepted then (ns) may be lost
         self._seed = f"{seed}/{number}"
         self._plan = list(plan)
         self.chance.shuffle(self._plan)
@@ -164,7 +165,7 @@ class Course(ABC):
             found = look(self.chance.choice(self.engines), CLIENTS)
             codes = self._end(oracle)
             ledger = Ledger(self.root / "ledger", self.root / "runs")
-            verdict = Verdict(ledger, found, self._repeats)
+            verdict = Verdict(ledger, found, self._repeats, self.forgiven)
             wrong += verdict.wrong
             if any(codes):
                 wrong.append(f"the engines ended with {codes} when they were told to stop")

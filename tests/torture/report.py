@@ -162,8 +162,8 @@ class Report:
                 "rounds": self.rounds[kind],
                 "not_reached": self.unreached[kind],
                 "skipped": None if self.rounds[kind] else self.lacking.get(self.needs[kind]),
-                "accepted_s": _points(self.accepted[kind]),
-                "run_again_s": _points(self.again[kind]),
+                "accepted_s": points(self.accepted[kind]),
+                "run_again_s": points(self.again[kind]),
             }
             for kind in self.needs
         }
@@ -198,7 +198,8 @@ def _s(values: list[float], percent: int) -> str:
     return f"{percentile(values, percent):.3f} s" if values else "-"
 
 
-def _points(values: list[float]) -> dict[str, float]:
+def points(values: list[float]) -> dict[str, float]:
+    """Return how many there are, and their percentiles."""
     if not values:
         return {"n": 0}
     return {"n": len(values), "p50": percentile(values, 50), "p99": percentile(values, 99)}

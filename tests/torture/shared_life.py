@@ -16,6 +16,7 @@ from ..engine.server_kit import Engine, rss_mb, tries, until
 from ..engine.shared_kit import ALONE, Wire, asked
 from ..postgres_kit import Server, loop
 from .course import Course, Sample, is_ready
+from .faults import now_ns
 from .shared_faults import KINDS
 
 APART_S = (0, 240, -180)  # by so much the engines' clocks are off
@@ -63,11 +64,17 @@ class SharedLife(Course):
         self._off_s[number] += seconds
         self.set_clock(f"clock-{number}", self._off_s[number])
 
+    def forgive(self, since_ns: int) -> None:
+        """What was accepted from then on until now may be lost."""
+        self.forgiven.append((since_ns, now_ns()))
+
     def begin(self) -> None:
         """Start the database, and the engines."""
         self.server = Server(*SETTINGS)
         [(self.version,)] = asked(self.server.dsn, "SHOW server_version")
-        self.wire = Wire(self.server)
+        self.standby = Server(*SETTINGS, empty=True)
+        self.wire = Wire(self.server, self.standby)
+        self._near = f"postgres://wherry@/postgres?host={self.server.folder},{self.standby.folder}"
         for number in range(len(self._off_s)):
             self._launch(number)
         for engine in self.engines:
@@ -75,7 +82,7 @@ class SharedLife(Course):
 
     def _launch(self, number: int) -> None:
         far = f"postgres://wherry@{self.wire.address}/postgres"
-        address = far if number == 0 else self.server.dsn
+        address = far if number == 0 else self._near
         engine = Engine(
             "harbour",
             self.root / f"data-{number}",
@@ -113,10 +120,12 @@ class SharedLife(Course):
         """End the database; what it has said may be wanted."""
         if hasattr(self, "wire"):
             self.wire.close()
-        if hasattr(self, "server"):
-            if keep:
-                shutil.copy(self.server.folder / "log", self.root / "log-postgres")
-            self.server.remove()
+        for name in ("server", "standby"):
+            server: Server | None = getattr(self, name, None)
+            if server is not None:
+                if keep and (server.folder / "log").exists():
+                    shutil.copy(server.folder / "log", self.root / f"log-{name}")
+                server.remove()
 
     def sample(self) -> Sample:
         """What all engines hold together; the biggest stands for each, as they come and go."""
