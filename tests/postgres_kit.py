@@ -62,9 +62,10 @@ class Server:
 
     Args:
         options: Settings of the server, as `name=value`.
+        empty: It has no data until it follows another one.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, empty: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="wherry-pg-"))
         self.data = self.folder / "data"
         self._watched: subprocess.Popen[str] | None = None
@@ -74,13 +75,26 @@ class Server:
         self._bin = self._programs()
         if self._user is not None:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
-        initdb = ("-D", str(self.data), "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
-        command = [str(self._bin / "initdb"), *initdb]
+        atexit.register(self.remove)
+        if not empty:
+            self._make("initdb", "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+            self.start()
+
+    def _make(self, program: str, *options: str) -> None:
+        """Have a program make its data."""
+        command = [str(self._bin / program), "-D", str(self.data), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False, **self._as())
         if done.returncode:
-            raise RuntimeError(f"initdb: {done.stderr}")
+            raise RuntimeError(f"{program}: {done.stderr}")
+
+    def follow(self, primary: Server) -> None:
+        """Become a standby of another server, with all that it has; until it is promoted."""
+        if self._watched is not None:
+            self.stop()
+        shutil.rmtree(self.data, ignore_errors=True)
+        whole = ("-R", "-X", "stream", "-c", "fast", "--no-sync")
+        self._make("pg_basebackup", "-h", str(primary.folder), "-U", "wherry", *whole)
         self.start()
-        atexit.register(self.remove)
 
     def _programs(self) -> Path:
         """Return where the server's programs are, for the user that it runs as."""

@@ -9,7 +9,9 @@ from typing import Any
 from wherry import App, Struct
 
 COUNT = 10
-NEWEST = 32  # executions that are looked at: more than run at once
+SPARE = 8  # executions that may run beside those that are looked for
+PAUSE_S = 0.004  # between two looks: each takes the machine's time
+PATIENCE_S = 20
 
 
 class Asked(Struct):
@@ -69,6 +71,8 @@ items = app.workflow(
         },
     },
 )
+WORKFLOWS = {"tasks": tasks, "passes": passes, "items": items}
+READ = [tasks.read, passes.read, items.read]
 
 
 @app.post("/tasks", grants=[tasks.start])
@@ -88,25 +92,35 @@ def start_items(asked: Asked) -> None:
     items.start(asked.name, name=asked.name)
 
 
-@app.get("/ended/{workflow}", grants=[tasks.read, passes.read, items.read], timeout_s=25)
-def ended(workflow: str, names: str, pause_s: float, after_s: float = 0) -> list[str]:
-    """Wait until one of these has ended; return which have. None has within some seconds: none.
-
-    Nothing is looked at before `after_s` is over: looking takes the machine's time.
-    """
-    time.sleep(after_s)
-    among = {"tasks": tasks, "passes": passes, "items": items}[workflow]
-    wanted = set(names.split(","))
-    give_up_s = time.monotonic() + 20
+@app.get("/end/{workflow}/{name}", grants=READ, timeout_s=25)
+def end_of(workflow: str, name: str) -> int:
+    """Wait until this one has ended; say when, in ms since 1970. 0: not within some seconds."""
+    give_up_s = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up_s:
-        if len(wanted) == 1:
-            rows = [one for one in [among.describe(names)] if one is not None]
-        else:
-            rows = [one for one in among.list(limit=NEWEST).items if one.name in wanted]
-        found = [one for one in rows if one.status != "RUNNING"]
-        if any(one.status != "SUCCEEDED" for one in found):
+        found = WORKFLOWS[workflow].describe(name)
+        if found is not None and found.status not in ("RUNNING", "SUCCEEDED"):
             raise ValueError(f"{found}")
-        if found:
-            return [one.name for one in found]
-        time.sleep(pause_s)
+        if found is not None and found.ended_ms is not None:
+            return found.ended_ms
+        time.sleep(PAUSE_S)
+    return 0
+
+
+@app.get("/ended/{workflow}", grants=READ, timeout_s=25)
+def ended(workflow: str, names: str) -> list[str]:
+    """Wait until one of these runs no more; return which do not. None: not within some seconds."""
+    wanted = set(names.split(","))
+    give_up_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < give_up_s:
+        running = WORKFLOWS[workflow].list(status="RUNNING", limit=len(wanted) + SPARE).items
+        if gone := wanted.difference(one.name for one in running):
+            return list(gone)
+        time.sleep(PAUSE_S)
     return []
+
+
+@app.get("/failed/{workflow}", grants=READ)
+def failed(workflow: str) -> int:
+    """How many have ended otherwise than they should (at most one of each kind is counted)."""
+    kinds = ("FAILED", "TIMED_OUT", "ABORTED")
+    return sum(len(WORKFLOWS[workflow].list(status=kind, limit=1).items) for kind in kinds)

@@ -1,7 +1,8 @@
 """Durable workflows, from the request that starts one until its end is in the store.
 
-That it has ended is told by a handler that looks again and again; each look is a read of the store,
-which takes its time from what is measured. So nobody looks before the end is near.
+That it has ended is told by a handler that looks, and looking takes the machine's time from what is
+measured. So of one that runs alone it is asked when it should be over, and the store says when it
+was; of several at once a look is at those alone that run.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from bench.stats import percentile
 
 COMMITS = 12  # of a workflow of ten tasks: its start, its first step, ten ends of tasks
 AT_ONCE = 8
-PAUSE_S = 0.003  # between two looks whether one has ended
-ALONE_PAUSE_S = 0.0003
-UNSEEN = 0.5  # of the time that the quickest took, nobody looks ...
-ASKING_MS = 2  # ... but for so much of it, which asking takes itself
+WARM_S = 1
+ENDING_MS = 1  # the store tells an end to the millisecond: the end of that is meant
+SLACK = 1.5  # of what the last ones took, until it is asked when one has ended
+LAST = 20
 PATIENCE_S = 300
 SAMPLE_S = 0.2
 MAPS = (100, 1_000, 10_000)
@@ -37,7 +38,6 @@ class Slot:
 
     def __init__(self, server: Server) -> None:
         self.name = ""
-        self.begun = 0.0
         self._socket = socket.create_connection(("127.0.0.1", server.port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -46,13 +46,12 @@ class Slot:
 
     def start(self, workflow: str, name: str, items: int = 0) -> None:
         """Ask for an execution; do not wait."""
-        self.name, self.begun = name, time.perf_counter()
+        self.name = name
         self._send(f"POST /{workflow}", json.dumps({"name": name, "items": items}))
 
-    def ask(self, workflow: str, names: list[str], pause_s: float, after_s: float) -> None:
-        """Ask which of these have ended; the answer comes when one has."""
-        looks = f"pause_s={pause_s}&after_s={after_s:.6f}"
-        self._send(f"GET /ended/{workflow}?names={','.join(names)}&{looks}", "")
+    def ask(self, path: str) -> None:
+        """Ask how it stands with executions; do not wait."""
+        self._send(f"GET {path}", "")
 
     def _send(self, line: str, body: str) -> None:
         head = f"{line} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -79,14 +78,38 @@ def _slots(server: Server, count: int) -> Iterator[list[Slot]]:
             slot.close()
 
 
-def _run(
-    server: Server, workflow: str, at_once: int, seconds: float, mark: str
-) -> tuple[list[float], float]:
-    """How long each workflow took in ms, and how many ended in a second."""
+def _alone(server: Server, workflow: str, seconds: float, mark: str) -> list[float]:
+    """How long each of those took in ms that ran one after the other."""
     taken: list[float] = []
-    pause_s = ALONE_PAUSE_S if at_once == 1 else PAUSE_S
+    with _slots(server, 1) as (slot,):
+        until = time.perf_counter() + seconds
+        while not taken or time.perf_counter() < until:
+            name, begun_ms = f"{mark}-{len(taken)}", time.time() * 1000
+            slot.start(workflow, name)
+            slot.read()
+            if taken:
+                over_ms = begun_ms + SLACK * percentile(taken[-LAST:], 50)
+                time.sleep(max(0, over_ms - time.time() * 1000) / 1000)
+            taken.append(_end_ms(slot, workflow, name) - begun_ms)
+    return taken
+
+
+def _end_ms(slot: Slot, workflow: str, name: str) -> float:
+    """When an execution has ended, in ms since 1970; waits for it."""
+    until = time.perf_counter() + PATIENCE_S
+    while time.perf_counter() < until:
+        slot.ask(f"/end/{workflow}/{name}")
+        ended_ms = json.loads(slot.read())
+        if ended_ms:
+            return float(ended_ms + ENDING_MS)
+    raise BenchError(f"{workflow} {name} does not end")
+
+
+def _many(server: Server, workflow: str, at_once: int, seconds: float, mark: str) -> float:
+    """How many ended in a second where so many ran at a time."""
+    count = number = 0
     with _slots(server, at_once + 1) as (looker, *idle):
-        begun, number = time.perf_counter(), 0
+        begun = time.perf_counter()
         starting: list[Slot] = []
         running: dict[str, Slot] = {}
         looking = False
@@ -97,11 +120,10 @@ def _run(
                 starting.append(slot)
                 number += 1
             if running and not looking:
-                unseen_ms = UNSEEN * min(taken) - ASKING_MS if taken and at_once == 1 else 0
-                looker.ask(workflow, list(running), pause_s, max(0, unseen_ms) / 1000)
+                looker.ask(f"/ended/{workflow}?names={','.join(running)}")
                 looking = True
             if not (starting or running):
-                return taken, len(taken) / (time.perf_counter() - begun)
+                break
             readable, _, _ = select.select([*starting, looker], [], [], PATIENCE_S)
             if not readable:
                 raise BenchError(f"{workflow}: nothing ends")
@@ -109,20 +131,24 @@ def _run(
                 said = slot.read()
                 if slot is looker:
                     looking = False
-                    for name in json.loads(said):
-                        ended = running.pop(name)
-                        taken.append((time.perf_counter() - ended.begun) * 1000)
-                        idle.append(ended)
+                    ended = [running.pop(name) for name in json.loads(said)]
+                    count += len(ended)
+                    idle += ended
                 else:
                     starting.remove(slot)
                     running[slot.name] = slot
+        per_s = count / (time.perf_counter() - begun)
+        looker.ask(f"/failed/{workflow}")
+        if looker.read() != b"0":
+            raise BenchError(f"{workflow}: some have failed")
+    return per_s
 
 
 def _ten(bench: Bench, workflow: str) -> dict[str, float]:
     with ours.serving(ours.WORKFLOWS, bench.folder, "--no-access-log") as server:
-        _run(server, workflow, AT_ONCE, 1, "warm")
-        alone_ms, _ = _run(server, workflow, 1, bench.seconds, "alone")
-        _, per_s = _run(server, workflow, AT_ONCE, bench.seconds, "many")
+        _many(server, workflow, AT_ONCE, WARM_S, "warm")
+        alone_ms = _alone(server, workflow, bench.seconds, "alone")
+        per_s = _many(server, workflow, AT_ONCE, bench.seconds, "many")
         return {
             f"workflow_ten_{workflow}_ms_p50": percentile(alone_ms, 50),
             f"workflow_ten_{workflow}_per_s": per_s,
@@ -164,17 +190,20 @@ def _maps(bench: Bench) -> dict[str, float]:
 
 def _map(server: Server, items: int, name: str) -> tuple[float, float]:
     with _slots(server, 1) as (slot,):
+        begun_ms, peak_mb = time.time() * 1000, 0.0
         slot.start("items", name, items)
-        begun, peak_mb, ended = slot.begun, 0.0, False
         slot.read()
-        while not ended:
-            slot.ask("items", [name], PAUSE_S, 0)
+        while True:
+            slot.ask(f"/end/items/{name}")
             while not select.select([slot], [], [], SAMPLE_S)[0]:
                 peak_mb = max(peak_mb, tree_pss_mb(server.pid))
-                if time.perf_counter() - begun > PATIENCE_S:
-                    raise BenchError(f"a map over {items} items does not end")
-            ended = slot.read() != b"[]"
-        return time.perf_counter() - begun, max(peak_mb, tree_pss_mb(server.pid))
+            ended_ms = json.loads(slot.read())
+            if ended_ms:
+                break
+            if time.time() * 1000 - begun_ms > PATIENCE_S * 1000:
+                raise BenchError(f"a map over {items} items does not end")
+        taken_s = (ended_ms + ENDING_MS - begun_ms) / 1000
+        return taken_s, max(peak_mb, tree_pss_mb(server.pid))
 
 
 TASKS = Measure(

@@ -283,7 +283,7 @@ def test_drain_names_the_store_that_never_comes_back(run: Any) -> None:
         with backend.acting():
             shelf.jobs.send(Job("a"))
         with backend.fail(shelf.things), pytest.raises(NotDrained, match="things: in trouble"):
-            backend.drain(until_s=60)
+            backend.drain(until_s=10)
         backend.drain()
         assert backend.items(shelf.things) == [Thing("a", 1)]
 

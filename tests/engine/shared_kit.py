@@ -44,47 +44,73 @@ def engines(app: str, dsn: str, folder: Path, count: int, **more: Any) -> Iterat
 
 
 class Wire:
-    """A network between an engine and the server, which can hold back all that it carries."""
+    """A network between one engine and its servers: TCP on this side, their Unix sockets behind.
 
-    def __init__(self, server: Server) -> None:
-        self._server = str(server.folder / ".s.PGSQL.5432")
+    While it is cut, it takes what it is given and says nothing: what it swallowed is gone, and a
+    connection that lost something carries nothing more, as after a path that has changed. With
+    `late` it holds back instead, and delivers all when it is mended: the worst of networks.
+
+    Args:
+        servers: Of each there is an address, in their order.
+    """
+
+    def __init__(self, *servers: Server) -> None:
         self._open = threading.Event()
         self._open.set()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._late = False
+        self._listeners: list[socket.socket] = []
+        for server in servers:
+            listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            self._listeners.append(listener)
+            there = str(server.folder / ".s.PGSQL.5432")
+            threading.Thread(target=self._accept, args=(listener, there), daemon=True).start()
 
-    def cut(self) -> None:
+    @property
+    def address(self) -> str:
+        """Its end on this side, as an address of a database names hosts."""
+        return ",".join(f"127.0.0.1:{one.getsockname()[1]}" for one in self._listeners)
+
+    def cut(self, *, late: bool) -> None:
         """Carry nothing, and say so to nobody."""
+        self._late = late
         self._open.clear()
 
     def mend(self) -> None:
-        """Carry on, also what was held back."""
+        """Carry on."""
         self._open.set()
 
     def close(self) -> None:
         """Let nobody connect any more."""
         self.mend()
-        self._listener.shutdown(socket.SHUT_RDWR)
+        for listener in self._listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
 
-    def _accept(self) -> None:
-        with self._listener, suppress(OSError):
+    def _accept(self, listener: socket.socket, there: str) -> None:
+        with listener, suppress(OSError):
             while True:
-                ours, _ = self._listener.accept()
-                threading.Thread(target=self._connect, args=(ours,), daemon=True).start()
+                ours, _ = listener.accept()
+                threading.Thread(target=self._connect, args=(ours, there), daemon=True).start()
 
-    def _connect(self, ours: socket.socket) -> None:
+    def _connect(self, ours: socket.socket, there: str) -> None:
         with ours, socket.socket(socket.AF_UNIX) as theirs, suppress(OSError):
-            theirs.connect(self._server)
-            back = threading.Thread(target=self._carry, args=(theirs, ours), daemon=True)
+            self._open.wait()
+            theirs.connect(there)
+            lost = threading.Event()
+            back = threading.Thread(target=self._carry, args=(theirs, ours, lost), daemon=True)
             back.start()
-            self._carry(ours, theirs)
+            self._carry(ours, theirs, lost)
             back.join()
 
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
+    def _carry(self, source: socket.socket, target: socket.socket, lost: threading.Event) -> None:
         with suppress(OSError):
             while piece := source.recv(65_536):
-                self._open.wait()
+                if not self._open.is_set():
+                    if not self._late:
+                        lost.set()
+                    self._open.wait()
+                if lost.is_set():
+                    break
                 target.sendall(piece)
         for end in (source, target):
             with suppress(OSError):

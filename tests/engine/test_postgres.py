@@ -20,7 +20,7 @@ import pytest
 
 from tests.postgres_kit import Server
 from tests.s3_kit import KEYS, S3
-from wherry.ports import ExecutionRow, FindExecution
+from wherry.ports import ExecutionRow, FindExecution, Redrive
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import APPS, WHERRY, Engine, serving, tries, until
@@ -238,7 +238,7 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
         try:
             near.start()
             assert place(cut, "before") == 201
-            wire.cut()
+            wire.cut(late=True)
             assert place(cut, "during") == 503
             until(lambda: cut.once("GET", "/readyz").status == 503, "not ready")
             refused = cut.once("POST", "/orders", {"order_id": "never"})
@@ -254,6 +254,25 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
         finally:
             near.close()
             wire.close()
+
+
+def test_a_commit_that_never_succeeds_is_bounded_by_the_attempts(dsn: str, tmp_path: Path) -> None:
+    """Each attempt is one run, however often its commit is made again; then a person has it."""
+    quick = {"COMMIT_AGAIN_S": 0.01, "COMMIT_AGAIN_MAX_S": 0.02, "POSTGRES_TRIES": 1}
+    body = "BEGIN RAISE 'not now' USING ERRCODE = '40001'; END"
+    with engines("ledger", dsn, tmp_path, 1, limits=quick) as (engine,):
+        asked(dsn, f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $${body}$$")
+        asked(dsn, "CREATE TRIGGER t BEFORE INSERT ON wherry.items EXECUTE FUNCTION no()")
+        assert engine.client("POST", "/tasks", {"tasks": [{"name": "t"}]}).status == 200
+        until(lambda: engine.failures("tasks").total, "the inbox")
+        (failure,) = engine.failures("tasks").rows
+        assert failure.attempts == 3
+        assert "not now" in failure.error
+        until(lambda: len(engine.lines(message="queue tasks")) >= 3, "a line for each run")
+        assert len(engine.lines(message="queue tasks", ending="failed")) == 3
+        asked(dsn, "DROP FUNCTION no() CASCADE")
+        engine.ask(Redrive([failure.id], None, "the test", None, "", 1))
+        until(lambda: engine.client("GET", "/dones/t").json()["runs"] == 1, "its effect")
 
 
 def test_engines_that_share_s3_find_each_others_objects(dsn: str, s3: S3, tmp_path: Path) -> None:

@@ -304,10 +304,10 @@ class Node:
 
     def _check(self) -> None:
         dispatcher = self.core.dispatcher
-        dispatcher.check_deadlines()
+        dispatcher.deadlines.check()
         for release in self.core.releases:
             for function in release.functions.values():
-                dispatcher.expire_pending(function.pool.pending)
+                dispatcher.deadlines.expire(function.pool.pending)
 
     def crash(self) -> None:
         """End it as a power switch would."""

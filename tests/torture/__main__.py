@@ -21,9 +21,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .course import Told
 from .disks import offered
 from .faults import KINDS
-from .life import Life, Told
+from .life import Life
 from .report import Report, device_of
 from .shared_faults import KINDS as SHARED_KINDS
 from .shared_life import SharedLife
@@ -118,7 +119,7 @@ def live(root: Path, number: int, play: Play, report: Report) -> Told:
     accepted = len(told.ledger.ok) if told.ledger else 0
     verdict = "FAILED" if told.wrong else "every invariant holds"
     tell(
-        f"life {number}: {len(told.strikes)} faults on {told.disk}, {accepted} orders accepted, "
+        f"life {number}: {len(told.strikes)} faults on {told.where}, {accepted} orders accepted, "
         f"{told.seconds:.0f} s: {verdict}"
     )
     if not told.wrong:

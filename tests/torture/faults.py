@@ -31,10 +31,14 @@ REACH_S = 10.0  # a system call that is not made so often in this time is not re
 class Victim(Protocol):
     """What a fault may touch."""
 
-    engine: Engine
     disk: Disk
     chance: random.Random
     number: int
+
+    @property
+    def engine(self) -> Engine:
+        """The only one."""
+        ...
 
     def jump(self, seconds: int) -> None:
         """Set the wall's clock off by so much."""

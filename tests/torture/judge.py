@@ -128,11 +128,15 @@ class Verdict:
     """One life's ledger held against what was found; `wrong` says what broke which invariant.
 
     `repeats`: an attempt is run again where its commit came to nothing, as promised of a database
-    that is away; then attempts are bounded by their numbers, not by the runs.
+    that is away; then attempts are bounded by their numbers, not by the runs. `forgiven`: what was
+    accepted between these moments (ns) may be lost, as documented of an asynchronous standby.
     """
 
-    def __init__(self, ledger: Ledger, found: Found, repeats: bool = False) -> None:
+    def __init__(
+        self, ledger: Ledger, found: Found, repeats: bool, forgiven: list[tuple[int, int]]
+    ) -> None:
         self.wrong = list(ledger.wrong)
+        self.at_risk = self.forgone = 0
         self.lost = 0
         self.twice = 0
         self.beyond = 0
@@ -141,6 +145,7 @@ class Verdict:
         self._ledger = ledger
         self._found = found
         self._repeats = repeats
+        self._forgiven = forgiven
         self._presence()
         self._effects()
         self._queues()
@@ -159,7 +164,14 @@ class Verdict:
         settled = ledger.ok.keys() | ledger.failed.keys() | ledger.unknown
         if not ledger.wrong:
             self._breaks("I4", [*ledger.asked.keys() - settled], "came to nothing")
-        self.lost += self._breaks("I1", [*ledger.ok.keys() - present.keys()], "was accepted, lost")
+        lost = {*ledger.ok.keys() - present.keys()}
+        risky = {
+            one
+            for one, accepted in ledger.ok.items()
+            if any(since <= accepted.at_ns <= until for since, until in self._forgiven)
+        }
+        self.at_risk, self.forgone = len(risky), len(risky & lost)
+        self.lost += self._breaks("I1", [*lost - risky], "was accepted, lost")
         self._breaks("I2", [*ledger.failed.keys() & present.keys()], "was refused and is there")
         self._breaks("I2", [*present.keys() - ledger.asked.keys()], "is there, and nobody asked")
         if self._found.placed != len(present):

@@ -11,9 +11,9 @@ from typing import Any
 
 import apsw
 
+from .course import Strike, Told
 from .faults import KINDS
 from .judge import FAILS
-from .life import Strike, Told
 
 RUN_NS = 400_000_000  # a run is over by then (the slow ones take 0.3 s) if nothing befell it
 
@@ -58,9 +58,10 @@ class Report:
             self._recoveries(told)
 
     def _count(self, told: Told) -> None:
-        ledger, verdict, sums = told.ledger, told.verdict, self.sums
+        ledger, verdict, found, sums = told.ledger, told.verdict, told.found, self.sums
         assert ledger is not None
         assert verdict is not None
+        assert found is not None
         firsts = {run.order_id for run in ledger.runs}
         meant = sum(run.kind in FAILS for run in ledger.runs)
         meant -= sum(ledger.asked[one].kind in FAILS for one in firsts if one in ledger.asked)
@@ -68,14 +69,14 @@ class Report:
         sums["accepted"] += len(ledger.ok)
         sums["refused"] += len(ledger.failed)
         sums["unknown"] += len(ledger.unknown)
-        sums["present"] += told.present
-        sums["effects once"] += told.effects - verdict.twice
+        sums["present"] += len(found.present)
+        sums["effects once"] += len(found.effects) - verdict.twice
         sums["lost"] += verdict.lost
         sums["twice"] += verdict.twice
         sums["handler runs"] += len(ledger.runs)
         sums["runs again, as the job wants"] += meant
         sums["runs again, after a fault"] += len(ledger.runs) - len(firsts) - meant
-        sums["failure inbox"] += told.dead
+        sums["failure inbox"] += len(found.dead)
         sums["had to fail"] += verdict.had_to_fail
         sums["might fail, and did"] += verdict.might_fail
         sums["attempts beyond the bound"] += verdict.beyond
@@ -161,8 +162,8 @@ class Report:
                 "rounds": self.rounds[kind],
                 "not_reached": self.unreached[kind],
                 "skipped": None if self.rounds[kind] else self.lacking.get(self.needs[kind]),
-                "accepted_s": _points(self.accepted[kind]),
-                "run_again_s": _points(self.again[kind]),
+                "accepted_s": points(self.accepted[kind]),
+                "run_again_s": points(self.again[kind]),
             }
             for kind in self.needs
         }
@@ -197,7 +198,8 @@ def _s(values: list[float], percent: int) -> str:
     return f"{percentile(values, percent):.3f} s" if values else "-"
 
 
-def _points(values: list[float]) -> dict[str, float]:
+def points(values: list[float]) -> dict[str, float]:
+    """Return how many there are, and their percentiles."""
     if not values:
         return {"n": 0}
     return {"n": len(values), "p50": percentile(values, 50), "p99": percentile(values, 99)}

@@ -4,44 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from wherry.runtime.process.trees import descendants
 
 from ..engine.server_kit import Engine, running, tries, until
+from ..engine.shared_kit import asked
 from ..postgres_kit import Server, loop
+from .failovers import asynchronous, hung, synchronous
 from .faults import JUMPS_S, kill, now_ns, pids_of
-from .wire import Wire
+from .shared_victim import Kind, Shared, postmaster_of, processes
 
 LEASES = 1.5  # a pause lasts so many leases
-HELD_S = 1.5  # so long are connections taken from the engines
+HELD_S = 1.5  # so long are connections taken from the engines, or writes
 WRITERS = (b"walwriter", b"checkpointer", b"background writer")
-
-
-class Shared(Protocol):
-    """What a fault may touch."""
-
-    engines: list[Engine]
-    server: Server
-    wire: Wire  # between the first engine and the server
-    chance: random.Random
-    lease_s: float
-    answer_s: float  # after so long an engine gives up a connection that says nothing
-
-    def jump(self, number: int, seconds: int) -> None:
-        """Set the wall's clock of an engine off by so much."""
-        ...
-
-    def grows(self, by: int) -> None:
-        """Wait until so many more orders are accepted."""
-        ...
 
 
 # -- the engines -----------------------------------------------------------------------------------
@@ -95,7 +75,7 @@ def engine_and_database(life: Shared) -> int | None:
     """Who held the messages, and where it is written that it did, at once."""
     engine = life.chance.choice(life.engines)
     at_ns = now_ns()
-    kill(_postmaster(life.server))
+    kill(postmaster_of(life.server))
     engine.kill()
     _start_again(life.server)
     engine.start()
@@ -173,21 +153,6 @@ async def _take_all(dsn: str) -> None:
 # -- the database ----------------------------------------------------------------------------------
 
 
-def _postmaster(server: Server) -> int:
-    return int((server.data / "postmaster.pid").read_text().splitlines()[0])
-
-
-def _children(server: Server, *titles: bytes) -> list[int]:
-    """Its processes whose title says one of these."""
-    found = []
-    for pid in descendants(_postmaster(server)):
-        with suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if any(title in line for title in titles):
-                found.append(pid)
-    return found
-
-
 def _start_again(server: Server) -> None:
     """Start it, as soon as what is left of the last one lets go."""
 
@@ -203,14 +168,14 @@ def _start_again(server: Server) -> None:
 
 def child(life: Shared, *, titles: tuple[bytes, ...]) -> int | None:
     """One of its processes: Postgres ends all others, and recovers from its log."""
-    pids = until(lambda: _children(life.server, *titles), "a process of Postgres")
+    pids = until(lambda: processes(life.server, *titles), "a process of Postgres")
     at_ns = now_ns()
     kill(life.chance.choice(sorted(pids)))
     return at_ns
 
 
 def postmaster(life: Shared) -> int | None:
-    pid = _postmaster(life.server)
+    pid = postmaster_of(life.server)
     at_ns = now_ns()
     kill(pid)
     until(lambda: not running(pid), "its end")
@@ -236,11 +201,16 @@ def restart(life: Shared) -> int | None:
     return at_ns
 
 
-class Kind(NamedTuple):
-    """A kind of fault."""
-
-    do: Callable[[Shared], int | None]
-    needs: str = ""
+def read_only(life: Shared) -> int | None:
+    """It takes no writes for a while, and lets all connections be."""
+    asked(life.server.dsn, "ALTER SYSTEM SET default_transaction_read_only = on")
+    try:
+        asked(life.server.dsn, "SELECT pg_reload_conf()")
+        time.sleep(HELD_S)  # this long, whether anybody notices or not
+    finally:
+        asked(life.server.dsn, "ALTER SYSTEM RESET default_transaction_read_only")
+        asked(life.server.dsn, "SELECT pg_reload_conf()")
+    return now_ns()
 
 
 KINDS: dict[str, Kind] = {
@@ -254,6 +224,10 @@ KINDS: dict[str, Kind] = {
     "kill postmaster": Kind(postmaster),
     "crash postgres, twice": Kind(crash),
     "restart postgres": Kind(restart),
+    "postgres read-only": Kind(read_only),
+    "failover, synchronous": Kind(synchronous),
+    "failover, standby hung": Kind(hung),
+    "failover, asynchronous": Kind(asynchronous),
     "pause engine": Kind(partial(pause, tree=False)),
     "pause engine and all its": Kind(partial(pause, tree=True)),
     "partition": Kind(partial(partition, late=False)),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.database import refuse_name
 from wherry.platforms.postgres.hints import MARGIN_MS, TOKENS, Seen
+from wherry.platforms.postgres.hosts import hosts_of
 from wherry.platforms.postgres.keys import CATALOG, INDEXED_BYTES, in_order, indexed, lock, whole
 from wherry.platforms.postgres.pool import Pool
 
@@ -179,3 +180,38 @@ def test_a_connection_that_cannot_be_made_takes_up_no_place() -> None:
         assert await connections.take() is not None
 
     asyncio.run(play())
+
+
+@pytest.mark.parametrize(
+    ("dsn", "hosts"),
+    [
+        ("postgres://u@a/db", {"a": "postgres://u@a/db"}),
+        (
+            "postgres://u:p%2C@a:1,b:2/db?sslmode=require",
+            {
+                "a:1": "postgres://u:p%2C@a:1/db?sslmode=require",
+                "b:2": "postgres://u:p%2C@b:2/db?sslmode=require",
+            },
+        ),
+        (
+            "postgres://u@[::1]:1,b/db?port=5",
+            {"[::1]:1": "postgres://u@[::1]:1/db?port=5", "b": "postgres://u@b/db?port=5"},
+        ),
+        ("postgres://u@/db?host=/a", {"/a": "postgres://u@/db?host=/a"}),
+        (
+            "postgres://u@/db?host=/a,/b&port=1,2&sslmode=disable",
+            {
+                "/a": "postgres://u@/db?sslmode=disable&host=/a&port=1",
+                "/b": "postgres://u@/db?sslmode=disable&host=/b&port=2",
+            },
+        ),
+        (
+            "postgres://u@/db?host=a,b&port=7",
+            {"a": "postgres://u@/db?host=a&port=7", "b": "postgres://u@/db?host=b&port=7"},
+        ),
+        ("postgres:///db", {"localhost": "postgres:///db"}),
+    ],
+)
+def test_each_host_of_an_address_has_an_address_of_its_own(dsn: str, hosts: dict[str, str]) -> None:
+    """With the user, the password and the options that all of them have."""
+    assert dict(hosts_of(dsn)) == hosts

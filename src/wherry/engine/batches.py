@@ -16,7 +16,6 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from wherry import limits
 from wherry.codec import digest
 from wherry.engine.settling import commit_of, joint_commit_of, record_of
 from wherry.engine.work import Work
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.journal import Journal
-    from wherry.engine.store import Store
     from wherry.invocation import ItemOutcome
     from wherry.ports import Commit
     from wherry.telemetry import Ending
@@ -87,9 +85,8 @@ class _Parts:
 class Batches:
     """Begins and ends runs of batches for the dispatcher."""
 
-    def __init__(self, dispatcher: Dispatcher, store: Store, journal: Journal) -> None:
+    def __init__(self, dispatcher: Dispatcher, journal: Journal) -> None:
         self._dispatcher = dispatcher
-        self._store = store
         self._journal = journal
 
     # -- beginning -------------------------------------------------------------------------------
@@ -199,7 +196,8 @@ class Batches:
     ) -> None:
         """A run has failed for all of its messages: run them in halves, or end each."""
         members = members_of(work)
-        if not counted or len(members) == 1 or ending not in _DIVISIBLE:
+        whole = len(members) == 1 or work.unwritable  # no message of it is to blame
+        if whole or not counted or ending not in _DIVISIBLE:
             for one in self.part(work):
                 self._dispatcher.end(one, ending, None, code, error, retry, counted, noted)
             return
@@ -256,8 +254,7 @@ class Batches:
         self._send(work, commit, partial(self._answered, work))
 
     def _send(self, work: Work, commit: Commit, then: Callable[[CommitAnswer], None]) -> None:
-        patient = self._dispatcher.open >= limits.PATIENT_FROM
-        self._store.send(work.function.spec.name, commit, then, patient)
+        self._dispatcher.insistence.send(work, commit, then)
 
     def _answered(self, work: Work, answer: CommitAnswer) -> None:
         dispatcher, feeds = self._dispatcher, self._dispatcher.feeds

@@ -241,7 +241,7 @@ class Core:
                 None if self._worker is None else self._worker(),
             )
             self.dispatcher.driver = self._driver
-            self._driver.wake = self.rounds.executions.ask_by
+            self._driver.beginnings.wake = self.rounds.executions.ask_by
         self._driver.follow(release)
 
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
@@ -278,12 +278,12 @@ class Core:
         self.loop.call_later(seconds, again)
 
     def _check_deadlines(self) -> None:
-        self.dispatcher.check_deadlines()
+        self.dispatcher.deadlines.check()
         self._admission.adjust(self.feeds)
         for release in self.releases:
             for function in release.functions.values():
                 if function.pool.pending:
-                    self.dispatcher.expire_pending(function.pool.pending)
+                    self.dispatcher.deadlines.expire(function.pool.pending)
 
     def _drain_output(self) -> None:
         for release in self.releases:

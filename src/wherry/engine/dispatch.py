@@ -6,8 +6,7 @@ is deleted in it.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,8 @@ import msgspec
 from wherry import errors, limits
 from wherry.codec import to_msgpack
 from wherry.engine.batches import Batches
+from wherry.engine.deadlines import Deadlines
+from wherry.engine.insistence import Insistence
 from wherry.engine.numbers import Numbers
 from wherry.engine.reruns import Reruns
 from wherry.engine.settling import (
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.engine.workflows.driver import Driver
+    from wherry.engine.workflows.step import Step
     from wherry.ports import ReadAnswer
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock, Loop
@@ -82,7 +84,7 @@ class Dispatcher:
         self.driver: Driver  # set where there are workflows, or tasks
         self.running: set[Work] = set()
         self.store_fault = False  # a commit could not be written; until one can be
-        self._committing: set[Work] = set()  # requests whose commit has no answer yet
+        self.committing: set[Work] = set()  # requests whose commit has no answer yet
         self.open = 0  # work admitted and not finished
         self._loop = loop
         self._clock = clock
@@ -91,8 +93,10 @@ class Dispatcher:
         self._journal = journal
         self._broker = broker
         self.reruns = Reruns(loop, chance, self._again)
-        self.batches = Batches(self, store, journal)
+        self.batches = Batches(self, journal)
         self.steps = Steps(self, store)
+        self.deadlines = Deadlines(self, clock)
+        self.insistence = Insistence(self, loop, chance, store, journal)
 
     # -- beginning -------------------------------------------------------------------------------
 
@@ -100,19 +104,19 @@ class Dispatcher:
         """Run work as soon as an environment is free; refuse it where too much waits."""
         self.open += 1
         if not work.function.pool.submit(work):
-            self._refuse(work)
+            self.refuse(work)
 
     def move(self, work: Work, function: ActiveFunction | None) -> None:
         """Run work that has not begun as this function, of another release, if there is one."""
         if function is not None:
             work.function = function
         if function is None or not function.pool.submit(work):
-            self._refuse(work)
+            self.refuse(work)
 
-    def _refuse(self, work: Work) -> None:
+    def refuse(self, work: Work) -> None:
         """Too much waits. A message that was not begun has not had its attempt."""
         problem = errors.Unavailable(headers={"retry-after": "1"})
-        self._fail(work, "refused", problem, counted=False)
+        self.fail(work, "refused", problem, counted=False)
 
     def begin(self, environment: Environment, work: Work, taken: bool = False) -> None:
         """Start work on an environment (called by its pool); taken: from its mailbox, by itself."""
@@ -143,34 +147,6 @@ class Dispatcher:
         if work.message is not None and not work.reruns:
             work.deadline_s = now_s + work.function.spec.timeout_s
 
-    def check_deadlines(self) -> None:
-        """End what has run out of time; called every few milliseconds."""
-        now_s = self._clock.steady_s()
-        slow_s = now_s - limits.RECALL_S
-        for work in [found for found in self.running if found.ran_from_s <= slow_s]:
-            assert work.environment is not None
-            work.function.pool.recall(work.environment)
-        for work in [found for found in self.running if found.deadline_s <= now_s]:
-            environment = work.environment
-            assert environment is not None
-            environment.work = None
-            self._stopped(work, now_s)
-            environment.drain_output()
-            environment.kill(f"over its time of {work.function.spec.timeout_s} s")
-            self._fail(work, "timeout", errors.DeadlineExceeded())
-        patience_s = now_s - limits.STORE_SILENT_S  # its run was in time; now the disk has to be
-        for work in [found for found in self._committing if found.deadline_s <= patience_s]:
-            self._committing.discard(work)
-            # The record goes with the commit, if that is applied.
-            doubt = store_trouble(errors.FateUnknown.code)
-            self._fail(work, "failed", doubt, noted=True)
-
-    def expire_pending(self, pending: deque[Work]) -> None:
-        """Refuse requests that have waited for an environment until their deadline."""
-        now_s = self._clock.steady_s()
-        while pending and pending[0].message is None and pending[0].deadline_s <= now_s:
-            self._refuse(pending.popleft())
-
     # -- what environments say --------------------------------------------------------
 
     def outcome(self, environment: Environment, payload: bytes) -> None:
@@ -183,7 +159,7 @@ class Dispatcher:
         environment.work = None
         now_s = self._clock.steady_s()
         pool.took(environment, now_s - work.ran_from_s)
-        self._stopped(work, now_s)
+        self.stopped(work, now_s)
         work.outcome = outcome
         if work.members:
             if self.batches.outcome(work, outcome) and environment.pid:
@@ -199,10 +175,9 @@ class Dispatcher:
         elif self._commits(work, outcome):
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
-            patient = self.open >= limits.PATIENT_FROM
             if work.message is None:
-                self._committing.add(work)
-            self._store.send(work.function.spec.name, commit, partial(self.answered, work), patient)
+                self.committing.add(work)
+            self.insistence.send(work, commit, partial(self.answered, work))
         else:
             ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(record_of(work, ending))
@@ -237,7 +212,7 @@ class Dispatcher:
         environment.work = None
         if work is None:
             return
-        self._stopped(work, self._clock.steady_s())
+        self.stopped(work, self._clock.steady_s())
         self.failed(work, Failure("environment_died", "EnvironmentDied", environment.end), None)
 
     def not_started(self, work: Work, why: str) -> None:
@@ -260,20 +235,20 @@ class Dispatcher:
             return {}
         return self.feeds.offer(work)
 
-    def sent(self, answer: Committed | Already) -> None:
+    def sent(self, answer: Committed | Already, begins: Sequence[Step] = ()) -> None:
         """Begin what a commit has sent, and what it was that others waited for."""
         if self.feeds is None:
             return
         if isinstance(answer, Already):
             self.feeds.told(answer)
-        elif answer.leased or answer.queued:
-            self.feeds.sent(answer)
+        elif answer.leased or answer.queued or begins:
+            self.feeds.sent(answer, begins)
 
     def answered(self, work: Work, answer: CommitAnswer) -> None:
         """The store has answered a commit."""
         outcome = work.outcome
         assert outcome is not None
-        self._committing.discard(work)
+        self.committing.discard(work)
         if work.offered and self.feeds is not None:
             self.feeds.take_back(work)
         if work.finished:  # its caller was told at its deadline that nobody knows
@@ -286,7 +261,7 @@ class Dispatcher:
             case Committed():
                 self.finish(work, outcome.reply)  # first of all: somebody waits for it
                 self._journal.line(work, "duplicate" if outcome.replayed else "ok", outcome.reply)
-                self.sent(answer)
+                self.sent(answer, work.begins)
             case Already(stored=stored):
                 reply = stored_reply(work, outcome, stored)
                 self._journal.line(work, "duplicate", reply)
@@ -296,7 +271,7 @@ class Dispatcher:
                 self.lost(work, f"{table}/{key}", f"{table}/{key}: {name} {run} was first")
             case Unmet(table=table, key=key, why=why):
                 unmet = errors.ConditionFailed(table, key, why)
-                self._fail(work, "condition", unmet, retry=False)
+                self.fail(work, "condition", unmet, retry=False)
             case LeaseLost():
                 self._journal.note(record_of(work, "duplicate", error="the lease was lost"))
                 self.batches.cut(work)
@@ -309,14 +284,15 @@ class Dispatcher:
                 self.failed(work, Failure(code, kind, message, False), None)
             case Broken(code=code, message=message):
                 self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
-                self._fail(work, "failed", store_trouble(code), error=message, counted=False)
+                over = work.unwritable
+                self.fail(work, "failed", store_trouble(code), error=message, counted=over)
 
     def lost(self, work: Work, where: str, winner: str) -> None:
         """Somebody else was first at `where`: run again, on what he has left."""
         if not self.reruns.again(work, where, self._clock.steady_s()):
             text = f"Too many writers on {where}; nothing was applied."
             busy = errors.Unavailable(text, headers={"retry-after": "1"})
-            self._fail(work, "conflict", busy, error=f"{winner}; it lost {ALL_ITS_TIME}")
+            self.fail(work, "conflict", busy, error=f"{winner}; it lost {ALL_ITS_TIME}")
         elif work.members:
             self.batches.note(work, "conflict", winner)
         else:
@@ -329,16 +305,16 @@ class Dispatcher:
             busy = errors.Unavailable(headers={"retry-after": "1"})
             where = f" on {work.solo}" if work.solo else ""
             text = f"It lost conflicts and waited for its turn{where} {ALL_ITS_TIME}"
-            self._fail(work, "conflict", busy, error=text)
+            self.fail(work, "conflict", busy, error=text)
             return
         work.renumber(self.numbers.next())
         work.outcome = None
         if not work.function.pool.submit(work):
-            self._refuse(work)
+            self.refuse(work)
 
     # -- endings ---------------------------------------------------------------------------------
 
-    def _stopped(self, work: Work, now_s: float) -> None:
+    def stopped(self, work: Work, now_s: float) -> None:
         """A run of work is over."""
         self.running.discard(work)
         work.ran_ms += (now_s - work.ran_from_s) * 1000
@@ -354,7 +330,7 @@ class Dispatcher:
             work.task.failure = failure
         self.end(work, ending_of(failure), reply, failure.code, text, failure.retry, counted=True)
 
-    def _fail(
+    def fail(
         self,
         work: Work,
         ending: Ending,
@@ -384,10 +360,8 @@ class Dispatcher:
         if work.members:
             self.batches.end(work, ending, code, error, retry, counted, noted)
             return
-        if work.task is not None:
-            if self.driver.failed(work, ending, code, error, counted):
-                return
-            counted = False  # only what ends a node costs it an attempt
+        if work.task is not None and self.driver.failed(work, ending, code, error, counted):
+            return
         status = reply.status if reply is not None else 0
         record = record_of(work, ending, error=error, status=status)
         if work.message is not None and self.feeds is not None:

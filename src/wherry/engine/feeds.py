@@ -14,7 +14,7 @@ from wherry.engine.feed import feed_of
 from wherry.ports import Bury, Done, LeaseLost, Recover, Release, Renew
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from wherry.blueprint import QueueSpec
     from wherry.engine.admission import Admission
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wherry.engine.store import Store
     from wherry.engine.storetime import StoreTime
     from wherry.engine.work import Work
+    from wherry.engine.workflows.step import Step
     from wherry.ports import Committed
     from wherry.telemetry import InvocationRecord
     from wherry.world import Chance, Loop
@@ -124,6 +125,8 @@ class Feeds:
                 feed.offered += places
                 leases[name] = places
         work.offered = leases
+        if work.function.starts:
+            self.dispatcher.driver.beginnings.prepare(work)
         return leases
 
     def offer_more(self, work: Work, wanted: dict[str, int]) -> dict[str, int]:
@@ -147,8 +150,14 @@ class Feeds:
                 feed.offered = max(0, feed.offered - places)
         work.offered = {}
 
-    def sent(self, answer: Committed) -> None:
-        """A commit sent messages: begin those that are ours, look for the others when due."""
+    def sent(self, answer: Committed, begins: Sequence[Step] = ()) -> None:
+        """A commit sent messages: begin those that are ours, look for the others when due.
+
+        Args:
+            begins: The first steps of executions that it may have begun with.
+        """
+        if begins:
+            self.dispatcher.driver.beginnings.began(begins, answer.begun)
         if answer.begun:
             self.dispatcher.driver.begun(answer.begun)
         for message in answer.leased:

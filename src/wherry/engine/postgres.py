@@ -239,7 +239,7 @@ async def store_of(place: StorePlace, clock: Clock, chance: Chance) -> PostgresS
     try:
         import asyncpg  # noqa: F401
 
-        from wherry.platforms.postgres.database import is_connection_fault
+        from wherry.platforms.postgres.database import Away, is_connection_fault
         from wherry.platforms.postgres.pool import rest
         from wherry.platforms.postgres.store import open_store
     except ImportError:
@@ -251,12 +251,13 @@ async def store_of(place: StorePlace, clock: Clock, chance: Chance) -> PostgresS
     while True:
         try:
             return await open_store(place.dsn, clock, chance)
-        except WherryError:
-            raise
         except Exception as error:
-            if is_connection_fault(error) and clock.steady_s() < give_up_s:
+            away = isinstance(error, Away)
+            if (away or is_connection_fault(error)) and clock.steady_s() < give_up_s:
                 await rest(AGAIN_S)
                 continue
+            if isinstance(error, WherryError) and not away:
+                raise
             raise Refused(
                 f"{place.shown} cannot be used: {place.told(error) or type(error).__name__}",
                 advice="Is it there, has it this database, and may this user make a schema in it?",

@@ -35,7 +35,7 @@ class ActiveFunction:
         fed: The queues that sources put messages into.
     """
 
-    __slots__ = ("fed", "grants", "owner", "pool", "release", "sends", "spec")
+    __slots__ = ("fed", "grants", "owner", "pool", "release", "sends", "spec", "starts")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class ActiveFunction:
             if grant.kind == "queue" or (grant.kind == "workflow" and grant.action != "read")
         ]
         self.sends = tuple(dict.fromkeys(sends))
+        self.starts = any(one.kind == "workflow" and one.action == "start" for one in spec.grants)
 
 
 class ActiveRelease:

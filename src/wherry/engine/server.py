@@ -264,7 +264,7 @@ class Server:
         await http.stop(limits.DRAIN_TIMEOUT_S)
         give_up_s = self._clock.steady_s() + limits.DRAIN_TIMEOUT_S
         while core.dispatcher.open and self._clock.steady_s() < give_up_s:
-            core.dispatcher.check_deadlines()
+            core.dispatcher.deadlines.check()
             await asyncio.sleep(0.01)
         await control.stop()
         self._versions.stop()

@@ -119,6 +119,7 @@ def commit_of(
         leases,
         work.function.owner,
         work.key,
+        firsts=work.firsts,
     )
 
 

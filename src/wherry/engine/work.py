@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from wherry import limits
 from wherry.invocation import Event, Failure, Invocation, Outcome, Reply
 
 if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.releases import ActiveFunction
-    from wherry.ports import Claimed
+    from wherry.engine.workflows.step import Step
+    from wherry.ports import Claimed, First
 
 
 class Task(msgspec.Struct, eq=False):
@@ -67,7 +69,15 @@ class Work(msgspec.Struct, eq=False):
     finished: bool = False
     members: list[Work] | None = None  # of a batch: the work of each of its messages
     task: Task | None = None  # of a workflow
+    begins: list[Step] = []  # the first steps of the executions that its commit starts ...
+    firsts: list[First] = []  # ... as they go with it
     follower: Work | None = None  # of a batch's group: goes on when this one is done, not before
+    unwritten: int = 0  # commits of it that the store's trouble has brought to nothing
+
+    @property
+    def unwritable(self) -> bool:
+        """Whether the store takes no commit of it, so that its attempt is over, and counts."""
+        return self.unwritten >= limits.COMMIT_TRIES
 
     def renumber(self, number: int) -> None:
         """Make this another attempt, with a span of its own in the trace."""

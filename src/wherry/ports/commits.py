@@ -7,7 +7,7 @@ from typing import TypeAlias
 from msgspec import Raw, Struct
 
 from wherry.effects import Guard
-from wherry.ports.executions import Advance, Execution
+from wherry.ports.executions import Advance, Execution, First
 from wherry.ports.messages import Claimed
 from wherry.ports.reads import StoredReply
 from wherry.telemetry import InvocationRecord
@@ -38,8 +38,8 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     Sending the same commit again is harmless: `record.number` is unique, and one that is there
     already answers `Already`. `leases` names the queues whose new messages may be born leased to
     this engine, with how many of each it has room for. `others` are the records of the further
-    messages that it acknowledges: one for each. `advances` are steps of executions, which only the
-    engine makes.
+    messages that it acknowledges: one for each. `advances` are steps of executions, and `firsts`
+    those with which executions begin; only the engine makes them.
     """
 
     function: str
@@ -52,6 +52,7 @@ class Commit(Struct, frozen=True, array_like=True, tag="commit"):
     key: str = ""
     others: list[InvocationRecord] = []
     advances: list[Advance] = []
+    firsts: list[First] = []
 
 
 class StepCommit(Struct, frozen=True, array_like=True):
@@ -71,7 +72,8 @@ class Committed(Struct, frozen=True, array_like=True, tag="committed"):
 
     `leased` are messages sent by this commit and leased to the engine; `queued` says when the
     earliest of the others falls due, per queue (epoch ms). `begun` are the executions whose first
-    message is among `leased`: who is to begin them need not look for them.
+    message is among `leased`, that which begins them or a task of their first step: who is to go on
+    with them need not look for them.
     """
 
     leased: list[Claimed]

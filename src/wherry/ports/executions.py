@@ -52,13 +52,14 @@ class ChildExecution(Struct, frozen=True, array_like=True):
     """A child of a distributed Map. It begins at once; its end is a message to its parent.
 
     Its definition and workflow are its parent's. `head` is its state before it has begun, `input`
-    (JSON) what it begins with.
+    (JSON) what it begins with. `first` is its first step, as that of a `First`.
     """
 
     name: str
     call: int
     head: bytes
     input: bytes = b"null"
+    first: Advance | None = None
 
 
 class Advance(Struct, frozen=True, array_like=True):
@@ -107,6 +108,26 @@ class Advance(Struct, frozen=True, array_like=True):
     states: list[str] = []
 
 
+class First(Struct, frozen=True, array_like=True):
+    """The first step of an execution that a `StartExecution` of the same commit begins.
+
+    So that what begins need not wait for a message that says so. Whoever works it out does not know
+    the execution's number: the step says 0, in its messages too (`0.call.N`, and "execution" comes
+    first in their bodies), and the store puts the number in. It takes the step where it may: not
+    where the workflow is paused or declared otherwise by now, nor where the name is taken. Else the
+    message is sent.
+
+    Attributes:
+        start: The ID of the StartExecution.
+        definition: The digest of the definition that the step was worked out with.
+        step: It calls functions and the engine, and may end; it does nothing else.
+    """
+
+    start: str
+    definition: str
+    step: Advance
+
+
 class GetExecution(Struct, frozen=True, array_like=True, tag="getexecution"):
     """Ask for all that `advance` needs of an execution. Answered by `Execution` or `Nothing`."""
 
@@ -114,7 +135,10 @@ class GetExecution(Struct, frozen=True, array_like=True, tag="getexecution"):
 
 
 class Execution(Struct, frozen=True, array_like=True, tag="execution"):
-    """An execution's state. `head` is empty before its first step; `input` is JSON."""
+    """An execution's state. `head` is empty before its first step; `input` is JSON.
+
+    Who gave its first step with its start is told the number with version 1, and both are empty.
+    """
 
     id: int
     workflow: str

@@ -197,6 +197,7 @@ class Composed:
         """Run until nothing is under way, or until `waiting` has its answer."""
         if waiting is not None:
             self.host.runs_left = RUNS
+        renewed_s = self.clock.steady_s()
         self.loop.run_ready()
         for _ in range(STEPS):
             if self.core.dispatcher.open == 0 and (waiting is None or waiting.response):
@@ -207,8 +208,11 @@ class Composed:
             if due_s is None:
                 break
             self.clock.advance_to(due_s)
+            if due_s - renewed_s >= limits.LEASE_RENEW_S:  # as where a commit is made again
+                renewed_s = due_s
+                self.core.feeds.renew()
             self.loop.run_ready()
-            self.core.dispatcher.check_deadlines()
+            self.core.dispatcher.deadlines.check()
         raise TooManyRuns("What was begun does not come to an end.")
 
     def drain(self, until_s: float | None) -> None:

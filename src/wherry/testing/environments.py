@@ -103,7 +103,7 @@ class KitHost(InlineHost):
         except BaseException as error:  # what the test is to hear of, and no handler can catch
             self._die(environment, work, f"{type(error).__name__} in the test")
             raise
-        self.core.dispatcher.check_deadlines()  # it may have moved the clock
+        self.core.dispatcher.deadlines.check()  # it may have moved the clock
         if environment.work is None:
             self._leave(invocation.key, link.puts())
             return None

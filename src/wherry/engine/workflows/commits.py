@@ -42,7 +42,7 @@ def _end_of_task(
         record = record_of(work, "ok")
         return Commit(
             name, outcome.effects, outcome.guards, acks, record, leases, owner, work.key, [],
-            advances,
+            advances, work.firsts,
         )  # fmt: skip
     else:
         record = record_of(work, "duplicate", error="nobody waits for it any more")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry import limits
+from wherry.engine.workflows.beginnings import Beginnings
 from wherry.engine.workflows.commits import commit_of, moved_elsewhere
 from wherry.engine.workflows.endings import Endings
 from wherry.engine.workflows.failures import PASSING, failed_of
@@ -40,8 +40,6 @@ from wherry.statemachine.records import Submitted
 from wherry.statemachine.redriving import why_not_redrivable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.feeds import Feeds
     from wherry.engine.journal import Journal
@@ -60,7 +58,8 @@ class Driver:
     """Moves the executions of all workflows.
 
     Attributes:
-        wake: Called with the moment when an execution wants to be woken.
+        held: The executions that moved lately.
+        beginnings: How those begin that a commit starts.
     """
 
     def __init__(
@@ -75,22 +74,22 @@ class Driver:
         worker: Aside | None,
     ) -> None:
         self.held = Held()
-        self.wake: Callable[[int], None] = lambda moment_ms: None
         self._clock = clock
         self._chance = chance
-        self._store = store
         self._dispatcher = dispatcher
         self._feeds = feeds
         self._endings = Endings(dispatcher, feeds, journal)
         self._own = own
         self._worker = worker
         self._loader = Loader(store)
+        self.beginnings = Beginnings(clock, chance, feeds, self._loader, self.held)
         self._lines: dict[int, Line] = {}
         self._queues: dict[str, str] = {}  # of the functions that are tasks
 
     def follow(self, release: ActiveRelease) -> None:
         """Call the functions of this release from now on."""
-        self._queues = release.task_queues()
+        self._queues = self.beginnings.queues = release.task_queues()
+        self._loader.follow(release.blueprint.workflows)
         self._own.blueprint = release.blueprint
 
     # -- what happens ----------------------------------------------------------------------------
@@ -115,7 +114,8 @@ class Driver:
         """A task has failed. False: it has not, its message is to come again."""
         task = work.task
         assert task is not None
-        if code in PASSING or not (counted or ending in ("timeout", "conflict")):
+        undone = code in PASSING or work.unwritable
+        if undone or not (counted or ending in ("timeout", "conflict")):
             return False
         failed = failed_of(work, task, ending, error)
         self._queue(Turn(work, task.execution, None, failed, ending, error))
@@ -124,7 +124,7 @@ class Driver:
     def begun(self, executions: list[Execution]) -> None:
         """These begin with messages that are leased to us: they need not be loaded."""
         for found in executions:
-            loaded = self._loader.loaded(found)
+            loaded = self._loader.loaded(found) if found.head or not found.version else None
             if loaded is not None:
                 self.held.put(loaded)
 
@@ -306,12 +306,12 @@ class Driver:
         moves = step is not None and (step.moved or _wakes(turns))
         leases = self._dispatcher.leases(work)
         if step is not None and moves:
+            step.begin_children(self._clock.now_ms())
             leases = self._feeds.offer_more(work, step.wanted())
         advances = [step.advance()] if step is not None and moves else []
         commit = commit_of(turns, step, advances, leases)
-        patient = self._dispatcher.open >= limits.PATIENT_FROM
         then = partial(self._answered, line, turns, step if moves else None)
-        self._store.send(commit.function, commit, then, patient)
+        self._dispatcher.insistence.send(work, commit, then)
 
     # -- the answer ------------------------------------------------------------------------------
 
@@ -323,7 +323,8 @@ class Driver:
             line.put_back(turns)
         elif turns[0].happened is None and turns[0].failed is None:
             if isinstance(answer, Committed):
-                self._dispatcher.sent(answer)  # first of all: the next task begins
+                begins = work.begins if step is None else work.begins + step.begins
+                self._dispatcher.sent(answer, begins)  # first of all: the next task begins
                 self._moved(step)
                 answer = Committed([])
             self._dispatcher.answered(work, answer)
@@ -337,7 +338,7 @@ class Driver:
         """End messages to a workflow, or a task that failed."""
         match answer:
             case Committed():
-                self._dispatcher.sent(answer)
+                self._dispatcher.sent(answer, step.begins if step is not None else ())
                 self._moved(step)
                 self._endings.done(turns)
             case Already():
@@ -379,7 +380,7 @@ class Driver:
             return
         self.held.put(loaded)
         if step.wake_ms is not None:
-            self.wake(step.wake_ms)
+            self.beginnings.wake(step.wake_ms)
 
     def _fault(self, line: Line, turns: list[Turn], error: Exception) -> None:
         """The interpreter, or we, have a mistake: nothing of the step is kept."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from wherry.engine.settling import record_of
 from wherry.engine.workflows.step import told
+from wherry.errors import Passing
 
 if TYPE_CHECKING:
     from wherry.engine.dispatch import Dispatcher
@@ -41,12 +42,13 @@ class Endings:
             self._dispatcher.finish(turn.work, None)
 
     def give_back(self, turns: list[Turn], error: str) -> None:
-        """The store is in trouble: these come again, their attempt not counted."""
+        """The store is in trouble: these come again, with no attempt counted but that of a task."""
         for turn in turns:
             work = turn.work
             record = record_of(work, "failed", error=error)
-            self._feeds.failed(work, "", error, True, False, record)
-            self._journal.note(record)
+            counted = work.task is not None and work.unwritable
+            if not self._feeds.failed(work, Passing.code, error, True, counted, record):
+                self._journal.note(record)
             self._dispatcher.finish(work, None)
 
     def give_up(self, work: Work, error: str, retry: bool = True, code: str = FAULT) -> None:

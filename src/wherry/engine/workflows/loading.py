@@ -10,12 +10,14 @@ import msgspec
 
 from wherry import limits
 from wherry.blueprint import WorkflowSpec
+from wherry.codec import canonical_json, from_json
 from wherry.engine.workflows.held import Compiled, Loaded, loaded_of
+from wherry.platforms.shared.workflows import workflow_of
 from wherry.ports import Definition, Execution, GetDefinition, GetExecution
 from wherry.statemachine.machine import compile_machine, needs_worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from wherry.engine.store import Store
 
@@ -28,6 +30,23 @@ class Loader:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._compiled: OrderedDict[str, Compiled] = OrderedDict()
+        self._declared: dict[str, WorkflowSpec] = {}
+        self._active: dict[str, Compiled] = {}
+
+    def follow(self, declared: Iterable[WorkflowSpec]) -> None:
+        """Begin executions as these say from now on."""
+        self._declared = {spec.name: spec for spec in declared}
+        self._active = {}
+
+    def active(self, workflow: str) -> Compiled | None:
+        """Return a workflow of the release as its executions begin."""
+        found = self._active.get(workflow)
+        if found is None and workflow in self._declared:
+            spec = self._declared[workflow]
+            digest = workflow_of(from_json(canonical_json(spec))).digest
+            found = self._compiled.get(digest) or _compiled(digest, spec)
+            self._active[workflow] = found
+        return found
 
     def loaded(self, found: Execution) -> Loaded | None:
         """Return an execution that the store has told of, if its definition is here."""

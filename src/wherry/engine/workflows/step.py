@@ -7,10 +7,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec.structs import replace
 
+from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import Effect, Guard, SendMessage
 from wherry.engine.workflows.failures import not_found
+from wherry.engine.workflows.held import Loaded
 from wherry.engine.workflows.packing import (
     call_done,
     call_part,
@@ -25,14 +28,13 @@ from wherry.statemachine.calls import function_name
 from wherry.statemachine.faults import StatesError
 from wherry.statemachine.functions import uuid4
 from wherry.statemachine.integrations import InvokePlan, plan
-from wherry.statemachine.records import Failed
+from wherry.statemachine.records import Begin, Failed
 from wherry.statemachine.resources import Resource
 from wherry.statemachine.text import to_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wherry.engine.workflows.held import Loaded
     from wherry.ports import Part
     from wherry.statemachine.records import Call, Commands, Event, Run
     from wherry.world import Chance
@@ -72,6 +74,8 @@ class Step:
         self._stopped: list[int] = []
         self._entered: list[str] = []
         self._wake_ms: int | None = None
+        self._begun: dict[int, ChildExecution] = {}
+        self.begins: list[Step] = []  # the first steps of its children
 
     # -- what is asked for -----------------------------------------------------------------------
 
@@ -167,7 +171,28 @@ class Step:
         if self.loaded.calls.pop(call, None) is not None:
             self._own[call] = call_done(call)
 
+    def begin_children(self, now_ms: int) -> None:
+        """Work out the first steps of the children that begin with it, of so many."""
+        loaded = self.loaded
+        for call in list(self._children.values())[: limits.BEGINNINGS]:
+            child, begun = self._child(call)
+            found = Loaded(
+                0, loaded.workflow, begun.name, 0, loaded.compiled, child, {}, loaded.id, 0,
+                loaded.correlation_id, len(begun.head) + len(begun.input),
+            )  # fmt: skip
+            step = first_step(found, self._queues, self._chance, now_ms)
+            if step is not None:
+                self._begun[call.id] = replace(begun, first=step.advance())
+                self.begins.append(step)
+
     # -- what it comes to ------------------------------------------------------------------------
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it may be that of an execution which has no number yet."""
+        status = self.run.status
+        plain = status == "RUNNING" or (status == "SUCCEEDED" and self.loaded.parent is None)
+        return plain and not (self._children or self._stopped)
 
     @property
     def entered(self) -> list[str]:
@@ -189,9 +214,13 @@ class Step:
         wanted: dict[str, int] = {}
         for send in self._sends.values():
             wanted[send.queue] = wanted.get(send.queue, 0) + 1
-        own = len(self._children) + (self.ended and self.loaded.parent is not None)
+        own = len(self._children) - len(self.begins)
+        own += self.ended and self.loaded.parent is not None
         if own:
             wanted[self.loaded.workflow] = wanted.get(self.loaded.workflow, 0) + own
+        for step in self.begins:
+            for queue, count in step.wanted().items():
+                wanted[queue] = wanted.get(queue, 0) + count
         return wanted
 
     def advance(self) -> Advance:
@@ -217,7 +246,7 @@ class Step:
             list(self._sends.values()),
             [("", message_id(loaded.id, number)) for number in self._stopped],
             self.effects,
-            [self._child(call) for call in self._children.values()],
+            [self._begun.get(call.id) or self._child(call)[1] for call in self._children.values()],
             self._end() if self.ended else None,
             self.redriven,
             self._inboxed(),
@@ -225,10 +254,11 @@ class Step:
             self._where(),
         )
 
-    def _child(self, call: Call) -> ChildExecution:
+    def _child(self, call: Call) -> tuple[Run, ChildExecution]:
         name = child_name(call.map_run, call.index, uuid4(self._chance))
         child = self.loaded.compiled.machine.child(self.run, call, name)
-        return ChildExecution(name, call.id, pack_head(child), to_text(child.input).encode())
+        input = to_text(child.input).encode()
+        return child, ChildExecution(name, call.id, pack_head(child), input)
 
     def _end(self) -> Ended:
         run = self.run
@@ -250,6 +280,18 @@ class Step:
             return []
         found = dict.fromkeys(frame.state for frame in self.run.frames.values())
         return list(found)[:STATES_SHOWN]
+
+
+def first_step(
+    loaded: Loaded, queues: Mapping[str, str], chance: Chance, now_ms: int
+) -> Step | None:
+    """Work out how an execution begins that has no number yet; None: it has to begin by itself."""
+    step, machine = Step(loaded, queues, chance), loaded.compiled.machine
+    step.pending.append(Begin())
+    while step.pending:
+        event = step.pending.popleft()
+        step.absorb(*machine.advance(step.run, event, now_ms, chance, reuse=True))
+    return step if step.is_first else None
 
 
 def message_id(execution: int, call: int) -> str:

@@ -185,11 +185,6 @@ def verify(
         return Denied(str(error))
 
 
-def object_path(bucket: str, key: str) -> str:
-    """Return the path of an object's URL, not encoded: `/<bucket>/<key>`, as S3 has it."""
-    return f"/{check_bucket(bucket)}/{check_key(key)}"
-
-
 def split_object_path(path: str) -> tuple[str, str]:
     """Return bucket and key of a decoded path.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from wherry import limits
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.inbox import Inbox, lock_groups, note
-from wherry.platforms.shared.redrives import Job
+from wherry.platforms.shared.queues import note_due
+from wherry.platforms.shared.redrives import Job, all_fault, beginning, next_tick_ms, nothing_left
 from wherry.ports import (
     Count,
     RedriveAll,
@@ -34,24 +33,18 @@ class Bulk:
     async def begin(self, request: RedriveAll) -> RedriveJob | Rejected:
         """Begin a job, or change the rate and the end of the one that there is. Audited."""
         number = self._catalog.find("queue", request.queue)
-        if number is None:
-            return Rejected(f"There is no queue {request.queue!r}.")
-        if not 0 < request.per_s <= limits.REDRIVE_RATE_MAX_PER_S:
-            return Rejected(
-                f"A redrive goes at up to {limits.REDRIVE_RATE_MAX_PER_S} messages a second, not "
-                f"at {request.per_s}."
-            )
+        fault = all_fault(request, number)
+        if fault is not None:
+            return fault
 
         async def put(session: Session) -> RedriveJob:
             newest = await session.value("failure_newest_of", number)
             if newest is None:
-                now = await session.value("now")
-                return RedriveJob(request.queue, request.per_s, request.actor, now, 0, 0)
+                return nothing_left(request, await session.value("now"))
             rate = float(request.per_s)
             await session.run("redrive_put", number, newest, rate, request.actor)
             job = await self._shown(session, Job(*(await session.row("redrive_get", number) or ())))
-            detail = f"{job.remaining} messages at {job.per_s:g} a second"
-            await note(session, request.actor, "redrive all", job.queue, detail)
+            await note(session, request.actor, "redrive all", job.queue, beginning(job))
             return job
 
         return await self._database.run(put, atomic=True)
@@ -96,8 +89,7 @@ class Bulk:
             left -= moved
             count += moved
         jobs = [Job(*row) for row in await session.rows("redrives_all")]
-        first = min((job.next_ms for job in jobs), default=None)
-        return Redriven(count, queued, None if first is None else ceil(first))
+        return Redriven(count, queued, next_tick_ms(jobs))
 
     async def _move(self, session: Session, job: Job, most: int, queued: dict[str, int]) -> int:
         """Give back what a job's rate allows by now."""
@@ -109,8 +101,7 @@ class Bulk:
         rows = await session.rows("failures_chosen", [row["id"] for row in seen]) if seen else []
         for row in rows:
             due_ms = await self._inbox.put_back(session, row, row["id"], row["body"])
-            name = self._catalog.name(job.queue)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+            note_due(queued, self._catalog.name(job.queue), due_ms)
         next_ms += len(rows) * 1000 / job.per_s
         await session.run("redrive_moved", next_ms, len(rows), job.queue)
         if len(rows) < wanted:
@@ -121,9 +112,8 @@ class Bulk:
     async def _end(self, session: Session, job: Job, actor: str, action: str) -> None:
         await session.run("redrive_delete", job.queue)
         name = self._catalog.name(job.queue)
-        await note(session, actor, action, name, f"{job.done} messages, begun by {job.actor}")
+        await note(session, actor, action, name, job.summary())
 
     async def _shown(self, session: Session, job: Job) -> RedriveJob:
         left = await session.value("count_through", job.queue, job.through)
-        name = self._catalog.name(job.queue)
-        return RedriveJob(name, job.per_s, job.actor, job.begun_ms, job.done, left)
+        return job.shown(self._catalog.name(job.queue), left)

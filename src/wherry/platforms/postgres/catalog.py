@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from wherry.platforms.postgres.database import Database, Session
+from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.shared.declared import Declared, lean
 from wherry.platforms.shared.shapes import ReleaseShape, read_release
 
@@ -34,8 +35,8 @@ class Catalog(Declared):
         self._database = database
         self._known: dict[str, ReleaseShape] = {}
         self._reading = asyncio.Lock()
-        self._ids: dict[tuple[str, str], int] = {}
-        self._names: dict[int, str] = {}
+        self._ids = {}
+        self._names = {}
         self._definitions: dict[str, bytes] = {}
         self.version = 0
         self.active = ""
@@ -52,6 +53,15 @@ class Catalog(Declared):
         """Raise `Stale` unless this is the version that is in memory."""
         if version != self.version:
             raise Stale
+
+    async def hold(self, session: Session) -> None:
+        """Let nobody change it before this transaction ends.
+
+        Raises:
+            Stale: What is in memory is not the present one.
+        """
+        await session.run("take_locks", in_order([]))
+        self.check(await session.value("catalog_version"))
 
     async def read(self, session: Session) -> None:
         """Read everything, in this transaction."""
@@ -96,26 +106,6 @@ class Catalog(Declared):
                 if len(self._definitions) >= DEFINITIONS_KEPT:
                     self._definitions.clear()
                 self._definitions[digest] = body
-
-    def find(self, kind: str, name: str) -> int | None:
-        """Return the number of a name that has one."""
-        return self._ids.get((kind, name))
-
-    def name(self, number: int) -> str:
-        """Return the name behind a number."""
-        return self._names.get(number, "")
-
-    def numbers(self, kind: str) -> list[int]:
-        """Return the numbers of all names of a kind that there ever were."""
-        return [number for (found, _), number in self._ids.items() if found == kind]
-
-    def queue_ids(self) -> list[int]:
-        """Return the numbers of all queues that there ever were."""
-        return self.numbers("queue")
-
-    def is_workflow(self, queue: int) -> bool:
-        """Whether this is the number of a workflow's queue."""
-        return ("workflow", self.name(queue)) in self._ids
 
     # -- changing ----------------------------------------------------------------------------
 

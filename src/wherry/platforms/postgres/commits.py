@@ -9,20 +9,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from msgspec.structs import replace
 
-from wherry import limits
 from wherry.codec import from_msgpack, to_msgpack
-from wherry.effects import CancelMessage, Effect, PublishEvent
+from wherry.effects import CancelMessage, PublishEvent
 from wherry.errors import FateUnknown
 from wherry.platforms.postgres.catalog import Catalog, Stale
 from wherry.platforms.postgres.database import Database, Lost, Session, request_fault
 from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.making import Made, record_row
+from wherry.platforms.postgres.messages import LEASE_MS
 from wherry.platforms.postgres.moving import Moving
 from wherry.platforms.shared.changes import describe_key
-from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.plans import Plan, effects_of, inapplicable, reply_fault
+from wherry.platforms.shared.queues import note_turns
 from wherry.platforms.shared.spread import publish
 from wherry.ports import (
     Already,
@@ -45,8 +45,6 @@ from wherry.ports import (
 if TYPE_CHECKING:
     from wherry.platforms.postgres.hints import Seen
 
-_effects = msgspec.msgpack.Decoder(list[Effect])
-REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 OPTIMISTIC = 3  # tries before the keys are locked for reading them
 
 
@@ -86,27 +84,18 @@ class Commits:
         except Exception as error:
             if not request_fault(error):
                 raise
-            return Rejected(f"The commit cannot be applied: {type(error).__name__}: {error}"[:1000])
+            return inapplicable(error)
 
     # -- planning ----------------------------------------------------------------------------
 
     def plan(self, commit: Commit) -> Plan | Denied | Rejected:
         """Work out what needs no reading."""
-        length = memoryview(commit.effects).nbytes
-        if length > limits.COMMIT_BYTES:
-            return Rejected(
-                f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {length}."
-            )
-        try:
-            effects = _effects.decode(commit.effects)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Rejected(f"The effects cannot be read: {error}")
-        if len(effects) > limits.COMMIT_EFFECTS:
-            return Rejected(
-                f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
-            )
+        effects = effects_of(commit)
+        if isinstance(effects, Rejected):
+            return effects
         function, release = commit.function, commit.record.release
-        plan = Plan(self._catalog.rights(f"{function}@{release}" if function else ""))
+        rights = self._catalog.rights(f"{function}@{release}" if function else "")
+        plan = Plan(rights, commit.firsts)
         return plan.add(effects) or plan
 
     def make(self, commit: Commit, plan: Plan) -> Made | Denied | Rejected:
@@ -115,8 +104,9 @@ class Commits:
         if stopped is not None:
             return stopped
         for ack in commit.acks:
-            if isinstance(ack, ReplyAck) and len(ack.body) > REPLY_BYTES:
-                return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
+            fault = reply_fault(ack) if isinstance(ack, ReplyAck) else None
+            if fault is not None:
+                return fault
         made = Made(self._catalog, commit.record.number, plan)
         for effect in plan.others:
             if isinstance(effect, PublishEvent):
@@ -231,7 +221,7 @@ class Commits:
             duplicate,
             rooms,
             commit.owner,
-            limits.LEASE_S * 1000,
+            LEASE_MS,
             bool(in_groups or cancels or apart),
         )
 
@@ -280,10 +270,8 @@ class Commits:
     def _queued(self, row: Any) -> dict[str, int]:
         queued: dict[str, int] = {}
         if row["woken_queues"]:
-            for number, due in zip(row["woken_queues"], row["woken_dues"], strict=True):
-                if due is not None:
-                    name = self._catalog.name(number)
-                    queued[name] = min(due, queued.get(name, due))
+            found = zip(row["woken_queues"], row["woken_dues"], strict=True)
+            note_turns(queued, self._catalog, [one for one in found if one[1] is not None])
             self._seen.tell(queued)
         return queued
 

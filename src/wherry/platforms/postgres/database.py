@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from wherry import limits
 from wherry.errors import FateUnknown, Passing, Refused
+from wherry.platforms.postgres.hosts import hosts_of
 from wherry.platforms.postgres.pool import Connection, Pool, rest
 from wherry.platforms.shared.statements import load_statements
 
@@ -95,19 +96,45 @@ class Database:
         self.clock = clock
         self.retry_s = limits.POSTGRES_RETRY_S
         self._chance = chance
+        self._hosts = hosts_of(dsn)
         self._sql = load_statements(FOLDER)
         self._pool = Pool(self.connect, size, limits.POSTGRES_WAIT_S)
         # Leases are renewed however busy the others are.
         self._own = Pool(self.connect, 1, limits.POSTGRES_WAIT_S)
 
     async def connect(self) -> Connection:
-        """Make a connection."""
+        """Make a connection: to the one of its hosts that takes writes.
+
+        Raises:
+            Away: None of several hosts does, or the only one is a standby.
+            OSError, asyncpg.PostgresError: The only host cannot be reached, or refuses us.
+        """
+        import asyncpg
+
+        faults = []
+        # First where it was lately: where a machine is gone, to learn that takes its time.
+        for host, dsn in [*self._hosts]:
+            try:
+                connection = await self._connect(dsn)
+            except asyncpg.TargetServerAttributeNotMatched:
+                faults.append(f"{host}: it takes no writes; is it a standby?")
+            except (OSError, asyncpg.PostgresError, asyncpg.InternalClientError) as error:
+                if len(self._hosts) == 1:
+                    raise
+                faults.append(f"{host}: {error or type(error).__name__}")
+            else:
+                if self._hosts[0][1] != dsn:
+                    self._hosts.sort(key=lambda one: one[1] != dsn)
+                return connection
+        raise Away("; ".join(faults))
+
+    async def _connect(self, dsn: str) -> Connection:
         import asyncpg
 
         connection: Connection = await asyncpg.connect(
-            self.dsn,
-            timeout=limits.POSTGRES_CONNECT_S,
-            target_session_attrs="read-write",  # of several hosts, the one that is the primary
+            dsn,
+            timeout=limits.POSTGRES_CONNECT_S / len(self._hosts),
+            target_session_attrs="read-write",
             statement_cache_size=512,
             max_cached_statement_lifetime=0,
             server_settings=SETTINGS | {"search_path": f'"{self.schema}"'},
@@ -154,6 +181,15 @@ class Database:
                     kind = Lost if lost else Passing
                     raise kind(f"The database cannot be reached ({error}).") from None
                 await rest(self._chance.between(0.5, 1.5) * 0.1)
+
+    async def look(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Run something that only reads: all of it sees one moment. Raises what `run` does."""
+
+        async def reading(session: Session) -> T:
+            await session.run("one_snapshot")
+            return await work(session)
+
+        return await self.run(reading, atomic=True)
 
     async def _once(self, work: Callable[[Session], Awaitable[T]], atomic: bool, pool: Pool) -> T:
         try:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from wherry import limits
 from wherry.codec import from_msgpack
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
-from wherry.platforms.postgres.executions import NEWEST, Loaded
+from wherry.platforms.postgres.executions import Loaded
 from wherry.platforms.postgres.messages import plain
+from wherry.platforms.shared.looking import Events, loaded, page_of, refused
 from wherry.platforms.shared.origins import Standing
-from wherry.platforms.shared.steps import STATUSES, shown
+from wherry.platforms.shared.steps import shown
 from wherry.ports import (
     Definition,
     Denied,
@@ -29,8 +28,6 @@ from wherry.ports import (
     Part,
 )
 
-T = TypeVar("T")
-
 
 class ExecutionPages:
     """Looks at executions, and changes none. One answer is of one snapshot."""
@@ -43,7 +40,7 @@ class ExecutionPages:
         self, request: GetExecution | GetDefinition | GetHistory
     ) -> Execution | Definition | History | Nothing:
         """Answer what only the engine asks."""
-        run = self._snapshot
+        run = self._database.look
         match request:
             case GetExecution():
                 return await run(lambda one: self._get(one, request.execution))
@@ -57,61 +54,32 @@ class ExecutionPages:
         self, function: str, request: FindExecution | ListExecutions
     ) -> ExecutionRow | ExecutionRows | Nothing | Denied:
         """Answer what functions ask too."""
-        run, rights = self._snapshot, self._catalog.rights(function)
+        denied = refused(function, request, self._catalog.rights(function))
+        if denied is not None:
+            return denied
+        run = self._database.look
         match request:
             case FindExecution():
-                if function and request.id is not None:
-                    return Denied("engine", "FindExecution by number")
-                if not rights.allows("workflow", request.workflow, "read"):
-                    return Denied(request.workflow, "read")
                 return await run(lambda one: self._find(one, request))
             case ListExecutions():
-                if function and (request.workflow is None or request.parent is not None):
-                    return Denied("engine", "ListExecutions of all")
-                if request.workflow is not None and not rights.allows(
-                    "workflow", request.workflow, "read"
-                ):
-                    return Denied(request.workflow, "read")
                 return await run(lambda one: self._page(one, request))
 
-    async def _snapshot(self, work: Callable[[Session], Awaitable[T]]) -> T:
-        async def look(session: Session) -> T:
-            await session.run("one_snapshot")
-            return await work(session)
-
-        return await self._database.run(look, atomic=True)
-
     async def _load(self, session: Session, ids: list[int]) -> Loaded:
-        loaded = Loaded(session, self._catalog, await session.value("now"))
-        await loaded.read(ids)
-        return loaded
+        found = Loaded(session, self._catalog, await session.value("now"))
+        await found.read(ids)
+        return found
 
     async def _get(self, session: Session, id: int) -> Execution | Nothing:
         """Return all of an execution that its next step needs."""
-        loaded = await self._load(session, [id])
-        row = loaded.find(id)
+        found = await self._load(session, [id])
+        row = found.find(id)
         if row is None:
             return Nothing()
         parts = [Part(*part) for part in await session.rows("parts_of", id)]
         head = await session.value("execution_head", id)
         inputs = dict(await session.rows("inputs_of", [id]))
-        return Execution(
-            id,
-            loaded.workflow_of(row),
-            row.name,
-            row.version,
-            loaded.definition_of(row),
-            STATUSES[row.status],  # type: ignore[arg-type]
-            head or b"",
-            parts,
-            inputs.get(id, b""),
-            row.started_ms,
-            row.parent,
-            row.parent_call,
-            row.correlation,
-            row.traceparent,
-            row.redrives,
-        )
+        workflow, digest = found.workflow_of(row), found.definition_of(row)
+        return loaded(row, workflow, digest, head or b"", parts, inputs.get(id, b""))
 
     # -- people ------------------------------------------------------------------------------
 
@@ -119,31 +87,32 @@ class ExecutionPages:
         id = request.id
         if id is None:
             number = self._catalog.number("workflow", request.workflow)
-            found = await session.rows("executions_named", [number], [plain(request.name)])
-            id = found[0]["id"] if found else 0
-        loaded = await self._load(session, [id])
-        row = loaded.find(id)
-        if row is None or (request.id is None and loaded.is_over(row)):
+            rows = await session.rows("executions_named", [number], [plain(request.name)])
+            id = rows[0]["id"] if rows else 0
+        found = await self._load(session, [id])
+        row = found.find(id)
+        if row is None or (request.id is None and found.is_over(row)):
             return Nothing()
-        return (await self._show(session, loaded, [row], whole=True))[0]
+        return (await self._show(session, found, [row], whole=True))[0]
 
     async def _page(self, session: Session, request: ListExecutions) -> ExecutionRows:
-        limit = max(1, min(request.limit, limits.LIST_LIMIT))
-        before = NEWEST if request.after is None else request.after
-        ids = await self._ids(session, request, before, limit + 1)
+        before, limit, statuses = page_of(request)
+        ids = await self._ids(session, request, before, statuses, limit + 1)
         page = ids[:limit]
-        loaded = await self._load(session, page)
-        rows = [row for row in map(loaded.find, page) if row is not None]
+        found = await self._load(session, page)
+        rows = [row for row in map(found.find, page) if row is not None]
         after = ids[limit - 1] if len(ids) > limit else None
-        return ExecutionRows(await self._show(session, loaded, rows, whole=False), after)
+        return ExecutionRows(await self._show(session, found, rows, whole=False), after)
 
     async def _ids(
-        self, session: Session, request: ListExecutions, before: int, limit: int
+        self,
+        session: Session,
+        request: ListExecutions,
+        before: int,
+        statuses: range,
+        limit: int,
     ) -> list[int]:
         """Return the newest, each status and workflow by the index that has them in order."""
-        statuses = range(len(STATUSES))
-        if request.status is not None:
-            statuses = range(STATUSES.index(request.status), STATUSES.index(request.status) + 1)
         statement, owners = "executions_page", self._catalog.numbers("workflow")
         if request.parent is not None:
             statement, owners = "children_page", [request.parent]
@@ -157,7 +126,7 @@ class ExecutionPages:
         return sorted(found, reverse=True)[:limit]
 
     async def _show(
-        self, session: Session, loaded: Loaded, rows: list[Standing], whole: bool
+        self, session: Session, found: Loaded, rows: list[Standing], whole: bool
     ) -> list[ExecutionRow]:
         ids = [row.id for row in rows]
         more: dict[int, tuple[Any, ...]] = {
@@ -169,8 +138,8 @@ class ExecutionPages:
         return [
             shown(
                 row,
-                loaded.workflow_of(row),
-                loaded.definition_of(row),
+                found.workflow_of(row),
+                found.definition_of(row),
                 more.get(row.id, ("", None, None, None)),
                 inputs.get(row.id),
                 whole,
@@ -185,20 +154,10 @@ class ExecutionPages:
         row = (await self._load(session, [request.execution])).find(request.execution)
         if row is None:
             return History([], None)
-        limit, last = max(1, min(request.limit, limits.LIST_LIMIT)), request.after
-        events: list[bytes] = []
-        size = 0
-        while last < row.events and len(events) < limit:
-            found = await self._events_from(session, row.id, last + 1)
-            if not found:
-                break
-            for event in found:
-                size += len(event)
-                if events and (len(events) == limit or size > limits.CLAIMED_BYTES):
-                    return History(events, last)
-                events.append(event)
-                last += 1
-        return History(events, last if events and last < row.events else None)
+        events = Events(request, row.events)
+        while events.wants:
+            events.take(await self._events_from(session, row.id, events.last + 1))
+        return events.answer()
 
     async def _events_from(self, session: Session, id: int, number: int) -> list[bytes]:
         """Return the events from this one on that are in its row."""

@@ -14,9 +14,10 @@ from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Session
 from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.messages import plain
+from wherry.platforms.shared.givenup import given_up, lost_execution
 from wherry.platforms.shared.origins import Standing
 from wherry.platforms.shared.plans import Order, Plan
-from wherry.platforms.shared.steps import Move, Steps, given_up, lost_execution
+from wherry.platforms.shared.steps import Move, Steps
 from wherry.platforms.shared.workflows import Workflow
 from wherry.ports import Advance, Inboxed
 

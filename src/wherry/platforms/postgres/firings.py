@@ -7,17 +7,16 @@ locked. So it happens once, whichever engines ask.
 from __future__ import annotations
 
 from wherry import limits
-from wherry.errors import Refused
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
-from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.postgres.making import send_row
-from wherry.platforms.shared.firing import Firing, Row, prefix, spread
+from wherry.platforms.shared.firing import Firing, Row, kept, later_ms, look, schedules_page
 from wherry.platforms.shared.origins import Cause
-from wherry.platforms.shared.shapes import Queue, SourceShape
-from wherry.ports import Fire, Fired, ListSchedules, ScheduleRow, ScheduleRows, Skipped
-from wherry.schedules import next_after
+from wherry.platforms.shared.pages import list_limit
+from wherry.platforms.shared.queues import note_due
+from wherry.platforms.shared.shapes import SourceShape
+from wherry.ports import Fire, Fired, ListSchedules, ScheduleRows, Skipped
 from wherry.world import Clock
 
 
@@ -41,36 +40,18 @@ class Firings:
         now = await session.value("now")
         for source in sources:
             if source.type == "schedule":
-                await self._keep(session, source, rows.pop(source.name, None), now)
+                queue = self._catalog.number("queue", source.queue)
+                change = kept(source, rows.pop(source.name, None), queue, now)
+                if change is not None:
+                    await session.run(change[0], *change[1])
         for row in rows.values():
             await session.run("schedule_delete", row.id)
 
-    async def _keep(self, session: Session, source: SourceShape, row: Row | None, now: int) -> None:
-        queue = self._catalog.number("queue", source.queue)
-        policy = (source.window_s, source.overlap, source.missed, source.missed_max)
-        when = (source.expression, source.timezone)
-        if row is not None and (row.expression, row.timezone) == when:
-            if (row.queue, *row[5:9]) != (queue, *policy):
-                handled = row.start_ms - 1 if row.handled_ms is None else row.handled_ms
-                at_ms = next_after(*when, handled, row.start_ms)
-                next_ms = spread(at_ms, source.window_s, source.name)
-                await session.run("schedule_keep", queue, *policy, next_ms, row.id)
-            return
-        next_ms = spread(next_after(*when, now - 1, now), source.window_s, source.name)
-        await session.run("schedule_add", source.name, queue, *when, *policy, now, next_ms)
-
     async def page(self, request: ListSchedules) -> ScheduleRows:
         """List schedules by name."""
-        limit = max(1, min(request.limit, limits.LIST_LIMIT))
+        limit = list_limit(request.limit)
         found = await self._database.rows("schedules_page", request.after, limit + 1)
-        rows = []
-        for name, number, *rest in found[:limit]:
-            queue = self._catalog.queues_by_id.get(number)
-            paused = queue is not None and queue.paused
-            expression, timezone, next_ms, fired_ms, fired, skipped = rest
-            what = (name, self._catalog.name(number), expression, timezone)
-            rows.append(ScheduleRow(*what, next_ms, fired_ms, fired, skipped, paused))
-        return ScheduleRows(rows, rows[-1].name if len(found) > limit else None)
+        return schedules_page(self._catalog, found, limit)
 
     # -- firing ------------------------------------------------------------------------------
 
@@ -82,8 +63,7 @@ class Firings:
         return answer
 
     async def _fire(self, session: Session, request: Fire) -> Fired:
-        await session.run("take_locks", in_order([]))  # the catalog stays as it is
-        self._catalog.check(await session.value("catalog_version"))
+        await self._catalog.hold(session)
         now = await session.value("now")
         limit = max(1, min(request.limit, limits.FIRE_BATCH))
         until_s = self._clock.steady_s() + limits.FIRE_S
@@ -92,55 +72,33 @@ class Firings:
         fired = 0
         for found in await session.rows("schedules_due", now, limit):
             row = Row(*found)
-            queue = self._catalog.queues_by_id.get(row.queue)
-            try:
-                if queue is None:
-                    raise Refused("Its queue is gone.")
-                firing = Firing(row, now, queue.paused)
-            except (Refused, ValueError, OverflowError):
-                # Not ours to lose: perhaps this machine's time zones will be repaired.
-                name = "" if queue is None else queue.name
-                skipped.append(Skipped(row.name, name, 1, "invalid"))
-                later_ms = now + limits.SCHEDULE_INVALID_S * 1000
-                await session.run("schedule_later", later_ms, row.id)
+            firing = look(row, self._catalog.queues_by_id.get(row.queue), now)
+            if isinstance(firing, Skipped):
+                skipped.append(firing)
+                await session.run("schedule_later", later_ms(now), row.id)
             else:
-                fired += await self._move(session, row, queue, firing, queued, skipped)
+                fired += await self._move(session, firing, queued, skipped)
             if self._clock.steady_s() >= until_s:
                 break
         first = await session.value("schedules_next")
         return Fired(queued, first, fired, skipped)
 
     async def _move(
-        self,
-        session: Session,
-        row: Row,
-        queue: Queue,
-        firing: Firing,
-        queued: dict[str, int],
-        skipped: list[Skipped],
+        self, session: Session, firing: Firing, queued: dict[str, int], skipped: list[Skipped]
     ) -> int:
         """Fire a schedule as its policies say, and move it on; return how many messages it made."""
+        queue = firing.queue
         if firing.may_overlap:
-            begin = prefix(row.name)
-            alive = await session.row("schedule_alive", f"{begin}.", f"{begin}/")
-            firing.overlap(alive is not None)
+            firing.overlap(await session.row("schedule_alive", *firing.ids) is not None)
         if firing.run and queue.grouped:
-            await session.value("lock_groups", [queue.id], [prefix(row.name)])
+            await session.value("lock_groups", [queue.id], [firing.prefix])
         for at_ms in firing.run:
-            message = firing.message(queue.name, at_ms)
+            message = firing.message(at_ms)
             cause = Cause(message.id)
             send = send_row(message, queue)
             sent = await session.row("send_one", send, cause.correlation_id, cause.traceparent)
             if sent is not None and sent["due"] is not None:
-                queued[queue.name] = min(sent["due"], queued.get(queue.name, sent["due"]))
-        skipped += firing.told(queue.name)
-        await session.run(
-            "schedule_fired",
-            firing.handled_ms,
-            firing.next_ms,
-            firing.run[-1] if firing.run else None,
-            len(firing.run),
-            sum(firing.skipped.values()),
-            row.id,
-        )
+                note_due(queued, queue.name, sent["due"])
+        skipped += firing.told()
+        await session.run("schedule_fired", *firing.fired())
         return len(firing.run)

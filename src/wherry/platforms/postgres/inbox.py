@@ -10,7 +10,8 @@ from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.executions import give_up
 from wherry.platforms.postgres.messages import plain
 from wherry.platforms.postgres.swept import Sums
-from wherry.platforms.shared.redrives import waits_ms
+from wherry.platforms.shared.failures import chosen_most, failures_from
+from wherry.platforms.shared.redrives import edit_fault, id_taken, not_editable, way_back
 from wherry.ports import (
     Count,
     Discard,
@@ -20,9 +21,6 @@ from wherry.ports import (
     Redrive,
     Rejected,
 )
-
-NEWEST = (1 << 63) - 1
-PAGE_MAX = 1_000
 
 
 class Inbox:
@@ -57,15 +55,14 @@ class Inbox:
         if request.id is not None:
             found = await database.row("failure_row", request.id)
             return Failures([self.show(found)] if found else [], None, 1 if found else 0)
-        after = int(request.after) if request.after and request.after.isdecimal() else NEWEST
-        limit = max(1, min(request.limit, PAGE_MAX))
+        before, limit = failures_from(request)
         counts = {row["queue"]: row["count"] for row in await database.rows("count_failures")}
         if request.queue is None:
-            rows = await database.rows("failures_page", after, limit + 1)
+            rows = await database.rows("failures_page", before, limit + 1)
             total = sum(counts.values())
         else:
             number = self._catalog.find("queue", request.queue) or 0
-            rows = await database.rows("failures_page_of", number, after, limit + 1)
+            rows = await database.rows("failures_page_of", number, before, limit + 1)
             total = counts.get(number, 0)
         page = rows[:limit]
         more = str(page[-1]["seq"]) if len(rows) > limit else None
@@ -78,7 +75,7 @@ class Inbox:
 
         It is locked, and so are its groups.
         """
-        limit = max(0, min(limit, PAGE_MAX))
+        limit = chosen_most(limit)
         number = 0 if queue is None else self._catalog.find("queue", queue) or 0
         # First the groups, then the rows: as who buries, and settles, does it.
         if ids:
@@ -107,10 +104,9 @@ class Inbox:
                 return Count(len(rows))
 
             return await self._database.run(again, atomic=True)
-        if len(request.ids) != 1 or not request.new_id:
-            return Rejected("An edited redrive takes one ID and the new ID.")
-        if len(request.body) > limits.MESSAGE_BYTES:
-            return Rejected(f"A message has at most {limits.MESSAGE_BYTES} bytes.")
+        fault = edit_fault(request, request.body)
+        if fault is not None:
+            return fault
         return await self._database.run(lambda session: self._edit(session, request), atomic=True)
 
     async def _edit(self, session: Session, request: Redrive) -> Count | Rejected:
@@ -119,14 +115,11 @@ class Inbox:
             return Count(0)
         found, body = rows[0], request.body
         assert body is not None
-        if self._catalog.is_workflow(found["queue"]):  # its body is ours: it can say anything
-            return Rejected(
-                "What failed is an execution of a workflow: it goes on with what it was given. "
-                "Redrive it without a payload, or start another one."
-            )
+        if self._catalog.is_workflow(found["queue"]):
+            return not_editable()
         taken = await session.row("message_there", request.new_id)
         if taken or await session.row("failure_row", request.new_id):
-            return Rejected(f"The new ID {request.new_id} is taken.")
+            return id_taken(request)
         await self.put_back(session, found, request.new_id, body)
         if body != found["body"]:
             await session.value("drop_payload", found["queue"], found["body"])
@@ -142,22 +135,17 @@ class Inbox:
         now = await session.value("now")
         queue = self._catalog.queues_by_id.get(row["queue"])
         seq, edited = await session.value("next_number"), id != row["id"]
-        due = now if edited else now + waits_ms(row["redrives"])
-        place, grouped = due, row["grp"] is not None
-        if queue is None or queue.fifo:
-            # What blocks its group goes back to its head, anything else to its end.
-            place = seq if row["place"] is None else row["place"]
-        elif not queue.fair:
-            grouped = False
-        retention_ms = queue.retention_ms if queue else limits.MESSAGE_RETENTION_S * 1000
-        values = (id, body, due, retention_ms, grouped, place, seq, now)
+        before, place = row["redrives"], row["place"]
+        back = way_back(queue, before, place, edited=edited, now_ms=now, seq=seq)
+        grouped = back.in_group and row["grp"] is not None
+        values = (id, body, back.due_ms, back.retention_ms, grouped, back.place, seq, now)
         await session.value("put_back", row["seq"], *values)
-        return int(due)
+        return back.due_ms
 
     async def discard(self, request: Discard) -> Count:
         """Give work up, with a reason."""
 
-        async def give_up(session: Session) -> Count:
+        async def leave(session: Session) -> Count:
             rows = await self.choose(session, request.ids, request.queue, request.limit)
             await self._lose(session, rows)
             for row in rows:
@@ -168,7 +156,7 @@ class Inbox:
                     await session.value("settle", row["queue"], row["grp"])
             return Count(len(rows))
 
-        return await self._database.run(give_up, atomic=True)
+        return await self._database.run(leave, atomic=True)
 
     async def _lose(self, session: Session, rows: list[Any]) -> None:
         """End executions to which this was to happen."""

@@ -9,6 +9,7 @@ from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.making import record_row
+from wherry.platforms.shared.queues import note_turns
 from wherry.ports import Bury, Claim, Claimed, Claims, Done, LeaseLost, Recover, Release, Renew
 
 LEASE_MS = int(limits.LEASE_S * 1000)
@@ -103,9 +104,7 @@ class Messages:
         Other engines are told.
         """
         queued: dict[str, int] = {}
-        for number, due_ms in found or ():
-            name = self._catalog.name(number)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_turns(queued, self._catalog, found or ())
         if queued:
             self._seen.tell(queued)
         return queued

@@ -14,6 +14,7 @@ from wherry.platforms.postgres.making import Made
 from wherry.platforms.postgres.telling import tell
 from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.queues import note_turns
 from wherry.ports import Committed
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from wherry.platforms.shared.steps import Move
     from wherry.ports import Commit, CommitAnswer
 
-TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
 OF_STATE = ("done", "unmet", "rejected", "object", "stale")  # found after versions are compared
 APPLIED = ("done", "object")  # found after orders are checked
 
@@ -107,7 +107,7 @@ class Moving:
         """Write the executions, and send what they send."""
         plan = moved.plan
         turns = await moved.loaded.write()
-        sent = plan.noted + [message.id for message, _, _ in plan.told[:TOLD_SHOWN]]
+        sent = plan.shown()
         if sent:
             await session.run("record_sent", commit.record.number, sent)
         places = dict(commit.leases)
@@ -117,8 +117,6 @@ class Moving:
             session, self._catalog, self._seen, plan.told, row["a_now"], places, commit.owner
         )
         leased, queued = answer.leased + told.leased, dict(answer.queued)
-        for number, due_ms in turns + told.turns:
-            name = self._catalog.name(number)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_turns(queued, self._catalog, turns + told.turns)
         begun = [plan.begun[one.id] for one in leased if one.id in plan.begun]
         return Committed(leased, queued, begun)

@@ -7,10 +7,10 @@ from typing import Any, Literal
 import msgspec
 
 from wherry import limits
-from wherry.codec import key_text
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.inbox import Inbox
+from wherry.platforms.shared.queues import first_blocking, group_shown, holders
 from wherry.platforms.shared.shapes import Queue
 from wherry.ports import Depth, Depths, PausedRow, RecentRecords, TimelineRows, Waiting
 from wherry.ports.failures import BlockedGroup
@@ -33,7 +33,7 @@ class Overview:
     async def depths(self) -> Depths:
         """Return how much waits, is leased and has failed in every queue that there ever was."""
         await self._catalog.refresh()
-        return await self._database.run(self._depths, atomic=True)
+        return await self._database.look(self._depths)
 
     async def _depths(self, session: Session) -> Depths:
         counts = {row["queue"]: row for row in await session.rows("counts")}
@@ -50,7 +50,10 @@ class Overview:
             waiting, leased = (count["waiting"], count["leased"]) if count else (0, 0)
             if not (waiting or leased or failed.get(number) or queue is not None):
                 continue
-            groups = await self._blocked(session, number) if failed.get(number) else []
+            groups: list[tuple[str, int]] = []
+            if failed.get(number):
+                blocking = await session.rows("failures_blocking", number, limits.HELD_COUNTED)
+                groups = first_blocking(blocking)
             shown = groups[: limits.BLOCKED_SHOWN]
             behind = 0
             if waiting:
@@ -63,7 +66,7 @@ class Overview:
                     failed.get(number, 0),
                     await self._age_ms(session, number, queue, now) if waiting else 0,
                     queue is not None and queue.paused,
-                    [paused[one] for one in _consumers(queue) if one in paused],
+                    [paused[one] for one in holders(queue) if one in paused],
                     behind,
                     len(groups),
                     [await self._group(session, number, *one) for one in shown],
@@ -77,30 +80,12 @@ class Overview:
         since = await session.value("oldest_sent" if fifo else "first_due", number)
         return 0 if since is None else max(0, now - int(since))
 
-    async def _blocked(self, session: Session, number: int) -> list[tuple[str, int]]:
-        """Return the groups that wait for failures, each with the first of these."""
-        first: dict[str, int] = {}
-        for seq, group in await session.rows("failures_blocking", number, limits.HELD_COUNTED):
-            first.setdefault(group, seq)
-        return list(first.items())
-
     async def _group(self, session: Session, number: int, group: str, seq: int) -> BlockedGroup:
         row = await session.row("failure_at", seq)
         assert row is not None
         id, failed_ms, place = row
         behind = await session.value("parked_of", number, group, place, limits.HELD_COUNTED)
-        return BlockedGroup(self._shown(number, group), id, failed_ms, behind)
-
-    def _shown(self, number: int, group: str) -> str:
-        """Return a group's name for people: that of a table's changes is made of bytes."""
-        table, slash, key = group.partition("/")
-        found = self._catalog.tables_by_id.get(int(table)) if table.isdecimal() else None
-        if not slash or found is None or all(one.id != number for one in found.followers):
-            return group
-        parts = key.split("/")
-        if len(parts) > 1:  # else the digest of a long one
-            parts = [key_text(bytes.fromhex(part)) for part in parts if part]
-        return "/".join([found.shape.name, *parts])
+        return BlockedGroup(group_shown(self._catalog, number, group), id, failed_ms, behind)
 
     # -- records -----------------------------------------------------------------------------
 
@@ -115,9 +100,7 @@ class Overview:
 
     async def timeline(self, correlation_id: str) -> TimelineRows:
         """Return all that is known of a correlation ID."""
-        return await self._database.run(
-            lambda one: self._timeline(one, correlation_id), atomic=True
-        )
+        return await self._database.look(lambda one: self._timeline(one, correlation_id))
 
     async def _timeline(self, session: Session, correlation_id: str) -> TimelineRows:
         rows = await session.rows("records_correlated", correlation_id, FOUND_MAX)
@@ -164,8 +147,3 @@ class Overview:
 
 def _paired(rows: list[Any]) -> list[tuple[InvocationRecord, Any]]:
     return [(_read(row["body"]), row) for row in rows]
-
-
-def _consumers(queue: Queue | None) -> tuple[str, ...]:
-    """Return whose pauses hold a queue: the app's, its consumer's."""
-    return () if queue is None else ("", queue.consumer)

@@ -7,15 +7,23 @@ from typing import Any
 import msgspec
 
 from wherry import limits
-from wherry.codec import from_msgpack, prefix_end, to_msgpack
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database
 from wherry.platforms.postgres.keys import indexed
-from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.pages import (
+    index_bounds,
+    index_cursor,
+    key_bounds,
+    object_bounds,
+    object_page,
+    object_row,
+    query_limit,
+    reply_unread,
+    unread,
+    wrong_cursor,
+)
 from wherry.platforms.shared.shapes import Index, Table
 from wherry.ports import (
-    Broken,
-    Denied,
     GetItem,
     GetObject,
     GetReply,
@@ -31,11 +39,7 @@ from wherry.ports import (
     StoredReply,
 )
 
-ABOVE_ALL = b"\xff"  # every key begins with a letter, and no UTF-8 begins with it
-Position = tuple[bytes, bytes, bytes]  # sort, pk, sk
 Reading = GetItem | QueryItems | GetObject | ListObjects | GetReply
-
-_position = msgspec.msgpack.Decoder(Position)
 
 
 class Reads:
@@ -57,29 +61,23 @@ class Reads:
                 table = rights.readable.get(request.table)
                 if table is None:
                     await self._check()
-                    return _unread(rights, "table", request.table) or Nothing()
+                    return unread(rights, "table", request.table) or Nothing()
                 return await self._item(table, request)
             case QueryItems():
                 table = rights.readable.get(request.table)
                 if table is None:
                     await self._check()
-                    return _unread(rights, "table", request.table) or Page([], None)
+                    return unread(rights, "table", request.table) or Page([], None)
                 try:
                     return await self._page(request, table)
                 except msgspec.MsgspecError:
-                    return Broken("passing", "The cursor is not one of this query.")
+                    return wrong_cursor()
             case GetObject():
-                return _unread(rights, "bucket", request.bucket) or await self._object(request)
+                return unread(rights, "bucket", request.bucket) or await self._object(request)
             case ListObjects():
-                return _unread(rights, "bucket", request.bucket) or await self._objects(request)
+                return unread(rights, "bucket", request.bucket) or await self._objects(request)
             case GetReply():
-                # Keys are "kind/function/...": a function sees only what was stored for itself.
-                parts = request.key.split("/", 2)
-                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
-                if function and not own:
-                    return Denied("replies", "read")
-                row = await self._database.row("reply_get", request.key)
-                return StoredReply(*row) if row else Nothing()
+                return reply_unread(function, request.key) or await self._reply(request.key)
 
     async def _item(self, table: Table, request: GetItem) -> Item | Nothing:
         row = await self._database.row("item_get", table.id, indexed(request.pk), request.sk)
@@ -95,7 +93,7 @@ class Reads:
     # -- pages -------------------------------------------------------------------------------
 
     async def _page(self, query: QueryItems, table: Table) -> Page | NotReady:
-        limit = max(1, min(query.limit, limits.QUERY_LIMIT_MAX))
+        limit = query_limit(query)
         if query.index is None:
             return await self._by_key(query, table, limit)
         index = self._catalog.index(table, query.index)
@@ -108,12 +106,7 @@ class Reads:
         return page
 
     async def _by_key(self, query: QueryItems, table: Table, limit: int) -> Page:
-        low, high = query.low or b"", ABOVE_ALL if query.high is None else query.high
-        if query.after is not None:
-            if query.descending:
-                high = min(high, query.after)
-            else:
-                low = max(low, query.after + b"\0")
+        low, high = key_bounds(query)
         name = "items_page_descending" if query.descending else "items_page"
         values = (table.id, indexed(query.pk), low, high, limit + 1, limits.QUERY_BYTES)
         rows, more = _cut(await self._database.rows(name, *values), limit)
@@ -121,23 +114,19 @@ class Reads:
         return Page(page, page[-1].sk if more else None)
 
     async def _by_index(self, query: QueryItems, table: Table, index: Index, limit: int) -> Page:
-        low = (query.low or b"", b"", b"")
-        high = (ABOVE_ALL if query.high is None else query.high, b"", b"")
-        after = None if query.after is None else _position.decode(query.after)
+        low, high = index_bounds(query)
         end = (limit + 1, limits.QUERY_BYTES, table.id)
         if query.descending:
-            high = high if after is None else min(high, after)
             name, values = "entries_page_descending", (*high, low[0])
         else:
-            low = low if after is None else max(low, after)
             name, values = "entries_page", (*low, high[0])
         found = await self._database.rows(name, index.id, indexed(query.pk), *values, *end)
         rows, more = _cut(found, limit)
         last = rows[-1] if more else None
-        cursor = to_msgpack((last["sort"], last["pk"], last["sk"])) if last else None
+        cursor = index_cursor((last["sort"], last["pk"], last["sk"])) if last else None
         return Page([_row(row) for row in rows], cursor)
 
-    # -- objects -----------------------------------------------------------------------------
+    # -- objects, replies --------------------------------------------------------------------
 
     async def _object(self, request: GetObject) -> ObjectRow | Nothing:
         number = self._catalog.find("bucket", request.bucket)
@@ -149,22 +138,13 @@ class Reads:
 
     async def _objects(self, request: ListObjects) -> ObjectPage:
         number = self._catalog.find("bucket", request.bucket)
-        limit = max(1, min(request.limit, limits.LIST_LIMIT))
-        low = request.prefix.encode()
-        high = prefix_end(low) or ABOVE_ALL
-        after = (request.after or "").encode()
-        values = (number or 0, after, low, high, limit + 1)
-        rows = await self._database.rows("objects_page", *values)
-        page = [object_row(request.bucket, row) for row in rows[:limit]]
-        return ObjectPage(page, page[-1].key if len(rows) > limit else None)
+        *bounds, read = object_bounds(request)
+        rows = await self._database.rows("objects_page", number or 0, *bounds, read)
+        return object_page(request, rows, read)
 
-
-def object_row(bucket: str, row: Any) -> ObjectRow:
-    """Return an object from its row."""
-    key, blob, size, sha256, media_type, metadata, created = row
-    return ObjectRow(
-        bucket, key.decode(), blob, size, sha256, media_type, from_msgpack(metadata), created
-    )
+    async def _reply(self, key: str) -> StoredReply | Nothing:
+        row = await self._database.row("reply_get", key)
+        return StoredReply(*row) if row else Nothing()
 
 
 def _row(row: Any) -> Row:
@@ -175,7 +155,3 @@ def _cut(rows: list[Any], limit: int) -> tuple[list[Any], bool]:
     """Return the rows of a page, and whether more follow."""
     kept = rows[:limit]
     return kept, bool(rows) and rows[0]["total"] > len(kept)
-
-
-def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
-    return None if rights.allows(kind, name, "read") else Denied(name, "read")

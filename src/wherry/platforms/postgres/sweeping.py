@@ -10,6 +10,7 @@ from wherry.platforms.postgres.pauses import Pauses
 from wherry.platforms.postgres.retirement import Retirement
 from wherry.platforms.postgres.swept import Sums
 from wherry.platforms.postgres.upkeep import Upkeep
+from wherry.platforms.shared.queues import note_all_due
 from wherry.ports import Sweep, Swept
 
 
@@ -61,8 +62,7 @@ class Sweeping:
         swept.count += await database.run(
             lambda session: self._retirement.remove_old(session, limit), atomic=True
         )
-        for name, due_ms in queued.items():
-            swept.turn(name, due_ms)
+        note_all_due(swept.queued, queued.items())
         count += swept.count
         await self._forget_deleted(limit)
         # Garbage is forgotten at the next call, so that a crash before it was removed reports it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wherry.platforms.shared.queues import note_due
+
 
 class Sums:
     """Rows that went, queues where a message's turn has come, and failed work that was given up."""
@@ -14,4 +16,4 @@ class Sums:
     def turn(self, queue: str, due_ms: int | None) -> None:
         """A message of this queue falls due then (None: none does)."""
         if due_ms is not None:
-            self.queued[queue] = min(due_ms, self.queued.get(queue, due_ms))
+            note_due(self.queued, queue, due_ms)

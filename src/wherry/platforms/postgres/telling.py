@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wherry import limits
 from wherry.platforms.postgres.making import send_row
+from wherry.platforms.postgres.messages import LEASE_MS
 from wherry.platforms.shared.origins import Origin
 from wherry.ports import Claimed
 
@@ -57,7 +57,7 @@ async def tell(
         )  # fmt: skip
     told = Told([], [])
     if rows:
-        values = (rows, list(rooms.values()), owner, int(limits.LEASE_S * 1000), now_ms)
+        values = (rows, list(rooms.values()), owner, LEASE_MS, now_ms)
         found = await session.row("tell_messages", *values)
         assert found is not None
         told.turns.extend(tuple(one) for one in found["turns"] or ())

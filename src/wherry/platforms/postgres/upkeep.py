@@ -80,24 +80,17 @@ class Upkeep:
     async def reindex(self, request: Reindex) -> Count | Rejected:
         """Fill the next items into an index; 0: it is ready."""
         await self._catalog.refresh()
-        table = self._catalog.tables.get(request.table)
-        if table is None:
-            return Rejected(f"There is no table {request.table!r}.")
-        named = [index for index in table.indexes if index.name == request.index]
+        found = self._catalog.unfilled(request)
+        if found is None or isinstance(found, Rejected):
+            return found or Count(0)
+        table, index = found
         limit = max(1, min(request.limit, limits.REINDEX_BATCH))
-
-        for index in named:
-            if not index.ready:
-                fill = partial(self._fill, table, index.id, limit)
-                count = await self._database.run(fill, atomic=True)
-                if count < limit:
-                    done = partial(self._ready, index.id)
-                    await self._database.run(done, atomic=True)
-                    await self._catalog.refresh()
-                return Count(count)
-        if not named:
-            return Rejected(f"Table {request.table!r} has no index {request.index!r}.")
-        return Count(0)
+        fill = partial(self._fill, table, index.id, limit)
+        count = await self._database.run(fill, atomic=True)
+        if count < limit:
+            await self._database.run(partial(self._ready, index.id), atomic=True)
+            await self._catalog.refresh()
+        return Count(count)
 
     async def _fill(self, table: Table, index: int, limit: int, session: Session) -> int:
         """Add the entries of the next items; return of how many.

@@ -5,12 +5,13 @@ from __future__ import annotations
 from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import SendMessage
-from wherry.platforms.postgres.catalog import Catalog, Stale
+from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.executions import Loaded
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.telling import tell
 from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.queues import note_turns
 from wherry.platforms.shared.shapes import Queue
 from wherry.ports import Happened, WakeExecutions, Woken
 
@@ -35,7 +36,7 @@ class Wakes:
         return answer
 
     async def _wake(self, session: Session, limit: int) -> Woken:
-        self._catalog.check(await session.value("catalog_version"))
+        await self._catalog.hold(session)
         now = await session.value("now")
         loaded = Loaded(session, self._catalog, now)
         told: list[tuple[SendMessage, Queue, Origin]] = []
@@ -50,17 +51,14 @@ class Wakes:
         for id, workflow, version, *thread in await session.rows("executions_due", now, limit):
             name = self._catalog.name(workflow)
             queue = self._catalog.queue(name)
-            if queue is None:  # another engine has declared it: nobody may be noted as woken untold
-                raise Stale
+            assert queue is not None  # it came with the workflow, and the catalog is held
             body = to_json(Happened(id, "wake"))
             send(SendMessage(name, f"{id}.wake.{version}", body), queue, Thread(*thread))
             loaded.put("execution_woken", id)
         await loaded.write()
         sent = await tell(session, self._catalog, self._seen, told, now, {}, "")
         queued: dict[str, int] = {}
-        for number, due_ms in sent.turns:
-            name = self._catalog.name(number)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_turns(queued, self._catalog, sent.turns)
         next_ms = await session.value("executions_next")
         if await session.value("stops_left") is not None:
             next_ms = now

@@ -24,6 +24,7 @@ from wherry.platforms.shared.shapes import (
     TableShape,
 )
 from wherry.platforms.shared.workflows import Workflow, stored_workflow, workflow_of
+from wherry.ports import Reindex, Rejected
 
 Rows: TypeAlias = Iterable[tuple[Any, ...]]
 RIGHTS_KEPT = 1_000  # functions whose rights are kept: their names come from callers
@@ -38,6 +39,8 @@ class Declared:
 
     releases: dict[str, ReleaseShape]
     active: str
+    _ids: dict[tuple[str, str], int]
+    _names: dict[int, str]
 
     def number(self, kind: str, name: str) -> int:
         """Return the number of a name."""
@@ -45,11 +48,23 @@ class Declared:
 
     def find(self, kind: str, name: str) -> int | None:
         """Return the number of a name that has one."""
-        raise NotImplementedError
+        return self._ids.get((kind, name))
 
     def name(self, number: int) -> str:
         """Return the name behind a number; '' where there is none."""
-        raise NotImplementedError
+        return self._names.get(number, "")
+
+    def numbers(self, kind: str) -> list[int]:
+        """Return the numbers of all names of a kind that there ever were."""
+        return [number for (found, _), number in self._ids.items() if found == kind]
+
+    def queue_ids(self) -> list[int]:
+        """Return the numbers of all queues that there ever were."""
+        return self.numbers("queue")
+
+    def is_workflow(self, queue: int) -> bool:
+        """Whether this is the number of a workflow's queue."""
+        return ("workflow", self.name(queue)) in self._ids
 
     def queue(self, name: str) -> Queue | None:
         """Return a queue that there is or was: what an execution sends to it waits there."""
@@ -161,6 +176,16 @@ class Declared:
                 if found is not None:
                     return found
         return next((index for index in reversed(table.indexes) if index.name == name), None)
+
+    def unfilled(self, request: Reindex) -> tuple[Table, Index] | Rejected | None:
+        """Return the index that is to be filled, and its table; None: it is ready."""
+        table = self.tables.get(request.table)
+        if table is None:
+            return Rejected(f"There is no table {request.table!r}.")
+        named = [index for index in table.indexes if index.name == request.index]
+        if not named:
+            return Rejected(f"Table {request.table!r} has no index {request.index!r}.")
+        return next(((table, index) for index in named if not index.ready), None)
 
     def in_use(self, digest: str) -> bool:
         """Whether a release is the activated one, or counts besides."""

@@ -116,13 +116,15 @@ class Orders:
 
     def _start(self, effect: StartExecution, origin: Origin, plan: Plan) -> None:
         name, steps = effect.name, self._steps
-        definition = steps.define(self._catalog.workflows[effect.workflow])
+        workflow, first = self._catalog.workflows[effect.workflow], plan.firsts.get(effect.id)
+        definition = steps.define(workflow)
         old = steps.bearer(effect.workflow, name)
         if old is not None:  # it was kept for its time, and waits for the sweep
             steps.put("execution_unlist", old)
         steps.begin(
             effect.workflow, name, definition, effect.input, origin, effect.id, plan,
             parent=effect.parent, call=effect.parent_call,
+            first=first.step if first and first.definition == workflow.digest else None,
         )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -28,8 +29,12 @@ from wherry.platforms.shared.changes import Change, ItemEffect, describe_key
 from wherry.platforms.shared.origins import Origin, Standing
 from wherry.platforms.shared.rights import Rights
 from wherry.platforms.shared.shapes import Queue, Table
-from wherry.ports import Denied, Execution, Rejected
+from wherry.ports import Commit, Denied, Execution, First, Rejected, ReplyAck
 
+TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
+REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
+
+_effects = msgspec.msgpack.Decoder(list[Effect])
 Order: TypeAlias = StartExecution | StopExecution | RedriveExecution | EndTask
 _ACTIONS: dict[type[Order], str] = {
     StartExecution: "start",
@@ -37,6 +42,34 @@ _ACTIONS: dict[type[Order], str] = {
     RedriveExecution: "redrive",
     EndTask: "complete",
 }
+
+
+def effects_of(commit: Commit) -> list[Effect] | Rejected:
+    """Read the effects of a commit; return what is wrong with their size, form or number."""
+    length = memoryview(commit.effects).nbytes
+    if length > limits.COMMIT_BYTES:
+        return Rejected(f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {length}.")
+    try:
+        effects = _effects.decode(commit.effects)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return Rejected(f"The effects cannot be read: {error}")
+    if len(effects) > limits.COMMIT_EFFECTS:
+        return Rejected(
+            f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
+        )
+    return effects
+
+
+def reply_fault(ack: ReplyAck) -> Rejected | None:
+    """Return what is wrong with a reply that is to be stored."""
+    if len(ack.body) > REPLY_BYTES:
+        return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
+    return None
+
+
+def inapplicable(error: Exception) -> Rejected:
+    """Say that the database has refused what a commit does."""
+    return Rejected(f"The commit cannot be applied: {type(error).__name__}: {error}"[:1000])
 
 
 class Wanted:
@@ -55,6 +88,7 @@ class Plan:
 
     Args:
         rights: What the function may do.
+        firsts: First steps of executions that it starts.
     """
 
     __slots__ = (
@@ -62,6 +96,7 @@ class Plan:
         "changes",
         "count",
         "execution",
+        "firsts",
         "guards",
         "keys",
         "noted",
@@ -73,8 +108,9 @@ class Plan:
         "told",
     )
 
-    def __init__(self, rights: Rights) -> None:
+    def __init__(self, rights: Rights, firsts: Iterable[First] = ()) -> None:
         self.rights = rights
+        self.firsts = {first.start: first for first in firsts}
         self.count = 0  # of all effects
         self.keys: set[object] = set()
         self.guards: list[tuple[Guard, Table]] = []
@@ -153,6 +189,10 @@ class Plan:
     def send(self, message: SendMessage, queue: Queue, origin: Origin) -> None:
         """Send a message besides those of effects and sources."""
         self.told.append((message, queue, origin))
+
+    def shown(self) -> list[str]:
+        """Return the IDs of what a timeline shows besides the messages of effects and sources."""
+        return self.noted + [message.id for message, _, _ in self.told[:TOLD_SHOWN]]
 
     def _add_event(self, effect: PublishEvent) -> Denied | Rejected | None:
         rights, event = self.rights, effect.event

@@ -15,6 +15,7 @@ from wherry import limits
 from wherry.codec import from_json, to_json, to_msgpack
 from wherry.effects import SendMessage
 from wherry.platforms.shared.declared import Declared
+from wherry.platforms.shared.firsts import numbered
 from wherry.platforms.shared.origins import Origin, Standing, Thread
 from wherry.platforms.shared.plans import Plan, message_fault
 from wherry.platforms.shared.shapes import Queue
@@ -33,7 +34,6 @@ from wherry.ports import (
 
 STATUSES = ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 EVENTS_BYTES = 65_536  # a step's events go into rows of about so much
-_happened = msgspec.json.Decoder(Happened)
 Send = Callable[[SendMessage, Queue, Origin], object]
 
 
@@ -188,16 +188,7 @@ class Steps:
         id = row.id
         for queue, message in step.cancels:
             self._withdraw(queue, message)
-        self._write(step, row)
-        if step.history:
-            self._remember(id, step.history)
-        for part in step.parts:
-            if part.body is None:
-                self.put("part_delete", id, part.kind, part.key)
-            else:
-                self.put("part_put", id, part.kind, part.key, part.body)
-        for token in step.tokens:
-            self.put("token_put", token, id)
+        self._keep(step, row)
         for token in step.tokens_over:
             self.put("token_delete", token)
         if step.redriven:
@@ -212,6 +203,19 @@ class Steps:
             self._end(step.ended, row, plan)
         if step.inboxed is not None:
             self._into_inbox(step, row, plan)
+
+    def _keep(self, step: Advance, row: Standing) -> None:
+        id = row.id
+        self._write(step, row)
+        if step.history:
+            self._remember(id, step.history)
+        for part in step.parts:
+            if part.body is None:
+                self.put("part_delete", id, part.kind, part.key)
+            else:
+                self.put("part_put", id, part.kind, part.key, part.body)
+        for token in step.tokens:
+            self.put("token_put", token, id)
 
     def _write(self, step: Advance, row: Standing) -> None:
         version = row.version + 1
@@ -267,28 +271,39 @@ class Steps:
         parent: int | None = None,
         call: int = 0,
         head: bytes = b"",
+        first: Advance | None = None,
     ) -> None:
-        """Add an execution that runs, and the message (its ID) that begins it."""
-        id, number = self._next(), self._catalog.number("workflow", workflow)
-        thread = (origin.correlation_id, origin.traceparent)
+        """Add an execution, and what begins it: its first step, or the message with this ID."""
+        id, number, now = self._next(), self._catalog.number("workflow", workflow), self._now_ms()
+        thread = Thread(origin.correlation_id, origin.traceparent)
         self.put(
             "execution_add",
-            id, number, name, int(listed), definition, self._now_ms(), parent, call, *thread, head,
+            id, number, name, int(listed), definition, now, parent, call, *thread, head,
         )  # fmt: skip
         self.put("input_add", id, input)
-        happened, message = to_json(Happened(id, "begin")), message or f"{id}.begin"
-        self._send(plan, SendMessage(workflow, message, happened), Thread(*thread))
-        plan.begun[message] = Execution(
-            id, workflow, name, 0, self._digest(definition), "RUNNING", head, [], input,
-            self._now_ms(), parent, call, *thread,
-        )  # fmt: skip
+        step = None if first is None else numbered(first, id, workflow, self._catalog)
+        if step is None:
+            sends = [
+                SendMessage(workflow, message or f"{id}.begin", to_json(Happened(id, "begin")))
+            ]
+        else:
+            standing = (id, number, name, 0, definition, 0, None, now, None, parent, call, 0, 0)
+            self._keep(step, Standing(*standing, *thread))
+            sends, head, input = step.sends, b"", b""
+        for one in sends:
+            self._send(plan, one, thread)
+        if sends:
+            plan.begun[sends[0].id] = Execution(
+                id, workflow, name, int(step is not None), self._digest(definition), "RUNNING",
+                head, [], input, now, parent, call, *thread,
+            )  # fmt: skip
 
     def _begin_children(self, step: Advance, row: Standing, plan: Plan) -> None:
         workflow = self.workflow_of(row)
         for child in step.children:
             self.begin(
                 workflow, child.name, row.definition, child.input, row.thread, "", plan,
-                listed=False, parent=row.id, call=child.call, head=child.head,
+                listed=False, parent=row.id, call=child.call, head=child.head, first=child.first,
             )  # fmt: skip
 
     # -- ending ------------------------------------------------------------------------------
@@ -376,20 +391,3 @@ def shown(
         from_json(states) if states else [],
         row.redrives,
     )
-
-
-def lost_execution(body: bytes) -> int | None:
-    """Return which execution waits for what was given up in the inbox; None: none does."""
-    try:
-        happened = _happened.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
-    return None if happened.event == "redrive" else happened.execution
-
-
-def given_up(body: bytes, row: Standing) -> tuple[str, bytes]:
-    """Return the message, ID and body, that ends an execution to which this was to happen."""
-    event = _happened.decode(body).event
-    cause = f"What was to happen to it ({event}) was given up in the inbox."
-    stop = Happened(row.id, "stop", error="States.Runtime", cause=cause)
-    return f"{row.id}.given_up.{row.version}", to_json(stop)

@@ -5,10 +5,9 @@ What fails again comes behind the job's end, so that a job ends however its mess
 
 from __future__ import annotations
 
-from math import ceil
-
 from wherry import limits
-from wherry.platforms.shared.redrives import Job
+from wherry.platforms.shared.queues import note_all_due, note_due
+from wherry.platforms.shared.redrives import Job, all_fault, beginning, next_tick_ms, nothing_left
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
 from wherry.platforms.sql.messages import Messages
@@ -42,21 +41,16 @@ class Bulk:
         """Begin a job, or change the rate and the end of the one that there is. Audited."""
         session, now = self._session, self._session.now_ms
         number = self._catalog.find("queue", request.queue)
-        if number is None:
-            return Rejected(f"There is no queue {request.queue!r}.")
-        if not 0 < request.per_s <= limits.REDRIVE_RATE_MAX_PER_S:
-            return Rejected(
-                f"A redrive goes at up to {limits.REDRIVE_RATE_MAX_PER_S} messages a second, not "
-                f"at {request.per_s}."
-            )
+        fault = all_fault(request, number)
+        if fault is not None:
+            return fault
         newest = session.row("failure_newest_of", number)
         if newest is None:
-            return RedriveJob(request.queue, request.per_s, request.actor, now, 0, 0)
+            return nothing_left(request, now)
         rate = float(request.per_s)
         session.write("redrive_put", number, newest[0], rate, float(now), now, request.actor)
         job = self._shown(Job(*(session.row("redrive_get", number) or ())))
-        detail = f"{job.remaining} messages at {job.per_s:g} a second"
-        self._inbox.note(request.actor, "redrive all", job.queue, detail)
+        self._inbox.note(request.actor, "redrive all", job.queue, beginning(job))
         return job
 
     def stop(self, request: StopRedrive) -> Count:
@@ -82,10 +76,8 @@ class Bulk:
             moved = self._move(job, left, queued)
             left -= moved
             count += moved
-        for name, due_ms in self._messages.take_woken().items():
-            queued[name] = min(due_ms, queued.get(name, due_ms))
-        first = min((job.next_ms for job in self._jobs()), default=None)
-        return Redriven(count, queued, None if first is None else ceil(first))
+        note_all_due(queued, self._messages.take_woken().items())
+        return Redriven(count, queued, next_tick_ms(self._jobs()))
 
     def _move(self, job: Job, most: int, queued: dict[str, int]) -> int:
         """Give back what a job's rate allows by now."""
@@ -96,8 +88,7 @@ class Bulk:
         for row in rows:
             failed = Failed(*row)
             due_ms = self._exits.put_back(failed, failed.id, failed.body)
-            name = self._catalog.name(job.queue)
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+            note_due(queued, self._catalog.name(job.queue), due_ms)
         self._session.write(
             "redrive_moved", next_ms + len(rows) * 1000 / job.per_s, len(rows), job.queue
         )
@@ -108,13 +99,11 @@ class Bulk:
     def _end(self, job: Job, actor: str, action: str) -> None:
         self._session.write("redrive_delete", job.queue)
         name = self._catalog.name(job.queue)
-        self._inbox.note(actor, action, name, f"{job.done} messages, begun by {job.actor}")
+        self._inbox.note(actor, action, name, job.summary())
 
     def _jobs(self) -> list[Job]:
         return [Job(*row) for row in self._session.rows("redrives_all")]
 
     def _shown(self, job: Job) -> RedriveJob:
-        name = self._catalog.name(job.queue)
         row = self._session.row("count_through", job.queue, job.through)
-        left = row[0] if row else 0
-        return RedriveJob(name, job.per_s, job.actor, job.begun_ms, job.done, left)
+        return job.shown(self._catalog.name(job.queue), row[0] if row else 0)

@@ -22,8 +22,8 @@ class Catalog(Declared):
 
     def reload(self) -> None:
         """Read everything from the database."""
-        self._ids: dict[tuple[str, str], int] = {}
-        self._names: dict[int, str] = {}
+        self._ids = {}
+        self._names = {}
         for kind, name, number in self._session.rows("names_all"):
             self._ids[kind, name] = number
             self._names[number] = name
@@ -54,26 +54,6 @@ class Catalog(Declared):
             self._ids[kind, name] = number
             self._names[number] = name
         return number
-
-    def find(self, kind: str, name: str) -> int | None:
-        """Return the number of a name that has one."""
-        return self._ids.get((kind, name))
-
-    def numbers(self, kind: str) -> list[int]:
-        """Return the numbers of all names of a kind that there ever were."""
-        return [number for (found, _), number in self._ids.items() if found == kind]
-
-    def name(self, number: int) -> str:
-        """Return the name behind a number."""
-        return self._names.get(number, "")
-
-    def queue_ids(self) -> list[int]:
-        """Return the numbers of all queues that there ever were."""
-        return self.numbers("queue")
-
-    def is_workflow(self, queue: int) -> bool:
-        """Whether this is the number of a workflow's queue."""
-        return ("workflow", self.name(queue)) in self._ids
 
     # -- configuring -------------------------------------------------------------------------
 

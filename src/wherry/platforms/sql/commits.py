@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
-import msgspec
 from msgspec.structs import replace
 
-from wherry import limits
-from wherry.effects import CancelMessage, Effect, PublishEvent, PutObject, SendMessage
+from wherry.effects import CancelMessage, PublishEvent, PutObject, SendMessage
 from wherry.platforms.shared.orders import Orders
 from wherry.platforms.shared.origins import Origin
-from wherry.platforms.shared.plans import Plan
+from wherry.platforms.shared.plans import Plan, effects_of, reply_fault
 from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.shared.steps import Move
 from wherry.platforms.sql.catalog import Catalog
@@ -45,10 +43,6 @@ from wherry.ports import (
     StoredReply,
     Unmet,
 )
-
-_effects = msgspec.msgpack.Decoder(list[Effect])
-TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands
-REPLY_BYTES = limits.REPLY_BODY_BYTES + limits.HEADER_BYTES
 
 
 class Commits:
@@ -85,20 +79,11 @@ class Commits:
             return Denied(function, "commit")
         if self._records.known(record.number):
             return self._again(commit)
-        length = memoryview(commit.effects).nbytes
-        if length > limits.COMMIT_BYTES:
-            return Rejected(
-                f"A commit takes at most {limits.COMMIT_BYTES} bytes, these are {length}."
-            )
-        try:
-            effects = _effects.decode(commit.effects)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return Rejected(f"The effects cannot be read: {error}")
-        if len(effects) > limits.COMMIT_EFFECTS:
-            return Rejected(
-                f"A commit takes at most {limits.COMMIT_EFFECTS} effects, these are {len(effects)}."
-            )
-        plan = Plan(self._catalog.rights(f"{function}@{record.release}" if function else ""))
+        effects = effects_of(commit)
+        if isinstance(effects, Rejected):
+            return effects
+        rights = self._catalog.rights(f"{function}@{record.release}" if function else "")
+        plan = Plan(rights, commit.firsts)
         # What needs no reading comes first, then whether the work is still ours and what it saw
         # still holds; only then can a condition be judged.
         moves: list[Move] = []
@@ -154,8 +139,9 @@ class Commits:
                     if self._messages.leased(ack.id, ack.token) is None:
                         lost.append(ack.id)
                 case ReplyAck():
-                    if len(ack.body) > REPLY_BYTES:
-                        return Rejected(f"A reply has at most {REPLY_BYTES} bytes.")
+                    fault = reply_fault(ack)
+                    if fault is not None:
+                        return fault
                     stored = self._replies.get(ack.key)
                     if stored is not None:
                         already = already or Already(stored, ack.key)
@@ -226,8 +212,7 @@ class Commits:
         if not plan.sends and not plan.told:
             self._records.add_new(record, plan.noted or None)
             return Committed([], self._messages.take_woken() if self._messages.woken else {})
-        sent = [message.id for message, _ in plan.sends] + plan.noted
-        sent += [message.id for message, _, _ in plan.told[:TOLD_SHOWN]]
+        sent = [message.id for message, _ in plan.sends] + plan.shown()
         self._records.add_new(record, sent)
         return self._send(commit, plan)
 
@@ -248,7 +233,7 @@ class Commits:
                 leased.append(sent)
                 free[name] -= 1
             elif sent is not None:
-                queued[name] = min(sent, queued.get(name, sent))
+                queued[name] = min(sent, queued.get(name, sent))  # as `note_due`, sooner
         if not plan.begun:
             return Committed(leased, queued)
         begun = [plan.begun[one.id] for one in leased if one.id in plan.begun]

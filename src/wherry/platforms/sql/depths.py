@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from wherry import limits
-from wherry.codec import key_text
-from wherry.platforms.shared.shapes import PARKED, Queue
+from wherry.platforms.shared.queues import first_blocking, group_shown, holders
+from wherry.platforms.shared.shapes import PARKED
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
 from wherry.platforms.sql.messages import FAR_MS, Messages
@@ -37,7 +39,7 @@ class QueueOverview:
             queue = self._catalog.queues_by_id.get(number)
             if not (waiting or leased or failed.get(number) or queue is not None):
                 continue
-            groups = self._blocked(number) if failed.get(number) else []
+            groups = first_blocking(self._blocking(number)) if failed.get(number) else []
             rows.append(
                 Depth(
                     self._catalog.name(number),
@@ -46,7 +48,7 @@ class QueueOverview:
                     failed.get(number, 0),
                     max(0, now - self._oldest_ms(number)) if waiting else 0,
                     queue is not None and queue.paused,
-                    [paused[one] for one in _consumers(queue) if one in paused],
+                    [paused[one] for one in holders(queue) if one in paused],
                     self._behind(number) if waiting else 0,
                     len(groups),
                     [self._group(number, *one) for one in groups[: limits.BLOCKED_SHOWN]],
@@ -66,12 +68,8 @@ class QueueOverview:
         """Count what is parked."""
         return len(self._session.rows("parked", number + PARKED, limits.HELD_COUNTED))
 
-    def _blocked(self, number: int) -> list[tuple[str, int]]:
-        """Return the groups that wait for failures, each with the first of these."""
-        first: dict[str, int] = {}
-        for seq, group in self._session.rows("failures_blocking", number, limits.HELD_COUNTED):
-            first.setdefault(group, seq)
-        return list(first.items())
+    def _blocking(self, number: int) -> list[tuple[Any, ...]]:
+        return self._session.rows("failures_blocking", number, limits.HELD_COUNTED)
 
     def _group(self, number: int, group: str, seq: int) -> BlockedGroup:
         row = self._session.row("failure_at", seq)
@@ -80,20 +78,4 @@ class QueueOverview:
         behind = self._session.rows(
             "parked_of", number, group, number + PARKED, place, limits.HELD_COUNTED
         )
-        return BlockedGroup(self._shown(number, group), id, failed_ms, len(behind))
-
-    def _shown(self, number: int, group: str) -> str:
-        """Return a group's name for people: that of a table's changes is made of bytes."""
-        table, slash, key = group.partition("/")
-        found = self._catalog.tables_by_id.get(int(table)) if table.isdecimal() else None
-        if not slash or found is None or all(one.id != number for one in found.followers):
-            return group
-        parts = key.split("/")
-        if len(parts) > 1:  # else the digest of a long one
-            parts = [key_text(bytes.fromhex(part)) for part in parts if part]
-        return "/".join([found.shape.name, *parts])
-
-
-def _consumers(queue: Queue | None) -> tuple[str, ...]:
-    """Return whose pauses hold a queue: the app's, its consumer's."""
-    return () if queue is None else ("", queue.consumer)
+        return BlockedGroup(group_shown(self._catalog, number, group), id, failed_ms, len(behind))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wherry import limits
 from wherry.codec import from_msgpack
+from wherry.platforms.shared.looking import Events, loaded, page_of, refused
 from wherry.platforms.shared.origins import Standing
-from wherry.platforms.shared.steps import STATUSES, shown
+from wherry.platforms.shared.steps import shown
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.session import Session
@@ -24,8 +24,6 @@ from wherry.ports import (
     Nothing,
     Part,
 )
-
-NEWEST = (1 << 63) - 1
 
 
 class ExecutionPages:
@@ -52,11 +50,14 @@ class ExecutionPages:
         self, function: str, request: FindExecution | ListExecutions
     ) -> ExecutionRow | ExecutionRows | Nothing | Denied:
         """Answer what functions ask too."""
+        denied = refused(function, request, self._catalog.rights(function))
+        if denied is not None:
+            return denied
         match request:
             case FindExecution():
-                return self.find(function, request)
+                return self.find(request)
             case ListExecutions():
-                return self.page(function, request)
+                return self.page(request)
 
     def get(self, id: int) -> Execution | Nothing:
         """Return all of an execution that its next step needs."""
@@ -66,22 +67,13 @@ class ExecutionPages:
         session = self._session
         parts = [Part(*part) for part in session.rows("parts_of", id)]
         head, input = session.row("execution_head", id), session.row("input_get", id)
-        return Execution(
-            id,
+        return loaded(
+            row,
             self._executions.workflow_of(row),
-            row.name,
-            row.version,
             self._executions.definition_of(row),
-            STATUSES[row.status],  # type: ignore[arg-type]
             head[0] if head else b"",
             parts,
             input[0] if input else b"",
-            row.started_ms,
-            row.parent,
-            row.parent_call,
-            row.correlation,
-            row.traceparent,
-            row.redrives,
         )
 
     def definition(self, digest: str) -> Definition | Nothing:
@@ -91,37 +83,24 @@ class ExecutionPages:
 
     # -- people ------------------------------------------------------------------------------
 
-    def find(self, function: str, request: FindExecution) -> ExecutionRow | Nothing | Denied:
+    def find(self, request: FindExecution) -> ExecutionRow | Nothing:
         """Return one execution with its input and output."""
-        if function and request.id is not None:
-            return Denied("engine", "FindExecution by number")
-        if not self._catalog.rights(function).allows("workflow", request.workflow, "read"):
-            return Denied(request.workflow, "read")
         if request.id is None:
             row = self._executions.named(request.workflow, request.name)
         else:
             row = self._executions.find(request.id)
         return Nothing() if row is None else self._show(row, whole=True)
 
-    def page(self, function: str, request: ListExecutions) -> ExecutionRows | Denied:
+    def page(self, request: ListExecutions) -> ExecutionRows:
         """Return executions, newest first."""
-        if function and (request.workflow is None or request.parent is not None):
-            return Denied("engine", "ListExecutions of all")
-        workflow, rights = request.workflow, self._catalog.rights(function)
-        if workflow is not None and not rights.allows("workflow", workflow, "read"):
-            return Denied(workflow, "read")
-        limit = max(1, min(request.limit, limits.LIST_LIMIT))
-        before = NEWEST if request.after is None else request.after
-        ids = self._ids(request, before, limit + 1)
+        before, limit, statuses = page_of(request)
+        ids = self._ids(request, before, statuses, limit + 1)
         rows = [row for row in map(self._executions.find, ids[:limit]) if row is not None]
         after = ids[limit - 1] if len(ids) > limit else None
         return ExecutionRows([self._show(row, whole=False) for row in rows], after)
 
-    def _ids(self, request: ListExecutions, before: int, limit: int) -> list[int]:
+    def _ids(self, request: ListExecutions, before: int, statuses: range, limit: int) -> list[int]:
         """Return the newest, each status and workflow by the index that has them in order."""
-        statuses = range(len(STATUSES))
-        if request.status is not None:
-            statuses = range(STATUSES.index(request.status), STATUSES.index(request.status) + 1)
         if request.parent is not None:
             statement, owners = "children_page", [request.parent]
         elif request.workflow is None:
@@ -151,20 +130,10 @@ class ExecutionPages:
         row = self._executions.find(request.execution)
         if row is None:
             return History([], None)
-        limit, last = max(1, min(request.limit, limits.LIST_LIMIT)), request.after
-        events: list[bytes] = []
-        size = 0
-        while last < row.events and len(events) < limit:
-            found = self._events_from(row.id, last + 1)
-            if not found:
-                break
-            for event in found:
-                size += len(event)
-                if events and (len(events) == limit or size > limits.CLAIMED_BYTES):
-                    return History(events, last)
-                events.append(event)
-                last += 1
-        return History(events, last if events and last < row.events else None)
+        events = Events(request, row.events)
+        while events.wants:
+            events.take(self._events_from(row.id, events.last + 1))
+        return events.answer()
 
     def _events_from(self, id: int, number: int) -> list[bytes]:
         """Return the events from this one on that are in its row."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from wherry.effects import SendMessage
+from wherry.platforms.shared.givenup import given_up, lost_execution
 from wherry.platforms.shared.origins import Standing
-from wherry.platforms.shared.steps import Steps, given_up, lost_execution
+from wherry.platforms.shared.steps import Steps
 from wherry.platforms.shared.workflows import Workflow
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox

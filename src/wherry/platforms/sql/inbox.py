@@ -5,13 +5,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from wherry import limits
+from wherry.platforms.shared.failures import chosen_most, failures_from
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.payloads import Payloads
 from wherry.platforms.sql.session import Session
 from wherry.ports import FailedWork, Failures, ListFailures
-
-NEWEST = (1 << 63) - 1
-PAGE_MAX = 1_000
 
 
 class Failed(NamedTuple):
@@ -132,7 +130,7 @@ class Inbox:
         """Return the work with these IDs, without IDs the oldest of a queue (or of all)."""
         if ids:
             return [row for row in map(self.find, dict.fromkeys(ids)) if row is not None]
-        limit = max(0, min(limit, PAGE_MAX))
+        limit = chosen_most(limit)
         if queue is None:
             rows = self._session.rows("failures_oldest", limit)
         else:
@@ -145,15 +143,14 @@ class Inbox:
         if request.id is not None:
             found = self.find(request.id)
             return Failures([self.show(found)] if found else [], None, 1 if found else 0)
-        after = int(request.after) if request.after and request.after.isdecimal() else NEWEST
-        limit = max(1, min(request.limit, PAGE_MAX))
+        before, limit = failures_from(request)
         counts = self.counts()
         if request.queue is None:
-            rows = self._session.rows("failures_page", after, limit + 1)
+            rows = self._session.rows("failures_page", before, limit + 1)
             total = sum(counts.values())
         else:
             number = self._catalog.find("queue", request.queue)
-            rows = self._session.rows("failures_page_of", number, after, limit + 1)
+            rows = self._session.rows("failures_page_of", number, before, limit + 1)
             total = counts.get(number or 0, 0)
         page = [Failed(*row) for row in rows[:limit]]
         more = str(page[-1].seq) if len(rows) > limit else None

@@ -15,9 +15,11 @@ from msgspec.structs import replace
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.queues import note_due
 from wherry.platforms.shared.shapes import PARKED, Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Inbox
+from wherry.platforms.sql.owners import Owners
 from wherry.platforms.sql.parking import Parking
 from wherry.platforms.sql.prefixes import with_followers
 from wherry.platforms.sql.rows import Lease, Message, fitting
@@ -43,6 +45,7 @@ class Messages:
         self._insert, self._delete = session.sql["message_insert"], session.sql["message_delete"]
         self._cancel = session.sql["message_cancel"]
         self._claimed = session.sql["claimed"]
+        self._owners = Owners(session)
         self._leases: dict[str, Lease] = {}
         self.forget()
 
@@ -51,7 +54,7 @@ class Messages:
         session = self._session
         # Queues where a message's turn has come, and when it is due: a hint, for who may claim it.
         self.woken: dict[str, int] = {}
-        self._owners: dict[str, int] = dict(session.rows("owners_all"))
+        self._owners.forget()
         # By message ID, in the order in which they end: all that `leased` must know.
         until = session.steady_s + limits.LEASE_S
         before = self._leases
@@ -88,7 +91,7 @@ class Messages:
         correlation, traceparent = record.correlation_id, record.traceparent
         seq = session.next()
         if owner and due == now < first_due:
-            holder = self._owner(owner)
+            holder = self._owners.number(owner)
             row = (seq, id, -holder, due, number, seq, 1, 0, now, now, expires)
             session.run(self._insert, (*row, correlation, traceparent, "", body))
             if not session.changes():
@@ -118,7 +121,7 @@ class Messages:
             return None
         first_due = self.first_due(number)
         if owner and row.due_ms == now < first_due and row.slot == number and not queue.paused:
-            seq, holder = row.seq, self._owner(owner)
+            seq, holder = row.seq, self._owners.number(owner)
             row = row._replace(slot=-holder, token=seq, attempts=1, started_ms=now)
             session.run(session.sql["grouped_insert"], row)
             self._count(number, 0, 1)
@@ -170,7 +173,7 @@ class Messages:
 
     def wake(self, queue: str, due_ms: int) -> None:
         """Let who claims a queue know that a message of it falls due."""
-        self.woken[queue] = min(due_ms, self.woken.get(queue, due_ms))
+        note_due(self.woken, queue, due_ms)
 
     def wake_all(self) -> None:
         """Look at every queue anew: what waits there may have become due."""
@@ -196,18 +199,9 @@ class Messages:
 
     # -- leases ------------------------------------------------------------------------------
 
-    def _owner(self, name: str) -> int:
-        number = self._owners.get(name)
-        if number is None:
-            self._session.begin()
-            row = self._session.row("owner_add", name)
-            assert row is not None
-            number = self._owners[name] = row[0]
-        return number
-
     def renew(self, request: Renew) -> None:
         """Extend the leases that the owner names and still holds."""
-        owner = self._owners.get(request.owner)
+        owner = self._owners.find(request.owner)
         until = self._session.steady_s + limits.LEASE_S
         for id in request.ids:
             lease = self._leases.get(id)
@@ -229,7 +223,7 @@ class Messages:
 
     def recover(self, request: Recover) -> None:
         """Give back what the owner holds without knowing it: no attempt has begun."""
-        owner, known = self._owners.get(request.owner), set(request.ids)
+        owner, known = self._owners.find(request.owner), set(request.ids)
         for id in [id for id, lease in self._leases.items() if lease.owner == owner]:
             row = None if id in known else self.find(id)
             if row is not None:
@@ -237,13 +231,10 @@ class Messages:
 
     def free_others(self, owner: str) -> None:
         """Give back what everybody else held, the attempt counted."""
-        keep = self._owners.get(owner)
+        keep = self._owners.find(owner)
         for id in [id for id, lease in self._leases.items() if lease.owner != keep]:
             self._end_lease(id)
-        for name, number in list(self._owners.items()):
-            if number != keep:
-                self._session.write("owner_forget", number)
-                del self._owners[name]
+        self._owners.remove_others(keep)
 
     def _end_lease(self, id: str) -> None:
         row = self.find(id)
@@ -287,7 +278,7 @@ class Messages:
     def take(self, rows: list[tuple[Any, ...]], queue: int, request: Claim) -> list[Claimed]:
         """Lease these rows. The transaction is open."""
         session, name, leases = self._session, request.queue, self._leases
-        owner, until = self._owner(request.owner), session.steady_s + limits.LEASE_S
+        owner, until = self._owners.number(request.owner), session.steady_s + limits.LEASE_S
         claimed: list[Claimed] = []
         changes: list[tuple[int, int, int, int, int]] = []
         for seq, id, due, attempts, sent, begun, correlation, traceparent, body, grp in rows:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from wherry import limits
-from wherry.codec import from_msgpack, prefix_end, to_msgpack
+from wherry.codec import to_msgpack
 from wherry.effects import DeleteObject, PutObject
+from wherry.platforms.shared.pages import object_bounds, object_page, object_row
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.ports import (
@@ -18,8 +19,6 @@ from wherry.ports import (
     ObjectRow,
     Orphans,
 )
-
-ABOVE_ALL = b"\xff"  # no UTF-8 begins with it
 
 
 class Objects:
@@ -37,7 +36,7 @@ class Objects:
     def get(self, request: GetObject) -> ObjectRow | Nothing:
         """Look up one object."""
         row = self._row(request.bucket, request.key)
-        return _object(request.bucket, row) if row else Nothing()
+        return object_row(request.bucket, row) if row else Nothing()
 
     def _row(self, bucket: str, key: str) -> tuple[Any, ...] | None:
         number = self._catalog.find("bucket", bucket)
@@ -46,13 +45,8 @@ class Objects:
     def page(self, request: ListObjects) -> ObjectPage:
         """List by prefix in the order of the keys' UTF-8."""
         number = self._catalog.find("bucket", request.bucket)
-        limit = max(1, min(request.limit, limits.LIST_LIMIT))
-        low = request.prefix.encode()
-        high = prefix_end(low) or ABOVE_ALL
-        after = (request.after or "").encode()
-        rows = self._session.rows("objects_page", number, after, low, high, limit + 1)
-        page = [_object(request.bucket, row) for row in rows[:limit]]
-        return ObjectPage(page, page[-1].key if len(rows) > limit else None)
+        *bounds, read = object_bounds(request)
+        return object_page(request, self._session.rows("objects_page", number, *bounds, read), read)
 
     def is_there(self, bucket: str, key: str) -> bool:
         """Whether an object is there."""
@@ -84,7 +78,7 @@ class Objects:
             )
         elif old is not None:
             session.write("object_delete", bucket, effect.key.encode())
-            return _object(effect.bucket, old)
+            return object_row(effect.bucket, old)
         return None
 
     def orphans(self, request: FindOrphans) -> Orphans:
@@ -114,10 +108,3 @@ class Objects:
         rows = [row for row in self._session.rows("garbage_old", limit) if row[3] <= before]
         self._reported.update(row[0] for row in rows)
         return count, [(row[1], row[2]) for row in rows]
-
-
-def _object(bucket: str, row: tuple[Any, ...]) -> ObjectRow:
-    key, blob, size, sha256, media_type, metadata, created = row
-    return ObjectRow(
-        bucket, key.decode(), blob, size, sha256, media_type, from_msgpack(metadata), created
-    )

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from wherry import limits
-from wherry.codec import to_msgpack
+from wherry.platforms.shared.pages import index_bounds, index_cursor, key_bounds, query_limit
 from wherry.platforms.shared.shapes import Index, Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.ports import NotReady, Page, QueryItems, Row
-
-ABOVE_ALL = b"\xff"  # every key begins with a letter
-Position = tuple[bytes, bytes, bytes]  # sort, pk, sk
-
-_position = msgspec.msgpack.Decoder(Position)
 
 
 class Queries:
@@ -32,7 +25,7 @@ class Queries:
         Raises:
             msgspec.MsgspecError: The cursor is not one of an index query.
         """
-        limit = max(1, min(query.limit, limits.QUERY_LIMIT_MAX))
+        limit = query_limit(query)
         if query.index is None:
             return self._by_key(query, table, limit)
         index = self._catalog.index(table, query.index)
@@ -41,12 +34,7 @@ class Queries:
         return self._by_index(query, index, limit)
 
     def _by_key(self, query: QueryItems, table: Table, limit: int) -> Page:
-        low, high = query.low or b"", ABOVE_ALL if query.high is None else query.high
-        if query.after is not None:
-            if query.descending:
-                high = min(high, query.after)
-            else:
-                low = max(low, query.after + b"\0")
+        low, high = key_bounds(query)
         name = "items_page_descending" if query.descending else "items_page"
         values = (table.id, query.pk, low, high, self._session.now_ms, limit + 1)
         rows, more = self._read(name, values, limit)
@@ -54,21 +42,17 @@ class Queries:
         return Page([Row(*row[:4]) for row in rows], last[1] if last else None)
 
     def _by_index(self, query: QueryItems, index: Index, limit: int) -> Page:
-        low = (query.low or b"", b"", b"")
-        high = (ABOVE_ALL if query.high is None else query.high, b"", b"")
-        after = None if query.after is None else _position.decode(query.after)
+        low, high = index_bounds(query)
         now = self._session.now_ms
         if query.descending:
-            high = high if after is None else min(high, after)
             name = "entries_page_descending"
             values = (index.id, query.pk, low[0], *high, now, limit + 1)
         else:
-            low = low if after is None else max(low, after)
             name = "entries_page"
             values = (index.id, query.pk, *low, high[0], now, limit + 1)
         rows, more = self._read(name, values, limit)
         last = rows[-1] if rows and more else None
-        cursor = to_msgpack((last[4], last[0], last[1])) if last else None
+        cursor = index_cursor((last[4], last[0], last[1])) if last else None
         return Page([Row(*row[:4]) for row in rows], cursor)
 
     def _read(self, name: str, values: tuple[object, ...], limit: int) -> tuple[list[Any], bool]:

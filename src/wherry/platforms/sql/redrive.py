@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from wherry import limits
-from wherry.platforms.shared.redrives import waits_ms
+from wherry.platforms.shared.redrives import edit_fault, id_taken, not_editable, way_back
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.inbox import Failed, Inbox
 from wherry.platforms.sql.messages import Messages
@@ -35,20 +34,16 @@ class Exits:
                 self.put_back(row, row.id, row.body)
                 self._inbox.note(request.actor, "redrive", row.id, self._catalog.name(row.queue))
             return Count(len(rows))
-        if len(request.ids) != 1 or not request.new_id:
-            return Rejected("An edited redrive takes one ID and the new ID.")
-        if len(request.body) > limits.MESSAGE_BYTES:
-            return Rejected(f"A message has at most {limits.MESSAGE_BYTES} bytes.")
+        fault = edit_fault(request, request.body)
+        if fault is not None:
+            return fault
         found = self._inbox.find(request.ids[0])
         if found is None:
             return Count(0)
-        if self._catalog.is_workflow(found.queue):  # its body is ours: it can say anything
-            return Rejected(
-                "What failed is an execution of a workflow: it goes on with what it was given. "
-                "Redrive it without a payload, or start another one."
-            )
+        if self._catalog.is_workflow(found.queue):
+            return not_editable()
         if self._messages.find(request.new_id) or self._inbox.find(request.new_id):
-            return Rejected(f"The new ID {request.new_id} is taken.")
+            return id_taken(request)
         self.put_back(found, request.new_id, request.body)
         if request.body != found.body:
             self._inbox.payloads.remove(found.queue, found.body)
@@ -64,14 +59,7 @@ class Exits:
         now = self._session.now_ms
         queue = self._catalog.queues_by_id.get(row.queue)
         seq, edited = self._session.next(), id != row.id
-        due = now if edited else now + waits_ms(row.redrives)
-        group, place = row.grp, due
-        if queue is None or queue.fifo:
-            # What blocks its group goes back to its head, anything else to its end.
-            place = seq if row.place is None else row.place
-        elif not queue.fair:
-            group = None
-        retention_ms = queue.retention_ms if queue else limits.MESSAGE_RETENTION_S * 1000
+        back = way_back(queue, row.redrives, row.place, edited=edited, now_ms=now, seq=seq)
         self._inbox.remove(row)
         # The same invocation key keeps its first start, so that a run repeats itself.
         started = 0 if edited else row.started_ms
@@ -79,23 +67,23 @@ class Exits:
             seq,
             id,
             row.queue,
-            due,
+            back.due_ms,
             row.queue,
             0,
             0,
             row.redrives + 1,
             row.sent_ms,
             started,
-            due + retention_ms,
+            back.due_ms + back.retention_ms,
             row.correlation,
             row.traceparent,
             row.error,
             body,
-            group,
-            place,
+            row.grp if back.in_group else None,
+            back.place,
         )
         self._messages.put_back(message)
-        return due
+        return back.due_ms
 
     def discard(self, request: Discard) -> Count:
         """Give work up, with a reason."""

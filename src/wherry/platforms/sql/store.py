@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from wherry.errors import FateUnknown, Passing
 from wherry.platforms.shared.orders import Orders
-from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.plans import inapplicable
+from wherry.platforms.shared.queues import note_all_due
 from wherry.platforms.sql.bulk import Bulk
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.commits import Commits
@@ -29,6 +29,7 @@ from wherry.platforms.sql.messages import Messages
 from wherry.platforms.sql.objects import Objects
 from wherry.platforms.sql.pauses import Pauses
 from wherry.platforms.sql.queries import Queries
+from wherry.platforms.sql.reads import Reads
 from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.redrive import Exits
 from wherry.platforms.sql.replies import Replies
@@ -70,8 +71,6 @@ from wherry.ports import (
     ListRedrives,
     ListSchedules,
     Note,
-    Nothing,
-    Page,
     Pause,
     PutState,
     QueryItems,
@@ -83,7 +82,6 @@ from wherry.ports import (
     Redriven,
     RedriveTick,
     Reindex,
-    Rejected,
     Release,
     Releases,
     Renew,
@@ -118,13 +116,14 @@ class SqlStore:
         self._inbox = Inbox(session, self._catalog)
         self._messages = Messages(session, self._catalog, self._inbox)
         self._items = Items(session, self._catalog)
-        self._queries = Queries(session, self._catalog)
         self._objects = Objects(session, self._catalog)
         self._records = Records(session, self._catalog)
         self._replies = Replies(session)
         self._setbacks = Setbacks(session, self._messages)
         self._exits = Exits(session, self._catalog, self._inbox, self._messages)
         self._bulk = Bulk(session, self._catalog, self._inbox, self._messages, self._exits)
+        reading = (self._items, self._objects, self._replies)
+        self._reads = Reads(self._catalog, Queries(session, self._catalog), *reading)
         rooms = (self._items, self._messages, self._objects, self._records, self._replies)
         sources = Sources(session, self._catalog)
         executions = Executions(session, self._catalog, self._inbox, self._messages)
@@ -185,8 +184,7 @@ class SqlStore:
         for at, ((_, request), answer) in enumerate(zip(requests, answers, strict=True)):
             if isinstance(request, TELLING) and isinstance(answer, Told):
                 queued = self._messages.take_woken()
-                for name, due_ms in answer.queued.items():
-                    queued[name] = min(due_ms, queued.get(name, due_ms))
+                note_all_due(queued, answer.queued.items())
                 answers[at] = replace(answer, queued=queued)
                 return
 
@@ -196,7 +194,7 @@ class SqlStore:
         if self._open and isinstance(request, Commit) and self._is_there(request):
             return Already(None)
         if isinstance(request, Commit) and request_fault(error):
-            return Rejected(f"The commit cannot be applied: {type(error).__name__}: {error}"[:1000])
+            return inapplicable(error)
         fault = passing_fault(error)
         return Broken(fault.code, str(fault))
 
@@ -267,7 +265,7 @@ class SqlStore:
     def _answer(self, function: str, request: Request) -> Any:
         match request:
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
-                return self._read(function, request)
+                return self._reads.read(function, request)
             case FindExecution() | ListExecutions():
                 return self._pages.look(function, request)
         if function:
@@ -294,38 +292,6 @@ class SqlStore:
             case WakeExecutions():
                 return self._wakes.wake(request)
         return self._manage(request)
-
-    def _read(
-        self,
-        function: str,
-        request: GetItem | QueryItems | GetObject | ListObjects | GetReply,
-    ) -> Any:
-        rights = self._catalog.rights(function)
-        match request:
-            case GetItem():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    return _unread(rights, "table", request.table) or Nothing()
-                return self._items.get(table, request.pk, request.sk)
-            case QueryItems():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    return _unread(rights, "table", request.table) or Page([], None)
-                try:
-                    return self._queries.page(request, table)
-                except msgspec.MsgspecError:
-                    return Broken("passing", "The cursor is not one of this query.")
-            case GetObject():
-                return _unread(rights, "bucket", request.bucket) or self._objects.get(request)
-            case ListObjects():
-                return _unread(rights, "bucket", request.bucket) or self._objects.page(request)
-            case GetReply():
-                # Keys are "kind/function/...": a function sees only what was stored for itself.
-                parts = request.key.split("/", 2)
-                own = len(parts) == 3 and parts[1] == function.partition("@")[0]
-                if function and not own:
-                    return Denied("replies", "read")
-                return self._replies.get(request.key) or Nothing()
 
     def _bury(self, request: Bury) -> Done | LeaseLost:
         row = self._messages.take_leased(request.id, request.token)
@@ -383,10 +349,6 @@ class SqlStore:
             case ListRedrives():
                 return self._bulk.show()
         raise Passing(f"This store does not know {type(request).__name__}.")
-
-
-def _unread(rights: Rights, kind: str, name: str) -> Denied | None:
-    return None if rights.allows(kind, name, "read") else Denied(name, "read")
 
 
 def _in_doubt(request: Request, error: Exception) -> Broken:

@@ -89,19 +89,15 @@ class Upkeep:
 
     def reindex(self, request: Reindex) -> Count | Rejected:
         """Fill the next items into an index; 0: it is ready."""
-        table = self._catalog.tables.get(request.table)
-        if table is None:
-            return Rejected(f"There is no table {request.table!r}.")
-        for index in table.indexes:
-            if index.name == request.index and not index.ready:
-                limit = max(1, min(request.limit, limits.REINDEX_BATCH))
-                count = self._items.fill_index(table, index.id, limit)
-                if count < limit:
-                    self._catalog.reload()
-                return Count(count)
-        if not any(index.name == request.index for index in table.indexes):
-            return Rejected(f"Table {request.table!r} has no index {request.index!r}.")
-        return Count(0)
+        found = self._catalog.unfilled(request)
+        if found is None or isinstance(found, Rejected):
+            return found or Count(0)
+        table, index = found
+        limit = max(1, min(request.limit, limits.REINDEX_BATCH))
+        count = self._items.fill_index(table, index.id, limit)
+        if count < limit:
+            self._catalog.reload()
+        return Count(count)
 
     # -- small values ------------------------------------------------------------------------
 

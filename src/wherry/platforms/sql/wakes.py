@@ -6,6 +6,7 @@ from wherry import limits
 from wherry.codec import to_json
 from wherry.effects import SendMessage
 from wherry.platforms.shared.origins import Origin, Thread
+from wherry.platforms.shared.queues import note_all_due, note_due
 from wherry.platforms.shared.shapes import Queue
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
@@ -35,7 +36,7 @@ class Wakes:
             session.begin()
             due = self._messages.send(queue, message, origin, "")
             if isinstance(due, int):
-                queued[queue.name] = min(due, queued.get(queue.name, due))
+                note_due(queued, queue.name, due)
 
         for parent, at, through in session.rows("stops_all", 1):
             # Their IDs repeat those of no other stop: a child is left after its first.
@@ -49,8 +50,7 @@ class Wakes:
                 body = to_json(Happened(id, "wake"))
                 send(SendMessage(name, f"{id}.wake.{version}", body), queue, Thread(*thread))
             session.write("execution_woken", id)
-        for name, due_ms in self._messages.take_woken().items():
-            queued[name] = min(due_ms, queued.get(name, due_ms))
+        note_all_due(queued, self._messages.take_woken().items())
         return Woken(queued, self._next(), session.now_ms)
 
     def _next(self) -> int | None:

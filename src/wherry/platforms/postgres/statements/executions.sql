@@ -127,5 +127,3 @@ ON CONFLICT (id) DO NOTHING
 DELETE FROM failures WHERE id = $1
 -- name: record_sent
 UPDATE records SET sent = coalesce(sent, '{}') || $2::text[] WHERE number = $1
--- name: one_snapshot
-SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY

@@ -60,3 +60,5 @@ SELECT now_ms() AS a_now, array(
 SELECT o.bucket, o.key, blob, size_bytes, sha256, media_type, metadata, created_ms
 FROM unnest($1::integer[], $2::bytea[]) AS k (bucket, key)
 JOIN objects o ON o.bucket = k.bucket AND o.key = k.key
+-- name: one_snapshot
+SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY

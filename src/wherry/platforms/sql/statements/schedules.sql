@@ -14,7 +14,7 @@ FROM schedules WHERE name > ? ORDER BY name LIMIT ?
 -- name: schedule_add
 INSERT INTO schedules (name, queue, expression, timezone, window_s, overlap, missed, missed_max,
     start_ms, handled_ms, next_ms)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?) ON CONFLICT (name) DO UPDATE SET
     queue = excluded.queue, expression = excluded.expression, timezone = excluded.timezone,
     window_s = excluded.window_s, overlap = excluded.overlap, missed = excluded.missed,
     missed_max = excluded.missed_max, start_ms = excluded.start_ms,

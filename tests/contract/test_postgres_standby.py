@@ -1,0 +1,92 @@
+"""A primary and its standby: an address with both finds who takes writes, whatever the other is."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.engine.shared_kit import asked
+from tests.postgres_kit import Server, loop
+from wherry.errors import Passing
+from wherry.platforms.postgres.database import Away
+from wherry.platforms.postgres.store import PostgresStore, open_store
+from wherry.ports import Count, GetState, PutState, State
+from wherry.world import Chance, SystemClock
+
+SETTINGS = ("shared_buffers=32MB", "max_connections=20")
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Server, Server]]:
+    """A primary that waits for its standby with each commit; the last case ends it."""
+    primary, standby = Server(*SETTINGS), Server(*SETTINGS, empty=True)
+    try:
+        standby.follow(primary)
+        asked(primary.dsn, "ALTER SYSTEM SET synchronous_standby_names = '*'")
+        asked(primary.dsn, "SELECT pg_reload_conf()")
+        yield primary, standby
+    finally:
+        standby.remove()
+        primary.remove()
+
+
+def opened(dsn: str) -> PostgresStore:
+    store = loop().run(open_store(dsn, SystemClock(), Chance(), f"standby_{os.getpid()}", 2))
+    store.database.retry_s = 60.0  # a slow machine may take its time to promote
+    return store
+
+
+def ask(store: PostgresStore, request: PutState | GetState) -> Any:
+    return loop().run(store.answer("", request))
+
+
+def both(*hosts: object) -> str:
+    return f"postgres://wherry@/postgres?host={','.join(map(str, hosts))}"
+
+
+def test_a_standby_alone_is_named_as_what_it_is(pair: tuple[Server, Server]) -> None:
+    """Nothing is asked of a server that takes no writes."""
+    primary, standby = pair
+    with pytest.raises(Away, match="takes no writes; is it a standby"):
+        opened(standby.dsn)
+    gone = primary.folder / "gone"
+    with pytest.raises(Passing, match=rf"{gone}: .*; {standby.folder}: it takes no writes"):
+        opened(both(gone, standby.folder))
+
+
+def test_a_host_that_says_nothing_at_all_leaves_time_for_the_next(
+    pair: tuple[Server, Server],
+) -> None:
+    """As a machine whose plug was pulled: its connections are neither taken nor refused."""
+    primary, _ = pair
+    dark = primary.folder / "dark"
+    dark.mkdir()
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(dark / ".s.PGSQL.5432"))
+        silent.listen()
+        store = opened(both(dark, primary.folder))
+        assert ask(store, PutState("a", b"kept")) == Count(1)
+        loop().run(store.close())
+
+
+def test_what_was_acknowledged_is_there_when_the_standby_has_taken_the_primarys_place(
+    pair: tuple[Server, Server],
+) -> None:
+    """The same store goes on there by itself, in whatever order its address names them."""
+    primary, standby = pair
+    stores = [
+        opened(both(primary.folder, standby.folder)),
+        opened(both(standby.folder, primary.folder)),
+    ]
+    for nth, store in enumerate(stores):
+        assert ask(store, PutState(f"{nth}", b"kept")) == Count(1)
+    primary.stop()
+    asked(standby.dsn, "SELECT pg_promote()")
+    for nth, store in enumerate(stores):
+        assert ask(store, GetState(f"{nth}")) == State(b"kept")
+        assert ask(store, PutState(f"{nth}", b"again")) == Count(1)
+        loop().run(store.close())
