@@ -11,7 +11,7 @@ from wherry.blueprint import WorkflowSpec
 from wherry.codec import from_json
 from wherry.engine.workflows.held import Compiled, Held, Loaded, loaded_of
 from wherry.engine.workflows.packing import pack_event, pack_head
-from wherry.engine.workflows.step import Step
+from wherry.engine.workflows.step import Step, first_step
 from wherry.ports import Advance, Execution, Happened, Part, TaskBody
 from wherry.statemachine.machine import compile_machine
 from wherry.statemachine.records import (
@@ -110,7 +110,7 @@ def test_a_call_of_a_function_is_a_message_and_its_answer_the_next_one() -> None
     payload = {"id": "o-1", "n": 5}
     assert bodies(advance) == [TaskBody(7, 1, "refund", "r-1", "Charge", payload, entered=2)]
     assert (advance.states, advance.ended, advance.cancels) == (["Charge"], None, [])
-    assert {(part.kind, part.key) for part in advance.parts} == {("f", "0")}
+    assert advance.parts == []  # its only frame is in the head
     advance = stored.step(Succeeded(1, {"ok": True}))
     assert [(send.queue, send.id) for send in advance.sends] == [("ship-queue", "7.call.2")]
     assert bodies(advance)[0].payload == {"id": "o-1", "paid": {"ok": True}}
@@ -118,7 +118,7 @@ def test_a_call_of_a_function_is_a_message_and_its_answer_the_next_one() -> None
     advance = stored.step(Succeeded(2, "sent"))
     assert advance.ended is not None
     assert advance.ended.output == b'"sent"'
-    assert [(part.key, part.body) for part in advance.parts] == [("0", None)]
+    assert advance.parts == []
     assert stored.parts == {}
 
 
@@ -236,13 +236,116 @@ def test_a_text_in_a_history_that_no_utf8_can_say_is_replaced() -> None:
 
 
 def test_a_head_has_neither_the_input_nor_what_is_kept_apart() -> None:
-    stored = Stored({"Charge": task("charge")}, "Charge", {"large": "x" * 100_000})
+    branches = [{"StartAt": "Charge", "States": {"Charge": task("charge")}}]
+    states = {"All": {"Type": "Parallel", "Branches": branches, "End": True}}
+    stored = Stored(states, "All", {"large": "x" * 100_000})
     advance = stored.step(Begin())
     assert len(advance.head) < 1_000
     run = stored.loaded().run
     assert run.input == {"large": "x" * 100_000}
     assert pack_head(run) == advance.head
-    assert run.frames[0].state == "Charge"  # as it was before it was packed
+    assert run.frames[1].state == "Charge"  # as it was before it was packed
+
+
+def test_the_only_frame_is_in_the_head_until_there_are_branches_and_again_after_them() -> None:
+    branches = [{"StartAt": name, "States": {name: task("charge")}} for name in ("A", "B")]
+    states = {
+        "First": task("charge", "Both"),
+        "Both": {"Type": "Parallel", "Branches": branches, "Next": "Last"},
+        "Last": task("charge"),
+    }
+    stored = Stored(states, "First", 1)
+    stored.step(Begin())
+    assert stored.parts == {}
+    assert stored.loaded().run.frames[0].state == "First"
+    stored.step(Succeeded(1, 2))
+    assert sorted(stored.parts) == [("f", "0"), ("f", "1"), ("f", "2")]
+    stored.step(Succeeded(2, 3))
+    stored.step(Succeeded(3, 4))
+    assert stored.parts == {}
+    run = stored.loaded().run
+    assert (list(run.frames), run.frames[0].state) == ([0], "Last")
+    advance = stored.step(Succeeded(4, 5))
+    assert advance.ended is not None
+    assert advance.ended.output == b"5"
+
+
+def test_a_frame_that_was_stored_beside_the_head_moves_into_it() -> None:
+    """As an earlier wherry has stored it."""
+    stored = Stored({"A": task("charge", "B"), "B": task("charge")}, "A", 1)
+    stored.step(Begin())
+    run = stored.loaded().run
+    stored.parts["f", "0"] = msgspec.msgpack.encode(run.frames[0])
+    bare, shared = msgspec.msgpack.decode(stored.head)
+    del bare["frames"]
+    stored.head = msgspec.msgpack.encode((bare, shared))
+    stored.step(Succeeded(1, 2))
+    assert stored.parts == {}
+    assert stored.loaded().run.frames[0].state == "B"
+
+
+def test_what_begins_with_its_first_step_has_no_number_yet() -> None:
+    stored = Stored({"Charge": task("charge")}, "Charge", 1)
+    loaded = stored.loaded()
+    loaded.id = 0
+    step = first_step(loaded, QUEUES, Chance(1), NOW_MS)
+    assert step is not None
+    advance = step.advance()
+    assert (advance.execution, advance.version, advance.wake_ms) == (0, 0, step.wake_ms)
+    assert [send.id for send in advance.sends] == ["0.call.1"]
+    assert [body.execution for body in bodies(advance)] == [0]
+    assert advance.sends[0].body.startswith(b'{"execution":0,"call":1,')
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"Type": "Fail"},
+        {
+            "Type": "Map",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Charge",
+                "States": {"Charge": task("charge")},
+            },
+            "End": True,
+        },
+    ],
+)
+def test_what_fails_at_once_or_begins_others_begins_by_its_message(state: dict[str, Any]) -> None:
+    loaded = Stored({"All": state}, "All", [1, 2]).loaded()
+    assert first_step(loaded, QUEUES, Chance(1), NOW_MS) is None
+
+
+def test_children_begin_with_the_step_that_begins_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many of one step: the others get a message."""
+    monkeypatch.setattr("wherry.limits.BEGINNINGS", 2)
+    states = {
+        "All": {
+            "Type": "Map",
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Charge",
+                "States": {"Charge": task("charge")},
+            },
+            "End": True,
+        }
+    }
+    step = Step(Stored(states, "All", [10, 11, 12]).loaded(), QUEUES, Chance(1))
+    machine = step.loaded.compiled.machine
+    step.absorb(*machine.advance(step.run, Begin(), NOW_MS, Chance(1), reuse=True))
+    step.begin_children(NOW_MS)
+    assert step.wanted() == {"charge": 2, "refund": 1}
+    first, second, third = step.advance().children
+    assert first.first is not None
+    assert [json_of(send.body)["payload"] for send in first.first.sends] == [10]
+    assert (second.first is None, third.first is None) == (False, True)
+    assert [one.loaded.parent for one in step.begins] == [7, 7]
+
+
+def json_of(body: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.json.decode(body)
+    return found
 
 
 def test_what_is_held_is_bounded_and_who_moved_last_stays(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,8 +360,8 @@ def test_what_is_held_is_bounded_and_who_moved_last_stays(monkeypatch: pytest.Mo
     assert held.take(4) is not None
     monkeypatch.setattr("wherry.limits.EXECUTIONS_HELD_BYTES", 10)
     loaded = stored.loaded()
-    loaded.count([Part("c", "large", b"x" * 1_000), Part("c", "large", b"x" * 100)])
-    assert loaded.size_bytes == 100 + len(b"null")
+    loaded.count(b"head", [Part("c", "large", b"x" * 1_000), Part("c", "large", b"x" * 100)])
+    assert loaded.size_bytes == 104 + len(b"null")
     held.put(loaded)
     assert len(held) == 1
     assert held.take(loaded.id) is loaded

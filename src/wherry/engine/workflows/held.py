@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from wherry import limits
-from wherry.engine.workflows.packing import unpack
+from wherry.engine.workflows.packing import only_frame, unpack
 from wherry.names import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -32,7 +32,10 @@ class Compiled(msgspec.Struct, frozen=True, eq=False):
 
 
 class Loaded(msgspec.Struct, eq=False):
-    """An execution as it is at a version. `calls` are those that the engine is to do itself."""
+    """An execution as it is at a version. `calls` are those that the engine is to do itself.
+
+    `inside`: the frame that is kept in the head.
+    """
 
     id: int
     workflow: str
@@ -46,9 +49,13 @@ class Loaded(msgspec.Struct, eq=False):
     correlation_id: str
     size_bytes: int = 0  # of what is stored of it
     sizes: dict[tuple[str, str], int] = {}  # of its parts
+    inside: int | None = None
+    head_bytes: int = 0
 
-    def count(self, parts: Iterable[Part]) -> None:
-        """Count what became of its parts."""
+    def count(self, head: bytes, parts: Iterable[Part]) -> None:
+        """Count what became of its head and of its parts."""
+        self.size_bytes += len(head) - self.head_bytes
+        self.head_bytes = len(head)
         sizes = self.sizes
         for part in parts:
             key = part.kind, part.key
@@ -84,9 +91,10 @@ def loaded_of(found: Execution, compiled: Compiled) -> Loaded:
         found.parent,
         found.redrives,
         found.correlation_id,
-        len(found.head) + len(found.input),
+        len(found.input),
     )
-    loaded.count(found.parts)
+    loaded.count(found.head, found.parts)
+    loaded.inside = only_frame(run)
     return loaded
 
 

@@ -1,5 +1,6 @@
 """A run as the store keeps it: a head, and beside it its frames and its cells.
 
+The only frame of a run without branches is in the head: each step changes both.
 MessagePack; where it cannot say a value (a whole number of more than 64 bits, half a surrogate
 pair), JSON. The first byte tells which.
 """
@@ -46,12 +47,22 @@ def _unpack(body: bytes, kind: type[T], decoder: msgspec.msgpack.Decoder[T]) -> 
 # --- the head -------------------------------------------------------------------------------------
 
 
+def only_frame(run: Run) -> int | None:
+    """Return the number of the frame that is kept in the head, if one is."""
+    if len(run.frames) != 1:
+        return None
+    [(number, frame)] = run.frames.items()
+    return number if frame.join is None else None
+
+
 def pack_head(run: Run) -> bytes:
     """Return a run without what is kept elsewhere: its input, its output, frames and cells."""
     kept = run.input, run.item, run.output, run.frames, run.cells
     shared = run.item is run.input
     run.input = run.output = None
-    run.frames, run.cells = {}, {}
+    run.cells = {}
+    if only_frame(run) is None:
+        run.frames = {}
     if shared:
         run.item = msgspec.UNSET
     try:
@@ -66,7 +77,7 @@ def unpack(found: Execution) -> tuple[Run, dict[int, Call]]:
     run.input = msgspec.json.decode(found.input)
     if shared:
         run.item = run.input
-    run.frames, run.cells = {}, {}
+    run.cells = {}
     calls: dict[int, Call] = {}
     for part in found.parts:
         assert part.body is not None
@@ -89,6 +100,11 @@ def frame_part(run: Run, number: int) -> Part:
     """Return a frame as it is now; without a body where it is gone."""
     frame = run.frames.get(number)
     return Part("f", str(number), None if frame is None else pack(frame))
+
+
+def frame_gone(number: int) -> Part:
+    """Return that a frame is not beside the head any more."""
+    return Part("f", str(number), None)
 
 
 def cell_part(run: Run, name: str) -> Part:

@@ -18,7 +18,9 @@ from wherry.engine.workflows.packing import (
     call_done,
     call_part,
     cell_part,
+    frame_gone,
     frame_part,
+    only_frame,
     pack_event,
     pack_head,
 )
@@ -178,7 +180,7 @@ class Step:
             child, begun = self._child(call)
             found = Loaded(
                 0, loaded.workflow, begun.name, 0, loaded.compiled, child, {}, loaded.id, 0,
-                loaded.correlation_id, len(begun.head) + len(begun.input),
+                loaded.correlation_id, len(begun.input),
             )  # fmt: skip
             step = first_step(found, self._queues, self._chance, now_ms)
             if step is not None:
@@ -227,13 +229,11 @@ class Step:
         """Return the step as a part of a commit."""
         loaded, run = self.loaded, self.run
         first = loaded.version == 0  # nothing is stored beside the head
-        parts = [
-            frame_part(run, number) for number in self._frames if not first or number in run.frames
-        ]
+        parts = self._frame_parts()
         parts += [cell_part(run, name) for name in self._cells if not first or name in run.cells]
         parts += self._own.values()
         head = pack_head(run)
-        loaded.count(parts)
+        loaded.count(head, parts)
         return Advance(
             loaded.id,
             loaded.version,
@@ -253,6 +253,19 @@ class Step:
             self._stopped,
             self._where(),
         )
+
+    def _frame_parts(self) -> list[Part]:
+        """Return what changes of the frames that are stored beside the head."""
+        loaded, run = self.loaded, self.run
+        before, loaded.inside = loaded.inside, only_frame(run)
+        if before is not None and loaded.inside is None:
+            self._frames.add(before)
+        return [
+            frame_part(run, number) if number != loaded.inside else frame_gone(number)
+            for number in self._frames
+            if ("f", str(number)) in loaded.sizes
+            or (number in run.frames and number != loaded.inside)
+        ]
 
     def _child(self, call: Call) -> tuple[Run, ChildExecution]:
         name = child_name(call.map_run, call.index, uuid4(self._chance))
