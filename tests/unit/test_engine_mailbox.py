@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from wherry import limits
-from wherry.engine.mailbox import Mailbox
+from wherry.engine.mailbox import Mailbox, SocketChannel
 
 
 class Turns:
@@ -35,8 +35,9 @@ class Boxed:
     def __init__(self) -> None:
         self.loop = Turns()
         loop: Any = self.loop
-        self.box = Mailbox(loop)
-        self._theirs = self.box.theirs.dup()
+        self._channel = SocketChannel()
+        self.box = Mailbox(self._channel, loop)
+        self._theirs = self._channel.theirs.dup()
 
     def add(self, *names: str, at_once: bool = True) -> None:
         for name in names:
@@ -52,7 +53,7 @@ class Boxed:
 
     def close(self) -> None:
         self._theirs.close()
-        self.box.close()
+        self._channel.close()
 
 
 def names(works: Any) -> list[str]:

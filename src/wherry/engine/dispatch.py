@@ -207,18 +207,22 @@ class Dispatcher:
         self._journal.printed(environment, text)
 
     def ended(self, environment: Environment) -> None:
-        """An environment's process has ended; what it ran is lost."""
+        """An environment's process has ended, and its pool knows; what it ran is lost."""
         work = environment.work
         environment.work = None
-        if work is None:
-            return
-        self.stopped(work, self._clock.steady_s())
-        self.failed(work, Failure("environment_died", "EnvironmentDied", environment.end), None)
+        if work is not None:
+            self.stopped(work, self._clock.steady_s())
+            self._died(work, environment.end)
+        for taken in environment.mailbox.works if environment.mailbox is not None else ():
+            self._died(taken, environment.end)
 
     def not_started(self, work: Work, why: str) -> None:
         """Work waited for an environment that does not start."""
         for one in self.batches.part(work) if work.members else (work,):
-            self.failed(one, Failure("environment_died", "EnvironmentDied", why), None)
+            self._died(one, why)
+
+    def _died(self, work: Work, why: str) -> None:
+        self.failed(work, Failure("environment_died", "EnvironmentDied", why), None)
 
     # -- the commit ------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import MsgspecError
 
 from wherry import limits
+from wherry.engine.mailbox import Mailbox, SocketChannel
 from wherry.invocation import Spent
 from wherry.platforms.socket import (
     ANSWER,
@@ -34,7 +35,6 @@ from wherry.runtime.process.trees import asleep
 if TYPE_CHECKING:
     import asyncio
 
-    from wherry.engine.mailbox import Mailbox
     from wherry.engine.work import Work
 
 _head = struct.Struct(">Ic").unpack_from  # of a frame: its length, with the kind; the kind
@@ -101,7 +101,7 @@ class ProcessEnvironment:
         loop: asyncio.AbstractEventLoop,
         function: str,
         sock: socket.socket,
-        mailbox: Mailbox | None,
+        channel: SocketChannel | None,
         output_fd: int,
         listener: Listener,
         killer: Killer,
@@ -112,7 +112,8 @@ class ProcessEnvironment:
         self.idle_since_s = 0.0
         self.runs = 0
         self.end = ""
-        self.mailbox = mailbox
+        self.mailbox = Mailbox(channel, loop) if channel is not None else None
+        self._channel = channel
         self.unsigned: list[bytes] = []
         self.spent: Spent | None = None
         self._asking = False
@@ -274,8 +275,8 @@ class ProcessEnvironment:
             os.close(self._output_fd)
             self._output_fd = -1
         self._listener.ended(self)
-        if self.mailbox is not None:
-            self.mailbox.close()
+        if self._channel is not None:
+            self._channel.close()
 
 
 class Killer(Protocol):

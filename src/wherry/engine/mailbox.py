@@ -12,7 +12,7 @@ from __future__ import annotations
 import socket
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from wherry import limits
 
@@ -21,25 +21,69 @@ if TYPE_CHECKING:
     from wherry.world import Loop
 
 
+class Channel(Protocol):
+    """What an environment takes its invocations from, one at a time; we may, too."""
+
+    def put(self, payload: bytes) -> None:
+        """Put one behind the others. There is room for MAILS of MAIL_BYTES, and one more."""
+        ...
+
+    def first(self) -> bytes | None:
+        """Return the first one, and leave it there."""
+        ...
+
+    def take(self) -> bytes | None:
+        """Take the first one: nobody else gets it."""
+        ...
+
+
+class SocketChannel:
+    """Two ends of a socket whose messages are taken as a whole, by one side or the other.
+
+    Attributes:
+        theirs: The environment's end. It blocks, so that the environment sleeps in it.
+    """
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._ours.setblocking(False)
+
+    def put(self, payload: bytes) -> None:
+        with suppress(OSError):  # its process has ended; somebody notices
+            self._ours.send(payload)
+
+    def first(self) -> bytes | None:
+        with suppress(OSError):
+            return self.theirs.recv(limits.MAIL_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        return None
+
+    def take(self) -> bytes | None:
+        with suppress(OSError):
+            return self.theirs.recv(limits.MAIL_BYTES, socket.MSG_DONTWAIT)
+        return None
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self._ours.close()
+        self.theirs.close()
+
+
 class Mailbox:
-    """The engine's end of it, and a copy of the environment's end, to take back what waits there.
+    """What is in front of an environment, and what of it has begun.
 
     Attributes:
         works: What was put there and, as far as is known, has not begun, in order.
-        theirs: The environment's end: each message there is taken as a whole, by one side or the
-            other, which the kernel decides.
     """
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, channel: Channel, loop: Loop) -> None:
         self.works: deque[Work] = deque()
         self._begun = b""  # what the environment was given to run, if it has taken it
         self._waiting: deque[bytes] = deque()  # as `works`, encoded
         self._unsent: list[bytes] = []
+        self._channel = channel
         self._loop = loop
-        self._ours, self.theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._ours.setblocking(False)
 
-    # -- what goes in: its size is at most MAIL_BYTES, and there is room for MAILS and one ---------
+    # -- what goes in ------------------------------------------------------------------------------
 
     def begin(self, payload: bytes, at_once: bool) -> None:
         """Give an idle environment an invocation.
@@ -59,7 +103,7 @@ class Mailbox:
 
     def _put(self, payload: bytes, at_once: bool) -> None:
         if at_once and not self._unsent:
-            self._send(payload)
+            self._channel.put(payload)
             return
         if not self._unsent:
             self._loop.call_soon(self._flush)
@@ -68,11 +112,7 @@ class Mailbox:
     def _flush(self) -> None:
         unsent, self._unsent = self._unsent, []
         for payload in unsent:
-            self._send(payload)
-
-    def _send(self, payload: bytes) -> None:
-        with suppress(OSError):  # its process has ended; somebody notices
-            self._ours.send(payload)
+            self._channel.put(payload)
 
     # -- what comes out ----------------------------------------------------------------------------
 
@@ -87,32 +127,21 @@ class Mailbox:
         Nothing where it has not come to run yet what it was given first: it is not slow.
         """
         self._flush()
-        return [] if self._peek() == self._begun else self._drain()
+        return [] if self._channel.first() == self._begun else self._take_all()
 
     def take_rest(self) -> list[Work]:
         """Return what waits there, of an environment that has ended; `works` keeps the others."""
         self._flush()
-        if self._peek() == self._begun:
-            self.theirs.recv(1, socket.MSG_DONTWAIT)
-        return self._drain()
+        if self._channel.first() == self._begun:
+            self._channel.take()
+        return self._take_all()
 
-    def _peek(self) -> bytes | None:
-        with suppress(OSError):
-            return self.theirs.recv(limits.MAIL_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-        return None
-
-    def _drain(self) -> list[Work]:
+    def _take_all(self) -> list[Work]:
         back: list[Work] = []
-        with suppress(OSError):
-            # The environment may take one between two of ours: only what we got tells which.
-            while payload := self.theirs.recv(limits.MAIL_BYTES, socket.MSG_DONTWAIT):
-                place = self._waiting.index(payload)
-                del self._waiting[place]
-                back.append(self.works[place])
-                del self.works[place]
+        # The environment may take one between two of ours: only what we got tells which.
+        while payload := self._channel.take():
+            place = self._waiting.index(payload)
+            del self._waiting[place]
+            back.append(self.works[place])
+            del self.works[place]
         return back
-
-    def close(self) -> None:
-        """Let go of both ends."""
-        self._ours.close()
-        self.theirs.close()

@@ -63,10 +63,8 @@ class Version:
         if self.release is not None:
             pool = self.release.functions[environment.function].pool
             started = environment in pool.busy or environment in pool.idle
-            self._core.dispatcher.ended(environment)
             pool.lost(environment, started)
-            for work in environment.mailbox.works if environment.mailbox is not None else ():
-                self._core.dispatcher.not_started(work, environment.end)  # taken, then lost
+            self._core.dispatcher.ended(environment)
             if not started:
                 said = f"an environment of {environment.function} did not start: {environment.end}"
                 self._core.journal.say("ERROR", said)

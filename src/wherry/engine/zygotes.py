@@ -14,7 +14,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.environments import Listener, ProcessEnvironment
-from wherry.engine.mailbox import Mailbox
+from wherry.engine.mailbox import SocketChannel
 from wherry.runtime.process.forking import allowed_environment
 from wherry.runtime.zygote import Ended, Hello, Invalid, Said, Setup, Start, Started
 
@@ -84,14 +84,13 @@ class ZygoteProcess:
         ours, theirs = socket.socketpair()
         output_read, output_write = os.pipe()
         self._tickets += 1
-        mailbox = (
-            Mailbox(self._loop) if sys.platform == "linux" else None
-        )  # others have no such sockets
-        fds = [theirs.fileno(), *([mailbox.theirs.fileno()] if mailbox else [])]
+        # Other systems have no such sockets: there nothing waits in front of an environment.
+        channel = SocketChannel() if sys.platform == "linux" else None
+        fds = [theirs.fileno(), *([channel.theirs.fileno()] if channel else [])]
         payload = to_msgpack(Start(self._tickets, function, len(fds)))
         message = len(payload).to_bytes(4, "big") + payload
         environment = ProcessEnvironment(
-            self._loop, function, ours, mailbox, output_read, self.listener, self
+            self._loop, function, ours, channel, output_read, self.listener, self
         )
         self._starting[self._tickets] = (environment, memory_mb)
         try:
