@@ -50,16 +50,6 @@ class Store(KitStore):
         """What SQLite finds when it checks itself: "ok"."""
         return [str(row[0]) for row in self._session.run("PRAGMA integrity_check").fetchall()]
 
-    def drained(self) -> bool:
-        """Whether no message waits or is leased, and every execution has ended."""
-        depths = self.run([("", QueueDepths())])[0]
-        assert isinstance(depths, Depths)
-        if any(row.waiting or row.leased for row in depths.rows):
-            return False
-        running = self.run([("", ListExecutions(None, "RUNNING", 1))])[0]
-        assert isinstance(running, ExecutionRows)
-        return not running.rows
-
 
 class Weather:
     """How bad things are. All zero: a calm network and machines that live for ever."""
@@ -163,10 +153,8 @@ class Wire:
         cluster = self._cluster
         chance, weather = cluster.chance, cluster.weather
         function, request = asked
-        if function and chance.random() < weather.refuse:
-            cluster.hit("refuse")
-            answer: Any = Broken("passing", "the store cannot now")
-        else:
+        answer = self._refused(function)
+        if answer is None:
             answer = cluster.apply(function, request)
             if not isinstance(request, Configure) and chance.random() < weather.repeat:
                 cluster.hit("repeat")
@@ -176,6 +164,13 @@ class Wire:
             self._break()
             return
         cluster.loop.call_later(self._latency_s(), self._answered, number, life, answer)
+
+    def _refused(self, function: str) -> Broken | None:
+        cluster = self._cluster
+        if not function or cluster.chance.random() >= cluster.weather.refuse:
+            return None
+        cluster.hit("refuse")
+        return Broken("passing", "the store cannot now")
 
     def _answered(self, number: int, life: int, answer: Any) -> None:
         if life == self._life:
@@ -257,7 +252,7 @@ class Node:
         self.life = life
         self.clock = NodeClock(cluster.clock)
         self.loop = NodeLoop(cluster.loop)
-        wire = Wire(cluster, self.loop)
+        wire = cluster.wire(self)
         self.core: Core = Core(
             Settings(
                 public_url="https://simulated",
@@ -334,21 +329,39 @@ class Cluster:
         self.blobs = shared.blobs
         self.key = shared.key
         self.store_clock = NodeClock(self.clock)
-        self.platform = Store(":memory:", self.store_clock)
+        self.platform = self.opened()
         self.apply = self._apply
+        self.watch: Callable[[str, Request, Any], None] | None = None  # sees what is answered
         self.hits: dict[str, int] = {}
         self.nodes = [Node(self, number, 0) for number in range(nodes)]
 
     def _apply(self, function: str, request: Request) -> Any:
-        return self.platform.run([(function, request)])[0]
+        answer = self.platform.run([(function, request)])[0]
+        if self.watch is not None:
+            self.watch(function, request, answer)
+        return answer
 
     def hit(self, fault: str) -> None:
         """Count a fault that struck."""
         self.hits[fault] = self.hits.get(fault, 0) + 1
 
+    def opened(self) -> Any:
+        """Return the store of this life, empty."""
+        return Store(":memory:", self.store_clock)
+
+    def wire(self, node: Node) -> Wire:
+        """Return a node's way to the store."""
+        return Wire(self, node.loop)
+
     def idle(self) -> bool:
-        """Whether no message waits or is leased."""
-        return self.platform.drained()
+        """Whether no message waits or is leased, and every execution has ended."""
+        depths = self.platform.run([("", QueueDepths())])[0]
+        assert isinstance(depths, Depths)
+        if any(row.waiting or row.leased for row in depths.rows):
+            return False
+        running = self.platform.run([("", ListExecutions(None, "RUNNING", 1))])[0]
+        assert isinstance(running, ExecutionRows)
+        return not running.rows
 
     def at(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
         """Call so many seconds from now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -48,17 +49,23 @@ class Scenario:
 
     Args:
         kinds: How often each kind of order comes.
+        cluster: What is simulated.
     """
 
     def __init__(
-        self, seed: int, shared: Shared, app: Any, kinds: dict[str, int] = KINDS_OF_ORDER
+        self,
+        seed: int,
+        shared: Shared,
+        app: Any,
+        kinds: dict[str, int] = KINDS_OF_ORDER,
+        cluster: Callable[..., Cluster] = Cluster,
     ) -> None:
         self.random = Random(seed)
         self.kinds = kinds
         self.seed = seed
         # A store's clock that is set back holds the waits of workflows: none of them runs there.
         self.sets_the_stores_clock = seed % 4 == 3
-        self.cluster = Cluster(app, self.random, NODES, shared)
+        self.cluster = cluster(app, self.random, NODES, shared)
         self.oracle = Oracle()
 
     def play(self) -> Result:
