@@ -17,6 +17,9 @@ from ..engine.shared_kit import asked
 from ..postgres_kit import Server, loop
 from .failovers import asynchronous, hung, synchronous
 from .faults import JUMPS_S, kill, now_ns, pids_of
+from .locks import deadlocks, held, refusals
+from .object_faults import BREAKS, FAILS, SLOW, harmed
+from .rollout import rollout
 from .shared_victim import Kind, Shared, postmaster_of, processes
 
 LEASES = 1.5  # a pause lasts so many leases
@@ -233,6 +236,13 @@ KINDS: dict[str, Kind] = {
     "partition": Kind(partial(partition, late=False)),
     "partition, late delivery": Kind(partial(partition, late=True)),
     "connections exhausted": Kind(exhausted),
+    "deadlocks": Kind(deadlocks),
+    "a row is held": Kind(held),
+    "serialization failures": Kind(refusals),
+    "s3 slow": Kind(partial(harmed, harms=SLOW), "s3"),
+    "s3 fails": Kind(partial(harmed, harms=FAILS), "s3"),
+    "s3 breaks off": Kind(partial(harmed, harms=BREAKS), "s3"),
+    "roll out": Kind(rollout),
     "clock forward": Kind(partial(clock, sign=1)),
     "clock back": Kind(partial(clock, sign=-1)),
 }
