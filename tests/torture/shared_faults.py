@@ -20,7 +20,7 @@ from .faults import JUMPS_S, kill, now_ns, pids_of
 from .locks import deadlocks, held, refusals
 from .object_faults import BREAKS, FAILS, SLOW, harmed
 from .rollout import rollout
-from .shared_victim import Kind, Shared, postmaster_of, processes
+from .shared_victim import Kind, Shared
 
 LEASES = 1.5  # a pause lasts so many leases
 HELD_S = 1.5  # so long are connections taken from the engines, or writes
@@ -78,7 +78,7 @@ def engine_and_database(life: Shared) -> int | None:
     """Who held the messages, and where it is written that it did, at once."""
     engine = life.chance.choice(life.engines)
     at_ns = now_ns()
-    kill(postmaster_of(life.server))
+    kill(life.server.postmaster)
     engine.kill()
     _start_again(life.server)
     engine.start()
@@ -171,14 +171,14 @@ def _start_again(server: Server) -> None:
 
 def child(life: Shared, *, titles: tuple[bytes, ...]) -> int | None:
     """One of its processes: Postgres ends all others, and recovers from its log."""
-    pids = until(lambda: processes(life.server, *titles), "a process of Postgres")
+    pids = until(lambda: life.server.processes(*titles), "a process of Postgres")
     at_ns = now_ns()
     kill(life.chance.choice(sorted(pids)))
     return at_ns
 
 
 def postmaster(life: Shared) -> int | None:
-    pid = postmaster_of(life.server)
+    pid = life.server.postmaster
     at_ns = now_ns()
     kill(pid)
     until(lambda: not running(pid), "its end")

@@ -1,14 +1,11 @@
-"""What a fault may touch of engines that share a Postgres, and the processes of one."""
+"""What a fault may touch of engines that share a Postgres."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
-
-from wherry.runtime.process.trees import descendants
 
 from ..engine.server_kit import Engine
 from ..engine.shared_kit import Wire
@@ -51,19 +48,3 @@ class Kind(NamedTuple):
 
     do: Callable[[Shared], int | None]
     needs: str = ""
-
-
-def postmaster_of(server: Server) -> int:
-    """Return the process that started all others of a server."""
-    return int((server.data / "postmaster.pid").read_text().splitlines()[0])
-
-
-def processes(server: Server, *titles: bytes) -> list[int]:
-    """Return its processes whose title says one of these."""
-    found = []
-    for pid in descendants(postmaster_of(server)):
-        with suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if any(title in line for title in titles):
-                found.append(pid)
-    return found

@@ -36,6 +36,8 @@ SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "client_min_messages": "warning",
+    # What the keys' locks are good for: each statement sees all that was committed before it.
+    "default_transaction_isolation": "read committed",
     # Who is cut off within a transaction holds up all that want its rows.
     "idle_in_transaction_session_timeout": f"{limits.POSTGRES_IDLE_S * 1000:.0f}",
     "lock_timeout": f"{limits.POSTGRES_LOCK_S * 1000:.0f}",
