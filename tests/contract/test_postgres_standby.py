@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -146,17 +147,21 @@ def test_a_commit_that_only_the_primary_has_is_not_acknowledged_before_the_stand
 def test_what_was_acknowledged_is_there_when_the_standby_has_taken_the_primarys_place(
     pair: tuple[Server, Server],
 ) -> None:
-    """The same store goes on there by itself, in whatever order its address names them."""
+    """The same store goes on there by itself, in whatever order its address names them, and tells
+    that it is another server."""
     primary, standby = pair
     stores = [
         opened(both(primary.folder, standby.folder)),
         opened(both(standby.folder, primary.folder)),
     ]
+    turned: list[int] = []
     for nth, store in enumerate(stores):
         assert ask(store, PutState(f"{nth}", b"kept")) == Count(1)
+        store.database.turned = partial(turned.append, nth)
     primary.stop()
     asked(standby.dsn, "SELECT pg_promote()")
     for nth, store in enumerate(stores):
         assert ask(store, GetState(f"{nth}")) == State(b"kept")
         assert ask(store, PutState(f"{nth}", b"again")) == Count(1)
+        assert turned == [*range(nth + 1)]
         loop().run(store.close())

@@ -44,7 +44,6 @@ def hung(life: Shared) -> int | None:
     """As `synchronous`; and before, the standby answers nothing for longer than anybody waits, and
     the primary crashes once: commits that were waiting are there then, and on it alone."""
     _follow(life, "sync")
-    at_ns = now_ns()
     [sender] = life.server.processes(b"postgres: walsender")
     os.kill(sender, signal.SIGSTOP)
     pids = [life.standby.postmaster, *life.standby.processes(b"postgres")]
@@ -54,6 +53,7 @@ def hung(life: Shared) -> int | None:
         _kill(life, sender)
         life.server.start()
         time.sleep(1.5 * life.answer_s)  # clients ask again what became of their orders
+        at_ns = now_ns()
         life.server.stop()
     finally:
         _signal(pids, signal.SIGCONT)

@@ -17,3 +17,5 @@ SELECT 1
 -- name: wait_for_standby
 SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
     THEN pg_logical_emit_message(true, 'wherry', '') END
+-- name: server_began
+SELECT pg_postmaster_start_time()
