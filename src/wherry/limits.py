@@ -138,7 +138,7 @@ PATH_STEPS_SHOWN = 200  # of one entry, then what was shown before is not shown 
 
 # --- The store on Postgres --------------------------------------------------------------------
 POSTGRES_CONNECTIONS = 16  # of one engine, besides one for renewals and one that listens
-POSTGRES_CONNECT_S = 5.0  # to make a connection
+POSTGRES_CONNECT_S = 5.0  # to make a connection; hosts of one address share it evenly
 POSTGRES_WAIT_S = 5.0  # for a connection that is free; beyond: 503
 POSTGRES_RETRY_S = 8.0  # while the database is away: then who asks is told, within ASK_TIMEOUT_S
 POSTGRES_ANSWER_S = 12.0  # a network that is cut: beyond, a request is given up with its connection
