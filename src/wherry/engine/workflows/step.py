@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 STATES_SHOWN = 20  # states of an execution that are told to people
 ERROR_LENGTH = 4_000  # of what the inbox shows
 resource_of = lru_cache(1024)(Resource)
+function_of = lru_cache(1024)(function_name)
 _CODES = {"FAILED": "execution_failed", "TIMED_OUT": "execution_timed_out"}
 
 
@@ -136,7 +137,7 @@ class Step:
                 return
             assert isinstance(planned, InvokePlan)
             name, payload = planned.function, planned.payload
-        function = function_name(name)
+        function = function_of(name)
         queue = self._queues.get(function)
         if queue is None:
             self.pending.append(not_found(call, function))
