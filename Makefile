@@ -22,8 +22,8 @@ demo: $(STAMP) ## watch the shop work: orders, uploads, a job that fails and is 
 run: $(STAMP) ## serve the shop on PORT (8000), state in DATA (.wherry), until Ctrl-C
 	@$(BIN)/wherry run shop:app --folder examples/shop --port $(PORT) --data $(DATA)
 
-test: $(STAMP) ## run the whole suite
-	@$(BIN)/python -m pytest -n auto --dist worksteal -q
+test: $(STAMP) ## run the whole suite; STORE=postgres runs all tests of the engine on one
+	@$(if $(STORE),WHERRY_TEST_STORE=$(STORE)) $(BIN)/python -m pytest -n auto --dist worksteal -q $(if $(STORE),tests/engine)
 
 check: $(STAMP) ## format, lint, strict types, shape of the code
 	$(BIN)/ruff format --check .
@@ -41,8 +41,8 @@ bench: $(STAMP) ## measure ourselves beside bare floors on this machine (minutes
 soak: $(STAMP) ## two million orders with short retentions (an hour or more)
 	@$(BIN)/python -m bench.soak
 
-simulate: $(STAMP) ## SEEDS (10,000) lives of a cluster where everything fails; SEED=17 plays one aloud
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
+simulate: $(STAMP) ## SEEDS (10,000) lives of a cluster where everything fails; SEED=17 plays one aloud; STORE=postgres shares one
+	@$(BIN)/python -m tests.simulation $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),10000))
 
 torture: $(STAMP) ## every fault this machine can have, on real processes, for MINUTES (10); SEED, LIFE replay; STORE=postgres shares one
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),10) $(if $(STORE),--store $(STORE)) $(if $(SEED),--seed $(SEED)) $(if $(LIFE),--life $(LIFE))

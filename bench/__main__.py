@@ -20,6 +20,7 @@ from bench.load import BenchError, have_wrk
 from bench.measures import (
     backlog,
     floors,
+    held,
     jobs,
     orders,
     peers,
@@ -54,6 +55,7 @@ MEASURES: tuple[Measure, ...] = (
     postgres.ORDERS,
     postgres.JOBS,
     postgres.DELIVERY,
+    held.HELD_OPEN,
     starts.COLD,
     starts.START,
     starts.IDLE,

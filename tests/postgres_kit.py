@@ -13,7 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 from wherry import App
 from wherry.platforms.postgres.store import PostgresStore, open_store
 from wherry.ports import Answer, Request
+from wherry.runtime.process.trees import descendants
 from wherry.testing.backend import Backend
 from wherry.testing.composing import Composed
 from wherry.world import Chance, ManualClock
@@ -152,6 +153,21 @@ class Server:
         assert self._watched is not None
         self._watched.communicate(f"{how}\n")
         self._watched = None
+
+    @property
+    def postmaster(self) -> int:
+        """The process that has started all others of it."""
+        return int((self.data / "postmaster.pid").read_text().splitlines()[0])
+
+    def processes(self, *titles: bytes) -> list[int]:
+        """Return its processes, but for the postmaster, whose title says one of these."""
+        found = []
+        for pid in descendants(self.postmaster):
+            with suppress(OSError):
+                line = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if any(title in line for title in titles):
+                    found.append(pid)
+        return found
 
     @property
     def dsn(self) -> str:

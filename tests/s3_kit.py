@@ -26,6 +26,8 @@ KEYS = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 
+SLOW_S = 1.0
+
 _SERVE = """
 import sys
 from moto.server import ThreadedMotoServer
@@ -121,9 +123,9 @@ class Proxy:
     """Passes TCP on to S3, unless it is told to do harm.
 
     `harm` is asked for each request with its head, in lower case; it returns what is to happen:
-    "" (nothing), "503 SlowDown" (that answer), "hang" (none), "reset" (in the middle of the body,
-    where there is one), "cut" (the answer ends after its head), "deaf" (S3 does it, and nobody
-    is told).
+    "" (nothing), "503 SlowDown" (that answer), "hang" (none), "slow" (a second later), "reset" (in
+    the middle of the body, where there is one), "cut" (the answer ends after its head), "deaf" (S3
+    does it, and nobody is told).
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -171,6 +173,9 @@ class Proxy:
                             ours.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
                             ours.recv(1024)
                     ours.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+                case "slow":
+                    self._ended.wait(SLOW_S)
+                    self._pass(ours, head, "")
                 case "" | "cut" | "deaf" as harm:
                     self._pass(ours, head, harm)
                 case answer:

@@ -31,7 +31,7 @@ SETTINGS = ("shared_buffers=128MB", "max_connections=100")  # all else as Postgr
 
 
 @contextlib.contextmanager
-def _database() -> Iterator[str]:
+def database() -> Iterator[str]:
     """The address of a server that syncs each commit; it is gone at the end."""
     server = postgres_kit.Server(*SETTINGS)
     try:
@@ -43,7 +43,7 @@ def _database() -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _serving(app: str, bench: Bench, dsn: str, name: str = "one") -> Iterator[Server]:
+def serving(app: str, bench: Bench, dsn: str, name: str = "one") -> Iterator[Server]:
     """An engine on it, whose data folder is its own."""
     folder = bench.folder / name
     folder.mkdir()
@@ -53,7 +53,7 @@ def _serving(app: str, bench: Bench, dsn: str, name: str = "one") -> Iterator[Se
 
 def _orders(bench: Bench) -> dict[str, float]:
     """Orders from 32 connections while their jobs run."""
-    with _database() as dsn, _serving(ours.ORDERS, bench, dsn) as server:
+    with database() as dsn, serving(ours.ORDERS, bench, dsn) as server:
         headers = ours.token(ours.ORDERS, bench.folder / "one")
         request = Request("/orders", ORDER, server.port, headers)
         bench.closed(request, CONNECTIONS, WARM_S)
@@ -62,14 +62,14 @@ def _orders(bench: Bench) -> dict[str, float]:
 
 def _jobs(bench: Bench) -> dict[str, float]:
     """Jobs that one engine is sent and runs; then half of them each of two engines."""
-    with _database() as dsn, _serving(ours.TRIGGERS, bench, dsn) as first:
-        alone = _delivered_per_s(bench, [first])
-        with _serving(ours.TRIGGERS, bench, dsn, "two") as second:
-            both = _delivered_per_s(bench, [first, second])
+    with database() as dsn, serving(ours.TRIGGERS, bench, dsn) as first:
+        alone = delivered_per_s(bench, [first])
+        with serving(ours.TRIGGERS, bench, dsn, "two") as second:
+            both = delivered_per_s(bench, [first, second])
     return {"jobs_on_postgres_per_s": alone, "two_engines_ratio": both / alone}
 
 
-def _delivered_per_s(bench: Bench, servers: list[Server]) -> float:
+def delivered_per_s(bench: Bench, servers: list[Server]) -> float:
     """Jobs per second, from the first request until the last one is done, whoever ran them."""
     many = PING.replace("41", str(JOBS_PER_REQUEST))
     requests = [Request("/jobs", many, server.port) for server in servers]
@@ -102,7 +102,7 @@ def _drained(servers: list[Server]) -> None:
 
 
 def _delivery(bench: Bench) -> dict[str, float]:
-    with _database() as dsn, _serving(ours.TRIGGERS, bench, dsn) as server:
+    with database() as dsn, serving(ours.TRIGGERS, bench, dsn) as server:
         waited_ms, _ = paced(server, RATE_PER_S, PACED_S / 4 if bench.quick else PACED_S)
         return {
             "postgres_delivery_ms_p50": percentile(waited_ms, 50),

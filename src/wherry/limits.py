@@ -85,7 +85,7 @@ PATIENT_FROM = 8  # events in hand that make an engine busy
 COMMIT_TRIES = 10  # of what one attempt came to, while the store says no; then the attempt is over
 COMMIT_AGAIN_S = 0.2  # the wait after the first of them; it doubles
 COMMIT_AGAIN_MAX_S = 5.0  # the longest wait between two: all in all half a minute
-CONFLICT_RERUNS = 5
+CONFLICT_RERUNS = 5  # of a run as a rule, which its time bounds; of a named step at most
 CONFLICT_SOLO_AFTER = 2  # re-runs lost before they queue per key
 
 # --- Tables -----------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ PATH_STEPS_SHOWN = 200  # of one entry, then what was shown before is not shown 
 
 # --- The store on Postgres --------------------------------------------------------------------
 POSTGRES_CONNECTIONS = 16  # of one engine, besides one for renewals and one that listens
-POSTGRES_CONNECT_S = 5.0  # to make a connection
+POSTGRES_CONNECT_S = 5.0  # to make a connection; hosts of one address share it evenly
 POSTGRES_WAIT_S = 5.0  # for a connection that is free; beyond: 503
 POSTGRES_RETRY_S = 8.0  # while the database is away: then who asks is told, within ASK_TIMEOUT_S
 POSTGRES_ANSWER_S = 12.0  # a network that is cut: beyond, a request is given up with its connection
@@ -274,7 +274,8 @@ EXECUTIONS_HELD_BYTES = 64 * MIB
 DEFINITIONS_HELD = 200
 HAPPENINGS_HELD = 256  # messages of one workflow that an engine leases at once
 HAPPENINGS_AT_ONCE = 64  # of one execution, in one commit
-BEGINNINGS = 64  # executions of one commit whose first step goes with it
+BEGINNINGS = 64  # executions of one commit whose first step goes with it ...
+BEGINNINGS_BYTES = MIB  # ... and what those steps may take; others begin by a message
 WAKE_BATCH = 500  # executions that one question wakes
 STATE_EXPRESSION_DEPTH = 100  # AWS: evaluations of JSONata within each other
 STATE_EXPRESSION_STEPS = 250_000  # evaluations of one JSONata expression

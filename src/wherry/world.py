@@ -6,11 +6,11 @@ days of retries in milliseconds and repeat a run from its seed.
 
 from __future__ import annotations
 
-import heapq
 import os
 import time
 from collections import deque
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any, NamedTuple, Protocol
 
 
@@ -106,35 +106,43 @@ class ManualLoop:
     def call_later(self, delay: float, callback: Callable[..., object], *args: Any) -> Timer:
         timer = _ManualTimer(callback, args)
         self._count += 1
-        due = self.clock.steady_s() + max(0.0, delay)
-        heapq.heappush(self._later, (due, self._count, timer))
+        due_s = self.clock.steady_s() + (delay if delay > 0.0 else 0.0)
+        heappush(self._later, (due_s, self._count, timer))
         return timer
 
     def run_ready(self) -> None:
         """Make all calls that are due now, and those that they add for now."""
+        self._run(-1.0)
+
+    def _run(self, end_s: float) -> None:
+        """Make all calls that are due now; then those up to `end_s`, each at its own moment."""
+        ready, later, clock = self._ready, self._later, self.clock
         while True:
-            now_s = self.clock.steady_s()
-            while self._later and self._later[0][0] <= now_s:
-                self._ready.append(heapq.heappop(self._later)[2])
-            if not self._ready:
+            if later:
+                now_s = clock.steady_s()
+                while later and later[0][0] <= now_s:
+                    ready.append(heappop(later)[2])
+            if ready:
+                timer = ready.popleft()
+                if not timer.cancelled:
+                    timer.callback(*timer.args)
+                continue
+            while later and later[0][2].cancelled:
+                heappop(later)
+            if not later or later[0][0] > end_s:
                 return
-            timer = self._ready.popleft()
-            if not timer.cancelled:
-                timer.callback(*timer.args)
+            clock.advance_to(later[0][0])
 
     def next_due_s(self) -> float | None:
         """Return when (`steady_s`) the next call is due, or None where none is waiting."""
         while self._later and self._later[0][2].cancelled:
-            heapq.heappop(self._later)
+            heappop(self._later)
         return self._later[0][0] if self._later else None
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass; every call is made at its own moment."""
         end_s = self.clock.steady_s() + seconds
-        self.run_ready()
-        while (due_s := self.next_due_s()) is not None and due_s <= end_s:
-            self.clock.advance_to(due_s)
-            self.run_ready()
+        self._run(end_s)
         self.clock.advance_to(end_s)
         self.run_ready()
 

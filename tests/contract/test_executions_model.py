@@ -1,20 +1,20 @@
 """Executions against a model: whatever happens in whatever order, each is what its steps made it.
 
-Held after every step: state, history, end and tokens of every execution; the tasks that wait or
-are leased are those that its steps sent and nobody took back; lists have each in its status.
+Held after every step (on Postgres after every few): state, history, end and tokens of every
+execution; the tasks that wait or are leased are those that its steps sent and nobody took back;
+lists have each in its status.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import invariant, rule
 from msgspec import json
 
 from tests.contract.inside import rows
-from tests.contract.model_kit import play
+from tests.contract.model_kit import Model, play
 from tests.contract.trigger_kit import failures
 from tests.contract.workflow_kit import (
     configure,
@@ -69,13 +69,11 @@ class Known:
         self.children: list[Known] = []
 
 
-class Flows(RuleBasedStateMachine):
+class Flows(Model):
     """A few executions, their tasks, and what was told to each."""
 
-    make: Callable[[], Any]
-
-    @initialize()
-    def begin(self) -> None:
+    def __init__(self) -> None:
+        super().__init__()
         self.place = self.make()
         configure(self.place)
         self.known: dict[int, Known] = {}
@@ -330,9 +328,13 @@ class Flows(RuleBasedStateMachine):
 
     # -- what must hold --
 
-    @invariant()
-    def each_is_what_its_steps_made_it(self) -> None:
+    def holds(self) -> None:
         self.drop_what_was_swept()
+        self.each_is_what_its_steps_made_it()
+        self.what_waits_is_known()
+        self.lists_have_each_in_its_status()
+
+    def each_is_what_its_steps_made_it(self) -> None:
         for one in self.known.values():
             execution = get(self.place, one.id)
             assert (execution.version, execution.status) == (one.version, one.status)
@@ -340,6 +342,7 @@ class Flows(RuleBasedStateMachine):
             assert {part.key: part.body for part in execution.parts} == one.parts
             assert events(self.place, one.id) == [b"%d" % n for n in range(1, one.events + 1)]
 
+    @invariant()
     def drop_what_was_swept(self) -> None:
         before = self.place.now_ms - KEPT_S * 1000
         for id, one in list(self.known.items()):
@@ -348,7 +351,6 @@ class Flows(RuleBasedStateMachine):
                 assert isinstance(self.place.ask(GetExecution(id)), Nothing)
                 del self.known[id]
 
-    @invariant()
     def what_waits_is_known(self) -> None:
         waiting = {row[0] for row in rows(self.place, "SELECT id FROM messages")}
         assert waiting == {id for one in self.known.values() for id in one.tasks}
@@ -360,7 +362,6 @@ class Flows(RuleBasedStateMachine):
     def _tokens(self) -> list[tuple[str, int]]:
         return [(token, one.id) for one in self.known.values() for token in one.tokens]
 
-    @invariant()
     def lists_have_each_in_its_status(self) -> None:
         own = [one for one in self.known.values() if one.parent is None]
         for status in ("RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"):

@@ -1,7 +1,8 @@
 """Messages against a model: whatever happens, none is lost, none is there twice.
 
-Held after every step: done, dead and waiting are disjoint and are all there is; nothing is leased
-without a live lease; attempts never exceed the maximum; a stale token changes nothing.
+Held after every step (on Postgres after every few): done, dead and waiting are disjoint and are all
+there is; nothing is leased without a live lease; attempts never exceed the maximum; a stale token
+changes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import rule
 
 from wherry import limits
 from wherry.effects import CancelMessage, SendMessage
@@ -30,15 +31,13 @@ from wherry.ports import (
 )
 
 from . import inside
-from .model_kit import play
+from .model_kit import Model, play
 
 MAX_ATTEMPTS = 3
 
 
-class Queue(RuleBasedStateMachine):
+class Queue(Model):
     """One queue, two engines, and what has become of every message."""
-
-    make: Any = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,22 +201,22 @@ class Queue(RuleBasedStateMachine):
             if not back:
                 self.discarded.add(id)
 
-    @invariant()
-    def every_message_is_in_exactly_one_place(self) -> None:
-        rows = inside.messages(self.place, "jobs")
-        alive = [row.id for row in rows]
-        places = [*alive, *self.dead(), *self.done, *self.discarded]
+    def holds(self) -> None:
+        rows, dead = inside.messages(self.place, "jobs"), self.dead()
+        self.every_message_is_in_exactly_one_place(rows, dead)
+        self.depths_agree_with_the_rows(rows, dead)
+
+    def every_message_is_in_exactly_one_place(self, rows: list[Any], dead: list[str]) -> None:
+        places = [*(row.id for row in rows), *dead, *self.done, *self.discarded]
         assert sorted(places) == sorted(f"m{n}" for n in range(self.sent))
         assert all(0 <= row.attempts <= MAX_ATTEMPTS for row in rows)
         assert set(self.applied.values()) <= {1}
 
-    @invariant()
-    def depths_agree_with_the_rows(self) -> None:
-        [row] = [row for row in self.place.ask(QueueDepths()).rows if row.queue == "jobs"]
-        states = [one.state for one in inside.messages(self.place, "jobs")]
-        leased = states.count("leased")
-        dead = len(self.dead())
-        assert (row.waiting, row.leased, row.failed) == (len(states) - leased, leased, dead)
+    def depths_agree_with_the_rows(self, rows: list[Any], dead: list[str]) -> None:
+        [depth] = [row for row in self.place.ask(QueueDepths()).rows if row.queue == "jobs"]
+        leased = [row.state for row in rows].count("leased")
+        found = (depth.waiting, depth.leased, depth.failed)
+        assert found == (len(rows) - leased, leased, len(dead))
 
 
 def test_no_message_is_lost_or_there_twice_whatever_happens(new_place: Any) -> None:

@@ -16,6 +16,7 @@ import pytest
 from msgspec import json
 
 from tests.contract.conftest import Place
+from tests.engine.shared_kit import asked as look
 from tests.postgres_kit import Server, found, loop
 from wherry.codec import key_bytes
 from wherry.effects import SendMessage, UpdateItem
@@ -238,3 +239,15 @@ def test_what_is_in_the_way_of_nobody_is_not_said_to_be_lost(safe: Server) -> No
     assert Lost.code == "passing"
     assert isinstance(place.commit(place.put("counters", "k", n=2)), Committed)
     asked.close()
+
+
+def test_what_isolation_the_database_gives_others_changes_nothing_here(safe: Server) -> None:
+    """Under `repeatable read` a commit would not see what others did before it had its locks."""
+    setting = "default_transaction_isolation"
+    look(safe.dsn, f"ALTER ROLE wherry SET {setting} = 'serializable'")
+    try:
+        made = Asked(safe.dsn)
+        assert loop().run(found(made.store, "SHOW transaction_isolation")) == [("read committed",)]
+        made.close()
+    finally:
+        look(safe.dsn, f"ALTER ROLE wherry RESET {setting}")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import rule
 from msgspec import json, structs
 
 from wherry.codec import key_bytes
 from wherry.effects import Absent, Compare, DeleteItem, Guard, Present, UpdateItem
 from wherry.ports import Committed, Conflicted, Reindex, Sweep, Unmet
 
-from .model_kit import play
+from .model_kit import Model, play
 
 KEYS = st.tuples(st.sampled_from("ab"), st.sampled_from(["1", "2", "10"]))
 STATUSES = st.sampled_from(["open", "paid", None, 5])
@@ -22,10 +22,8 @@ CONDITIONS = st.sampled_from(
 DYING = "notes"  # the table whose items expire
 
 
-class Tables(RuleBasedStateMachine):
+class Tables(Model):
     """A store, and what should be in it."""
-
-    make: Any = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,10 +159,10 @@ class Tables(RuleBasedStateMachine):
         for _ in range(steps):
             self.place.ask(Reindex("orders", "by_status", 1))
 
-    # -- what must hold after every step --
+    # -- what must hold --
 
-    @invariant()
-    def every_key_reads_as_expected(self) -> None:
+    def holds(self) -> None:
+        """Every key reads as expected."""
         for customer in "ab":
             page = self.place.query("orders", customer)
             found = {

@@ -1,4 +1,4 @@
-"""Engines that many tests share; each worker of the suite has its own."""
+"""Engines that many tests share; each worker of the suite has its own. Which store they have."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from . import stores_kit
 from .server_kit import Engine, serving
+
+
+@pytest.fixture(scope="module", autouse=True)
+def store(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The store of the engines that tests make. What shares one among tests has to ask for it."""
+    yield from stores_kit.engines_on(getattr(request, "param", stores_kit.CHOSEN))
 
 
 @pytest.fixture(scope="session")

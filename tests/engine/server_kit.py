@@ -40,6 +40,8 @@ from wherry.ports import (
 )
 from wherry.runtime.process.trees import descendants
 
+from . import stores_kit
+
 T = TypeVar("T")
 
 APPS = Path(__file__).parent / "apps"
@@ -206,7 +208,9 @@ class Engine:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
+        arguments = list(arguments)
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
+        self._command += stores_kit.arguments_for(data, arguments)
         self._variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
         if limits or stopped_clock or clock:
             self._prepare(limits or {}, stopped_clock, clock)

@@ -9,12 +9,16 @@ from pathlib import Path
 
 from .fault_kit import cut_power, disk_image, fill, mounted
 from .server_kit import Engine, Reply, serving, until
+from .stores_kit import sqlite_alone
+
+ELSEWHERE = "the disk under a Postgres is not the engine's"
 
 
 def place(engine: Engine, order_id: str) -> Reply:
     return engine.client("POST", "/orders", {"order_id": order_id})
 
 
+@sqlite_alone(ELSEWHERE)
 def test_a_full_disk_refuses_writes_serves_reads_and_is_forgotten(tmp_path: Path) -> None:
     """507 while there is no room, nothing half-done; it goes on by itself when there is."""
     with (
@@ -91,6 +95,7 @@ def test_a_busy_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
     assert "--port" in engine.said()
 
 
+@sqlite_alone(ELSEWHERE)
 def test_a_power_cut_loses_no_accepted_order(tmp_path: Path) -> None:
     """What was acknowledged before the plug is pulled is there afterwards, each once."""
     image = disk_image(tmp_path / "image")

@@ -17,6 +17,9 @@ import pytest
 
 from .fault_kit import disk_image, mounted
 from .server_kit import Engine, Reply, rss_mb, serving, until
+from .stores_kit import sqlite_alone
+
+pytestmark = sqlite_alone("the disk under a Postgres is not the engine's")
 
 # Thaws what it has frozen when its input ends, and by itself if nobody lets it: whoever writes to
 # a frozen file system cannot even be killed.

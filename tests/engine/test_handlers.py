@@ -15,6 +15,7 @@ from wherry.ports import GetObject, Nothing
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import Engine, Reply, rss_mb, running, serving, until
+from .stores_kit import sqlite_alone
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +245,7 @@ def test_neither_parent_engine_nor_siblings_can_be_killed(rough: Engine) -> None
     assert post(rough, "/signals", "parent").json() == "PermissionError"
 
 
+@sqlite_alone("its folder holds no state; test_postgres.py closes the file of the address")
 def test_no_state_of_others_can_be_read_or_written(rough: Engine) -> None:
     """Store, key, token, logs, other buckets, other processes' variables: all closed."""
     rough.client("GET", "/fine")

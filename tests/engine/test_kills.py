@@ -18,6 +18,7 @@ from wherry.runtime.process.trees import children
 
 from .fault_kit import killing
 from .server_kit import Engine, serving, tries, until
+from .stores_kit import both_stores, sqlite_alone
 
 
 @pytest.fixture
@@ -39,6 +40,7 @@ def settled(engine: Engine, orders: int) -> None:
     assert (total["placed"], total["done"]) == (orders, orders)
 
 
+@sqlite_alone("there is no process of a store that could be killed")
 def test_the_store_killed_at_its_kth_system_call_is_not_noticed(
     ledger: Engine, tmp_path: Path
 ) -> None:
@@ -101,6 +103,7 @@ def test_an_engine_without_an_app_to_load_says_so_and_recovers(tmp_path: Path) -
         assert engine.client("GET", "/").json() == 1
 
 
+@both_stores
 def test_an_engine_that_slept_beyond_its_leases_has_no_effect_twice(tmp_path: Path) -> None:
     """Stopped like a suspended machine while jobs run; what was leased meanwhile is fenced."""
     limits = {"LEASE_S": 0.6, "LEASE_RENEW_S": 0.2, "POLL_S": 0.3}

@@ -14,10 +14,11 @@ from wherry import limits
 from wherry.ports import Count, FailedWork, Redrive
 
 from .server_kit import Engine, serving, until
+from .stores_kit import both_stores
 
 
 @pytest.fixture(scope="module")
-def ledger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def ledger(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """`apps/ledger.py`, whose consumer `task` does as it is told."""
     with serving("ledger", tmp_path_factory.mktemp("ledger") / "data") as engine:
         yield engine
@@ -45,6 +46,7 @@ def endings(ledger: Engine, correlation_id: str) -> list[str]:
     return [row.ending for row in rows if row.function == "task"]
 
 
+@both_stores
 def test_a_poison_message_is_tried_again_and_then_waits_in_the_inbox(ledger: Engine) -> None:
     """Three attempts with growing waits, no effect; payload, error and attempts are kept."""
     told = {"name": "poison", "failures": 99}
@@ -63,6 +65,7 @@ def test_a_poison_message_is_tried_again_and_then_waits_in_the_inbox(ledger: Eng
     assert at_ms[2] - at_ms[1] >= 50
 
 
+@both_stores
 def test_a_message_that_fails_twice_has_its_effect_once(ledger: Engine) -> None:
     """What its failed attempts recorded is dropped."""
     correlation_id = send(ledger, {"name": "third", "failures": 2})
@@ -114,6 +117,7 @@ def test_failed_work_is_done_when_its_cause_is_gone(ledger: Engine, tmp_path: Pa
     assert ledger.ask(Redrive([row.id], None, "tester")) == Count(0)
 
 
+@both_stores
 def test_failed_work_can_be_mended_and_then_done(ledger: Engine) -> None:
     """Redriven with another payload it is another message, and the old one is gone."""
     send(ledger, {"name": "mended", "for_good": True})
@@ -124,6 +128,7 @@ def test_failed_work_can_be_mended_and_then_done(ledger: Engine) -> None:
     assert failed(ledger, "mended") is None
 
 
+@both_stores
 def test_a_delayed_message_comes_in_time(ledger: Engine) -> None:
     """Not before it is due, and then without waiting for a poll."""
     began_ms = time.time() * 1000

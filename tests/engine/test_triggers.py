@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from .server_kit import WHERRY, Engine, serving, until
+from .stores_kit import both_stores, sqlite_alone
 
 VERB_S = 30
 
@@ -24,6 +25,7 @@ def count(engine: Engine, name: str) -> int:
     return int(engine.client("GET", f"/beats/{name}").json())
 
 
+@both_stores
 def test_an_event_reaches_each_of_its_listeners_once(tmp_path: Path) -> None:
     """Two listeners, one with a pattern: each event is a message of its own to each."""
     with serving("beats", tmp_path / "data") as engine:
@@ -50,6 +52,7 @@ def test_a_schedule_fires_and_stops_while_it_is_paused(tmp_path: Path) -> None:
         assert "paused" not in verb(engine, "schedules")
 
 
+@sqlite_alone("there is no process of a store that could be stopped")
 def test_the_status_is_told_where_the_store_does_not_answer(tmp_path: Path) -> None:
     """Without what only the store knows, and it says so."""
     with serving("beats", tmp_path / "data") as engine:

@@ -16,6 +16,7 @@ import pytest
 from wherry.engine.controlwire import EngineSaid
 
 from .server_kit import Engine, Reply, running, serving, tries, until
+from .stores_kit import both_stores
 
 APP = """
 import os, time
@@ -169,6 +170,7 @@ def work(job: Job) -> None:
 """
 
 
+@both_stores
 def test_what_a_queue_of_an_older_version_has_in_hand_stays_leased(tmp_path: Path) -> None:
     """It is not run beside itself when the queue is declared anew, and its effect is there."""
     code, gate = tmp_path / "code", tmp_path / "gate"

@@ -19,6 +19,7 @@ from wherry.statemachine.records import HistoryEvent
 
 from .fault_kit import killing
 from .server_kit import Engine, serving, tries, until
+from .stores_kit import both_stores, sqlite_alone
 
 QUICK = {"LEASE_S": 1.5, "LEASE_RENEW_S": 0.5, "POLL_S": 0.5}
 STEPS = ("one", "two", "three", "four")
@@ -110,6 +111,7 @@ def types(events: list[HistoryEvent]) -> Counter[str]:
 # --- what states do -----------------------------------------------------------------------------
 
 
+@both_stores
 def test_tasks_follow_each_other_and_their_effects_are_there_once(flows: Engine) -> None:
     start(flows, "chain", "a")
     start(flows, "chain", "a")  # the same name and input: the same execution
@@ -213,7 +215,7 @@ from typing import Any
 from wherry import App
 
 app = App("versioned")
-states = {"Wait": {"Type": "Wait", "Seconds": 1, "Next": "Say"},
+states = {"Wait": {"Type": "Wait", "Seconds": 2, "Next": "Say"},
           "Say": {"Type": "Task", "Resource": "say", "Parameters": {"which": "WHICH"}, "End": True}}
 flow = app.workflow("flow", definition={"StartAt": "Wait", "States": states})
 
@@ -327,6 +329,7 @@ def test_environments_killed_while_they_run_fail_their_task_and_nothing_twice(
     assert types(events)["LambdaFunctionFailed"] >= 1
 
 
+@sqlite_alone("there is no process of a store that could be killed")
 def test_a_store_killed_at_its_kth_system_call_is_not_noticed(
     flows: Engine, tmp_path: Path
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import structs
 
@@ -27,6 +27,8 @@ from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.platforms.sql.wakes import Wakes
 from wherry.ports import Broken, Committed, MessageAck, Woken
+
+from .run import KINDS_OF_ORDER
 
 Patch = tuple[Any, str, Callable[..., Any]]
 
@@ -190,32 +192,45 @@ def _writes_down_another_checksum() -> Patch:
     return Objects, "apply", apply
 
 
-BUGS: dict[str, tuple[str, Callable[[], Patch]]] = {
-    "accepts before the commit": ("I1", _accepts_before_the_commit),
-    "says that nothing was applied": ("I2", _says_that_nothing_was_applied),
-    "does not delete what is done": ("I3", _does_not_delete_what_is_done),
-    "fences nothing": ("I3", _fences_nothing),
-    "forgets a message": ("I4", _forgets_a_message),
-    "counts an attempt less": ("I5", _counts_an_attempt_less),
-    "checks no versions": ("C", _checks_no_versions),
-    "lets a message overtake": ("O", _lets_a_message_overtake),
-    "fires twice": ("I3", _fires_twice),
-    "moves an execution of any version": ("I6", _moves_an_execution_of_any_version),
-    "lets an execution sleep": ("I6", _lets_an_execution_sleep),
-    "lets an hour pass twice": ("I4", _lets_an_hour_pass_twice),
-    "writes down another checksum": ("I7", _writes_down_another_checksum),
-    "builds an index other than it is declared": (
-        "I8",
-        _builds_an_index_other_than_it_is_declared,
+class Bug(NamedTuple):
+    """What a planted bug breaks, where that was seen, and what is ordered in such a life.
+
+    A job that is never deleted is done again until the life is given up, and a life has hundreds;
+    of steps only the first one of each group.
+    """
+
+    invariant: str
+    plant: Callable[[], Patch]
+    seen_at: int = 0
+    kinds: dict[str, int] = KINDS_OF_ORDER
+
+
+_SHIPPED, _STEPS = {"shipped": 1}, {"step": 1}
+BUGS: dict[str, Bug] = {
+    "accepts before the commit": Bug("I1", _accepts_before_the_commit),
+    "says that nothing was applied": Bug("I2", _says_that_nothing_was_applied, 52),
+    "does not delete what is done": Bug("I3", _does_not_delete_what_is_done, 0, _STEPS),
+    "fences nothing": Bug("I3", _fences_nothing, 3),
+    "forgets a message": Bug("I4", _forgets_a_message),
+    "counts an attempt less": Bug("I5", _counts_an_attempt_less),
+    "checks no versions": Bug("C", _checks_no_versions),
+    "lets a message overtake": Bug("O", _lets_a_message_overtake),
+    "fires twice": Bug("I3", _fires_twice),
+    "moves an execution of any version": Bug("I6", _moves_an_execution_of_any_version, 4, _SHIPPED),
+    "lets an execution sleep": Bug("I6", _lets_an_execution_sleep, 0, _SHIPPED),
+    "lets an hour pass twice": Bug("I4", _lets_an_hour_pass_twice, 3),
+    "writes down another checksum": Bug("I7", _writes_down_another_checksum),
+    "builds an index other than it is declared": Bug(
+        "I8", _builds_an_index_other_than_it_is_declared
     ),
-    "says nothing of a death": ("I10", _says_nothing_of_a_death),
+    "says nothing of a death": Bug("I10", _says_nothing_of_a_death),
 }
 
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """Have a bug for a while."""
-    owner, attribute, wrong = BUGS[name][1]()
+    owner, attribute, wrong = BUGS[name].plant()
     right = getattr(owner, attribute)
     setattr(owner, attribute, wrong)
     try:

@@ -4,7 +4,9 @@ own but the network, the processes and the time, and these are as bad as the see
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import copy
 from random import Random
 from typing import Any
 
@@ -12,7 +14,7 @@ import msgspec
 
 from wherry import limits
 from wherry.app import App
-from wherry.blueprint import digest
+from wherry.blueprint import Blueprint, digest
 from wherry.codec import to_msgpack
 from wherry.engine.core import Core, Settings
 from wherry.engine.inline import InlineEnvironment, InlineHost
@@ -23,6 +25,7 @@ from wherry.engine.work import Work
 from wherry.invocation import Invocation
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.sigv4 import SigningKey
+from wherry.platforms.sql import session as sessions
 from wherry.ports import (
     Broken,
     Configure,
@@ -43,22 +46,47 @@ _invocation = msgspec.msgpack.Decoder(Invocation)
 _request = msgspec.msgpack.Decoder(Request)
 
 
+class Spare:
+    """A database that has had a life, empty again: opening one parses its schema and statements.
+
+    Only what ended well is kept: a life that broke an invariant may have broken the database.
+    """
+
+    def __init__(self) -> None:
+        self._spare: Any = None
+
+    @contextmanager
+    def at_hand(self) -> Iterator[None]:
+        """Let the store that is opened meanwhile have the spare one, if there is one."""
+        spare, self._spare = self._spare, None
+        right = vars(sessions)["open_database"]
+        if spare is not None:
+            vars(sessions)["open_database"] = lambda path, vfs: spare
+        try:
+            yield
+        finally:
+            vars(sessions)["open_database"] = right
+
+    def keep(self, database: Any) -> None:
+        """Keep a database for the next life, without anything of this one."""
+        tables = database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        with database:
+            for (name,) in tables:
+                database.execute(f"DELETE FROM {name}")
+        self._spare = database
+
+
 class Store(KitStore):
     """The store that all nodes share."""
+
+    def leave(self, spare: Spare) -> None:
+        """End as `close` does, but for the database."""
+        self._open = False
+        spare.keep(self._session.db)
 
     def integrity(self) -> list[str]:
         """What SQLite finds when it checks itself: "ok"."""
         return [str(row[0]) for row in self._session.run("PRAGMA integrity_check").fetchall()]
-
-    def drained(self) -> bool:
-        """Whether no message waits or is leased, and every execution has ended."""
-        depths = self.run([("", QueueDepths())])[0]
-        assert isinstance(depths, Depths)
-        if any(row.waiting or row.leased for row in depths.rows):
-            return False
-        running = self.run([("", ListExecutions(None, "RUNNING", 1))])[0]
-        assert isinstance(running, ExecutionRows)
-        return not running.rows
 
 
 class Weather:
@@ -81,13 +109,11 @@ class NodeClock:
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
+        self.steady_s = clock.steady_s
         self.skew_ms = 0
 
     def now_ms(self) -> int:
         return self._clock.now_ms() + self.skew_ms
-
-    def steady_s(self) -> float:
-        return self._clock.steady_s()
 
 
 class NodeLoop:
@@ -163,10 +189,8 @@ class Wire:
         cluster = self._cluster
         chance, weather = cluster.chance, cluster.weather
         function, request = asked
-        if function and chance.random() < weather.refuse:
-            cluster.hit("refuse")
-            answer: Any = Broken("passing", "the store cannot now")
-        else:
+        answer = self._refused(function)
+        if answer is None:
             answer = cluster.apply(function, request)
             if not isinstance(request, Configure) and chance.random() < weather.repeat:
                 cluster.hit("repeat")
@@ -176,6 +200,13 @@ class Wire:
             self._break()
             return
         cluster.loop.call_later(self._latency_s(), self._answered, number, life, answer)
+
+    def _refused(self, function: str) -> Broken | None:
+        cluster = self._cluster
+        if not function or cluster.chance.random() >= cluster.weather.refuse:
+            return None
+        cluster.hit("refuse")
+        return Broken("passing", "the store cannot now")
 
     def _answered(self, number: int, life: int, answer: Any) -> None:
         if life == self._life:
@@ -248,6 +279,17 @@ class _Environment(InlineEnvironment):
         host.release.functions[self.function].pool.lost(self, started=True)
 
 
+class Engine(Core):
+    """The engine's core. What it tells the store of the release is worked out once."""
+
+    shared: Shared
+
+    def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
+        if self.shared.configuration is None:
+            self.shared.configuration = super().configuration(blueprint, digest)
+        return self.shared.configuration
+
+
 class Node:
     """One engine."""
 
@@ -257,8 +299,8 @@ class Node:
         self.life = life
         self.clock = NodeClock(cluster.clock)
         self.loop = NodeLoop(cluster.loop)
-        wire = Wire(cluster, self.loop)
-        self.core: Core = Core(
+        wire = cluster.wire(self)
+        self.core: Engine = Engine(
             Settings(
                 public_url="https://simulated",
                 owner=f"node-{number}-{life}",
@@ -278,6 +320,7 @@ class Node:
             lambda blueprint: {},
             cluster.app.name,
         )
+        self.core.shared = cluster.shared
         wire.recover = self.core.feeds.recover
         self.host = Host(cluster, self)
         core, blueprint = self.core, cluster.blueprint
@@ -307,7 +350,8 @@ class Node:
         dispatcher.deadlines.check()
         for release in self.core.releases:
             for function in release.functions.values():
-                dispatcher.deadlines.expire(function.pool.pending)
+                if function.pool.pending:
+                    dispatcher.deadlines.expire(function.pool.pending)
 
     def crash(self) -> None:
         """End it as a power switch would."""
@@ -334,21 +378,41 @@ class Cluster:
         self.blobs = shared.blobs
         self.key = shared.key
         self.store_clock = NodeClock(self.clock)
-        self.platform = Store(":memory:", self.store_clock)
+        self.shared = shared
+        self.platform = self.opened()
         self.apply = self._apply
+        self.watch: Callable[[str, Request, Any], None] | None = None  # sees what is answered
         self.hits: dict[str, int] = {}
         self.nodes = [Node(self, number, 0) for number in range(nodes)]
 
     def _apply(self, function: str, request: Request) -> Any:
-        return self.platform.run([(function, request)])[0]
+        answer = self.platform.run([(function, request)])[0]
+        if self.watch is not None:
+            self.watch(function, request, answer)
+        return answer
 
     def hit(self, fault: str) -> None:
         """Count a fault that struck."""
         self.hits[fault] = self.hits.get(fault, 0) + 1
 
+    def opened(self) -> Any:
+        """Return the store of this life, empty."""
+        with self.shared.spare.at_hand():
+            return Store(":memory:", self.store_clock)
+
+    def wire(self, node: Node) -> Wire:
+        """Return a node's way to the store."""
+        return Wire(self, node.loop)
+
     def idle(self) -> bool:
-        """Whether no message waits or is leased."""
-        return self.platform.drained()
+        """Whether no message waits or is leased, and every execution has ended."""
+        depths = self.platform.run([("", QueueDepths())])[0]
+        assert isinstance(depths, Depths)
+        if any(row.waiting or row.leased for row in depths.rows):
+            return False
+        running = self.platform.run([("", ListExecutions(None, "RUNNING", 1))])[0]
+        assert isinstance(running, ExecutionRows)
+        return not running.rows
 
     def at(self, seconds: float, call: Callable[..., None], *args: Any) -> None:
         """Call so many seconds from now."""
@@ -358,13 +422,16 @@ class Cluster:
         """Start a node again that has crashed."""
         self.nodes[node.number] = Node(self, node.number, node.life + 1)
 
-    def close(self) -> None:
-        """Let go of the store."""
-        self.platform.close()
+    def close(self, well: bool = False) -> None:
+        """Let go of the store; after a life that ended well, another one may have its database."""
+        if well and self.shared.keeps and isinstance(self.platform, Store):
+            self.platform.leave(self.shared.spare)
+        else:
+            self.platform.close()
 
 
 class Shared:
-    """What all runs of one process share: nothing in it changes."""
+    """What all runs of one process share: nothing in it changes, but what a life leaves empty."""
 
     def __init__(self, app: App, folder: str) -> None:
         self.blueprint = app.freeze()
@@ -372,3 +439,12 @@ class Shared:
         self.runners = {name: Runner.prepare(app, name) for name in app.endpoints}
         self.blobs = Blobs(folder)
         self.key = SigningKey("simulated", "0" * 64)
+        self.spare = Spare()
+        self.keeps = True
+        self.configuration: Configure | None = None
+
+    def apart(self) -> Shared:
+        """Return the same for lives that may spoil a database: each opens one of its own."""
+        other = copy(self)
+        other.spare, other.keeps = Spare(), False
+        return other

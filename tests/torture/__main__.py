@@ -40,7 +40,7 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", action="append", metavar="KIND", help="these kinds of faults")
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument(
-        "--shipped", action="store_true", help="postgres: leases as long as they ship (15 s)"
+        "--shipped", action="store_true", help="postgres: bounds as they ship (leases of 12 s)"
     )
     parser.add_argument("--folder", type=Path, help="where lives lie (default: a temporary one)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")

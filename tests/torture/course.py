@@ -30,7 +30,7 @@ SETTLE_S = 60.0
 SO_RCVBUFFORCE = 33
 GROWN_FILES = 16  # I9: of the engine and its store, beside 8 for each environment more
 GROWN_MB = 32.0  # of the engine, and of the store, where it is the same process
-QUEUES = ("jobs", "tight")
+QUEUES = ("jobs", "tight", "audits")
 
 
 class Strike(NamedTuple):
@@ -77,10 +77,19 @@ class Course(ABC):
         plan: The faults, struck once each, in an order that chance draws.
         where: What its engines run on, for who reads of it.
         repeats: An attempt may be run again (`judge.Verdict`).
+        parcels: So many in a hundred orders more put an object.
     """
 
     def __init__(
-        self, root: Path, seed: str, number: int, plan: Iterable[str], where: str, repeats: bool
+        self,
+        root: Path,
+        seed: str,
+        number: int,
+        plan: Iterable[str],
+        where: str,
+        *,
+        repeats: bool,
+        parcels: int,
     ) -> None:
         self.root = root
         self.number = number
@@ -93,6 +102,7 @@ class Course(ABC):
         self.chance.shuffle(self._plan)
         self._where = where
         self._repeats = repeats
+        self._parcels = parcels
         self._seen: set[int] = set()
         self._counts = {"ok": 0, "507": 0}
         self._read = 0
@@ -202,7 +212,7 @@ class Course(ABC):
         ports = ",".join(str(engine.port) for engine in self.engines)
         command = [sys.executable, str(HERE / "oracle.py"), ports]
         command += [str(self.root / "ledger"), str(self.root / "runs"), str(collector.fileno())]
-        command += [self._seed, str(CLIENTS)]
+        command += [self._seed, str(CLIENTS), str(self._parcels)]
         oracle = subprocess.Popen(command, pass_fds=[collector.fileno()])
         collector.close()
         return oracle

@@ -9,7 +9,7 @@ import time
 from ..engine.server_kit import running, until
 from ..engine.shared_kit import asked
 from .faults import kill, now_ns
-from .shared_victim import Shared, postmaster_of, processes
+from .shared_victim import Shared
 
 NOTICED_S = 2.0  # at most so long does nobody promote it
 STREAMS = "SELECT 1 FROM pg_stat_replication WHERE state = 'streaming' AND sync_state = '{}'"
@@ -44,16 +44,16 @@ def hung(life: Shared) -> int | None:
     """As `synchronous`; and before, the standby answers nothing for longer than anybody waits, and
     the primary crashes once: commits that were waiting are there then, and on it alone."""
     _follow(life, "sync")
-    at_ns = now_ns()
-    [sender] = processes(life.server, b"postgres: walsender")
+    [sender] = life.server.processes(b"postgres: walsender")
     os.kill(sender, signal.SIGSTOP)
-    pids = [postmaster_of(life.standby), *processes(life.standby, b"postgres")]
+    pids = [life.standby.postmaster, *life.standby.processes(b"postgres")]
     _signal(pids, signal.SIGSTOP)
     try:
         time.sleep(life.chance.uniform(0.1, 1.5) * life.answer_s)  # nobody is answered
         _kill(life, sender)
         life.server.start()
         time.sleep(1.5 * life.answer_s)  # clients ask again what became of their orders
+        at_ns = now_ns()
         life.server.stop()
     finally:
         _signal(pids, signal.SIGCONT)
@@ -68,7 +68,7 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 def _kill(life: Shared, sender: int) -> None:
     """The primary; the process that sends to its standby is stopped, and sends nothing more."""
-    pids = [postmaster_of(life.server), *processes(life.server, b"postgres")]
+    pids = [life.server.postmaster, *life.server.processes(b"postgres")]
     kill(pids[0])
     kill(sender)
     until(lambda: not any(map(running, pids)), "its end")
@@ -80,7 +80,7 @@ def asynchronous(life: Shared) -> int | None:
     since_ns = now_ns()
     [(there,)] = asked(life.server.dsn, "SELECT pg_current_wal_lsn()::text")
     until(lambda: asked(life.standby.dsn, RECEIVED.format(there)) == [(True,)], "the standby")
-    [sender] = processes(life.server, b"postgres: walsender")
+    [sender] = life.server.processes(b"postgres: walsender")
     os.kill(sender, signal.SIGSTOP)
     try:
         life.grows(10)

@@ -2,8 +2,9 @@
 
 I1 what was accepted is there. I2 what was refused is not there, nor what nobody asked for. I3 the
 job of each order that is there had its effect once, or is in the failure inbox. I4 done, dead and
-waiting are disjoint and all there is. I5 attempts stay within their bound. I8 the store's own
-check passes. I9 memory, files and processes do not grow. I10 every refusal has a code and an ID.
+waiting are disjoint and all there is. I5 attempts stay within their bound. I7 an object is
+what was put. I8 the store's own check passes. I9 memory, files and processes do not grow. I10 every
+refusal has a code and an ID.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from wherry.ports.failures import FailedWork
 
 from ..engine.server_kit import Engine
 
-BOUNDS = {"jobs": 100, "tight": 3}  # max_attempts, as app/harbour.py declares
+BOUNDS = {"jobs": 100, "tight": 3, "audits": 100}  # max_attempts, as app/harbour.py declares
 TIGHT = ("poison", "brittle")
 FAILS = ("poison", "flaky")  # by themselves, without any fault of ours
 SHOWN = 5  # of what breaks an invariant
@@ -90,15 +91,29 @@ class Found(NamedTuple):
     depths: Depths
     placed: int
     done: int
+    newer: set[str]  # orders that a newer version of the app took, each with an audit
+    audited: dict[str, int]  # an order, how often its audit had its effect
+    mislabelled: list[str]  # orders whose object is not what was put
 
 
 def look(engine: Engine, clients: int) -> Found:
     """Ask the engine for all that it has."""
     present: dict[str, str] = {}
     effects: dict[str, int] = {}
+    newer: set[str] = set()
+    audited: dict[str, int] = {}
+    mislabelled: list[str] = []
     for number in range(clients):
         for row in _rows(engine, f"/orders/c{number}"):
-            present[row["order_id"]] = row["kind"]
+            order_id = row["order_id"]
+            [present[order_id]] = row["kinds"] if "kinds" in row else [row["kind"]]
+            if row.get("audited"):
+                newer.add(order_id)
+            if present[order_id] == "parcel":
+                right = engine.client("GET", f"/labels/c{number}/{order_id}").json()
+                mislabelled += [] if right is True else [order_id]
+        for row in _rows(engine, f"/audited/c{number}"):
+            audited[row["order_id"]] = row["runs"]
         for row in _rows(engine, f"/effects/c{number}"):
             effects[row["order_id"]] = row["runs"]
     dead: list[FailedWork] = []
@@ -111,7 +126,8 @@ def look(engine: Engine, clients: int) -> Found:
             break
     total = engine.client("GET", "/total").json()
     depths: Depths = engine.ask(QueueDepths())
-    return Found(present, effects, dead, depths, total["placed"], total["done"])
+    placed, done = total["placed"], total["done"]
+    return Found(present, effects, dead, depths, placed, done, newer, audited, mislabelled)
 
 
 def _rows(engine: Engine, path: str) -> list[dict[str, Any]]:
@@ -200,6 +216,13 @@ class Verdict:
         self._breaks("I4", wrongly, "failed for good and had attempts left")
         if self._found.done != sum(effects.values()):
             self.wrong.append(f"I3 {self._found.done} effects were counted, {len(effects)} made")
+
+        self._breaks("I7", self._found.mislabelled, "has another object than was put")
+        audited, newer = self._found.audited, self._found.newer
+        self.lost += self._breaks("I3", [*newer - audited.keys()], "was never audited")
+        self._breaks("I3", [*audited.keys() - newer], "was audited without being asked for")
+        twice = [one for one, runs in audited.items() if runs != 1]
+        self.twice += self._breaks("I3", twice, "was audited twice")
 
     def _queues(self) -> None:
         for row in self._found.depths.rows:

@@ -13,6 +13,7 @@ from .disks import Disk
 from .faults import KINDS
 from .judge import check_store
 
+PARCELS = 10
 LIMITS = {"LEASE_S": 0.9, "LEASE_RENEW_S": 0.3, "POLL_S": 0.4}
 
 
@@ -23,7 +24,7 @@ class Life(Course):
         self.disk = Disk(root, disk)
         offers = ("strace", "", *self.disk.offers)
         plan = [kind for kind in kinds if KINDS[kind].needs in offers]
-        super().__init__(root, seed, number, plan, disk, repeats=False)
+        super().__init__(root, seed, number, plan, disk, repeats=False, parcels=PARCELS)
         self._off_s = 0
 
     @property

@@ -1,13 +1,14 @@
 """The oracle: clients in a process of their own that write down what they do and are told.
 
-    python oracle.py PORT[,PORT...] LEDGER RUNS COLLECTOR_FD SEED CLIENTS
+    python oracle.py PORT[,PORT...] LEDGER RUNS COLLECTOR_FD SEED CLIENTS PARCELS
 
 Each client places orders, one after another, with an Idempotency-Key or without. An order is
 `asked` (synced) before it is sent. 201 is `ok`. An answer that says that nothing was applied is
 `failed`: now and then that is all, else it is tried again. What nobody answered is tried again
 under the same key until it is known; without a key it stays `unknown`. On SIGTERM nothing new is
 begun, what is open is settled, `end` is written. Every run of a job is heard of at the socket
-COLLECTOR_FD, and written to RUNS as it comes. Of several ports each try takes any, as through a
+COLLECTOR_FD, and written to RUNS as it comes. So many in a hundred orders more are PARCELS, which
+put an object. Of several ports each try takes any, as through a
 load balancer that does not look whether who is behind it is well.
 
 Lines of the ledger: a word, the order's ID, the steady clock's ns, and what belongs to the word.
@@ -145,12 +146,13 @@ stopping = threading.Event()
 
 
 def main(
-    ports: list[int], path: str, runs: str, collector_fd: int, seed: str, clients: int
+    ports: list[int], path: str, runs: str, collector_fd: int, seed: str, clients: int, parcels: int
 ) -> None:
     signal.signal(signal.SIGTERM, lambda number, stack: stopping.set())
     collector = socket.socket(fileno=collector_fd)
     threading.Thread(target=collect, args=(collector, runs), daemon=True).start()
     ledger = Ledger(path)
+    SHARES["parcel"] = parcels
     threads = [Client(ports, ledger, f"c{one}", f"{seed}/{one}") for one in range(clients)]
     for thread in threads:
         thread.start()
@@ -164,4 +166,5 @@ if __name__ == "__main__":
     main(
         [int(port) for port in sys.argv[1].split(",")],
         sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5], int(sys.argv[6]),
+        int(sys.argv[7]),
     )  # fmt: skip

@@ -17,7 +17,10 @@ from ..engine.shared_kit import asked
 from ..postgres_kit import Server, loop
 from .failovers import asynchronous, hung, synchronous
 from .faults import JUMPS_S, kill, now_ns, pids_of
-from .shared_victim import Kind, Shared, postmaster_of, processes
+from .locks import deadlocks, held, refusals
+from .object_faults import BREAKS, FAILS, SLOW, harmed
+from .rollout import rollout
+from .shared_victim import Kind, Shared
 
 LEASES = 1.5  # a pause lasts so many leases
 HELD_S = 1.5  # so long are connections taken from the engines, or writes
@@ -75,7 +78,7 @@ def engine_and_database(life: Shared) -> int | None:
     """Who held the messages, and where it is written that it did, at once."""
     engine = life.chance.choice(life.engines)
     at_ns = now_ns()
-    kill(postmaster_of(life.server))
+    kill(life.server.postmaster)
     engine.kill()
     _start_again(life.server)
     engine.start()
@@ -168,14 +171,14 @@ def _start_again(server: Server) -> None:
 
 def child(life: Shared, *, titles: tuple[bytes, ...]) -> int | None:
     """One of its processes: Postgres ends all others, and recovers from its log."""
-    pids = until(lambda: processes(life.server, *titles), "a process of Postgres")
+    pids = until(lambda: life.server.processes(*titles), "a process of Postgres")
     at_ns = now_ns()
     kill(life.chance.choice(sorted(pids)))
     return at_ns
 
 
 def postmaster(life: Shared) -> int | None:
-    pid = postmaster_of(life.server)
+    pid = life.server.postmaster
     at_ns = now_ns()
     kill(pid)
     until(lambda: not running(pid), "its end")
@@ -233,6 +236,13 @@ KINDS: dict[str, Kind] = {
     "partition": Kind(partial(partition, late=False)),
     "partition, late delivery": Kind(partial(partition, late=True)),
     "connections exhausted": Kind(exhausted),
+    "deadlocks": Kind(deadlocks),
+    "a row is held": Kind(held),
+    "serialization failures": Kind(refusals),
+    "s3 slow": Kind(partial(harmed, harms=SLOW), "s3"),
+    "s3 fails": Kind(partial(harmed, harms=FAILS), "s3"),
+    "s3 breaks off": Kind(partial(harmed, harms=BREAKS), "s3"),
+    "roll out": Kind(rollout),
     "clock forward": Kind(partial(clock, sign=1)),
     "clock back": Kind(partial(clock, sign=-1)),
 }

@@ -8,20 +8,27 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
+from wherry import limits
 from wherry.runtime.process.trees import descendants
 
 from ..engine.server_kit import Engine, rss_mb, tries, until
 from ..engine.shared_kit import ALONE, Wire, asked
 from ..postgres_kit import Server, loop
+from ..s3_kit import KEYS, Proxy, moto
 from .course import Course, Sample, is_ready
 from .faults import now_ns
 from .shared_faults import KINDS
 
 APART_S = (0, 240, -180)  # by so much the engines' clocks are off
 SETTINGS = ("shared_buffers=32MB", "max_connections=80")
-SHIPPED = {"LEASE_S": 12.0, "POSTGRES_ANSWER_S": 12.0}  # what the faults have to know of it
+PARCELS = 15
+# What the faults have to know of it.
+SHIPPED = {
+    name: getattr(limits, name) for name in ("LEASE_S", "POSTGRES_ANSWER_S", "POSTGRES_LOCK_S")
+}
 SHORT = {
     "LEASE_S": 2.0,
     "LEASE_RENEW_S": 0.5,
@@ -32,6 +39,8 @@ SHORT = {
     "POSTGRES_IDLE_S": 1.0,
     "POSTGRES_LOCK_S": 2.0,
     "POSTGRES_ANSWER_S": 3.0,
+    "S3_READ_S": 2.0,
+    "S3_CALL_S": 5.0,
 }
 CHECKED = """
 SELECT bt_index_check(pg_index.indexrelid, true) FROM pg_index
@@ -52,10 +61,16 @@ class SharedLife(Course):
         self, root: Path, seed: str, number: int, kinds: list[str], shipped: bool = False
     ) -> None:
         count = 2 + number % 2
-        super().__init__(root, seed, number, kinds, f"postgres, {count} engines", repeats=True)
+        self._with_s3 = any(KINDS[kind].needs == "s3" for kind in kinds)
+        where = f"postgres{' and s3' if self._with_s3 else ''}, {count} engines"
+        parcels = PARCELS if self._with_s3 else 0
+        super().__init__(root, seed, number, kinds, where, repeats=True, parcels=parcels)
+        self._open = ExitStack()
+        self._servers: list[Server] = []
         self.limits = {} if shipped else SHORT
-        self.lease_s = (self.limits or SHIPPED)["LEASE_S"]
-        self.answer_s = (self.limits or SHIPPED)["POSTGRES_ANSWER_S"]
+        self.lease_s = self.limits.get("LEASE_S", limits.LEASE_S)
+        self.lock_s = self.limits.get("POSTGRES_LOCK_S", limits.POSTGRES_LOCK_S)
+        self.answer_s = self.limits.get("POSTGRES_ANSWER_S", limits.POSTGRES_ANSWER_S)
         self.version = ""
         self._off_s = list(APART_S[:count])
 
@@ -64,36 +79,54 @@ class SharedLife(Course):
         self._off_s[number] += seconds
         self.set_clock(f"clock-{number}", self._off_s[number])
 
+    def code_of(self, engine: Engine) -> Path:
+        """Return where an engine has its code."""
+        return self.root / f"app-{self.engines.index(engine)}"
+
     def forgive(self, since_ns: int) -> None:
         """What was accepted from then on until now may be lost."""
         self.forgiven.append((since_ns, now_ns()))
 
     def begin(self) -> None:
-        """Start the database, and the engines."""
-        self.server = Server(*SETTINGS)
+        """Start the database, S3 if it is wanted, and the engines."""
+        self.server = self._made(Server(*SETTINGS))
         [(self.version,)] = asked(self.server.dsn, "SHOW server_version")
-        self.standby = Server(*SETTINGS, empty=True)
+        self.standby = self._made(Server(*SETTINGS, empty=True))
         self.wire = Wire(self.server, self.standby)
-        self._near = f"postgres://wherry@/postgres?host={self.server.folder},{self.standby.folder}"
-        for number in range(len(self._off_s)):
-            self._launch(number)
+        self._open.callback(self.wire.close)
+        hosts = f"{self.server.folder},{self.standby.folder}"
+        addresses = [f"postgres://wherry@{self.wire.address}/postgres"]
+        addresses += [f"postgres://wherry@/postgres?host={hosts}"] * (len(self._off_s) - 1)
+        objects = self._objects()
+        for number, address in enumerate(addresses):
+            engine = Engine(
+                "harbour",
+                self.root / f"data-{number}",
+                folder=self.app(f"app-{number}"),
+                arguments=["--store", address, *objects, "--no-access-log"],
+                limits=self.limits,
+                clock=self.set_clock(f"clock-{number}", self._off_s[number]),
+                output=self.root / f"log-{number}",
+                variables=KEYS,
+            )
+            self.engines.append(engine)
+            engine.launch()
         for engine in self.engines:
             until(lambda: tries(lambda: is_ready(engine)), "ready")  # noqa: B023
 
-    def _launch(self, number: int) -> None:
-        far = f"postgres://wherry@{self.wire.address}/postgres"
-        address = far if number == 0 else self._near
-        engine = Engine(
-            "harbour",
-            self.root / f"data-{number}",
-            folder=self.app(f"app-{number}"),
-            arguments=["--store", address, ALONE, "--no-access-log"],
-            limits=self.limits,
-            clock=self.set_clock(f"clock-{number}", self._off_s[number]),
-            output=self.root / f"log-{number}",
-        )
-        self.engines.append(engine)
-        engine.launch()
+    def _made(self, server: Server) -> Server:
+        self._open.callback(server.remove)
+        self._servers.append(server)
+        return server
+
+    def _objects(self) -> list[str]:
+        """Return where objects lie, as arguments."""
+        if not self._with_s3:
+            return [ALONE]
+        there = self._open.enter_context(moto())
+        self.s3 = Proxy(there.endpoint)
+        self._open.callback(self.s3.close)
+        return ["--objects", f"s3://{there.bucket()}/life", "--objects-endpoint", self.s3.endpoint]
 
     def strike(self, kind: str) -> int | None:
         """Do it."""
@@ -117,15 +150,12 @@ class SharedLife(Course):
         return loop().run(check())
 
     def let_go(self, keep: bool) -> None:
-        """End the database; what it has said may be wanted."""
-        if hasattr(self, "wire"):
-            self.wire.close()
-        for name in ("server", "standby"):
-            server: Server | None = getattr(self, name, None)
-            if server is not None:
-                if keep and (server.folder / "log").exists():
-                    shutil.copy(server.folder / "log", self.root / f"log-{name}")
-                server.remove()
+        """End the database and S3; what the servers have said may be wanted."""
+        for number, server in enumerate(self._servers):
+            log = server.folder / "log"
+            if keep and log.exists():
+                shutil.copy(log, self.root / f"log-postgres-{number}")
+        self._open.close()
 
     def sample(self) -> Sample:
         """What all engines hold together; the biggest stands for each, as they come and go."""

@@ -1,18 +1,16 @@
-"""What a fault may touch of engines that share a Postgres, and the processes of one."""
+"""What a fault may touch of engines that share a Postgres."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
-
-from wherry.runtime.process.trees import descendants
 
 from ..engine.server_kit import Engine
 from ..engine.shared_kit import Wire
 from ..postgres_kit import Server
+from ..s3_kit import Proxy
 
 
 class Shared(Protocol):
@@ -22,8 +20,10 @@ class Shared(Protocol):
     server: Server
     standby: Server  # where the next standby is to be made: the engines' addresses name both
     wire: Wire  # between the first engine and the servers
+    s3: Proxy  # between all engines and S3 (kinds that need "s3")
     chance: random.Random
     lease_s: float
+    lock_s: float  # an engine waits so long for a row that somebody else holds
     answer_s: float  # after so long an engine gives up a connection that says nothing
 
     def jump(self, number: int, seconds: int) -> None:
@@ -34,29 +34,17 @@ class Shared(Protocol):
         """What was accepted from then on until now may be lost."""
         ...
 
+    def code_of(self, engine: Engine) -> Path:
+        """Return where an engine has its code."""
+        ...
+
     def grows(self, by: int) -> None:
         """Wait until so many more orders are accepted."""
         ...
 
 
 class Kind(NamedTuple):
-    """A kind of fault."""
+    """A kind of fault, and its need: "s3" for objects that lie there."""
 
     do: Callable[[Shared], int | None]
     needs: str = ""
-
-
-def postmaster_of(server: Server) -> int:
-    """Return the process that started all others of a server."""
-    return int((server.data / "postmaster.pid").read_text().splitlines()[0])
-
-
-def processes(server: Server, *titles: bytes) -> list[int]:
-    """Return its processes whose title says one of these."""
-    found = []
-    for pid in descendants(postmaster_of(server)):
-        with suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if any(title in line for title in titles):
-                found.append(pid)
-    return found

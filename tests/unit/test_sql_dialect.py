@@ -46,6 +46,15 @@ def test_a_commit_is_synced_and_written_to_a_log(tmp_path: Path) -> None:
     store.close()
 
 
+def test_statements_stay_compiled_whatever_is_bound(tmp_path: Path) -> None:
+    """SQLite looks at no bound value when it plans, and holds on to all statements."""
+    store = make(tmp_path / "db")
+    db = store._session.db
+    assert db.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, -1) == 1
+    assert len(store._session.sql) <= db.cache_stats()["size"]
+    store.close()
+
+
 def test_a_store_has_one_owner(tmp_path: Path) -> None:
     store = make(tmp_path / "s")
     store.run([("", PutState("k", b"1"))])

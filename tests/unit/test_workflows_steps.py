@@ -288,31 +288,19 @@ def test_what_begins_with_its_first_step_has_no_number_yet() -> None:
     stored = Stored({"Charge": task("charge")}, "Charge", 1)
     loaded = stored.loaded()
     loaded.id = 0
-    step = first_step(loaded, QUEUES, Chance(1), NOW_MS)
-    assert step is not None
-    advance = step.advance()
-    assert (advance.execution, advance.version, advance.wake_ms) == (0, 0, step.wake_ms)
+    found = first_step(loaded, QUEUES, Chance(1), NOW_MS)
+    assert found is not None
+    advance = found.advance
+    assert (advance.execution, advance.version, advance.wake_ms) == (0, 0, found.step.wake_ms)
+    assert len(advance.head) < found.size_bytes < 2_000
     assert [send.id for send in advance.sends] == ["0.call.1"]
     assert [body.execution for body in bodies(advance)] == [0]
     assert advance.sends[0].body.startswith(b'{"execution":0,"call":1,')
 
 
-@pytest.mark.parametrize(
-    "state",
-    [
-        {"Type": "Fail"},
-        {
-            "Type": "Map",
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                "StartAt": "Charge",
-                "States": {"Charge": task("charge")},
-            },
-            "End": True,
-        },
-    ],
-)
-def test_what_fails_at_once_or_begins_others_begins_by_its_message(state: dict[str, Any]) -> None:
+@pytest.mark.parametrize("kind", ["Fail", "Map"])
+def test_what_fails_at_once_or_begins_others_begins_by_its_message(kind: str) -> None:
+    state = {"Type": "Fail"} if kind == "Fail" else distributed()
     loaded = Stored({"All": state}, "All", [1, 2]).loaded()
     assert first_step(loaded, QUEUES, Chance(1), NOW_MS) is None
 
@@ -320,17 +308,7 @@ def test_what_fails_at_once_or_begins_others_begins_by_its_message(state: dict[s
 def test_children_begin_with_the_step_that_begins_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """So many of one step: the others get a message."""
     monkeypatch.setattr("wherry.limits.BEGINNINGS", 2)
-    states = {
-        "All": {
-            "Type": "Map",
-            "ItemProcessor": {
-                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
-                "StartAt": "Charge",
-                "States": {"Charge": task("charge")},
-            },
-            "End": True,
-        }
-    }
+    states = {"All": distributed()}
     step = Step(Stored(states, "All", [10, 11, 12]).loaded(), QUEUES, Chance(1))
     machine = step.loaded.compiled.machine
     step.absorb(*machine.advance(step.run, Begin(), NOW_MS, Chance(1), reuse=True))
@@ -341,6 +319,32 @@ def test_children_begin_with_the_step_that_begins_them(monkeypatch: pytest.Monke
     assert [json_of(send.body)["payload"] for send in first.first.sends] == [10]
     assert (second.first is None, third.first is None) == (False, True)
     assert [one.loaded.parent for one in step.begins] == [7, 7]
+
+
+def test_children_begin_by_messages_where_their_steps_would_be_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("wherry.limits.BEGINNINGS_BYTES", 100)
+    states = {"All": distributed()}
+    step = Step(Stored(states, "All", [10, 11]).loaded(), QUEUES, Chance(1))
+    machine = step.loaded.compiled.machine
+    step.absorb(*machine.advance(step.run, Begin(), NOW_MS, Chance(1), reuse=True))
+    step.begin_children(NOW_MS)
+    assert step.wanted() == {"refund": 2}
+    assert [child.first for child in step.advance().children] == [None, None]
+
+
+def distributed() -> dict[str, Any]:
+    """A map whose children call a function."""
+    return {
+        "Type": "Map",
+        "ItemProcessor": {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+            "StartAt": "Charge",
+            "States": {"Charge": task("charge")},
+        },
+        "End": True,
+    }
 
 
 def json_of(body: bytes) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Reruns:
         self._queues: dict[str, deque[Work]] = {}
 
     def again(self, work: Work, where: str, now_s: float) -> bool:
-        """Run `work` again. False: it is over its deadline or its number of runs."""
+        """Run `work` again. False: its time is over, which alone bounds it."""
         work.reruns += 1
         if work.outcome is not None:
             work.kept = work.outcome.kept
@@ -38,8 +38,6 @@ class Reruns:
         if where in self._queues or work.reruns > limits.CONFLICT_SOLO_AFTER:
             self._queue(work, where)
             return True
-        if work.reruns > limits.CONFLICT_RERUNS:
-            return False
         backoff_s = self._chance.between(0.0, 0.001 * 2**work.reruns)
         self._loop.call_later(backoff_s, self._again, work)
         return True

@@ -259,7 +259,11 @@ class Versions:
             zygote.stop()
 
     def _zygote_gone(self, zygote: ZygoteProcess) -> None:
-        """A zygote has ended by itself: the app is loaded again; meanwhile what comes waits."""
+        """A zygote has ended. If by itself, the app is loaded again; meanwhile what comes waits."""
+        if zygote.stopping:
+            if sys.platform == "linux" and self._core is not None:
+                self._end_orphans()
+            return
         self._say("warning", "the process that forks environments ended; it is started again")
         gone = [found for found in self._alive if found.zygote is zygote]
         for version in gone:

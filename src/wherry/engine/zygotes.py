@@ -31,7 +31,7 @@ class ZygoteProcess:
 
     Args:
         on_loaded: Called once: with `Hello`, or with `Invalid` if the app cannot be loaded.
-        on_gone: Called if it ends although nobody stopped it.
+        on_gone: Called when it has ended after it was loaded; `stopping` tells whether it was to.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class ZygoteProcess:
         self._starting: dict[int, tuple[ProcessEnvironment, int]] = {}
         self._in = b""
         self._loaded = False
-        self._stopping = False
+        self.stopping = False
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._sock = ours
@@ -149,7 +149,7 @@ class ZygoteProcess:
             self._memory.leave(pid)
         self.environments.clear()
         self._starting.clear()
-        if self._loaded and not self._stopping:
+        if self._loaded:
             self._on_gone(self)  # first, so that what waits goes on waiting: for the next zygote
         for environment in lost:
             environment.finish("its zygote ended")
@@ -170,7 +170,7 @@ class ZygoteProcess:
 
     def stop(self) -> None:
         """End it; its environments die with it."""
-        self._stopping = True
+        self.stopping = True
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:

@@ -18,7 +18,7 @@ class Step(Record, frozen=True):
     name: str  # "POST /orders", or the queue's name
     function: str
     attempts: int = 1
-    reruns: int = 0  # of each attempt at most, after lost conflicts; they cost no attempt
+    reruns: int = 0  # of each attempt as a rule at most, after lost conflicts; no attempts
     wait_s: float = 0.0  # all waits between attempts, at their longest
     inbox: str | None = None  # None: nothing is left, and the caller is told
     task: bool = False  # a state of a workflow calls it

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+from typing import TYPE_CHECKING, TypeAlias
 
 from wherry import errors
 from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure
 
+if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+
+Place: TypeAlias = "tuple[CodeType, str, int]"  # code of one file is equal to that of another
+_FRAMES = 12
+_STACKS_KEPT = 64
+_stacks: dict[tuple[Place, ...], str] = {}
 _OURS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "")
 
 
@@ -55,5 +63,38 @@ def trace_of(error: BaseException) -> str:
     while first is not None and first.tb_frame.f_code.co_filename.startswith(_OURS):
         first = first.tb_next
     frames = first or error.__traceback__  # all of them are ours: then these are what there is
-    lines = traceback.format_exception(type(error), error, frames, limit=-12)
+    if frames is None or _is_chained(error):
+        lines = traceback.format_exception(type(error), error, frames, limit=-_FRAMES)
+    else:
+        lines = [_stack_of(frames), *traceback.format_exception_only(error)]
     return encodable("".join(lines)[-16_000:])
+
+
+def _is_chained(error: BaseException) -> bool:
+    """Whether the traces of other exceptions are shown with that of this one."""
+    if error.__cause__ is not None or isinstance(error, BaseExceptionGroup):
+        return True
+    return error.__context__ is not None and not error.__suppress_context__
+
+
+def _stack_of(frames: TracebackType) -> str:
+    """Return the last frames as text: remembered, as what fails mostly fails at one place again.
+
+    To read their lines and find what to underline costs more than many a handler does.
+    """
+    places: list[Place] = []
+    at: TracebackType | None = frames
+    while at is not None:
+        code = at.tb_frame.f_code
+        places.append((code, code.co_filename, at.tb_lasti))
+        at = at.tb_next
+    key = tuple(places[-_FRAMES:])
+    found = _stacks.get(key)
+    if found is None:
+        import traceback
+
+        lines = traceback.format_tb(frames, limit=-_FRAMES)
+        if len(_stacks) >= _STACKS_KEPT:
+            _stacks.clear()
+        found = _stacks[key] = "".join(("Traceback (most recent call last):\n", *lines))
+    return found

@@ -68,7 +68,8 @@ class Walk:
         if number not in self.commands.frames:
             self.commands.frames.add(number)
             frame = copy.copy(frame)
-            frame.join = copy.copy(frame.join)
+            if frame.join is not None:
+                frame.join = copy.copy(frame.join)
             self.run.frames[number] = frame
         return frame
 

@@ -24,7 +24,8 @@ _ROUTES = 3  # of a bundle that are named
 _LEGEND = """\
 attempts  of one request, firing or message
 most      of one path: the attempts of its layers multiplied; what each run sends counted once
-re-runs   of each attempt at most, where it loses conflicts; they cost no attempt
+re-runs   of each attempt as a rule at most, where it loses conflicts; its time bounds them, and
+          they cost no attempt
 last      attempt begins at most so long after the first, by the waits between attempts
 Repeats by clients and redrives are not counted. `most` takes every attempt to pass its work on;
 effects leave only with the one that commits, so that each message is tried as its own line says."""

@@ -14,7 +14,7 @@ import msgspec
 from wherry import limits
 from wherry.effects import Effect, StartExecution
 from wherry.engine.workflows.held import loaded_of
-from wherry.engine.workflows.step import Step, first_step
+from wherry.engine.workflows.step import FirstStep, first_step
 from wherry.ports import Execution, First
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from wherry.engine.work import Work
     from wherry.engine.workflows.held import Held
     from wherry.engine.workflows.loading import Loader
+    from wherry.engine.workflows.step import Step
     from wherry.world import Chance, Clock
 
 _effects = msgspec.msgpack.Decoder(list[Effect])
@@ -58,17 +59,21 @@ class Beginnings:
             effects = _effects.decode(outcome.effects)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # the store says what is wrong with them
+        room = limits.BEGINNINGS_BYTES
         for effect in effects:
-            if isinstance(effect, StartExecution) and len(work.begins) < limits.BEGINNINGS:
-                step = self._first_step(effect)
-                if step is not None:
-                    self._feeds.offer_more(work, step.wanted())
-                    digest = step.loaded.compiled.digest
-                    outcome.marks.extend(step.entered)  # its record has them too
-                    work.begins.append(step)
-                    work.firsts.append(First(effect.id, digest, step.advance()))
+            if not isinstance(effect, StartExecution) or len(work.begins) == limits.BEGINNINGS:
+                continue
+            found = self._first_step(effect)
+            if found is None or found.size_bytes > room:
+                continue
+            room -= found.size_bytes
+            step = found.step
+            self._feeds.offer_more(work, step.wanted())
+            outcome.marks.extend(step.entered)  # its record has them too
+            work.begins.append(step)
+            work.firsts.append(First(effect.id, step.loaded.compiled.digest, found.advance))
 
-    def _first_step(self, effect: StartExecution) -> Step | None:
+    def _first_step(self, effect: StartExecution) -> FirstStep | None:
         feed = self._feeds.feeds.get(effect.workflow)
         if feed is None or feed.backlog or not feed.room() or effect.parent is not None:
             return None  # others began to wait before it

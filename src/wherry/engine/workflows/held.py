@@ -122,5 +122,10 @@ class Held:
             _, oldest = self._held.popitem(last=False)
             self._bytes -= oldest.size_bytes
 
+    def forget(self) -> None:
+        """Keep none: the store may be at other versions than it was, which had the same numbers."""
+        self._held.clear()
+        self._bytes = 0
+
     def __len__(self) -> int:
         return len(self._held)

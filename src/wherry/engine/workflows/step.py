@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 STATES_SHOWN = 20  # states of an execution that are told to people
 ERROR_LENGTH = 4_000  # of what the inbox shows
 resource_of = lru_cache(1024)(Resource)
+function_of = lru_cache(1024)(function_name)
 _CODES = {"FAILED": "execution_failed", "TIMED_OUT": "execution_timed_out"}
 
 
@@ -136,7 +137,7 @@ class Step:
                 return
             assert isinstance(planned, InvokePlan)
             name, payload = planned.function, planned.payload
-        function = function_name(name)
+        function = function_of(name)
         queue = self._queues.get(function)
         if queue is None:
             self.pending.append(not_found(call, function))
@@ -175,17 +176,18 @@ class Step:
 
     def begin_children(self, now_ms: int) -> None:
         """Work out the first steps of the children that begin with it, of so many."""
-        loaded = self.loaded
+        loaded, room = self.loaded, limits.BEGINNINGS_BYTES
         for call in list(self._children.values())[: limits.BEGINNINGS]:
             child, begun = self._child(call)
             found = Loaded(
                 0, loaded.workflow, begun.name, 0, loaded.compiled, child, {}, loaded.id, 0,
                 loaded.correlation_id, len(begun.input),
             )  # fmt: skip
-            step = first_step(found, self._queues, self._chance, now_ms)
-            if step is not None:
-                self._begun[call.id] = replace(begun, first=step.advance())
-                self.begins.append(step)
+            first = first_step(found, self._queues, self._chance, now_ms)
+            if first is not None and first.size_bytes <= room:
+                room -= first.size_bytes
+                self._begun[call.id] = replace(begun, first=first.advance)
+                self.begins.append(first.step)
 
     # -- what it comes to ------------------------------------------------------------------------
 
@@ -295,16 +297,33 @@ class Step:
         return list(found)[:STATES_SHOWN]
 
 
+class FirstStep(NamedTuple):
+    """How an execution begins that has no number yet."""
+
+    step: Step
+    advance: Advance
+
+    @property
+    def size_bytes(self) -> int:
+        """About how much it adds to a commit."""
+        advance = self.advance
+        texts = [one.body for one in advance.sends] + [
+            one.body for one in advance.parts if one.body
+        ]
+        events = sum(len(body) for _, body in advance.history)
+        return len(advance.head) + events + sum(map(len, texts))
+
+
 def first_step(
     loaded: Loaded, queues: Mapping[str, str], chance: Chance, now_ms: int
-) -> Step | None:
+) -> FirstStep | None:
     """Work out how an execution begins that has no number yet; None: it has to begin by itself."""
     step, machine = Step(loaded, queues, chance), loaded.compiled.machine
     step.pending.append(Begin())
     while step.pending:
         event = step.pending.popleft()
         step.absorb(*machine.advance(step.run, event, now_ms, chance, reuse=True))
-    return step if step.is_first else None
+    return FirstStep(step, step.advance()) if step.is_first else None
 
 
 def message_id(execution: int, call: int) -> str:

@@ -71,20 +71,28 @@ class Commits:
         if caller and caller.partition("@")[0] != commit.function:
             return Denied(commit.function, "commit")
         try:
-            plan = self.plan(commit)
-            if isinstance(plan, Plan) and (plan.orders or commit.advances):
-                answer = await self._moving.apply(commit)
-                return (await self._was_applied(commit) or answer) if refused(answer) else answer
-            made = self.make(commit, plan) if isinstance(plan, Plan) else plan
-            if not isinstance(made, Made):
-                return await self._was_applied(commit) or made
-            return await self._apply(commit, made)
+            answer = await self._commit(commit)
+            if isinstance(answer, Already):
+                # A primary that crashed shows what had not reached its synchronous standby. This
+                # writes a little, and waits until the standby has that, and all before it.
+                await self._database.value("wait_for_standby")
+            return answer
         except Lost as error:  # it may have been applied, and cannot be looked up
             return Broken(FateUnknown.code, str(error))
         except Exception as error:
             if not request_fault(error):
                 raise
             return inapplicable(error)
+
+    async def _commit(self, commit: Commit) -> CommitAnswer:
+        plan = self.plan(commit)
+        if isinstance(plan, Plan) and (plan.orders or commit.advances):
+            answer = await self._moving.apply(commit)
+            return (await self._was_applied(commit) or answer) if refused(answer) else answer
+        made = self.make(commit, plan) if isinstance(plan, Plan) else plan
+        if not isinstance(made, Made):
+            return await self._was_applied(commit) or made
+        return await self._apply(commit, made)
 
     # -- planning ----------------------------------------------------------------------------
 

@@ -36,6 +36,8 @@ SETTINGS = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
     "client_min_messages": "warning",
+    # What the keys' locks are good for: each statement sees all that was committed before it.
+    "default_transaction_isolation": "read committed",
     # Who is cut off within a transaction holds up all that want its rows.
     "idle_in_transaction_session_timeout": f"{limits.POSTGRES_IDLE_S * 1000:.0f}",
     "lock_timeout": f"{limits.POSTGRES_LOCK_S * 1000:.0f}",
@@ -96,6 +98,10 @@ class Database:
         self.clock = clock
         self.retry_s = limits.POSTGRES_RETRY_S
         self._chance = chance
+        # Called when the server was started anew, or another one is the primary: one that lacks
+        # what the last one had, if that was replicated asynchronously.
+        self.turned: Callable[[], None] = _ignore
+        self._began: object = None
         self._hosts = hosts_of(dsn)
         self._sql = load_statements(FOLDER)
         self._pool = Pool(self.connect, size, limits.POSTGRES_WAIT_S)
@@ -125,6 +131,7 @@ class Database:
             else:
                 if self._hosts[0][1] != dsn:
                     self._hosts.sort(key=lambda one: one[1] != dsn)
+                await self._look(connection)
                 return connection
         raise Away("; ".join(faults))
 
@@ -140,6 +147,17 @@ class Database:
             server_settings=SETTINGS | {"search_path": f'"{self.schema}"'},
         )
         return connection
+
+    async def _look(self, connection: Connection) -> None:
+        """See whether it is the server that it was."""
+        try:
+            began = await connection.fetchval(self._sql["server_began"])
+        except BaseException:
+            connection.terminate()
+            raise
+        before, self._began = self._began, began
+        if before not in (None, began):
+            self.turned()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -225,6 +243,10 @@ class Database:
     async def value(self, name: str, *values: Any) -> Any:
         """Run a named statement and return the first value of its first row."""
         return await self.run(lambda session: session.value(name, *values))
+
+
+def _ignore() -> None:
+    """Nobody has to know."""
 
 
 def sqlstate(error: BaseException) -> str:

@@ -5,7 +5,6 @@ What is checked and worked out is `Steps`, which asks for nothing that was not r
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any
 
 from wherry import limits
@@ -22,6 +21,7 @@ from wherry.platforms.shared.workflows import Workflow
 from wherry.ports import Advance, Inboxed
 
 NEWEST = (1 << 63) - 1
+BEGINNING = ("execution_unlist", "execution_add")  # come before all else
 ORDERS = Order.__args__
 
 
@@ -207,17 +207,23 @@ class Loaded(Steps):
     # -- writing -----------------------------------------------------------------------------
 
     async def write(self) -> list[Any]:
-        """Write everything; return the turns of messages that have come by it."""
+        """Write everything; return the turns of messages that have come by it.
+
+        What one statement writes goes at once: a map's step begins many children, each of several
+        rows. Nothing else depends on the order than that an execution is there before it moves.
+        """
         turns: list[Any] = []
         writes, self._writes = self._writes, []
-        for statement, rows in groupby(writes, key=lambda one: one[0]):
-            values = [row for _, row in rows]
+        together: dict[str, list[tuple[Any, ...]]] = {name: [] for name in BEGINNING}
+        for statement, row in writes:
+            together.setdefault(statement, []).append(row)
+        for statement, values in together.items():
             if statement == "withdraw":
                 for one in values:
                     turns += await self._session.value(statement, *one)
             elif len(values) == 1:
                 await self._session.run(statement, *values[0])
-            else:
+            elif values:
                 await self._session.many(statement, values)
         return turns
 

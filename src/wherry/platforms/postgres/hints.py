@@ -36,6 +36,8 @@ class Seen:
         self.slow_us = limits.CLAIM_SLOW_US
         self._since: dict[int, int] = {}
         self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
+        self.newest = 0  # of the tokens that are known here
+        self._lost: dict[int, int] = {}  # queues of which a lease may be ours unknown, and `newest`
         self.pending: set[str] = set()  # queues whose consumers are to be told
         self.told: Callable[[], None] = self.pending.clear
 
@@ -64,6 +66,7 @@ class Seen:
         if len(self._plain) > TOKENS:  # of leases that were lost: to look a group up is cheap
             self._plain.clear()
         self._plain.add(token)
+        self.newest = max(self.newest, token)
 
     def are_plain(self, tokens: Iterable[int]) -> bool:
         """Whether all that is leased under these tokens is of no group; it ends now."""
@@ -71,6 +74,21 @@ class Seen:
         known = plain.issuperset(tokens)
         plain.difference_update(tokens)
         return known
+
+    def lose(self, queue: int, newest: int) -> None:
+        """An answer of this queue was lost, with leases that are newer than this token."""
+        self._lost[queue] = min(newest, self._lost.get(queue, newest))
+
+    def lost(self, queue: int) -> tuple[int, list[int]] | None:
+        """Return behind which token leases are ours unknown, and which of those are known."""
+        newest = self._lost.get(queue)
+        if newest is None:
+            return None
+        return newest, [token for token in self._plain if token > newest]
+
+    def recovered(self, queue: int) -> None:
+        """What was leased to us unknown has been given back."""
+        self._lost.pop(queue, None)
 
     def forget(self) -> None:
         """Search everything from the beginning again."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from wherry import limits
 from wherry.platforms.postgres.catalog import Catalog
-from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.making import record_row
 from wherry.platforms.shared.queues import note_turns
@@ -36,17 +36,16 @@ class Messages:
         clock, seen = self._database.clock, self._seen
         since = seen.searched_from(number, fifo, clock.steady_s())
         most = max(0, min(request.limit, limits.CLAIM_BATCH))
-        row = await self._database.row(
-            "claim", number, most, request.owner, request.prefix, since, LEASE_MS,
-            limits.CLAIMED_BYTES,
-        )  # fmt: skip
-        assert row is not None
+        row = await self._claim(
+            number, most, request.owner, request.prefix, since, LEASE_MS, limits.CLAIMED_BYTES
+        )
         found = row["messages_"] or []
         if row["looked_us"] is not None and most:  # else it is paused
             seen.searched(number, since, row["looked_us"], clock.steady_s())
             # All that was due before the last one is somebody's now.
             seen.none_before(number, row["a_now"] if len(found) < most else found[-1]["due_ms"])
         for one in found:
+            seen.newest = max(seen.newest, one["token"])
             if one["grp"] is None:
                 seen.leased(one["token"])
         claimed = [
@@ -61,6 +60,27 @@ class Messages:
         queued.pop(request.queue, None)  # who claims learns it from the answer
         next_due = None if row["next_due"] < 0 else row["next_due"]
         return Claims(claimed, next_due, queued, row["a_now"])
+
+    async def _claim(self, queue: int, most: int, owner: str, *values: Any) -> Any:
+        """Claim. What a lost answer has leased to us goes back first: nobody has begun it."""
+        seen, newest, tries = self._seen, self._seen.newest, 0
+
+        async def claim(session: Session) -> Any:
+            nonlocal tries
+            tries += 1
+            if tries > 1:
+                seen.lose(queue, newest)
+            lost = seen.lost(queue)
+            if lost is not None:
+                await session.value("recover_lost", owner, queue, *lost)
+                seen.recovered(queue)
+            return await session.row("claim", queue, most, owner, *values)
+
+        try:
+            return await self._database.run(claim)
+        except BaseException:  # also where nobody waits for it any more
+            seen.lose(queue, newest)
+            raise
 
     async def renew(self, request: Renew) -> Done:
         """Extend the leases that the owner names and still holds."""

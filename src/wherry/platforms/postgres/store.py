@@ -29,6 +29,7 @@ from wherry.platforms.postgres.sweeping import Sweeping
 from wherry.platforms.postgres.upkeep import Upkeep
 from wherry.platforms.postgres.wakes import Wakes
 from wherry.ports import (
+    Already,
     Answer,
     Broken,
     Bury,
@@ -154,7 +155,7 @@ class PostgresStore:
             await self._catalog.learn(self.database, function.partition("@")[2])
         match request:
             case Commit():
-                return await self._commits.commit(function, request)
+                return await self._commit(function, request)
             case FindExecution() | ListExecutions():
                 return await self._pages.look(function, request)
             case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
@@ -179,6 +180,18 @@ class PostgresStore:
             case WakeExecutions():
                 return await self._wakes.wake(request)
         return await self._manage(request)
+
+    async def _commit(self, function: str, commit: Commit) -> Any:
+        newest, answer = self.seen.newest, None
+        try:
+            answer = await self._commits.commit(function, commit)
+            return answer
+        finally:
+            if answer is None or isinstance(answer, Already | Broken):
+                for name in commit.leases:  # it was made before, and what it leased is lost
+                    number = self._catalog.find("queue", name)
+                    if number is not None:
+                        self.seen.lose(number, newest)
 
     async def _manage(self, request: Request) -> Any:
         match request:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 
+@cache
 def load_statements(room: str) -> dict[str, str]:
     """Return the named statements of a room's `.sql` files: `-- name: claim` begins one."""
     found: dict[str, str] = {}

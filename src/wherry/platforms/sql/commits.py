@@ -212,7 +212,9 @@ class Commits:
         if not plan.sends and not plan.told:
             self._records.add_new(record, plan.noted or None)
             return Committed([], self._messages.take_woken() if self._messages.woken else {})
-        sent = [message.id for message, _ in plan.sends] + plan.shown()
+        sent = [message.id for message, _ in plan.sends]
+        if plan.told or plan.noted:
+            sent += plan.shown()
         self._records.add_new(record, sent)
         return self._send(commit, plan)
 

@@ -24,6 +24,10 @@ SELECT count(*) FROM (
     SELECT 1 FROM messages WHERE queue = $1 AND grp = $2 AND parked AND place > $3 LIMIT $4) s
 -- name: send_one
 SELECT due, woken FROM send_apart($1, $2, $3, '', 0, 0, now_ms())
+-- name: recover_lost
+SELECT recover_messages($1, coalesce(array_agg(id), '{}')) FROM messages
+WHERE owner = $1 AND leased_until > now_ms()
+    AND NOT (queue = $2 AND token > $3 AND token <> ALL ($4::bigint[]))
 -- name: expire_messages
 SELECT * FROM expire_messages($1)
 -- name: dedups_old

@@ -14,3 +14,8 @@ DELETE FROM state WHERE key = $1 AND value = $2
 SELECT count(*) FROM state WHERE starts_with(key, $1) AND expires_ms > now_ms()
 -- name: alive
 SELECT 1
+-- name: wait_for_standby
+SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
+    THEN pg_logical_emit_message(true, 'wherry', '') END
+-- name: server_began
+SELECT pg_postmaster_start_time()

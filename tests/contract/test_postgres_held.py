@@ -1,0 +1,116 @@
+"""A transaction held open elsewhere keeps the rows of what is done, dead, and their index entries:
+what a claim touches must not grow with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from msgspec import json
+
+from tests.contract.conftest import Place
+from tests.postgres_kit import Schema, loop, schema
+from wherry import limits
+from wherry.effects import SendMessage
+from wherry.platforms.postgres.hints import Seen
+from wherry.ports import Commit, Committed, MessageAck
+from wherry.world import ManualClock
+
+DONE = 1_200  # messages; a page of the index has some hundred entries
+AT_ONCE = 40
+CLAIM = "SELECT * FROM claim_messages($1, 10, 'another', 1, $2, 12000, 1000000)"
+
+
+class Held:
+    """A place whose database has a snapshot held open, and what a claim touches there."""
+
+    def __init__(self, one: Schema) -> None:
+        self.place = Place(one.store, one.clock.advance_to)
+        self._asked = one.store
+        self.store = one.store.store
+        self._holder = loop().run(self.store.database.connect())
+        self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        self._run("SELECT count(*) FROM messages")
+
+    def _run(self, sql: str) -> None:
+        loop().run(self._holder.execute(sql))
+
+    def close(self) -> None:
+        loop().run(self._holder.close())
+
+    def send_ten(self) -> None:
+        effects = [SendMessage("jobs", f"{self.place.now_ms}-{n}", b"{}") for n in range(10)]
+        assert isinstance(self.place.commit(*effects), Committed)
+
+    def work_off(self, count: int) -> None:
+        """Send, claim and end messages, as time goes by."""
+        for start in range(0, count, AT_ONCE):
+            ids = [f"m{number}" for number in range(start, start + AT_ONCE)]
+            self.place.commit(*(SendMessage("jobs", id, b"{}") for id in ids))
+            acks = [MessageAck(one.id, one.token) for one in self.place.claim(AT_ONCE + 10)]
+            ended: Commit = self.place.request(acks=list(acks), function="")
+            self.place.ask(ended)
+            self.place.advance(0.1)
+        assert self.place.claim() == []
+
+    def since(self) -> int:
+        """From when on the store looks for what waits."""
+        return self.store.seen.since(self._queue())
+
+    def _queue(self) -> int:
+        rows = self._asked.query("SELECT id FROM names WHERE (kind, name) = ('queue', 'jobs')")
+        return int(rows[0][0])
+
+    def touched(self, since: int) -> int:
+        """How many pages a claim that searches from then on has touched. It is not kept."""
+        sql = CLAIM.replace("$1", str(self._queue())).replace("$2", str(since))
+
+        async def explain() -> str:
+            connection = await self.store.database.connect()
+            try:
+                for asked in (sql, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"):
+                    claim = connection.transaction()
+                    await claim.start()
+                    found = await connection.fetchval(
+                        asked
+                    )  # first what each connection reads once
+                    await claim.rollback()
+                return str(found)
+            finally:
+                await connection.close()
+
+        plan = json.decode(loop().run(explain()))[0]["Plan"]
+        return int(plan["Shared Hit Blocks"]) + int(plan["Shared Read Blocks"])
+
+
+@pytest.fixture
+def held() -> Iterator[Held]:
+    with schema(ManualClock()) as one:
+        found = Held(one)
+        yield found
+        found.close()
+
+
+def test_a_claim_does_not_walk_what_is_done(held: Held) -> None:
+    """It looks from where the last one has found nothing; from the beginning it is dear."""
+    held.send_ten()
+    fresh = held.touched(held.since())
+    held.work_off(DONE)
+    held.send_ten()
+    assert held.touched(held.since()) < 2 * fresh
+    assert held.touched(0) > 4 * fresh  # what is done is there still
+
+
+def test_a_dear_search_from_the_beginning_is_a_small_part_of_the_time() -> None:
+    """It finds what came late: a commit that took long, a clock that was set back."""
+    seen, now_s, spent_s = Seen(), 1_000.0, 0.0
+    seen.none_before(1, 5_000_000)
+    begun_s = now_s
+    took_us = limits.CLAIM_SLOW_US * 5
+    for _ in range(10_000):
+        since = seen.searched_from(1, False, now_s)
+        seen.searched(1, since, took_us if since == 0 else 100, now_s)
+        spent_s += took_us / 1e6 if since == 0 else 0.0
+        now_s += 0.001
+    assert 0.0 < spent_s <= 1.1 * (now_s - begun_s) / limits.CLAIM_SLOW_FACTOR
