@@ -56,6 +56,7 @@ if read -r signal; then kill "-$signal" "$(cat "$folder/pid")"; wait $!; exit; f
 kill -QUIT "$(cat "$folder/pid")"; wait $!; rm -rf "$folder"
 """
 STARTED_WITHIN_S = 60
+_blank = Path(tempfile.gettempdir(), "no-such-server")  # what was kept; it goes with its server
 
 
 class Server:
@@ -78,8 +79,18 @@ class Server:
             os.chown(self.folder, self._user.pw_uid, self._user.pw_gid)
         atexit.register(self.remove)
         if not empty:
-            self._make("initdb", "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+            self._fill()
             self.start()
+
+    def _fill(self) -> None:
+        """Have the data of a fresh server: a copy of what another one of this process kept."""
+        global _blank
+        if not _blank.exists():
+            self._make("initdb", "-U", "wherry", "-A", "trust", "-N", "-E", "UTF8")
+            _blank = self.folder / "blank"
+            subprocess.run(["cp", "-a", str(self.data), str(_blank)], check=True)
+        else:
+            subprocess.run(["cp", "-a", str(_blank), str(self.data)], check=True)
 
     def _make(self, program: str, *options: str) -> None:
         """Have a program make its data."""

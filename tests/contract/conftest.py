@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, json, msgpack
 
+from tests.contract.clocked_store import ForkedClient
 from tests.postgres_kit import schema
 from wherry.blueprint import (
     Blueprint,
@@ -24,7 +24,6 @@ from wherry.blueprint import (
 )
 from wherry.codec import key_bytes
 from wherry.effects import Condition, Effect, Guard, PutItem, SendMessage
-from wherry.platforms.sql.client import StoreClient
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import (
     Ack,
@@ -262,12 +261,8 @@ def _in_memory(tmp_path: Path) -> Iterator[Place]:
 def _in_a_process(tmp_path: Path) -> Iterator[Place]:
     offset = tmp_path / "clock"
     offset.write_text("0")
-    launcher = str(Path(__file__).parent / "clocked_store.py")
-    with StoreClient(
-        str(tmp_path / "store.sqlite"), [sys.executable, launcher, str(offset)]
-    ) as client:
+    with ForkedClient(tmp_path / "store.sqlite", offset) as client:
         yield Place(client, lambda to: offset.write_text(str(to)))
-    assert client.process.returncode == 0
 
 
 def _on_postgres(tmp_path: Path) -> Iterator[Place]:

@@ -9,7 +9,7 @@ from msgspec import msgpack
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
 from wherry import BadRequest, DoNotRetry, NotFound, TooManyRequests, Unavailable
-from wherry.testing import NotDrained, TooManyRuns
+from wherry.testing import NotDrained, TooManyRuns, composing
 
 pytestmark = on_every_platform
 
@@ -235,7 +235,8 @@ def test_drain_says_what_still_waits(run: Any) -> None:
             backend.drain(until_s=5)
 
 
-def test_messages_without_an_end_are_found_out(run: Any) -> None:
+def test_messages_without_an_end_are_found_out(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composing, "RUNS", 500)  # 10,000 take seconds
     shelf = Shelf()
 
     @shelf.app.consume(shelf.jobs, grants=[shelf.jobs.send])

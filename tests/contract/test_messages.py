@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.contract.conftest import QUEUES
 from wherry import limits
+from wherry.blueprint import QueueSpec
 from wherry.effects import CancelMessage, SendMessage
 from wherry.ports import (
     Bury,
@@ -295,9 +297,12 @@ def test_a_message_that_waits_beyond_its_queues_retention_is_buried(place: Any) 
 
 
 def test_a_message_that_is_given_back_beyond_its_queues_retention_is_buried(place: Any) -> None:
+    kept_s = limits.MESSAGE_RETENTION_MIN_S
+    jobs = QueueSpec(name="jobs", payload="Job", schema={}, retention_s=kept_s)
+    place.configure("release-2", queues=(jobs, *QUEUES[1:]))
     place.send("a")
     [message] = place.claim()
-    for _ in range(86_400 // 11 + 1):
+    for _ in range(kept_s // 11 + 1):
         place.advance(11)
         place.ask(Renew("engine-1", ["a"]))
     assert release(place, message, counted=False) == Done()

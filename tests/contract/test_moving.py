@@ -351,7 +351,7 @@ def test_a_database_that_goes_away_ends_the_move_with_the_advice_to_start_it_aga
 ) -> None:
     without_objects(folder)
     folder.close(clean=True)
-    database = Server()
+    database = Server("fsync=off")  # it is stopped, the machine is not
     there = True
 
     def tell(kind: str, count: int, total: int) -> None:

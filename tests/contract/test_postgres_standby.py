@@ -21,7 +21,18 @@ from wherry.effects import SendMessage
 from wherry.errors import Passing
 from wherry.platforms.postgres.database import Away
 from wherry.platforms.postgres.store import PostgresStore, open_store
-from wherry.ports import Already, Committed, Count, GetState, PutState, Request, State
+from wherry.ports import (
+    Already,
+    Committed,
+    Count,
+    GetReply,
+    GetState,
+    PutState,
+    ReplyAck,
+    Request,
+    State,
+    StoredReply,
+)
 from wherry.world import Chance, SystemClock
 
 SCHEMA = f"standby_{os.getpid()}"
@@ -131,16 +142,20 @@ def test_a_commit_that_only_the_primary_has_is_not_acknowledged_before_the_stand
     store = opened(primary.dsn)
     place = Place(Waiting(store), no_move)
     assert isinstance(place.commit(SendMessage("jobs", "a", b"{}")), Committed)
-    with stopped(primary, standby) as crash, ThreadPoolExecutor(1) as thread:
-        request = place.request(SendMessage("jobs", "b", b"{}"))
-        asking = thread.submit(lambda: loop().run(store.answer("", request)))
+    with stopped(primary, standby) as crash, ThreadPoolExecutor(2) as threads:
+        reply = ReplyAck("key", "print", b"reply", 60)
+        request = place.request(SendMessage("jobs", "b", b"{}"), acks=[reply])
+        asking = threads.submit(lambda: loop().run(store.answer("", request)))
         until(lambda: asked(primary.dsn, WAITS), "a commit that waits for the standby")
         crash()
         until(lambda: asked(primary.dsn, WAITS), "that it waits again")
         assert asked(primary.dsn, f"SELECT 1 FROM {SCHEMA}.messages WHERE id = 'b'") == [(1,)]
-        assert not asking.done()
+        reading = threads.submit(lambda: loop().run(store.answer("", GetReply("key"))))
+        until(lambda: len(asked(primary.dsn, WAITS)) == 2, "that who reads the reply waits, too")
+        assert (asking.done(), reading.done()) == (False, False)
         go_on(standby)
-        assert isinstance(asking.result(60), Already)
+        assert asking.result(60) == Already(StoredReply("print", b"reply"))
+        assert reading.result(60) == StoredReply("print", b"reply")
     loop().run(store.close())
 
 

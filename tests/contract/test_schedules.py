@@ -19,7 +19,7 @@ from tests.contract.trigger_kit import (
     send,
 )
 from wherry import limits
-from wherry.blueprint import ScheduleSource
+from wherry.blueprint import QueueSpec, ScheduleSource
 from wherry.ports import (
     Count,
     Done,
@@ -382,11 +382,13 @@ def test_messages_do_not_outlive_their_retention_by_a_pause(place: Any) -> None:
 
 
 def test_what_is_given_back_during_a_pause_waits_with_the_others(place: Any) -> None:
-    configure(place)
+    kept_s = limits.MESSAGE_RETENTION_MIN_S
+    jobs = QueueSpec(name="jobs", payload="Job", schema={}, retention_s=kept_s)
+    configure(place, queues=(jobs,))
     send(place, "jobs", "a")
     [running] = claim(place, "jobs")
     pause(place)
-    for _ in range(86_400 // 11 + 1):
+    for _ in range(kept_s // 11 + 1):
         place.advance(11)
         place.ask(Renew("engine-1", ["a"]))
     assert release(place, running) == Done()

@@ -215,7 +215,7 @@ def is_ready(engine: Engine) -> bool:
 
 # -- S3 in trouble ---------------------------------------------------------------------------------
 
-HASTY = {"S3_ATTEMPTS": 1, "S3_READ_S": 3.0, "S3_SILENT_S": 1e9}
+HASTY = {"S3_ATTEMPTS": 1, "S3_READ_S": 2.0, "S3_SILENT_S": 1e9}
 
 
 @pytest.fixture
@@ -257,7 +257,7 @@ def test_an_s3_that_fails_leaves_rows_and_objects_agreeing(
 
 def test_readyz_is_red_while_s3_is_silent(s3: S3, proxy: Proxy, tmp_path: Path) -> None:
     """Uploads are refused at once meanwhile; it goes on by itself."""
-    bounds = {**HASTY, "S3_SILENT_S": 3.0, "S3_PROBE_S": 0.2}
+    bounds = {**HASTY, "S3_SILENT_S": 1.5, "S3_PROBE_S": 0.2}
     given = options(s3.bucket(), proxy.endpoint, limits=bounds)
     with serving("shelf", tmp_path / "data", **given) as engine:
         proxy.harm = lambda head: "hang"

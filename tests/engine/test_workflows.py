@@ -25,8 +25,16 @@ QUICK = {"LEASE_S": 1.5, "LEASE_RENEW_S": 0.5, "POLL_S": 0.5}
 STEPS = ("one", "two", "three", "four")
 
 
+@pytest.fixture(scope="module")
+def flows(store: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """For tests that kill nothing of it."""
+    with serving("flows", tmp_path_factory.mktemp("flows") / "data", limits=QUICK) as engine:
+        yield engine
+
+
 @pytest.fixture
-def flows(tmp_path: Path) -> Iterator[Engine]:
+def own(tmp_path: Path) -> Iterator[Engine]:
+    """For a test alone."""
     with serving("flows", tmp_path / "data", limits=QUICK) as engine:
         yield engine
 
@@ -144,17 +152,16 @@ def test_a_task_that_fails_dies_or_hangs_is_told_by_the_names_that_lambda_gives(
     flows: Engine,
 ) -> None:
     """Each is retried by its name; what a failed attempt wrote is not there."""
-    for name, how, error in (
-        ("f", "fail", "Declined"), ("d", "die", "Runtime.ExitError"),
-        ("h", "hang", "Sandbox.Timedout"),
-    ):  # fmt: skip
-        start(flows, "chain", name, **{how: 1})
-        events = sound(flows, name)
+    told = {"fail": "Declined", "die": "Runtime.ExitError", "hang": "Sandbox.Timedout"}
+    for how in told:
+        start(flows, "chain", how, where="two", **{how: 1})
+    start(flows, "chain", "g", fail=9)
+    for how, error in told.items():
+        events = sound(flows, how)
         failed = [one.details for one in events if one.type == "LambdaFunctionFailed"]
-        assert [details["error"] for details in failed if details] == [error] * 4
+        assert [details["error"] for details in failed if details] == [error]
         cause = msgspec.json.decode((failed[0] or {})["cause"])
         assert cause["errorType"] == error
-    start(flows, "chain", "g", fail=9)
     row = ended(flows, "chain", "g")
     assert (row.status, row.error) == ("FAILED", "Declined")
     cause = msgspec.json.decode(row.cause or "")
@@ -196,18 +203,18 @@ def worker(engine: Engine) -> int | None:
     return None
 
 
-def test_expressions_are_evaluated_in_a_process_whose_death_is_not_noticed(flows: Engine) -> None:
-    assert worker(flows) is None
+def test_expressions_are_evaluated_in_a_process_whose_death_is_not_noticed(own: Engine) -> None:
+    assert worker(own) is None
     for number in range(5):
-        start(flows, "query", f"q{number}", items=[1, 2, 3])
-        row = ended(flows, "query", f"q{number}")
+        start(own, "query", f"q{number}", items=[1, 2, 3])
+        row = ended(own, "query", f"q{number}")
         assert (row.status, row.output) == ("SUCCEEDED", b"37")
-        history(flows, row.id)
-        pid = worker(flows)
+        history(own, row.id)
+        pid = worker(own)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
         # A step that it takes along fails: here it has none.
-        until(lambda: pid not in children(flows.pid), "the end of the process")  # noqa: B023
+        until(lambda: pid not in children(own.pid), "the end of the process")  # noqa: B023
 
 
 VERSIONED = """
@@ -215,7 +222,7 @@ from typing import Any
 from wherry import App
 
 app = App("versioned")
-states = {"Wait": {"Type": "Wait", "Seconds": 2, "Next": "Say"},
+states = {"Wait": {"Type": "Wait", "SecondsPath": "$.wait_s", "Next": "Say"},
           "Say": {"Type": "Task", "Resource": "say", "Parameters": {"which": "WHICH"}, "End": True}}
 flow = app.workflow("flow", definition={"StartAt": "Wait", "States": states})
 
@@ -225,9 +232,9 @@ def say(payload: Any) -> Any:
     return [payload["which"], "WHICH"]
 
 
-@app.post("/start/{name}", grants=[flow.start])
-def start(name: str) -> None:
-    flow.start({}, name=name)
+@app.post("/start/{name}/{wait_s}", grants=[flow.start])
+def start(name: str, wait_s: int) -> None:
+    flow.start({"wait_s": wait_s}, name=name)
 """
 
 
@@ -238,12 +245,12 @@ def test_an_execution_keeps_its_definition_and_calls_the_functions_of_today(
     code.mkdir()
     (code / "versioned.py").write_text(VERSIONED.replace("WHICH", "old"))
     with serving("versioned", tmp_path / "data", folder=code, limits=QUICK) as engine:
-        assert engine.client("POST", "/start/before").status == 204
+        assert engine.client("POST", "/start/before/2").status == 204
         release = engine.status()["release"]
         (code / "versioned.py").write_text(VERSIONED.replace("WHICH", "new"))
         os.kill(engine.pid, signal.SIGHUP)
         until(lambda: engine.status()["release"] != release, "the new release")
-        assert engine.client("POST", "/start/after").status == 204
+        assert engine.client("POST", "/start/after/0").status == 204
         outputs = {name: ended(engine, "flow", name).output for name in ("before", "after")}
         assert outputs == {"before": b'["old","new"]', "after": b'["new","new"]'}
 
@@ -256,7 +263,8 @@ def test_an_engine_killed_in_each_state_goes_on_where_it_was(tmp_path: Path) -> 
     try:
         engine.start()
         for life, state in enumerate(("one", "three", "pause", "four")):
-            start(engine, "chain", f"e{life}", work_s=0.6, wait_s=2)
+            wait_s = 2 if state == "pause" else 0
+            start(engine, "chain", f"e{life}", where=state, work_s=0.6, wait_s=wait_s)
             in_state(engine, "chain", f"e{life}", state)
             engine.kill()
             engine.start()
@@ -317,33 +325,31 @@ def test_a_wait_ends_at_its_moment_over_a_restart(tmp_path: Path) -> None:
 
 
 def test_environments_killed_while_they_run_fail_their_task_and_nothing_twice(
-    flows: Engine,
+    own: Engine,
 ) -> None:
-    start(flows, "chain", "k", work_s=0.5)
+    start(own, "chain", "k", work_s=0.5)
     for state in ("one", "two"):
-        in_state(flows, "chain", "k", state)
-        until(lambda: flows.pools()["work"]["busy"], "a task that runs")
-        for pid in flows.environments("work"):
+        in_state(own, "chain", "k", state)
+        until(lambda: own.pools()["work"]["busy"], "a task that runs")
+        for pid in own.environments("work"):
             os.kill(pid, signal.SIGKILL)
-    events = sound(flows, "k")
+    events = sound(own, "k")
     assert types(events)["LambdaFunctionFailed"] >= 1
 
 
 @sqlite_alone("there is no process of a store that could be killed")
-def test_a_store_killed_at_its_kth_system_call_is_not_noticed(
-    flows: Engine, tmp_path: Path
-) -> None:
+def test_a_store_killed_at_its_kth_system_call_is_not_noticed(own: Engine, tmp_path: Path) -> None:
     number = 0
     for call in ("fdatasync", "pwrite64", "sendto"):
         for nth in (1, 4, 9):
-            pid = flows.store_pid()
+            pid = own.store_pid()
             with killing(pid, call, nth, tmp_path / "strace") as tracer:
                 for _ in range(20):
                     number += 1
-                    start(flows, "chain", f"s{number}")
-                    sound(flows, f"s{number}")
+                    start(own, "chain", f"s{number}")
+                    sound(own, f"s{number}")
                     if tracer.poll() is not None:
                         break
-            until(lambda: tries(flows.store_pid) not in (None, pid), f"the kill at {call} {nth}")  # noqa: B023
+            until(lambda: tries(own.store_pid) not in (None, pid), f"the kill at {call} {nth}")  # noqa: B023
     for done in range(1, number + 1):
-        sound(flows, f"s{done}")
+        sound(own, f"s{done}")

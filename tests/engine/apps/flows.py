@@ -21,7 +21,10 @@ class Token(Struct):
 
 
 class Asked(Struct):
-    """What an execution is begun with. `fail`, `die`, `hang`: so many first attempts of a task."""
+    """What an execution is begun with. `fail`, `die`, `hang`: so many first attempts of a task.
+
+    `where`: the only step to which these, and `work_s`, apply.
+    """
 
     name: str
     work_s: float = 0.0
@@ -29,6 +32,7 @@ class Asked(Struct):
     die: int = 0
     hang: int = 0
     wait_s: int = 0
+    where: str = ""
     items: tuple[int, ...] = ()
 
 
@@ -57,6 +61,8 @@ def work(work: Work) -> dict[str, Any]:
     """Do what is asked; count the effect."""
     asked = work.asked
     marks.add(f"{asked.name}.{work.step}", count=1)
+    if asked.where not in ("", work.step):
+        return {"step": work.step}
     if work.retry < asked.fail:
         raise Declined(f"no {work.step}")
     if work.retry < asked.die:

@@ -291,5 +291,5 @@ class Commits:
         for ack in commit.acks:
             if isinstance(ack, ReplyAck):
                 found = await self._database.row("reply_get", ack.key)
-                return Already(StoredReply(*found) if found else None)
+                return Already(StoredReply(found[0], found[1]) if found else None)
         return Already(None)

@@ -144,7 +144,7 @@ class Reads:
 
     async def _reply(self, key: str) -> StoredReply | Nothing:
         row = await self._database.row("reply_get", key)
-        return StoredReply(*row) if row else Nothing()
+        return StoredReply(row[0], row[1]) if row else Nothing()
 
 
 def _row(row: Any) -> Row:

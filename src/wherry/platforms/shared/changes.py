@@ -18,6 +18,7 @@ from wherry.ports import Rejected
 ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
 Stored: TypeAlias = tuple[int, int, int, int | None, bytes]  # id, version, writer, expires, body
 Key: TypeAlias = tuple[int, bytes, bytes]  # table, pk, sk
+_fields = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Change:
@@ -84,7 +85,7 @@ class Change:
 def _unreadable(body: bytes) -> str:
     """Say why the body of an item is no JSON object."""
     try:
-        from_json(body, type=dict[str, Any])
+        _fields(body)
     except (ValueError, RecursionError, msgspec.MsgspecError) as error:
         return str(error)
     return ""
@@ -105,9 +106,7 @@ def _met(condition: Condition, body: bytes | None) -> bool:
 
 def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
     """Return the new item, or None where a field to add to is no number."""
-    item: dict[str, Any] = from_json(body, type=dict[str, Any])
-    assign: dict[str, Any] = from_json(effect.assign, type=dict[str, Any])
-    add: dict[str, Any] = from_json(effect.add, type=dict[str, Any])
+    item, assign, add = _fields(body), _fields(effect.assign), _fields(effect.add)
     for field in (table.shape.key, table.shape.sort):
         if field in add or (field in assign and assign[field] != item.get(field)):
             raise ValueError(f"{field} is part of the key and cannot be changed.")

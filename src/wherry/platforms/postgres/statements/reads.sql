@@ -44,7 +44,10 @@ SELECT * FROM (
     WINDOW w AS (ORDER BY sort DESC, pk DESC, sk DESC ROWS UNBOUNDED PRECEDING)) t
 WHERE size <= $8 OR nth = 1 ORDER BY nth
 -- name: reply_get
-SELECT fingerprint, body FROM replies WHERE key = $1 AND expires_ms > now_ms()
+-- What is told to a caller by reading it is what a synchronous standby has: `wait_for_standby`.
+SELECT fingerprint, body, CASE WHEN current_setting('synchronous_standby_names') <> ''
+    THEN pg_logical_emit_message(true, 'wherry', '') END
+FROM replies WHERE key = $1 AND expires_ms > now_ms()
 -- name: object_get
 SELECT key, blob, size_bytes, sha256, media_type, metadata, created_ms FROM objects
 WHERE bucket = $1 AND key = $2
