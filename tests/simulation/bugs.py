@@ -15,6 +15,7 @@ from wherry.effects import PutObject
 from wherry.engine import dispatch
 from wherry.engine.dispatch import Dispatcher
 from wherry.engine.feeds import Feeds
+from wherry.engine.mailbox import Mailbox
 from wherry.engine.owed import Owed
 from wherry.handles.scope import Scope
 from wherry.platforms.sql.commits import Commits
@@ -192,6 +193,19 @@ def _writes_down_another_checksum() -> Patch:
     return Objects, "apply", apply
 
 
+def _takes_back_what_was_begun() -> Patch:
+    """I4: of what is taken back only the number is looked at; the run in front is lost with it."""
+
+    def take_back(self: Any) -> list[Any]:
+        back = []
+        while self._channel.take() and self.works:
+            self._waiting.pop()
+            back.append(self.works.pop())
+        return back[::-1]
+
+    return Mailbox, "take_back", take_back
+
+
 class Bug(NamedTuple):
     """What a planted bug breaks, where that was seen, and what is ordered in such a life.
 
@@ -223,6 +237,7 @@ BUGS: dict[str, Bug] = {
     "builds an index other than it is declared": Bug(
         "I8", _builds_an_index_other_than_it_is_declared
     ),
+    "takes back what was begun": Bug("I4", _takes_back_what_was_begun),
     "says nothing of a death": Bug("I10", _says_nothing_of_a_death),
 }
 

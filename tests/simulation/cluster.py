@@ -12,17 +12,15 @@ from typing import Any
 
 import msgspec
 
+from tests.simulation.environments import Host
 from wherry import limits
 from wherry.app import App
 from wherry.blueprint import Blueprint, digest
 from wherry.codec import to_msgpack
 from wherry.engine.core import Core, Settings
-from wherry.engine.inline import InlineEnvironment, InlineHost
 from wherry.engine.offload import Inline
 from wherry.engine.owed import Owed
 from wherry.engine.store import Then
-from wherry.engine.work import Work
-from wherry.invocation import Invocation
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.sigv4 import SigningKey
 from wherry.platforms.sql import session as sessions
@@ -42,7 +40,6 @@ from wherry.world import Chance, ManualClock, ManualLoop, Timer
 
 CHECK_S = 0.5  # between two looks at deadlines
 SWEEP_S = 10.0
-_invocation = msgspec.msgpack.Decoder(Invocation)
 _request = msgspec.msgpack.Decoder(Request)
 
 
@@ -219,64 +216,6 @@ class Wire:
         if self.recover is not None:
             self._cluster.apply("", self.recover())
         self._owed.lost(self._number)
-
-
-class Host(InlineHost):
-    """Environments of a node: they take time, and die."""
-
-    def __init__(self, cluster: Cluster, node: Node) -> None:
-        self.core = node.core
-        self.platform = cluster.platform
-        self.release = None
-        self._runners = cluster.runners
-        self._cluster = cluster
-        self._node = node
-
-    def start(self, function: str, memory_mb: int) -> None:
-        environment = _Environment(self, self._runners[function])
-        self._node.loop.call_later(
-            self._cluster.chance.uniform(0.001, 0.02), self._ready, environment
-        )
-
-    def execute(self, environment: InlineEnvironment, payload: bytes) -> None:
-        """Run a handler; what it came to is known a while later, if nobody dies meanwhile."""
-        work = environment.work
-        if work is None:
-            return
-        chance = self._cluster.chance
-        outcome = self.run(environment, work, _invocation.decode(payload))
-        run_s = chance.uniform(0.0005, 0.02)
-        if chance.random() < 0.1:  # long enough to be caught in the middle by a fault
-            run_s = 40.0 if chance.random() < 0.01 else chance.uniform(0.2, 4.0)
-        if chance.random() < self._cluster.weather.die:
-            self._cluster.hit("die")
-            self._node.loop.call_later(run_s, self._died, environment, work)
-        else:
-            self._node.loop.call_later(
-                run_s, self._finished, environment, work, to_msgpack(outcome)
-            )
-
-    def _finished(self, environment: InlineEnvironment, work: Work, outcome: bytes) -> None:
-        if environment.work is work and not environment.end:
-            self.core.dispatcher.outcome(environment, outcome)
-
-    def _died(self, environment: InlineEnvironment, work: Work) -> None:
-        if environment.end:
-            return
-        environment.end = "it was killed"
-        work.function.pool.lost(environment, started=True)
-        self.core.dispatcher.ended(environment)
-
-
-class _Environment(InlineEnvironment):
-    def _execute(self, payload: bytes) -> None:
-        self._host.execute(self, payload)  # type: ignore[attr-defined]
-
-    def kill(self, why: str) -> None:
-        super().kill(why)
-        host = self._host
-        assert host.release is not None
-        host.release.functions[self.function].pool.lost(self, started=True)
 
 
 class Engine(Core):
