@@ -154,7 +154,8 @@ POLL_SHARED_S = 1.0  # as POLL_S, where other engines may die: their leases end 
 NODE_LEASE_S = 60.0  # an engine that died keeps its number so long
 POSTGRES_TRIES = 5  # after a deadlock or a serialization failure
 CLAIM_SLOW_US = 2_000  # a search of a whole queue that takes longer is made more seldom,
-CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time
+CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time;
+CLAIM_SLOW_LEAST = 20  # in so many where that would be more seldom than POLL_S
 
 # --- Events -----------------------------------------------------------------------------------
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type

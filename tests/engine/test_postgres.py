@@ -142,7 +142,8 @@ def test_a_url_that_one_engine_signed_is_taken_by_another(dsn: str, tmp_path: Pa
 
 def test_what_a_killed_engine_held_is_done_by_another(dsn: str, tmp_path: Path) -> None:
     """Its messages in hand are delivered again when their leases end, without anybody's help."""
-    with engines("ledger", dsn, tmp_path, 2) as (first, second):
+    short = {"LEASE_S": 3.0, "LEASE_RENEW_S": 1.0}
+    with engines("ledger", dsn, tmp_path, 2, limits=short) as (first, second):
         names = [f"t-{one}" for one in range(12)]
         tasks = [{"name": name, "work_s": 0.5} for name in names]
         assert first.client("POST", "/tasks", {"tasks": tasks}).status == 200
@@ -166,8 +167,7 @@ def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
         def customer(nth: int) -> None:
             while not enough:
                 name = f"o-{next(number)}"
-                while place(both[nth % 2], name) != 201:  # asks until it has an answer
-                    pass
+                until(lambda: place(both[nth % 2], name) == 201, f"an answer to {name}", 60.0)  # noqa: B023
                 accepted.append(name)
 
         customers = [threads.submit(customer, nth) for nth in range(8)]
@@ -202,7 +202,7 @@ def test_an_execution_goes_on_at_another_engine_when_its_own_is_killed(
     dsn: str, tmp_path: Path
 ) -> None:
     """Its steps are taken by whoever is there; the effects of each are there once."""
-    quick = {"LEASE_S": 3.0, "LEASE_RENEW_S": 1.0}
+    quick = {"LEASE_S": 1.5, "LEASE_RENEW_S": 0.5}
     with engines("flows", dsn, tmp_path, 2, limits=quick) as (first, second):
         names = [f"e-{one}" for one in range(4)]
         for name in names:
@@ -232,7 +232,7 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
     wire = Wire(safe)
     name = dsn.partition("@/")[2].partition("?")[0]
     far = ["--store", f"postgres://wherry@{wire.address}/{name}", ALONE]
-    short = {"POSTGRES_ANSWER_S": 3.0}
+    short = {"POSTGRES_ANSWER_S": 2.0, "POSTGRES_RETRY_S": 2.0, "POSTGRES_PROBE_S": 0.2}
     near = Engine("ledger", tmp_path / "near", arguments=["--store", dsn, ALONE])
     with serving("ledger", tmp_path / "far", arguments=far, limits=short) as cut:
         try:

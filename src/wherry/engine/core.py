@@ -219,6 +219,11 @@ class Core:
         else:
             self.store.send("", self.configuration(blueprint, release.digest), configured)
 
+    def forget_executions(self) -> None:
+        """Read executions anew: another server answers, which may be at other versions of them."""
+        if self._driver is not None:
+            self._driver.held.forget()
+
     def _drive(self, release: ActiveRelease) -> None:
         """Let the release's workflows go on. Without any, nothing of them is imported."""
         if self._driver is None:

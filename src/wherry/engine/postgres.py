@@ -93,12 +93,7 @@ class PostgresClient:
         """Let hints of other engines wake this one, and tell it when it gets another number; let it
         forget what another server may not know."""
         self._moved = core.dispatcher.numbers.move
-
-        def turned() -> None:
-            if core.dispatcher.driver is not None:
-                core.dispatcher.driver.held.forget()
-
-        self._store.database.turned = turned
+        self._store.database.turned = core.forget_executions
         self._store.listen(core.feeds.heard)
 
     def introduce(self, say: Say, release: ActiveRelease | None, shares_objects: bool) -> None:

@@ -57,8 +57,11 @@ class Seen:
     def searched(self, queue: int, since: int, took_us: int, now_s: float) -> None:
         """A claim has searched from there on, for so long."""
         if since == 0:
-            slow = took_us >= self.slow_us
-            pause_s = min(took_us * limits.CLAIM_SLOW_FACTOR / 1e6, limits.POLL_S) if slow else 0.0
+            took_s, pause_s = took_us / 1e6, 0.0
+            if took_us >= self.slow_us:
+                # Ended leases are found so: not more seldom than needed, nor most of the time.
+                often_s = max(limits.POLL_S, took_s * limits.CLAIM_SLOW_LEAST)
+                pause_s = min(took_s * limits.CLAIM_SLOW_FACTOR, often_s)
             self._whole_at_s[queue] = now_s + pause_s
 
     def leased(self, token: int) -> None:
