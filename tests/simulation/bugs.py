@@ -194,7 +194,7 @@ def _writes_down_another_checksum() -> Patch:
 
 
 def _takes_back_what_was_begun() -> Patch:
-    """I4: of what is taken back only the number is looked at; the run in front is lost with it."""
+    """A: of what is taken back only the number is looked at; the run in front is lost with it."""
 
     def take_back(self: Any) -> list[Any]:
         back = []
@@ -237,7 +237,7 @@ BUGS: dict[str, Bug] = {
     "builds an index other than it is declared": Bug(
         "I8", _builds_an_index_other_than_it_is_declared
     ),
-    "takes back what was begun": Bug("I4", _takes_back_what_was_begun),
+    "takes back what was begun": Bug("A", _takes_back_what_was_begun, 1),
     "says nothing of a death": Bug("I10", _says_nothing_of_a_death),
 }
 

@@ -322,6 +322,7 @@ class Cluster:
         self.apply = self._apply
         self.watch: Callable[[str, Request, Any], None] | None = None  # sees what is answered
         self.hits: dict[str, int] = {}
+        self.mistaken: list[str] = []  # what the engine took for something else
         self.nodes = [Node(self, number, 0) for number in range(nodes)]
 
     def _apply(self, function: str, request: Request) -> Any:

@@ -63,7 +63,7 @@ class SimulatedEnvironment(InlineEnvironment):
     def _wake(self) -> None:
         chance = self._own.chance
         late = chance.random() < 0.05  # the machine has no processor for it just now
-        self._loop.call_later(chance.uniform(0.005, 0.05) if late else 0.0, self._go_on)
+        self._loop.call_later(chance.uniform(0.005, 1.0) if late else 0.0, self._go_on)
 
     def _go_on(self) -> None:
         payload = None if self._runs or self.end else self._channel.take()
@@ -72,7 +72,7 @@ class SimulatedEnvironment(InlineEnvironment):
             self._own.execute(self, _invocation.decode(payload))
 
     def of(self, number: int) -> Work | None:
-        """Return the work that this run is of. None: it was given up."""
+        """Return the work that this run is of. None: the engine thinks that it waits elsewhere."""
         ours = (self.work, *self._box.works)
         return next((work for work in ours if work is not None and work.number == number), None)
 
@@ -108,6 +108,7 @@ class Host(InlineHost):
         """Run a handler; what it came to is known a while later, if nobody dies meanwhile."""
         work = environment.of(invocation.number)
         if work is None:
+            self._cluster.mistaken.append(f"A: {invocation.key} runs, and nobody waits for it")
             return
         chance, loop = self.chance, self._node.loop
         outcome = to_msgpack(self.run(environment, work, invocation))
@@ -126,9 +127,11 @@ class Host(InlineHost):
             environment.done()
 
     def _heard(self, environment: SimulatedEnvironment, work: Work, outcome: bytes) -> None:
-        if not environment.end:
-            assert environment.work is work, "an outcome is taken for that of another run"
-            self.core.dispatcher.outcome(environment, outcome)
+        if environment.end:
+            return
+        if environment.work is not work:
+            self._cluster.mistaken.append(f"A: the outcome of {work.key} is taken for another's")
+        self.core.dispatcher.outcome(environment, outcome)
 
     def _died(self, environment: SimulatedEnvironment) -> None:
         if not environment.end:

@@ -27,6 +27,7 @@ class Standing:
         self.spent: Spent | None = None
         self.idle_since_s = 0.0
         self.runs = 0
+        self.ran_s = 0.0
         self.pid = 1
         self.end = ""
         self.mailbox: Any = None
@@ -77,7 +78,8 @@ class Machine:
         cpu_s, away_s = self._run
         quick = cpu_s + away_s < limits.QUICK_OWN_S or environment.runs == 1  # as a stopwatch says
         environment.spent = None if quick else environment.spends
-        self.pool.took(environment, self._run_s)
+        environment.ran_s = self._run_s
+        self.pool.took(environment)
         self.submit()  # its client asks again
         self.pool.release(environment)
 
@@ -162,7 +164,7 @@ def test_runs_that_became_quick_are_soon_taken_for_quick() -> None:
     (environment,) = machine.pool.busy
     for _ in range(100):
         environment.spent = None
-        machine.pool.took(environment, 0.0)
+        machine.pool.took(environment)
     assert machine.pool.run_s == 0.0
 
 

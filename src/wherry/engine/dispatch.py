@@ -158,7 +158,7 @@ class Dispatcher:
         outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
         now_s = self._clock.steady_s()
-        pool.took(environment, now_s - work.ran_from_s)
+        pool.took(environment)
         self.stopped(work, now_s)
         work.outcome = outcome
         if work.members:

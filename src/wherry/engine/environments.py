@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from wherry.engine.work import Work
 
 _head = struct.Struct(">Ic").unpack_from  # of a frame: its length, with the kind; the kind
-_number = struct.Struct(">Q").unpack_from  # of the run that an outcome is of
+_done = struct.Struct(">QI").unpack_from  # which run an outcome is of, and what that took
 _spent = msgspec.msgpack.Decoder(Spent)
 
 OUTPUT_BYTES = 65_536  # taken at once: as much as a pipe holds
@@ -67,6 +67,7 @@ class Environment(Protocol):
     work: Work | None
     idle_since_s: float
     runs: int
+    ran_s: float  # how long its last run took, by itself
     end: str
     mailbox: Mailbox | None  # None: nothing can wait in front of it
     unsigned: list[bytes]  # lines it has printed, of which it has not said in which run
@@ -111,6 +112,7 @@ class ProcessEnvironment:
         self.work: Work | None = None
         self.idle_since_s = 0.0
         self.runs = 0
+        self.ran_s = 0.0
         self.end = ""
         self.mailbox = Mailbox(channel, loop) if channel is not None else None
         self._channel = channel
@@ -226,11 +228,12 @@ class ProcessEnvironment:
             self.kill("it sent what no environment sends")
 
     def _done(self, payload: bytes) -> None:
-        (number,) = _number(payload)
+        number, ran_us = _done(payload)
         if self.work is not None and self.work.number != number:
             self.kill("it answered what it was not asked")  # nobody gets another one's answer
             return
-        self._listener.outcome(self, payload[8:])
+        self.ran_s = ran_us / 1e6
+        self._listener.outcome(self, payload[12:])
 
     def drain_output(self) -> None:
         try:

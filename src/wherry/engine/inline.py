@@ -64,6 +64,7 @@ class InlineEnvironment:
         self.work: Work | None = None
         self.idle_since_s = 0.0
         self.runs = 0
+        self.ran_s = 0.0
         self.end = ""
         self.mailbox: Mailbox | None = None
         self.unsigned: list[bytes] = []

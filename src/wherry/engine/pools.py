@@ -53,7 +53,7 @@ class Pool:
         self.concurrency = concurrency
         self.reserved = reserved
         self.idle: list[Environment] = []
-        self.busy: set[Environment] = set()
+        self.busy: dict[Environment, None] = {}  # in the order in which they began
         self.starting = 0
         self.pending: deque[Work] = deque()
         self._loop = loop
@@ -68,7 +68,7 @@ class Pool:
         self._failed_starts = 0
         self._retrying: Timer | None = None
         self.held = False  # nothing can be started now: all work waits
-        self._pace_s = limits.LINE_S  # from the begin of a run to that of the next, on average
+        self._pace_s = limits.LINE_S  # what a run takes, on a moving average
         self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
         self._away_s = 0.0  # how much of that it waits
 
@@ -90,7 +90,7 @@ class Pool:
             return True
         if self.idle and self._may_begin():
             environment = self.idle.pop()
-            self.busy.add(environment)
+            self.busy[environment] = None
             self._begin(environment, work, False)
             return True
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
@@ -139,7 +139,7 @@ class Pool:
         """Begin what may be begun now."""
         while self.pending and self.idle and self._may_begin():
             environment = self.idle.pop()
-            self.busy.add(environment)
+            self.busy[environment] = None
             self._begin(environment, self.pending.popleft(), False)
 
     def _may_begin(self) -> bool:
@@ -208,9 +208,9 @@ class Pool:
             return self._processors + limits.SPARE_ENVIRONMENTS
         return 0
 
-    def took(self, environment: Environment, ran_s: float) -> None:
-        """A run has ended, so long after it began."""
-        self._pace_s += limits.AVERAGE_SHARE * (ran_s - self._pace_s)
+    def took(self, environment: Environment) -> None:
+        """A run has ended."""
+        self._pace_s += limits.AVERAGE_SHARE * (environment.ran_s - self._pace_s)
         spent = environment.spent
         if spent is None:
             if self.run_s:  # some are slow, this one was quick
@@ -229,7 +229,7 @@ class Pool:
         """An environment has started."""
         self.starting -= 1
         self._failed_starts = 0
-        self.busy.add(environment)
+        self.busy[environment] = None
         self.release(environment)
 
     def release(self, environment: Environment) -> None:
@@ -250,14 +250,14 @@ class Pool:
         if self.pending and self._may_begin():
             self._begin(environment, self.pending.popleft(), False)
             return
-        self.busy.discard(environment)
+        self.busy.pop(environment, None)
         environment.idle_since_s = self._clock.steady_s()
         self.idle.append(environment)
 
     def lost(self, environment: Environment, started: bool) -> None:
         """An environment has ended. One that never got ready is not tried again at once."""
         if environment in self.busy:
-            self.busy.discard(environment)
+            self.busy.pop(environment, None)
         elif environment in self.idle:
             self.idle.remove(environment)
         if environment.mailbox is not None:

@@ -28,7 +28,7 @@ INVOKE = b"I"
 ANSWER = b"A"
 # environment -> engine
 READY = b"H"
-OUTCOME = b"O"  # 8 bytes: the number of the run; then what it came to
+OUTCOME = b"O"  # the number of the run (8 bytes), what it took (4 bytes, us), what it came to
 PRINTED = b"P"  # an outcome, and something was printed before it
 READ = b"R"  # for the store
 BROKER = b"B"  # for the engine itself: secrets, signatures, content of objects
@@ -42,7 +42,8 @@ PRINTED_BY = b'{"printed_by":['
 _BROKERED = (GetSecret, SignUrl, KeepBlob, FetchBlob)
 _HEAD = struct.Struct(">Ic")
 _head = _HEAD.pack
-_number = struct.Struct(">Q").pack
+_done = struct.Struct(">QI").pack
+_LONGEST_US = (1 << 32) - 1
 _answer = msgspec.msgpack.Decoder(ReadAnswer).decode
 
 
@@ -132,10 +133,10 @@ class EngineLink:
             raise EngineGone(0)
         return self.receive() if payload == BY_STREAM else (INVOKE, payload)
 
-    def finish(self, kind: bytes, number: int, payload: bytes) -> None:
+    def finish(self, kind: bytes, number: int, ran_s: float, payload: bytes) -> None:
         """Send a run's outcome. What its threads asked is answered before; they ask no more."""
         with self._lock:
-            self.send(kind, _number(number) + payload)
+            self.send(kind, _done(number, min(int(ran_s * 1e6), _LONGEST_US)) + payload)
             self._running = False
 
     def _round_trip(self, kind: bytes, payload: bytes) -> bytes:

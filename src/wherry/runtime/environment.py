@@ -174,9 +174,14 @@ def serve(
             with suppress(OSError):  # as above
                 os.write(1, printed_by(invocation.request_id, invocation.correlation_id))
         try:
-            link.finish(PRINTED if said else OUTCOME, number, to_msgpack(outcome))
+            link.finish(PRINTED if said else OUTCOME, number, stopwatch.took_s, to_msgpack(outcome))
         except ValueError as error:
             failure = Failure("too_large", "TooLarge", str(error), retry=False)
-            link.finish(OUTCOME, number, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))
+            link.finish(
+                OUTCOME,
+                number,
+                stopwatch.took_s,
+                to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)),
+            )
         if outcome.failure is not None and outcome.failure.code in WORN:
             link.receive()  # takes nothing more: it is being ended

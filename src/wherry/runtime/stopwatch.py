@@ -29,6 +29,7 @@ class Stopwatch:
         self._link = link
         self._meter = meter
         self._slow = False
+        self.took_s = 0.0  # the last run, with what it waited for the engine
         self.start()
 
     def start(self) -> None:
@@ -39,7 +40,8 @@ class Stopwatch:
 
     def stop(self) -> Spent | None:
         """A run has ended. None: it was quick, as most are, or was not measured."""
-        took_s = self._clock.steady_s() - self._began_s - (self._link.asked_s - self._asked_s)
+        self.took_s = self._clock.steady_s() - self._began_s
+        took_s = self.took_s - (self._link.asked_s - self._asked_s)
         self._slow = took_s >= limits.QUICK_OWN_S
         if not self._slow or self._before is None:
             return None
