@@ -4,6 +4,8 @@ VENV   ?= .venv
 PORT   ?= 8000
 DATA   ?= .wherry
 
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + n / 2 + 1)))
+
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TYPED := src tests bench examples
@@ -23,7 +25,7 @@ run: $(STAMP) ## serve the shop on PORT (8000), state in DATA (.wherry), until C
 	@$(BIN)/wherry run shop:app --folder examples/shop --port $(PORT) --data $(DATA)
 
 test: $(STAMP) ## run the whole suite; STORE=postgres runs all tests of the engine on one
-	@$(if $(STORE),WHERRY_TEST_STORE=$(STORE)) $(BIN)/python -m pytest -n auto --dist worksteal -q $(if $(STORE),tests/engine)
+	@$(if $(STORE),WHERRY_TEST_STORE=$(STORE)) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -q $(if $(STORE),tests/engine)
 
 check: $(STAMP) ## format, lint, strict types, shape of the code
 	$(BIN)/ruff format --check .

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 from wherry import App, Struct
+from wherry.handles.workflows import Status
 
 COUNT = 10
 SPARE = 8  # executions that may run beside those that are looked for
@@ -122,5 +123,5 @@ def ended(workflow: str, names: str) -> list[str]:
 @app.get("/failed/{workflow}", grants=READ)
 def failed(workflow: str) -> int:
     """How many have ended otherwise than they should (at most one of each kind is counted)."""
-    kinds = ("FAILED", "TIMED_OUT", "ABORTED")
+    kinds: tuple[Status, ...] = ("FAILED", "TIMED_OUT", "ABORTED")
     return sum(len(WORKFLOWS[workflow].list(status=kind, limit=1).items) for kind in kinds)
