@@ -147,7 +147,8 @@ POSTGRES_WAIT_S = 5.0  # for a connection that is free; beyond: 503
 POSTGRES_RETRY_S = 8.0  # while the database is away: then who asks is told, within ASK_TIMEOUT_S
 POSTGRES_ANSWER_S = 12.0  # a network that is cut: beyond, a request is given up with its connection
 POSTGRES_LOCK_S = 10.0  # for what another transaction holds; beyond: 503, and nothing is done
-POSTGRES_IDLE_S = 5.0  # of a transaction whose engine says nothing: its rows are let go
+POSTGRES_IDLE_S = 2.0  # of a transaction whose engine says nothing: its rows are let go, also
+# where several of its wait for one another, before others give up at POSTGRES_LOCK_S
 POSTGRES_REQUESTS = 2_000  # of one engine under way at once; beyond: 503
 POSTGRES_PROBE_S = 1.0  # between two looks whether the database answers
 POLL_SHARED_S = 1.0  # as POLL_S, where other engines may die: their leases end unseen

@@ -58,8 +58,12 @@ def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> N
     assert seen.searched_from(1, False, 100.5) == 50_000 - MARGIN_MS
     assert seen.searched_from(1, True, 100.5) == 0  # the next of a FIFO group may be older
     assert seen.searched_from(1, False, 101.1) == 0
-    seen.searched(1, 0, 10**9, 200.0)
-    assert seen.searched_from(1, False, 205.1) == 0  # the poll is the truth, however dear
+    seen.searched(1, 0, 200_000, 200.0)
+    assert seen.searched_from(1, False, 204.9) == 50_000 - MARGIN_MS
+    assert seen.searched_from(1, False, 205.1) == 0  # with a poll, though it takes a bit more
+    seen.searched(1, 0, 1_000_000, 300.0)
+    assert seen.searched_from(1, False, 319.9) == 50_000 - MARGIN_MS
+    assert seen.searched_from(1, False, 320.1) == 0  # never more than a twentieth of the time
     seen.forget()
     assert seen.since(1) == 0
 
