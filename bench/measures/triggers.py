@@ -22,6 +22,7 @@ PACED_S = 20
 LOG_S = 1
 PATIENCE_S = 60
 DELIVERED = b'"message":"queue '  # each attempt has a line
+HEARD = b'"message":"event '
 
 
 def throughput(
@@ -70,7 +71,7 @@ def _events(bench: Bench) -> dict[str, float]:
     with ours.serving(ours.TRIGGERS, bench.folder) as server:
         request = Request("/events", PING, server.port)
         bench.closed(request, CONNECTIONS, WARM_S)
-        load = throughput(server, lambda: bench.closed(request, CONNECTIONS), LISTENERS)
+        load = throughput(server, lambda: bench.closed(request, CONNECTIONS), LISTENERS, HEARD)
         return {"event_deliveries_per_s": load}
 
 
