@@ -98,6 +98,11 @@ class Dispatcher:
         self.deadlines = Deadlines(self, clock)
         self.insistence = Insistence(self, loop, chance, store, journal)
 
+    @property
+    def busy(self) -> bool:
+        """Whether so much is in hand that it is worth a moment to do things together."""
+        return self.open >= limits.PATIENT_FROM
+
     # -- beginning -------------------------------------------------------------------------------
 
     def submit(self, work: Work) -> None:
@@ -125,14 +130,14 @@ class Dispatcher:
         work.environment = environment
         work.cold = environment.runs == 0
         work.ran_from_s = now_s
+        environment.runs += 1
         self.running.add(work)
         if taken:
-            environment.runs += 1
             return
         self._set_deadline(work, now_s)
         if work.members:
             self.batches.begin(work)
-        environment.run(to_msgpack(work.invocation()), self.open < limits.PATIENT_FROM)
+        environment.run(to_msgpack(work.invocation()), at_once=not self.busy)
 
     def post(self, mailbox: Mailbox, work: Work) -> bool:
         """Put work into an environment's mailbox (called by its pool), if it goes in."""
@@ -140,7 +145,7 @@ class Dispatcher:
         payload = to_msgpack(work.invocation())
         if len(payload) > limits.MAIL_BYTES:
             return False
-        mailbox.add(work, payload, self.open < limits.PATIENT_FROM)
+        mailbox.add(work, payload, at_once=not self.busy)
         return True
 
     def _set_deadline(self, work: Work, now_s: float) -> None:

@@ -136,7 +136,6 @@ class ProcessEnvironment:
     # -- out -------------------------------------------------------------------------------------
 
     def run(self, payload: bytes, at_once: bool) -> None:
-        self.runs += 1
         mailbox = self.mailbox
         if mailbox is not None and len(payload) <= limits.MAIL_BYTES:
             mailbox.begin(payload, at_once)

@@ -73,7 +73,6 @@ class InlineEnvironment:
         self._host = host
 
     def run(self, payload: bytes, at_once: bool) -> None:
-        self.runs += 1
         self._host.core.loop.call_soon(self._execute, payload)
 
     def _execute(self, payload: bytes) -> None:

@@ -44,10 +44,9 @@ class Insistence:
 
     def send(self, work: Work, commit: Commit, then: Callable[[CommitAnswer], None]) -> None:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
-        patient = self._dispatcher.open >= limits.PATIENT_FROM
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
-        self._store.send(commit.function, commit, then, patient)
+        self._store.send(commit.function, commit, then, patient=self._dispatcher.busy)
 
     def _answered(
         self,

@@ -192,9 +192,8 @@ def _run(request_id: str, correlation_id: str) -> dict[str, str]:
 
 def _whose(line: bytes) -> dict[str, str]:
     try:
-        request_id, correlation_id = msgspec.json.decode(
-            line[len(PRINTED_BY) - 1 : -1], type=list[str]
-        )
+        found = msgspec.json.decode(line, type=dict[str, list[str]])
+        request_id, correlation_id = found["printed_by"]
     except (ValueError, msgspec.MsgspecError):  # a handler has printed this itself
         return {}
     return _run(request_id, correlation_id)

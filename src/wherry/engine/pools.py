@@ -111,13 +111,17 @@ class Pool:
 
     def _posted(self, work: Work) -> bool:
         """Put work where quick work is being done, if its turn comes soon."""
-        if work.members is not None or len(self.busy) > limits.QUICK_ENVIRONMENTS:
+        if len(self.busy) > limits.QUICK_ENVIRONMENTS:
             return False
         for environment in self.busy:
             mailbox = environment.mailbox
             if mailbox is not None and self._short(mailbox) and _takes_more(environment):
-                return self._may_begin() and self._post(mailbox, work)
+                return self._added(mailbox, work)
         return False
+
+    def _added(self, mailbox: Mailbox, work: Work) -> bool:
+        """Put work into a mailbox, if it may begin, and not as a batch."""
+        return work.members is None and self._may_begin() and self._post(mailbox, work)
 
     def _short(self, mailbox: Mailbox) -> bool:
         count = len(mailbox.works)
@@ -240,10 +244,7 @@ class Pool:
         if mailbox is not None and mailbox.works:
             self._begin(environment, mailbox.next(), True)
             while self.pending and self._short(mailbox):
-                work = self.pending[0]
-                if work.members is not None or not self._may_begin():
-                    break
-                if not self._post(mailbox, work):
+                if not self._added(mailbox, self.pending[0]):
                     break
                 self.pending.popleft()
             return
@@ -257,7 +258,7 @@ class Pool:
     def lost(self, environment: Environment, started: bool) -> None:
         """An environment has ended. One that never got ready is not tried again at once."""
         if environment in self.busy:
-            self.busy.pop(environment, None)
+            del self.busy[environment]
         elif environment in self.idle:
             self.idle.remove(environment)
         if environment.mailbox is not None:

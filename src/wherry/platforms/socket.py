@@ -37,7 +37,7 @@ SPENT = b"T"  # before the outcome of a run that was not quick: what its time we
 # engine -> environment, in its mailbox, where else an invocation is
 BY_STREAM = b"\0"  # the next run is too large for it, and comes over the socket
 
-PRINTED_BY = b'{"printed_by":['
+PRINTED_BY = b'{"printed_by":['  # so such a line begins
 
 _BROKERED = (GetSecret, SignUrl, KeepBlob, FetchBlob)
 _HEAD = struct.Struct(">Ic")
@@ -57,7 +57,7 @@ def printed_by(request_id: str, correlation_id: str) -> bytes:
 
     The next run may have printed too before the engine looks.
     """
-    return b"\n%s%s]}\n" % (PRINTED_BY, to_json([request_id, correlation_id])[1:-1])
+    return b"\n%s\n" % to_json({"printed_by": [request_id, correlation_id]})
 
 
 class EngineGone(SystemExit):
