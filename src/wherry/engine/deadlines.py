@@ -38,7 +38,7 @@ class Deadlines:
             dispatcher.fail(work, "timeout", errors.DeadlineExceeded())
         patience_s = now_s - limits.STORE_SILENT_S  # its run was in time; now the disk has to be
         for work in [found for found in dispatcher.committing if found.deadline_s <= patience_s]:
-            dispatcher.committing.discard(work)
+            del dispatcher.committing[work]
             # The record goes with the commit, if that is applied.
             doubt = store_trouble(errors.FateUnknown.code)
             dispatcher.fail(work, "failed", doubt, noted=True)

@@ -82,9 +82,9 @@ class Dispatcher:
         self.numbers = Numbers(clock, node)
         self.feeds: Feeds | None = None
         self.driver: Driver  # set where there are workflows, or tasks
-        self.running: set[Work] = set()
+        self.running: dict[Work, None] = {}  # in their order: a simulated life can be repeated
         self.store_fault = False  # a commit could not be written; until one can be
-        self.committing: set[Work] = set()  # requests whose commit has no answer yet
+        self.committing: dict[Work, None] = {}  # requests whose commit has no answer yet
         self.open = 0  # work admitted and not finished
         self._loop = loop
         self._clock = clock
@@ -131,7 +131,7 @@ class Dispatcher:
         work.cold = environment.runs == 0
         work.ran_from_s = now_s
         environment.runs += 1
-        self.running.add(work)
+        self.running[work] = None
         if taken:
             return
         self._set_deadline(work, now_s)
@@ -181,7 +181,7 @@ class Dispatcher:
             ending: Ending = "duplicate" if outcome.replayed else "ok"
             commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
             if work.message is None:
-                self.committing.add(work)
+                self.committing[work] = None
             self.insistence.send(work, commit, partial(self.answered, work))
         else:
             ending = "duplicate" if outcome.replayed else "ok"
@@ -257,7 +257,7 @@ class Dispatcher:
         """The store has answered a commit."""
         outcome = work.outcome
         assert outcome is not None
-        self.committing.discard(work)
+        self.committing.pop(work, None)
         if work.offered and self.feeds is not None:
             self.feeds.take_back(work)
         if work.finished:  # its caller was told at its deadline that nobody knows
@@ -325,7 +325,7 @@ class Dispatcher:
 
     def stopped(self, work: Work, now_s: float) -> None:
         """A run of work is over."""
-        self.running.discard(work)
+        self.running.pop(work, None)
         work.ran_ms += (now_s - work.ran_from_s) * 1000
         work.environment = None
 
