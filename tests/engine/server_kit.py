@@ -187,6 +187,7 @@ class Engine:
         stopped_clock: The wall's clock stands still at one moment of 2026.
         clock: A file of 8 bytes: by how many ns (signed, little-endian) the wall's clock is off.
         variables: More of its environment.
+        verb: `run` or `dev`.
     """
 
     def __init__(
@@ -201,13 +202,14 @@ class Engine:
         clock: Path | None = None,
         output: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        verb: str = "run",
     ) -> None:
         self.app = app
         self.root = data
         self.output = output or data.parent / f"{data.name}.log"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._command = [*WHERRY, "run", f"{app}:app", "--folder", str(folder)]
+        self._command = [*WHERRY, verb, f"{app}:app", "--folder", str(folder)]
         arguments = list(arguments)
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
         self._command += stores_kit.arguments_for(data, arguments)

@@ -295,6 +295,44 @@ def test_a_hangup_reloads(steps: Engine) -> None:
     until(lambda: steps.client("GET", "/").json() == 2, "the new version")
 
 
+def write_slow(folder: Path, version: int) -> Path:
+    """Write a version that says that it is being imported, and then waits to be let go on."""
+    importing = folder.parent / "importing"
+    write(folder, version, f"{APP}\nopen({str(importing)!r}, 'w').close()\nheld()\n")
+    return importing
+
+
+def test_a_reload_while_another_version_is_being_loaded_takes_its_turn(steps: Engine) -> None:
+    """What is being loaded may have been read before the last change was made."""
+    code = steps.root.parent / "code"
+    with ThreadPoolExecutor(1) as threads, holding(steps) as go:
+        importing = write_slow(code, 2)
+        os.kill(steps.pid, signal.SIGHUP)
+        until(importing.exists, "the import of the second version")
+        write(code, 3)
+        asked = threads.submit(steps.call, "reload")
+        go()
+        asked.result(40)
+        assert steps.client("GET", "/").json() == 3
+
+
+def test_what_is_written_while_it_is_being_imported_is_loaded_again(tmp_path: Path) -> None:
+    """An editor that formats what it has just saved writes twice within a few milliseconds."""
+    code = tmp_path / "code"
+    write(code, 1)
+    engine = Engine("steps", tmp_path / "data", folder=code, verb="dev")
+    try:
+        engine.start()
+        with holding(engine) as go:
+            importing = write_slow(code, 2)
+            until(importing.exists, "the import of the second version")
+            write(code, 3)
+            go()
+            until(lambda: engine.client("GET", "/").json() == 3, "the third version")
+    finally:
+        engine.close()
+
+
 def test_an_engine_that_is_stopped_at_once_ends_at_once(tmp_path: Path) -> None:
     """Also while a thread of it still makes the issuer's key and wants to keep it."""
     for number in range(3):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -101,10 +102,11 @@ class Versions:
         self._hello: Hello | Invalid | None = None
         self._first: asyncio.Future[str | None] = loop.create_future()
         self._then: Then = self._first_done
-        self._accept = (
-            True  # a version that does not read what `schemas/` holds: the first is taken
-        )
+        # A version that does not read what `schemas/` holds: the first is taken.
+        self._accept = True
+        self._asked: deque[tuple[Then, bool]] = deque()  # what waits until nothing is being loaded
         self._files: dict[str, float] = {}
+        self._seen: dict[str, float] = {}  # the files' times when the loading began
         self._free_at_s = -1.0
         self._free_mb = 0
         self._isolation_told = False
@@ -152,11 +154,13 @@ class Versions:
 
     def reload(self) -> None:
         """Load the app again, and switch to it if it is sound."""
-        self.reload_then(self._tell)
+        if all(then != self._tell for then, _ in self._asked):
+            self.reload_then(self._tell)
 
     def _reload_anyway(self) -> None:
         """Load the app again where nothing serves: better one that does not read all there is."""
-        self.reload_then(self._tell, accept_schemas=True)
+        if self._loading is None:
+            self.reload_then(self._tell, accept_schemas=True)
 
     def _tell(self, fault: str | None) -> None:
         if fault is not None:
@@ -165,17 +169,22 @@ class Versions:
             self._say("info", f"the new version serves, release {self._core.active.digest[:8]}")
 
     def reload_then(self, then: Then, accept_schemas: bool = False) -> None:
-        """Load the app again; `then` gets what is wrong with it, or None.
+        """Load the app again, after what is being loaded: that began before the code was final.
 
         Args:
+            then: Gets what is wrong with the new version, or None.
             accept_schemas: Take it although its types do not read what `schemas/` holds. Who
                 writes the app (`wherry dev`) is told, and never kept from it.
         """
-        if self._loading is not None or self._core is None:
-            then("another version is being loaded")
+        self._asked.append((then, accept_schemas))
+        self._load_next()
+
+    def _load_next(self) -> None:
+        if self._loading is not None or self._core is None or not self._asked:
             return
-        self._then = then
-        self._accept = accept_schemas or self._options.dev
+        self._then, accept = self._asked.popleft()
+        self._accept = accept or self._options.dev
+        self._seen = _times(list(self._files))
         version = Version(self, self._core)
         self._loading = version
         version.zygote = self._start()
@@ -199,7 +208,9 @@ class Versions:
         if message.unsafe:
             self._say("warning", f"environments are spawned, not forked: {message.unsafe}")
         blueprint = load(message.blueprint)
-        self._files = _times(message.files)
+        # A file that was written while the app was being imported counts as changed.
+        times = _times(message.files)
+        self._files = {path: self._seen.get(path, time) for path, time in times.items()}
         release = digest(blueprint_digest(blueprint), message.code_digest)[:16]
         for bucket in blueprint.buckets:
             os.makedirs(os.path.join(self._data.objects, bucket.name), mode=0o700, exist_ok=True)
@@ -225,6 +236,7 @@ class Versions:
         if core is not None and core.active is not None and not self._alive:
             core.troubles["app"] = f"the app cannot be loaded: {fault}"
             self._loop.call_later(RELOAD_AGAIN_S, self._reload_anyway)
+        self._load_next()
 
     def _switched(self, version: Version) -> None:
         """The new version serves; the older ones finish what they have and end."""
@@ -241,6 +253,7 @@ class Versions:
         self._lost.clear()
         then, self._then = self._then, self._tell
         then(None)
+        self._load_next()
 
     def _drain(self, version: Version) -> None:
         core, release, zygote = self._core, version.release, version.zygote
