@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherry import App, DoNotRetry, Firing, ObjectCreated, Struct, current, publish
+from wherry import App, DoNotRetry, Firing, NotFound, ObjectCreated, Struct, current, publish
 
 app = App("simulated")
 
@@ -217,6 +217,20 @@ def work(job: Job) -> None:
         raise DoNotRetry("there is no use in trying again")
     if job.kind == "flaky" and current().attempt <= FLAKY_ATTEMPTS:
         raise RuntimeError("it fails at first")
+
+
+@app.get("/orders/{order_id}", grants=[orders.read])
+def look_up(order_id: str) -> Order:
+    order = orders.get(order_id)
+    if order is None:
+        raise NotFound("order", order_id)
+    return order
+
+
+@app.get("/tallies/{name}", grants=[tallies.read])
+def count(name: str) -> int:
+    found = tallies.get(name)
+    return found.count if found else 0
 
 
 @app.post("/bump/{name}", grants=[tallies.read, tallies.write])

@@ -196,7 +196,7 @@ class Wire:
             cluster.hit("lose")
             self._break()
             return
-        cluster.loop.call_later(self._latency_s(), self._answered, number, life, answer)
+        self._loop.call_later(self._latency_s(), self._answered, number, life, answer)
 
     def _refused(self, function: str) -> Broken | None:
         cluster = self._cluster
@@ -207,7 +207,7 @@ class Wire:
 
     def _answered(self, number: int, life: int, answer: Any) -> None:
         if life == self._life:
-            self._loop.call_soon(self._owed.answered, number, answer)
+            self._owed.answered(number, answer)
 
     def _break(self) -> None:
         self._life += 1

@@ -6,7 +6,7 @@ are disjoint, and all there is. I5 attempts stay within their bound. I6 each exe
 as it should, and its history is a legal one: no event twice, none missing. I7 an object is there
 with its order, holds what its row says, and its listener has seen it. I8 the store's own check
 passes. I10 every refusal has a code and a correlation ID. C counters that many read and write
-count each success once. O steps of a group come in order. A each run's outcome goes to whoever
+count each success once. R what is read meanwhile shows what was acknowledged (`readers`). O steps of a group come in order. A each run's outcome goes to whoever
 asked for it (the cluster's environments look).
 """
 
@@ -69,12 +69,17 @@ class Oracle:
         if reply.status in (200, 201):
             operation.fate = "ok"
             return
-        problem = from_json(reply.body)
-        if not problem.get("code") or not reply.correlation_id:
-            self.wrong.append(f"I10: {operation.name}: {reply.status} without code or ID")
-        if problem.get("code") == "fate_unknown":
+        wrong = self.untold(reply)
+        if wrong is not None:
+            self.wrong.append(f"{wrong} ({operation.name})")
+        if from_json(reply.body).get("code") == "fate_unknown":
             operation.unsure = True
         operation.fate = "refused"
+
+    def untold(self, reply: TestReply) -> str | None:
+        """Return what a refusal does not tell."""
+        told = from_json(reply.body).get("code") and reply.correlation_id
+        return None if told else f"I10: {reply.status} without code or ID"
 
     def check(self, store: Store, blobs: Blobs) -> list[str]:
         """Return every invariant that does not hold, when all is quiet."""

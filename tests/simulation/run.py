@@ -12,6 +12,7 @@ from wherry.testing.client import Waiting
 
 from .cluster import Cluster, Node, Shared
 from .oracle import Operation, Oracle
+from .readers import HOT, Readers
 
 OPERATIONS = 200
 NODES = 3
@@ -19,6 +20,7 @@ FAULTS = 20
 SPAN_S = 30.0  # operations and faults fall into this time
 PEACE_S = 600.0  # by then everything is done or dead
 PATIENCE_S = 35.0  # a client's, for one answer
+READS, BUMPS = 0.5, 0.12  # the shares of these among operations; the others are orders
 KINDS_OF_ORDER = {
     "plain": 50,
     "flaky": 8,
@@ -82,6 +84,7 @@ class Scenario:
         self.sets_the_stores_clock = seed % 4 == 3
         self.cluster = cluster(app, self.random, NODES, shared)
         self.oracle = Oracle()
+        self.readers = Readers(self.cluster, self.oracle)
 
     def play(self) -> Result:
         """Run it to its end."""
@@ -125,8 +128,12 @@ class Scenario:
 
     def _operate(self, number: int) -> None:
         random = self.random
-        if random.random() < 0.25:
-            operation = Operation(number, f"bump-{number}", f"hot-{random.randrange(2)}", False)
+        what = random.random()
+        if what < READS:
+            self.readers.read()
+            return
+        if what < READS + BUMPS:
+            operation = Operation(number, f"bump-{number}", f"hot-{random.randrange(HOT)}", False)
             self.oracle.bumps.append(operation)
             self._send(operation, None)
             return
