@@ -25,14 +25,14 @@ def changes(zone: str, first_year: int, last_year: int) -> list[Change]:
     """Find the changes of a zone's clock by looking at it every few days, then more closely."""
     info = zoneinfo.ZoneInfo(zone)
 
-    def offset(second: int) -> int:
+    def offset(second: int) -> datetime.timedelta:
         shown = datetime.datetime.fromtimestamp(second, info)
-        return int((shown.utcoffset() or datetime.timedelta()).total_seconds())
+        return shown.utcoffset() or datetime.timedelta()
 
     found = []
-    second = ms(f"{first_year}-01-01") // 1000
+    second, end = ms(f"{first_year}-01-01") // 1000, ms(f"{last_year}-12-31") // 1000
     before = offset(second)
-    while second < ms(f"{last_year}-12-31") // 1000:
+    while second < end:
         low, second = second, second + STEP_S
         if (after := offset(second)) == before:
             continue
@@ -40,7 +40,7 @@ def changes(zone: str, first_year: int, last_year: int) -> list[Change]:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if offset(middle) == before else (low, middle)
-        found.append((high, before, after))
+        found.append((high, int(before.total_seconds()), int(after.total_seconds())))
         before = after
     return found
 

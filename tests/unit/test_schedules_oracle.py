@@ -118,9 +118,14 @@ DAYS = (
     )
     | special_days()
 )
-CHANGES = [
-    (zone, second) for zone in FAMOUS for second, _, _ in changes(zone, 1975, 2040)
-] + [("UTC", ms("2026-03-01") // 1000), ("Asia/Kathmandu", ms("1999-12-31") // 1000)]  # fmt: skip
+
+
+def moments() -> st.SearchStrategy[tuple[str, int]]:
+    """A zone and a second around which to look: a change of its clock, or none."""
+    found = [(zone, second) for zone in FAMOUS for second, _, _ in changes(zone, 1975, 2060)]
+    found = [(zone, second) for zone, second in found if second < ms("2040-12-31") // 1000]
+    still = [("UTC", ms("2026-03-01") // 1000), ("Asia/Kathmandu", ms("1999-12-31") // 1000)]
+    return st.sampled_from(found + still)
 
 
 @settings(deadline=None, max_examples=200)
@@ -128,7 +133,7 @@ CHANGES = [
     minutes=numbers(0, 59),
     hours=numbers(0, 23),
     days=DAYS,
-    change=st.sampled_from(CHANGES),
+    change=st.deferred(moments),  # looked for in the worker that runs this, not in each
     before_ms=st.integers(-2 * HOUR_MS, 30 * HOUR_MS),
     start_ms=st.integers(-30 * HOUR_MS, 12 * HOUR_MS),
 )
@@ -151,11 +156,14 @@ def test_a_cron_fires_when_a_clock_first_shows_a_time_that_its_fields_name(
     expected = []
     watched_from = (after_ms - 26 * HOUR_MS) // 60_000 * 60
     for moment in range(watched_from, until_ms // 1000 + 1, 60):
-        wall = datetime.datetime.fromtimestamp(moment, info).replace(tzinfo=None, fold=0)
+        wall = datetime.datetime.fromtimestamp(moment, info)
+        named = wall.minute in minutes.means and wall.hour in hours.means
+        if not (named and days.mean(wall.date())):
+            continue
+        wall = wall.replace(tzinfo=None, fold=0)
         new = wall not in shown
         shown.add(wall)
-        fires = wall.minute in minutes.means and wall.hour in hours.means and days.mean(wall.date())
-        if new and fires and moment * 1000 > after_ms and moment * 1000 >= start_ms:
+        if new and moment * 1000 > after_ms and moment * 1000 >= start_ms:
             expected.append(moment * 1000)
     assert list(firings(expression, zone, after_ms, until_ms, start_ms)) == expected
     following = next_after(expression, zone, until_ms, start_ms)
