@@ -21,6 +21,8 @@ from wherry.ports import (
     GetTimeline,
     LeaseLost,
     ListFailures,
+    Poll,
+    Polled,
     QueueDepths,
     Rejected,
     Release,
@@ -61,6 +63,33 @@ def test_a_claim_says_when_the_next_message_falls_due(place: Any) -> None:
     place.advance(0.001)
     assert [message.id for message in place.claim()] == ["a"]
     assert place.ask(Claim("nothing", 10, "engine-1")) == Claims([], None, now_ms=place.now_ms)
+
+
+def test_one_question_tells_of_many_queues_where_something_is_due_and_leases_nothing(
+    place: Any,
+) -> None:
+    """A queue where nothing is, and one that nobody knows, are not named."""
+    queues = ["jobs", "mail", "nothing"]
+    assert place.ask(Poll(queues)) == Polled({}, place.now_ms)
+    place.send("late", delay_ms=5_000)
+    assert place.ask(Poll(queues)).queued == {"jobs": place.now_ms + 5_000}
+    place.send("a")
+    sent = place.now_ms
+    assert place.ask(Poll(queues)).queued == {"jobs": sent}
+    assert place.ask(Poll(["mail"])).queued == {}
+    assert [message.id for message in place.claim()] == ["a"]
+    assert place.ask(Poll(queues)).queued == {"jobs": sent + 5_000}
+    assert place.ask(Poll(queues), "reader") == Denied("engine", "Poll")
+
+
+def test_a_question_finds_what_a_lease_that_ended_gives_back(place: Any) -> None:
+    """Nobody else tells of it when the engine that held it has died."""
+    place.send("a")
+    assert len(place.claim()) == 1
+    assert place.ask(Poll(["jobs"])).queued == {}
+    place.advance(limits.LEASE_S)
+    assert place.ask(Poll(["jobs"])).queued["jobs"] <= place.now_ms
+    assert [message.attempt for message in place.claim(owner="engine-2")] == [2]
 
 
 def test_a_claimed_message_carries_what_its_sender_gave_it(place: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.engine.feed import feed_of
-from wherry.ports import Bury, Done, LeaseLost, Recover, Release, Renew
+from wherry.ports import Bury, Done, LeaseLost, Poll, Polled, Recover, Release, Renew
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -95,8 +95,14 @@ class Feeds:
 
     def poll(self) -> None:
         """Look for messages whose time or lease has run out; the truth behind all hints."""
-        for feed in self.feeds.values():
-            feed.claim()
+        names = [name for name, feed in self.feeds.items() if feed.room()]
+        if names and not self.stopping:
+            self.store.send("", Poll(names), self._polled)
+
+    def _polled(self, answer: Any) -> None:
+        if isinstance(answer, Polled):  # else the next poll asks again
+            self.clock.told(answer.now_ms)
+            self.told(answer)
 
     def renew(self) -> None:
         """Extend the leases of what is in hand."""

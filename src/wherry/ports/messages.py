@@ -53,6 +53,26 @@ class Claims(Struct, frozen=True, array_like=True, tag="claims"):
     now_ms: int = 0
 
 
+class Poll(Struct, frozen=True, array_like=True, tag="poll"):
+    """Ask in which of these queues something is due, or when. Answered by `Polled`; leases nothing.
+
+    One question for all queues of an engine: most of them are empty most of the time.
+    """
+
+    queues: list[str]
+
+
+class Polled(Struct, frozen=True, array_like=True, tag="polled"):
+    """The queues in which a claim may find something, and when the first message falls due there.
+
+    A hint: a moment may be too early, and a queue that is paused is named as well. `now_ms`: the
+    store's time.
+    """
+
+    queued: dict[str, int]
+    now_ms: int
+
+
 class Renew(Struct, frozen=True, array_like=True, tag="renew"):
     """Extend the leases of these messages where `owner` still holds them. Answered by `Done`.
 

@@ -31,7 +31,17 @@ from wherry.ports.failures import (
     Redrive,
     TimelineRows,
 )
-from wherry.ports.messages import Bury, Claim, Claims, Note, Recover, Release, Renew
+from wherry.ports.messages import (
+    Bury,
+    Claim,
+    Claims,
+    Note,
+    Poll,
+    Polled,
+    Recover,
+    Release,
+    Renew,
+)
 from wherry.ports.reads import (
     Denied,
     GetItem,
@@ -92,6 +102,7 @@ Request: TypeAlias = (
     | GetReply
     | Commit
     | Claim
+    | Poll
     | Renew
     | Recover
     | Release
@@ -161,6 +172,7 @@ Answer: TypeAlias = (
     | LeaseLost
     | Rejected
     | Claims
+    | Polled
     | Failures
     | Count
     | TimelineRows

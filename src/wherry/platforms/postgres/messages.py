@@ -10,7 +10,19 @@ from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.making import record_row
 from wherry.platforms.shared.queues import note_turns
-from wherry.ports import Bury, Claim, Claimed, Claims, Done, LeaseLost, Recover, Release, Renew
+from wherry.ports import (
+    Bury,
+    Claim,
+    Claimed,
+    Claims,
+    Done,
+    LeaseLost,
+    Poll,
+    Polled,
+    Recover,
+    Release,
+    Renew,
+)
 
 LEASE_MS = int(limits.LEASE_S * 1000)
 
@@ -23,16 +35,45 @@ class Messages:
         self._catalog = catalog
         self._seen = seen
 
-    async def claim(self, request: Claim) -> Claims:
-        """Lease what is due, in the order in which it fell due."""
-        number = self._catalog.find("queue", request.queue)
+    async def poll(self, request: Poll) -> Polled:
+        """Say in which queues something is due, or when; also where a lost answer leased it."""
+        clock, seen = self._database.clock, self._seen
+        found = [(name, await self._number(name)) for name in request.queues]
+        known = {number: name for name, number in found if number is not None}
+        since = [
+            seen.searched_from(number, self._is_fifo(number), clock.steady_s()) for number in known
+        ]
+        row = await self._database.row("poll", list(known), since)
+        queued: dict[str, int] = {}
+        for number, begin, due, looked_us in zip(
+            known, since, row["dues"], row["looked_us"], strict=True
+        ):
+            seen.searched(number, begin, looked_us, clock.steady_s())
+            if due is None or due > row["a_now"]:
+                seen.none_before(number, row["a_now"])
+            if seen.lost(number) is not None:
+                due = row["a_now"]
+            if due is not None:
+                queued[known[number]] = due
+        return Polled(queued, row["a_now"])
+
+    async def _number(self, queue: str) -> int | None:
+        number = self._catalog.find("queue", queue)
         if number is None:
             await self._catalog.refresh()
-            number = self._catalog.find("queue", request.queue)
+            number = self._catalog.find("queue", queue)
+        return number
+
+    def _is_fifo(self, number: int) -> bool:
+        declared = self._catalog.queues_by_id.get(number)
+        return declared is not None and bool(declared.fifo)
+
+    async def claim(self, request: Claim) -> Claims:
+        """Lease what is due, in the order in which it fell due."""
+        number = await self._number(request.queue)
         if number is None:
             return Claims([], None, now_ms=await self._database.value("now"))
-        declared = self._catalog.queues_by_id.get(number)
-        fifo = declared is not None and declared.fifo
+        fifo = self._is_fifo(number)
         clock, seen = self._database.clock, self._seen
         since = seen.searched_from(number, fifo, clock.steady_s())
         most = max(0, min(request.limit, limits.CLAIM_BATCH))

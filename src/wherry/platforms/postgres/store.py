@@ -57,6 +57,7 @@ from wherry.ports import (
     ListSchedules,
     Note,
     Pause,
+    Poll,
     PutState,
     QueryItems,
     QueueDepths,
@@ -165,6 +166,8 @@ class PostgresStore:
         match request:
             case Claim():
                 return await self._messages.claim(request)
+            case Poll():
+                return await self._messages.poll(request)
             case Renew():
                 return await self._messages.renew(request)
             case Release():

@@ -26,7 +26,7 @@ from wherry.platforms.sql.rows import Lease, Message, fitting
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.tallies import Tallies
 from wherry.platforms.sql.tasks import given_up
-from wherry.ports import Claim, Claimed, Claims, Recover, Release, Renew
+from wherry.ports import Claim, Claimed, Claims, Poll, Polled, Recover, Release, Renew
 
 FAR_MS = 1 << 60
 
@@ -248,6 +248,14 @@ class Messages:
             self.wake(self._catalog.name(row.queue), row.due_ms)
 
     # -- claiming ----------------------------------------------------------------------------
+
+    def poll(self, request: Poll) -> Polled:
+        """Say in which queues something is due, or when."""
+        self.end_leases()
+        found = ((name, self._catalog.find("queue", name)) for name in request.queues)
+        due = {name: self.first_due(queue) for name, queue in found if queue is not None}
+        queued = {name: due_ms for name, due_ms in due.items() if due_ms != FAR_MS}
+        return Polled(queued, self._session.now_ms)
 
     def claim(self, request: Claim) -> Claims:
         """Lease what is due, in the order in which it fell due."""

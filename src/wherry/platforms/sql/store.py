@@ -72,6 +72,8 @@ from wherry.ports import (
     ListSchedules,
     Note,
     Pause,
+    Poll,
+    Polled,
     PutState,
     QueryItems,
     QueueDepths,
@@ -94,8 +96,8 @@ from wherry.ports import (
 )
 from wherry.world import Clock
 
-TELLING = (Commit, Claim, Release, Bury, Renew, Sweep, Fire, RedriveTick)
-Told = Already | Claims | Committed | Done | Fired | Redriven | Swept
+TELLING = (Commit, Claim, Poll, Release, Bury, Renew, Sweep, Fire, RedriveTick)
+Told = Already | Claims | Committed | Done | Fired | Polled | Redriven | Swept
 
 
 class SqlStore:
@@ -273,6 +275,8 @@ class SqlStore:
         match request:
             case Claim():
                 return self._messages.claim(request)
+            case Poll():
+                return self._messages.poll(request)
             case Note():
                 for record in request.records:
                     self._records.add(record)

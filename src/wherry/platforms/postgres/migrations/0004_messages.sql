@@ -125,6 +125,28 @@ BEGIN
     next_due := coalesce(next_due, -1);
 END $$;
 
+-- Say when the first message of each of these queues that nobody holds falls due (null: there is
+-- none). `since` and `looked_us` are as in a claim, for each queue.
+CREATE FUNCTION poll_queues(
+    queue_ids integer[], since bigint[], OUT a_now bigint, OUT dues bigint[], OUT looked_us bigint[]
+) LANGUAGE plpgsql AS $$
+DECLARE
+    began timestamptz;
+    due bigint;
+BEGIN
+    a_now := now_ms();
+    dues := '{}';
+    looked_us := '{}';
+    FOR i IN 1 .. cardinality(queue_ids) LOOP
+        began := clock_timestamp();
+        SELECT due_ms INTO due FROM messages
+        WHERE queue = queue_ids[i] AND NOT parked AND due_ms >= since[i] AND leased_until <= a_now
+        ORDER BY due_ms LIMIT 1;
+        dues := dues || due;
+        looked_us := looked_us || (extract(epoch FROM clock_timestamp() - began) * 1000000)::bigint;
+    END LOOP;
+END $$;
+
 -- Put behind the first message of each group what follows it, as far as there is room.
 CREATE FUNCTION with_followers(
     a_queue integer, heads claimed[], room integer, who text, prefix integer, lease_ms bigint,

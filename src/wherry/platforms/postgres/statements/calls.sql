@@ -7,6 +7,8 @@ SELECT take_locks($1, '{}')
 SELECT pg_advisory_xact_lock(-9223372036854775808)
 -- name: claim
 SELECT * FROM claim_messages($1, $2, $3, $4, $5, $6, $7)
+-- name: poll
+SELECT * FROM poll_queues($1, $2)
 -- name: release
 SELECT * FROM release_message($1, $2, $3, $4, $5)
 -- name: bury
