@@ -5,19 +5,38 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import wherry
+from tests.unit.source_kit import parsed
 
 ROOT = Path(__file__).parents[2]
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def files(*folders: str) -> Iterator[Path]:
+    """Yield the Python files below folders of the repository."""
+    for folder in folders:
+        yield from sorted((ROOT / folder).rglob("*.py"))
 
 
 def sources(*folders: str) -> Iterator[tuple[Path, str]]:
-    """Yield the Python files below folders of the repository, with their text."""
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield path.relative_to(ROOT), path.read_text()
+    """Yield the same with their text."""
+    for path in files(*folders):
+        yield path.relative_to(ROOT), path.read_text()
+
+
+@cache
+def telling() -> list[tuple[Path, ast.Import | ast.ImportFrom | FUNCTION]]:
+    """The imports and functions of the tests and the examples."""
+    return [
+        (path.relative_to(ROOT), node)
+        for path, tree in parsed(files("tests", "examples"))
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom | FUNCTION)
+    ]
 
 
 def test_nothing_is_left_to_do() -> None:
@@ -35,8 +54,7 @@ def test_tests_do_not_mock_us() -> None:
     """Tests run our code, not an imitation of it."""
     found = [
         str(path)
-        for path, text in sources("tests", "examples")
-        for node in ast.walk(ast.parse(text))
+        for path, node in telling()
         if (isinstance(node, ast.ImportFrom) and (node.module or "").startswith("unittest"))
         or (isinstance(node, ast.Import) and any("mock" in one.name for one in node.names))
     ]
@@ -61,9 +79,8 @@ def test_every_test_states_its_claim() -> None:
     """A test's name or docstring is one sentence that can be true or false."""
     mute = [
         f"{path}:{node.lineno} {node.name}"
-        for path, text in sources("tests", "examples")
-        for node in ast.walk(ast.parse(text))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for path, node in telling()
+        if isinstance(node, FUNCTION)
         and node.name.startswith("test_")
         and not ast.get_docstring(node)
         and node.name.count("_") < 3

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.source_kit import parsed
+
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "wherry"
 
@@ -43,11 +45,17 @@ MAX_FUNCTION_LINES = 70
 def files() -> dict[str, tuple[Path, ast.Module]]:
     """Return every module of wherry by its dotted name, parsed."""
     found = {}
-    for path in sorted(SOURCE.rglob("*.py")):
+    for path, tree in parsed(sorted(SOURCE.rglob("*.py"))):
         parts = path.relative_to(SOURCE).with_suffix("").parts
         name = ".".join(part for part in parts if part != "__init__")
-        found[name] = (path, ast.parse(path.read_text()))
+        found[name] = (path, tree)
     return found
+
+
+@cache
+def nodes(name: str) -> list[ast.AST]:
+    """All that a module is made of."""
+    return list(ast.walk(files()[name][1]))
 
 
 def room_of(module: str) -> str:
@@ -56,16 +64,21 @@ def room_of(module: str) -> str:
     return ".".join(parts[:2]) if parts[0] == "platforms" else parts[0]
 
 
-def imported(name: str) -> Iterator[tuple[str, int, bool]]:
-    """Yield what a module imports: the dotted name, the line, whether its own import pays for it.
+@cache
+def imported(name: str) -> tuple[tuple[str, int, bool], ...]:
+    """Return what a module imports: the dotted name, the line, whether its own import pays for it.
 
     Imports inside functions and below `if TYPE_CHECKING:` count like any other; only the last
     word tells them apart.
     """
+    return tuple(_imported(name))
+
+
+def _imported(name: str) -> Iterator[tuple[str, int, bool]]:
     path, tree = files()[name]
     package = f"wherry.{name}".split(".")[: None if path.name == "__init__.py" else -1]
     at_the_top = set(map(id, _at_the_top(tree.body)))
-    for node in ast.walk(tree):
+    for node in nodes(name):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield alias.name, node.lineno, id(node) in at_the_top
@@ -173,8 +186,8 @@ def test_functions_stay_small() -> None:
     """A function fits a screen."""
     long = {
         f"{path.relative_to(ROOT)}:{node.lineno} {node.name}": lines
-        for path, tree in files().values()
-        for node in ast.walk(tree)
+        for name, (path, _) in files().items()
+        for node in nodes(name)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (lines := (node.end_lineno or 0) - node.lineno + 1) > MAX_FUNCTION_LINES
     }
@@ -213,7 +226,7 @@ def dotted(node: ast.expr) -> str:
 def test_time_and_chance_come_from_world() -> None:
     """Nobody but world.py looks at a clock or throws dice, so that a test can hold both."""
     wrong = []
-    for name, (path, tree) in files().items():
+    for name, (path, _) in files().items():
         if name == "world":
             continue
         for what, line, _ in imported(name):
@@ -222,7 +235,7 @@ def test_time_and_chance_come_from_world() -> None:
                 module == "uuid" and member != "UUID"
             ):
                 wrong.append(f"{path}:{line} imports {what}")
-        for node in ast.walk(tree):
+        for node in nodes(name):
             called = dotted(node.func) if isinstance(node, ast.Call) else ""
             waits = called == "asyncio.sleep" and name in MAY_WAIT
             if called in FORBIDDEN_CALLS and not waits:
@@ -297,8 +310,8 @@ def test_every_limit_is_used() -> None:
     }
     used = {
         node.attr
-        for _, tree in files().values()
-        for node in ast.walk(tree)
+        for name in files()
+        for node in nodes(name)
         if isinstance(node, ast.Attribute)
         and isinstance(node.value, ast.Name)
         and node.value.id == "limits"
@@ -311,7 +324,7 @@ def test_every_limit_is_used() -> None:
     }
     built_from = {
         node.id
-        for node in ast.walk(files()["limits"][1])
+        for node in nodes("limits")
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     assert stated - used - taken - built_from == set()
