@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Awaitable, Callable
+import os
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+import pytest
 
 from wherry.engine.workflows.workers import Workers
 from wherry.statemachine.machine import compile_machine
@@ -76,6 +80,19 @@ class Asking:
         return answer
 
 
+FEW_STEPS = 20_000  # an expression that has no end takes a tenth of a second, instead of two
+
+
+@contextmanager
+def few_steps() -> Iterator[None]:
+    """Have processes that are started meanwhile break off an expression sooner."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        lines = f"from wherry import limits\nlimits.STATE_EXPRESSION_STEPS = {FEW_STEPS}\n"
+        Path(folder, "sitecustomize.py").write_text(lines)
+        patch.setenv("PYTHONPATH", folder, prepend=os.pathsep)
+        yield
+
+
 def with_worker(definition: dict[str, Any], scene: Callable[[Asking], Awaitable[None]]) -> None:
     async def play() -> None:
         asking = Asking(definition)
@@ -87,4 +104,5 @@ def with_worker(definition: dict[str, Any], scene: Callable[[Asking], Awaitable[
             assert asking.pids == []
             assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
-    asyncio.run(play())
+    with few_steps():
+        asyncio.run(play())
