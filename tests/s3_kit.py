@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 from wherry.platforms.s3.place import Place
@@ -45,44 +46,41 @@ class S3:
         self.endpoint = endpoint
         self._made = 0
 
+    @cached_property
+    def client(self) -> Any:
+        """A client of boto3, as a stranger would use one: making it costs more than its calls."""
+        import boto3  # type: ignore[import-untyped]
+        from botocore.config import Config  # type: ignore[import-untyped]
+
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id="other",
+            aws_secret_access_key="other",
+            region_name="us-east-1",
+            config=Config(s3={"addressing_style": "path"}),
+        )
+
     def bucket(self) -> str:
         """Make a new bucket; return its name."""
         self._made += 1
         name = f"test-{os.getpid()}-{self._made}"
-        with client(self.endpoint) as s3:
-            s3.create_bucket(Bucket=name)
+        self.client.create_bucket(Bucket=name)
         return name
 
     def keys(self, bucket: str) -> list[str]:
         """What lies in a bucket, but for what wherry keeps for itself."""
-        with client(self.endpoint) as s3:
-            found = s3.list_objects_v2(Bucket=bucket).get("Contents", ())
+        found = self.client.list_objects_v2(Bucket=bucket).get("Contents", ())
         return [one["Key"] for one in found if ".wherry/" not in one["Key"]]
 
     def change(self, act: Callable[[Any], Any]) -> Any:
         """Do something with a client of boto3."""
-        with client(self.endpoint) as s3:
-            return act(s3)
+        return act(self.client)
 
-
-@contextmanager
-def client(endpoint: str) -> Iterator[Any]:
-    """Return a client of boto3, as a stranger would use one."""
-    import boto3  # type: ignore[import-untyped]
-    from botocore.config import Config  # type: ignore[import-untyped]
-
-    made = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        aws_access_key_id="other",
-        aws_secret_access_key="other",
-        region_name="us-east-1",
-        config=Config(s3={"addressing_style": "path"}),
-    )
-    try:
-        yield made
-    finally:
-        made.close()
+    def close(self) -> None:
+        """Let go of it."""
+        if "client" in self.__dict__:
+            self.client.close()
 
 
 @contextmanager
@@ -99,7 +97,9 @@ def moto() -> Iterator[S3]:
     try:
         port = process.stdout.readline().decode().strip()
         assert port, "moto's server did not start"
-        yield S3(f"http://127.0.0.1:{port}")
+        running = S3(f"http://127.0.0.1:{port}")
+        yield running
+        running.close()
     finally:
         process.stdin.close()
         process.stdout.close()
