@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from .course import Told
+from .course import CLIENTS, Told
 from .disks import offered
 from .faults import KINDS
 from .life import Life
@@ -42,6 +42,7 @@ def read_arguments(given: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--shipped", action="store_true", help="postgres: bounds as they ship (leases of 12 s)"
     )
+    parser.add_argument("--clients", type=int, default=CLIENTS, help="so many place orders (8)")
     parser.add_argument("--folder", type=Path, help="where lives lie (default: a temporary one)")
     parser.add_argument("--json", action="store_true", help="print JSON instead of the table")
     options = parser.parse_args(given)
@@ -89,7 +90,7 @@ def on_sqlite(root: Path, seed: str, options: argparse.Namespace) -> tuple[Play,
     def play(folder: Path, number: int) -> Told:
         disk = disks[number % len(disks)]
         report.devices.add(disk if disk in ("tmpfs",) else f"{disk} on {device_of(folder)}")
-        return Life(folder, seed, number, disk, kinds).play()
+        return Life(folder, seed, number, disk, kinds, options.clients).play()
 
     return play, report
 
@@ -101,7 +102,7 @@ def on_postgres(root: Path, seed: str, options: argparse.Namespace) -> tuple[Pla
     kinds = options.only or [*SHARED_KINDS]
 
     def play(folder: Path, number: int) -> Told:
-        life = SharedLife(folder, seed, number, kinds, options.shipped)
+        life = SharedLife(folder, seed, number, kinds, options.clients, options.shipped)
         told = life.play()
         report.lease_s.add(life.lease_s)
         report.postgres = life.version
@@ -132,6 +133,7 @@ def blame(root: Path, seed: str, told: Told, options: argparse.Namespace) -> Non
     for text in told.wrong:
         tell(f"  {text}")
     again = "" if options.store == "sqlite" else f" --store {options.store}"
+    again += "" if options.clients == CLIENTS else f" --clients {options.clients}"
     again += " --shipped" if options.shipped else ""
     again += "".join(f" --only '{kind}'" for kind in options.only or [])
     tell(

@@ -78,6 +78,7 @@ class Course(ABC):
         where: What its engines run on, for who reads of it.
         repeats: An attempt may be run again (`judge.Verdict`).
         parcels: So many in a hundred orders more put an object.
+        clients: So many place orders, each one after another.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ class Course(ABC):
         *,
         repeats: bool,
         parcels: int,
+        clients: int,
     ) -> None:
         self.root = root
         self.number = number
@@ -103,6 +105,7 @@ class Course(ABC):
         self._where = where
         self._repeats = repeats
         self._parcels = parcels
+        self._clients = clients
         self._seen: set[int] = set()
         self._counts = {"ok": 0, "507": 0}
         self._read = 0
@@ -172,7 +175,7 @@ class Course(ABC):
             self.grows(30)
             after = self._sample_after(before)
             self._settle(oracle)
-            found = look(self.chance.choice(self.engines), CLIENTS)
+            found = look(self.chance.choice(self.engines), self._clients)
             codes = self._end(oracle)
             ledger = Ledger(self.root / "ledger", self.root / "runs")
             verdict = Verdict(ledger, found, self._repeats, self.forgiven)
@@ -212,7 +215,7 @@ class Course(ABC):
         ports = ",".join(str(engine.port) for engine in self.engines)
         command = [sys.executable, str(HERE / "oracle.py"), ports]
         command += [str(self.root / "ledger"), str(self.root / "runs"), str(collector.fileno())]
-        command += [self._seed, str(CLIENTS), str(self._parcels)]
+        command += [self._seed, str(self._clients), str(self._parcels)]
         oracle = subprocess.Popen(command, pass_fds=[collector.fileno()])
         collector.close()
         return oracle

@@ -20,11 +20,15 @@ LIMITS = {"LEASE_S": 0.9, "LEASE_RENEW_S": 0.3, "POLL_S": 0.4}
 class Life(Course):
     """One life; of `kinds` those that its disk lets us have."""
 
-    def __init__(self, root: Path, seed: str, number: int, disk: str, kinds: list[str]) -> None:
+    def __init__(
+        self, root: Path, seed: str, number: int, disk: str, kinds: list[str], clients: int
+    ) -> None:
         self.disk = Disk(root, disk)
         offers = ("strace", "", *self.disk.offers)
         plan = [kind for kind in kinds if KINDS[kind].needs in offers]
-        super().__init__(root, seed, number, plan, disk, repeats=False, parcels=PARCELS)
+        super().__init__(
+            root, seed, number, plan, disk, repeats=False, parcels=PARCELS, clients=clients
+        )
         self._off_s = 0
 
     @property

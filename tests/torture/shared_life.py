@@ -58,13 +58,21 @@ class SharedLife(Course):
     """
 
     def __init__(
-        self, root: Path, seed: str, number: int, kinds: list[str], shipped: bool = False
+        self,
+        root: Path,
+        seed: str,
+        number: int,
+        kinds: list[str],
+        clients: int,
+        shipped: bool = False,
     ) -> None:
         count = 2 + number % 2
         self._with_s3 = any(KINDS[kind].needs == "s3" for kind in kinds)
         where = f"postgres{' and s3' if self._with_s3 else ''}, {count} engines"
         parcels = PARCELS if self._with_s3 else 0
-        super().__init__(root, seed, number, kinds, where, repeats=True, parcels=parcels)
+        super().__init__(
+            root, seed, number, kinds, where, repeats=True, parcels=parcels, clients=clients
+        )
         self._open = ExitStack()
         self._servers: list[Server] = []
         self.limits = {} if shipped else SHORT

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .__main__ import main
-from .test_torture import SEED
+from .test_torture import GIVEN
 
 FAULTS = (
     "kill engine",
@@ -25,8 +25,7 @@ def test_whatever_happens_to_engines_and_their_database_every_effect_is_there_on
     """An engine that dies, sleeps past its leases or is cut off; a Postgres that dies, or is full;
     clocks that are minutes apart."""
     only = [word for fault in FAULTS for word in ("--only", fault)]
-    given = ["--store", "postgres", "--seed", SEED, "--life", "0", *only, "--json"]
-    status = main([*given, "--folder", str(tmp_path)])
+    status = main([*GIVEN, "--store", "postgres", *only, "--folder", str(tmp_path)])
     printed, progress = capsys.readouterr()
     print(progress)
     assert status == 0, progress
