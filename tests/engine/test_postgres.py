@@ -170,7 +170,7 @@ def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
                 until(lambda: place(both[nth % 2], name) == 201, f"an answer to {name}", 60.0)  # noqa: B023
                 accepted.append(name)
 
-        customers = [threads.submit(customer, nth) for nth in range(8)]
+        customers = [threads.submit(customer, nth) for nth in range(4)]
         try:
             for _ in range(2):
                 before = len(accepted)

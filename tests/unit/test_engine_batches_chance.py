@@ -11,7 +11,7 @@ from msgspec import Struct
 from wherry import App, Batch, DoNotRetry
 from wherry.testing import running
 
-SEEDS = 120
+SEEDS = 80
 ATTEMPTS = 4
 
 
