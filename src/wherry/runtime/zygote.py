@@ -17,11 +17,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.runtime.process.trees import children
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wherry.app import App
+    from wherry.runtime.spare import Spare
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -153,6 +157,8 @@ class Zygote:
         self._unsafe = hello.unsafe
         self._alive: set[int] = set()
         self._own = set(children(os.getpid()))  # what the app started when it was imported
+        self._spare: Spare | None = None
+        self._wants_spare = hello.unsafe is None
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
         os.set_blocking(self._wake_read, False)
@@ -175,7 +181,10 @@ class Zygote:
         buffer = bytearray()
         fds: list[int] = []
         while True:
-            ready, _, _ = select.select([self._engine.fileno(), self._wake_read], [], [])
+            wait_s = limits.SPARE_AFTER_S if self._wants_spare else None
+            ready, _, _ = select.select([self._engine.fileno(), self._wake_read], [], [], wait_s)
+            if not ready:
+                self._keep_spare()
             if self._wake_read in ready:
                 self._reap()
             if self._engine.fileno() not in ready:
@@ -207,7 +216,24 @@ class Zygote:
             if ended.pid in self._alive:
                 self._alive.discard(ended.pid)
                 _say(self._engine, Ended(ended.pid, ended.text))
-        kill_orphans(self._alive | self._own)
+            elif self._spare is not None and ended.pid == self._spare.pid:
+                self._spare.forget()
+                self._spare = None  # the next one comes after the next start: it may end, too
+        kill_orphans(self._alive | self._own | ({self._spare.pid} if self._spare else set()))
+
+    def _keep_spare(self) -> None:
+        """Fork what the next start needs, where nothing else is to be done."""
+        from wherry.runtime.environment import run_environment
+        from wherry.runtime.spare import Spare
+
+        self._wants_spare = False
+        app, setup, parent_pid = self._app, self._setup, os.getpid()
+
+        def become(function: str, fds: Sequence[int], tmp: str) -> NoReturn:
+            self._engine.detach()  # as in `_fork`
+            run_environment(app, setup, function, fds, tmp, parent_pid)
+
+        self._spare = Spare.fork(setup.folder, setup.tmp, become)
 
     def _start(self, start: Start, fds: list[int], output_fd: int) -> None:
         if self._unsafe is not None:
@@ -225,6 +251,9 @@ class Zygote:
 
         parent_pid = os.getpid()
         tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
+        spare, self._spare, self._wants_spare = self._spare, None, True
+        if spare is not None and spare.become(start.function, tmp, output_fd, fds):
+            return spare.pid
         pid = fork_child(fds, tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
         if pid == 0:
             self._engine.detach()  # its number is closed already; the object must not close another

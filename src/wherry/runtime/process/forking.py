@@ -82,11 +82,27 @@ def fork_child(
             try:
                 _become_child(keep_fds, tmp_dir, folder, output_fd, variables or {})
             except BaseException:
-                _fail()
+                give_up()
             before = set()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid
+
+
+def adopt(tmp_dir: str, output_fd: int) -> None:
+    """Give a child that was forked without them its folder and its output. Exits if that fails.
+
+    Args:
+        tmp_dir: Its HOME and TMPDIR, as of `fork_child`.
+        output_fd: Where stdout and stderr go; it is closed.
+    """
+    try:
+        os.dup2(output_fd, 1)
+        os.dup2(output_fd, 2)
+        os.close(output_fd)
+        _replace_environment(allowed_environment(os.environ, tmp_dir, {}))
+    except BaseException:
+        give_up()
 
 
 def allowed_environment(
@@ -303,7 +319,8 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _fail() -> NoReturn:
+def give_up() -> NoReturn:
+    """End a child whose setup failed, and say why on its stderr."""
     import traceback
 
     try:
