@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -218,6 +219,10 @@ class Engine:
             self._prepare(limits or {}, stopped_clock, clock)
         self._process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[tuple[str, ...], str] = {}
+        self._lines: list[dict[str, Any]] = []
+        self._stray: list[str] = []
+        self._read_bytes = 0
+        self._reading = threading.Lock()
         self.client = Client(self.port)
 
     def _prepare(self, limits: dict[str, float], stopped_clock: bool, clock: Path | None) -> None:
@@ -357,13 +362,30 @@ class Engine:
 
     def lines(self, **wanted: Any) -> list[dict[str, Any]]:
         """Its log lines that have these fields."""
-        found = []
-        for text in self.said().splitlines():
-            with suppress(ValueError):
-                line = json.loads(text)
-                if all(line.get(name) == value for name, value in wanted.items()):
-                    found.append(line)
-        return found
+        self._read_on()
+        items = wanted.items()
+        return [line for line in self._lines if all(line.get(name) == it for name, it in items)]
+
+    def stray(self) -> list[str]:
+        """The lines that it has printed beside its log."""
+        self._read_on()
+        return list(self._stray)
+
+    def _read_on(self) -> None:
+        """Read the whole lines that came since: who looks again and again reads each once."""
+        with self._reading, self.output.open("rb") as file:
+            file.seek(self._read_bytes)
+            found = file.read()
+            whole = found[: found.rfind(b"\n") + 1]
+            self._read_bytes += len(whole)
+            for text in whole.decode("utf-8", "replace").split("\n")[:-1]:
+                line = None
+                with suppress(ValueError):
+                    line = json.loads(text)
+                if isinstance(line, dict):
+                    self._lines.append(line)
+                else:
+                    self._stray.append(text)
 
     def pools(self) -> dict[str, dict[str, Any]]:
         """The environments of each function of the active release."""
