@@ -188,7 +188,13 @@ def test_a_handler_keeps_its_type_and_mistakes_are_seen(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "mypy", "--strict", "--no-color-output", "--no-error-summary"]
     done = subprocess.run(
-        [*command, "--config-file=", "--cache-dir", str(root / ".mypy_cache"), str(sample)],
+        [
+            *command,
+            "--config-file=",
+            "--cache-dir",
+            str(root / ".mypy_cache" / "apps"),
+            str(sample),
+        ],
         capture_output=True,
         text=True,
         check=False,
