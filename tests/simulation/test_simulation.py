@@ -1,6 +1,6 @@
 """2,000 lives of a cluster, each with 200 operations on three nodes and 20 faults of five kinds.
 
-Half of the operations read: what was accepted has to be seen while everything fails, too.
+Many of the operations read: what was accepted has to be seen while everything fails, too.
 
 A seed is a life: `make simulate SEEDS=100000` plays more of them, `make simulate SEED=17` plays one
 again and tells what happened to it.

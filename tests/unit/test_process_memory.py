@@ -75,7 +75,7 @@ def test_a_fork_bomb_is_seen_by_the_sampler_and_its_tree_killed(tmp_path: Path) 
             signal.pause()
 
         pid, _ = start(tmp_path, work, keep=(into, telling))
-        guard.enter(pid, 256, processes=10)
+        guard.enter(pid, 100_000, processes=10)  # what it has of this worker is much, too
         read(told)
         over = [sample.over for sample in guard.sample()]
         tree = trees.descendants(pid)
