@@ -37,7 +37,7 @@ def test_every_invariant_holds_on_postgres_whatever_fails(shared: Shared, seed: 
 
 
 def test_a_bug_that_is_planted_in_the_database_is_found(shared: Shared) -> None:
-    """A commit that holds nothing to what its run has read: counts get lost, in one of few lives."""
+    """A commit that holds nothing to what its run has read: one of a few lives loses counts."""
     assert any(_loses_counts(seed, shared) for seed in (1, 5, 9, 13))  # busy ones
 
 
