@@ -42,6 +42,11 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: at the end all workers would wait for it."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/torture"))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Keep the test's name in a file while it runs: what is killed can say nothing any more."""

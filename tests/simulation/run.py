@@ -22,7 +22,7 @@ PEACE_S = 600.0  # by then everything is done or dead
 PATIENCE_S = 35.0  # a client's, for one answer
 # The shares of reads and of bumps among operations; the others are orders, with all that follows
 # them. A life in four is a busy one.
-BUSY, QUIET = (0.25, 0.2), (0.7, 0.1)
+BUSY, QUIET = (0.25, 0.2), (0.75, 0.1)
 KINDS_OF_ORDER = {
     "plain": 50,
     "flaky": 8,
