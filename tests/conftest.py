@@ -6,7 +6,6 @@ for it, each worker notes what it runs.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.garbage_kit import kept
 
 if TYPE_CHECKING:
     from tests.s3_kit import S3
@@ -34,12 +35,8 @@ def s3() -> Iterator[S3]:
 @pytest.hookimpl(wrapper=True)
 def pytest_collection() -> Generator[None, object, object]:
     """Look for no garbage among thousands of tests: they stay until the end of the worker."""
-    gc.disable()
-    try:
+    with kept():
         return (yield)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -331,6 +331,11 @@ class Cluster:
             self.watch(function, request, answer)
         return answer
 
+    @property
+    def serving(self) -> list[Node]:
+        """The nodes to which a load balancer would send requests now."""
+        return [node for node in self.nodes if node.serves]
+
     def hit(self, fault: str) -> None:
         """Count a fault that struck."""
         self.hits[fault] = self.hits.get(fault, 0) + 1

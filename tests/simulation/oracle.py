@@ -7,8 +7,8 @@ as it should, and its history is a legal one: no event twice, none missing. I7 a
 with its order, holds what its row says, and its listener has seen it. I8 the store's own check
 passes. I10 every refusal has a code and a correlation ID. C counters that many read and write
 count each success once. R what is read meanwhile shows what was acknowledged (`readers`). O steps
-of a group come in order. A each run's outcome goes to whoever
-asked for it (the cluster's environments look).
+of a group come in order. A each run's outcome goes to whoever asked for it (the cluster's
+environments look).
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class Readers:
 
     def read(self) -> None:
         """Read an order that somebody has sent, or a tally."""
-        serving = [node for node in self._cluster.nodes if node.serves]
+        serving = self._cluster.serving
         if not serving:
             self._cluster.at(0.5, self.read)
             return

@@ -151,7 +151,7 @@ class Scenario:
         self._send(operation, {"order_id": operation.name, "kind": kind, "delay_s": delay_s})
 
     def _send(self, operation: Operation, body: dict[str, Any] | None) -> None:
-        serving = [node for node in self.cluster.nodes if node.serves]
+        serving = self.cluster.serving
         if not serving:
             self.cluster.at(0.5, self._send, operation, body)
             return

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli_kit import cli, ok
-
-CACHE = str(Path(__file__).parents[2] / ".mypy_cache" / "apps")  # what mypy knows from before
+from tests.unit.source_kit import APPS_CACHE
 
 
 @pytest.fixture
@@ -65,7 +64,7 @@ def test_a_new_apps_code_is_clean(here: Path) -> None:
     for command in (
         ["ruff", "format", "--isolated", "--check", folder],
         ["ruff", "check", "--isolated", "--select", "E,F,I,B,UP", folder],
-        ["mypy", "--strict", "--config-file=", "--cache-dir", CACHE, f"{folder}/app.py"],
+        ["mypy", "--strict", "--config-file=", "--cache-dir", APPS_CACHE, f"{folder}/app.py"],
     ):
         run = subprocess.run(
             [sys.executable, "-m", *command], capture_output=True, text=True, cwd=folder

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.unit.source_kit import APPS_CACHE
+
 SAMPLE = """
 from __future__ import annotations
 
@@ -188,13 +190,7 @@ def test_a_handler_keeps_its_type_and_mistakes_are_seen(tmp_path: Path) -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "mypy", "--strict", "--no-color-output", "--no-error-summary"]
     done = subprocess.run(
-        [
-            *command,
-            "--config-file=",
-            "--cache-dir",
-            str(root / ".mypy_cache" / "apps"),
-            str(sample),
-        ],
+        [*command, "--config-file=", "--cache-dir", APPS_CACHE, str(sample)],
         capture_output=True,
         text=True,
         check=False,

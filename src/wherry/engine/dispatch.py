@@ -166,6 +166,7 @@ class Dispatcher:
         pool.took(environment)
         self.stopped(work, now_s)
         work.outcome = outcome
+        ending: Ending = "duplicate" if outcome.replayed else "ok"
         if work.members:
             if self.batches.outcome(work, outcome) and environment.pid:
                 environment.kill(WEARS)
@@ -178,13 +179,11 @@ class Dispatcher:
         elif work.task is not None:
             self.driver.returned(work)
         elif self._commits(work, outcome):
-            ending: Ending = "duplicate" if outcome.replayed else "ok"
             commit = commit_of(work, outcome, record_of(work, ending), self.leases(work))
             if work.message is None:
                 self.committing[work] = None
             self.insistence.send(work, commit, partial(self.answered, work))
         else:
-            ending = "duplicate" if outcome.replayed else "ok"
             self._journal.note(record_of(work, ending))
             self._journal.line(work, ending, outcome.reply)
             self.finish(work, outcome.reply)

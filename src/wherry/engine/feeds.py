@@ -56,6 +56,7 @@ class Feeds:
         self.unordered = False  # an answer may not know of what was answered before it
         self.feeds: dict[str, Feed] = {}
         self._former: dict[str, Feed] = {}  # of queues that are declared no more, till all is done
+        self._polling = False
         self._chance = chance
         self.done = done
         self._leaving: set[str] = set()  # being given back or buried, unanswered yet
@@ -95,11 +96,15 @@ class Feeds:
 
     def poll(self) -> None:
         """Look for messages whose time or lease has run out; the truth behind all hints."""
+        if self._polling or self.stopping:
+            return
         names = [name for name, feed in self.feeds.items() if feed.room()]
-        if names and not self.stopping:
+        if names:
+            self._polling = True
             self.store.send("", Poll(names), self._polled)
 
     def _polled(self, answer: Any) -> None:
+        self._polling = False
         if isinstance(answer, Polled):  # else the next poll asks again
             self.clock.told(answer.now_ms)
             self.told(answer)

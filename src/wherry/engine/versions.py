@@ -230,13 +230,11 @@ class Versions:
         self._loading = None
         if version.zygote is not None:
             version.zygote.stop()
-        then, self._then = self._then, self._tell
-        then(fault)
         core = self._core
         if core is not None and core.active is not None and not self._alive:
             core.troubles["app"] = f"the app cannot be loaded: {fault}"
             self._loop.call_later(RELOAD_AGAIN_S, self._reload_anyway)
-        self._load_next()
+        self._told(fault)
 
     def _switched(self, version: Version) -> None:
         """The new version serves; the older ones finish what they have and end."""
@@ -251,8 +249,12 @@ class Versions:
             self._core.releases.remove(release)
             self._core.take_over(release, version.release)
         self._lost.clear()
+        self._told(None)
+
+    def _told(self, fault: str | None) -> None:
+        """Say to who asked what came of it, and load for who asks next."""
         then, self._then = self._then, self._tell
-        then(None)
+        then(fault)
         self._load_next()
 
     def _drain(self, version: Version) -> None:

@@ -155,8 +155,9 @@ class Zygote:
         self._app = app
         self._setup = setup
         self._unsafe = hello.unsafe
+        self._pid = os.getpid()
         self._alive: set[int] = set()
-        self._own = set(children(os.getpid()))  # what the app started when it was imported
+        self._own = set(children(self._pid))  # what the app started when it was imported
         self._spare: Spare | None = None
         self._wants_spare = hello.unsafe is None
         self._wake_read, self._wake_write = os.pipe()
@@ -223,17 +224,17 @@ class Zygote:
 
     def _keep_spare(self) -> None:
         """Fork what the next start needs, where nothing else is to be done."""
-        from wherry.runtime.environment import run_environment
         from wherry.runtime.spare import Spare
 
         self._wants_spare = False
-        app, setup, parent_pid = self._app, self._setup, os.getpid()
+        self._spare = Spare.fork(self._setup.folder, self._setup.tmp, self._become)
 
-        def become(function: str, fds: Sequence[int], tmp: str) -> NoReturn:
-            self._engine.detach()  # as in `_fork`
-            run_environment(app, setup, function, fds, tmp, parent_pid)
+    def _become(self, function: str, fds: Sequence[int], tmp: str) -> NoReturn:
+        """In a child: be an environment."""
+        from wherry.runtime.environment import run_environment
 
-        self._spare = Spare.fork(setup.folder, setup.tmp, become)
+        self._engine.detach()  # its number is closed already; the object must not close another
+        run_environment(self._app, self._setup, function, fds, tmp, self._pid)
 
     def _start(self, start: Start, fds: list[int], output_fd: int) -> None:
         if self._unsafe is not None:
@@ -246,18 +247,15 @@ class Zygote:
         _say(self._engine, Started(start.ticket, pid))
 
     def _fork(self, start: Start, fds: list[int], output_fd: int) -> int:
-        from wherry.runtime.environment import run_environment
         from wherry.runtime.process.forking import fork_child
 
-        parent_pid = os.getpid()
         tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
         spare, self._spare, self._wants_spare = self._spare, None, True
         if spare is not None and spare.become(start.function, tmp, output_fd, fds):
             return spare.pid
         pid = fork_child(fds, tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
         if pid == 0:
-            self._engine.detach()  # its number is closed already; the object must not close another
-            run_environment(self._app, self._setup, start.function, fds, tmp, parent_pid)
+            self._become(start.function, fds, tmp)
         return pid
 
     def _spawn(self, start: Start, fds: list[int], output_fd: int) -> int:
