@@ -66,7 +66,7 @@ class KitStore(SqlStore):
         """The messages of a queue in the order in which they fall due (JSON)."""
         rows = self._session.run(
             "SELECT body FROM messages JOIN names ON names.id = queue"
-            " WHERE kind = 'queue' AND name = ? ORDER BY due_ms, seq",
+            " WHERE kind = 'queue' AND name = ? ORDER BY due_ms, abs(seq)",
             (queue,),
         )
         return [row[0] for row in rows.fetchall()]

@@ -95,7 +95,7 @@ def _message(row: Row, catalog: Catalog) -> Row:
     """Make a leased one one whose lease has ended: what that means is settled at the end."""
     id, queue, slot, due, seq, token, *counts = row
     leased = slot < 0
-    head = (id, queue, slot >= PARKED, due, seq, token if leased else 0, int(leased), "")
+    head = (id, queue, slot >= PARKED, due, abs(seq), token if leased else 0, int(leased), "")
     return _same((*head, *counts), catalog)
 
 

@@ -60,7 +60,7 @@ class Messages:
         before = self._leases
         leases = [
             (id, Lease(before[id].until_s if id in before else until, *row))
-            for id, *row in session.rows("leases_all")
+            for id, *row, _ in session.rows("leases_all")
         ]
         self._leases = dict(sorted(leases, key=lambda lease: lease[1].until_s))
         # A lower bound of when the first waiting message of a queue falls due.
@@ -92,12 +92,12 @@ class Messages:
         seq = session.next()
         if owner and due == now < first_due:
             holder = self._owners.number(owner)
-            row = (seq, id, -holder, due, number, seq, 1, 0, now, now, expires)
+            row = (-seq, id, -holder, due, number, seq, 1, 0, now, now, expires)
             session.run(self._insert, (*row, correlation, traceparent, "", body))
             if not session.changes():
                 return None
             self._count(number, 0, 1)
-            self._leases[id] = Lease(session.steady_s + limits.LEASE_S, holder, seq, seq, number)
+            self._leases[id] = Lease(session.steady_s + limits.LEASE_S, holder, -seq, seq, number)
             return Claimed(queue.name, id, seq, 1, body, now, now, now, correlation, traceparent)
         row = (seq, id, number, due, number, 0, 0, 0, now, 0, expires)
         session.run(self._insert, (*row, correlation, traceparent, "", body))

@@ -10,7 +10,10 @@ from wherry import limits
 
 
 class Message(NamedTuple):
-    """A row of `messages`, in the order of its columns. `grp` and `place`: see `parking`."""
+    """A row of `messages`, in the order of its columns. `grp` and `place`: see `parking`.
+
+    `seq` is negative while a message is leased that was born so.
+    """
 
     seq: int
     id: str

@@ -25,7 +25,7 @@ class Tallies:
                 if slot > 0:
                     counts.setdefault(slot % PARKED, [0, 0])[0] += count
             for queue, count in self._session.rows("count_leased"):
-                counts.setdefault(queue, [0, 0])[1] = count
+                counts.setdefault(queue, [0, 0])[1] += count
             self._counts = counts
         return self._counts
 

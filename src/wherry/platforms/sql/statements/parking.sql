@@ -26,9 +26,9 @@ WHERE seq = ?
 SELECT seq, id, due_ms, attempts, sent_ms, started_ms, correlation, traceparent, body, grp, place
 FROM messages WHERE queue = ? AND grp = ? AND slot = ? ORDER BY place LIMIT ?
 -- name: oldest_sent
-SELECT sent_ms FROM messages WHERE slot = ? ORDER BY due_ms LIMIT 1
+SELECT sent_ms FROM messages WHERE seq > 0 AND slot = ? ORDER BY due_ms LIMIT 1
 -- name: parked
-SELECT 1 FROM messages WHERE slot = ? LIMIT ?
+SELECT 1 FROM messages WHERE seq > 0 AND slot = ? LIMIT ?
 -- name: parked_of
 SELECT 1 FROM messages WHERE queue = ? AND grp = ? AND slot = ? AND place > ? LIMIT ?
 -- name: failure_at
