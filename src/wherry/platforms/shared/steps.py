@@ -154,11 +154,11 @@ class Steps:
         return None
 
     def _fault(self, step: Advance, row: Standing) -> str:
-        if step.version == row.version and step.history:
-            numbers = [number for number, _ in step.history]
-            first = numbers[0]
-            if numbers != list(range(first, first + len(numbers))) or first <= row.events:
-                return f"events {first} to {numbers[-1]} do not follow event {row.events}."
+        history = step.history
+        if step.version == row.version and history:
+            first, last = history[0][0], history[-1][0]
+            if last - first != len(history) - 1 or first <= row.events:
+                return f"events {first} to {last} do not follow event {row.events}."
         for message in step.sends:
             if self._catalog.queue(message.queue) is None:
                 return f"there is no queue {message.queue!r}."
@@ -241,14 +241,13 @@ class Steps:
         self.put("execution_turned", *moved, None, status, now, redrives, *what, row.id)
 
     def _remember(self, id: int, history: list[tuple[int, bytes]]) -> None:
-        number, events, size = history[0][0], list[bytes](), 0
-        for at, event in history:
-            if size > EVENTS_BYTES:
-                self.put("events_add", id, number, to_msgpack(events))
-                number, events, size = at, [], 0
-            events.append(event)
-            size += len(event)
-        self.put("events_add", id, number, to_msgpack(events))
+        packed = to_msgpack([event for _, event in history])
+        if len(packed) <= EVENTS_BYTES or len(history) == 1:
+            self.put("events_add", id, history[0][0], packed)
+            return
+        half = len(history) // 2
+        self._remember(id, history[:half])
+        self._remember(id, history[half:])
 
     def _send(self, plan: Plan, message: SendMessage, origin: Origin) -> None:
         queue = self._catalog.queue(message.queue)

@@ -67,9 +67,13 @@ class Frames:
         held = len(self._buffer)
         if held < self._wanted:  # else a long frame would be copied again with every piece of it
             return []
-        found: list[bytes] = []
         length_at = _length.unpack_from
         data, start, end = bytes(self._buffer), 0, 4
+        if length_at(data)[0] == held - 4:  # just one, as mostly where little is asked at a time
+            self._buffer.clear()
+            self._wanted = 4
+            return [data[4:]]
+        found: list[bytes] = []
         for _ in range(most):
             if end > held:
                 break
