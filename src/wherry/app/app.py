@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from wherry import limits
 from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
-from wherry.app.declared import Consumer, F, Function, as_names
+from wherry.app.declared import Consumer, F, Function, Triggered, as_names
 from wherry.app.naming import default_name
 from wherry.app.places import Site, site
 from wherry.app.routes import AppRoute
@@ -54,6 +54,7 @@ class App:
     def __init__(self, name: str) -> None:
         self.name = name
         self._functions: list[Function] = []
+        self._triggered: dict[int, tuple[Function, Triggered]] = {}  # by the `id` of the handler
         self._tables: list[Table[Any]] = []
         self._queues: list[Queue[Any]] = []
         self._buckets: list[Bucket] = []

@@ -171,11 +171,7 @@ def _declaring(
 def _found(app: App, fn: Callable[..., Any]) -> tuple[Function, Triggered] | None:
     """Return the function that decorators below this one have made."""
     app._changing()
-    for function in reversed(app._functions):
-        for endpoint in function.endpoints:
-            if isinstance(endpoint, Triggered) and endpoint.fn is fn:
-                return function, endpoint
-    return None
+    return app._triggered.get(id(fn))
 
 
 def _made(app: App, fn: Callable[..., Any], where: Site) -> tuple[Function, Triggered]:
@@ -184,7 +180,8 @@ def _made(app: App, fn: Callable[..., Any], where: Site) -> tuple[Function, Trig
     function = Function(fn.__name__, where, triggered)
     app._declare(function)
     app._queues.append(queue)
-    return function, triggered
+    app._triggered[id(fn)] = found = (function, triggered)
+    return found
 
 
 def _take(
