@@ -161,10 +161,10 @@ class Server:
             fault = await settled(self._place, self._ask, offload)
             if fault is None:
                 self._versions.attach(self._core)
-                fault = await self._versions.first_release()
+                fault = await self._first_release()
             if fault is not None:
                 self._start_failed(fault)
-            else:
+            elif not self._stopped.is_set():
                 self._core.begin_upkeep()
                 self._versions.check_memory()
                 self._check_store()
@@ -178,6 +178,13 @@ class Server:
         finally:
             await self._shut_down(http, control, offload, memory)
         return self._code
+
+    async def _first_release(self) -> str | None:
+        """Wait until the first version serves, or we are stopped; return why it cannot."""
+        loading = self._loop.create_task(self._versions.first_release())
+        stopping = self._loop.create_task(self._stopped.wait())
+        await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return loading.result() if loading.done() else None
 
     def _composed(self, loop: asyncio.AbstractEventLoop, owner: str, offload: Threads) -> Core:
         shared = self._shared

@@ -353,6 +353,7 @@ class Versions:
 
     def stop(self) -> None:
         """End all zygotes, and with them all environments."""
+        self._asked.clear()
         versions = [*self._alive, *([self._loading] if self._loading else [])]
         zygotes = [version.zygote for version in versions if version.zygote is not None]
         if self._core is None:

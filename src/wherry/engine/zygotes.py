@@ -53,6 +53,7 @@ class ZygoteProcess:
         self._starting: dict[int, tuple[ProcessEnvironment, int]] = {}
         self._in = b""
         self._loaded = False
+        self._fault = "The process that imports the app ended."
         self.stopping = False
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
@@ -70,6 +71,7 @@ class ZygoteProcess:
         )
         theirs.close()
         loop.add_reader(ours.fileno(), self._readable)
+        loop.call_later(limits.IMPORT_S, self._overdue)
 
     @property
     def pid(self) -> int:
@@ -155,7 +157,7 @@ class ZygoteProcess:
             environment.finish("its zygote ended")
         if not self._loaded:
             self._loaded = True
-            self._on_loaded(Invalid("The process that imports the app ended.", []))
+            self._on_loaded(Invalid(self._fault, []))
 
     # -- ending ----------------------------------------------------------------------------------
 
@@ -168,9 +170,16 @@ class ZygoteProcess:
         """An environment closed its socket: it has ended, or has to (`environments.Killer`)."""
         self.kill(environment)
 
+    def _overdue(self) -> None:
+        if not self._loaded:
+            self._fault = f"The app was still being imported after {limits.IMPORT_S:g} s."
+            self._process.kill()
+
     def stop(self) -> None:
         """End it; its environments die with it."""
         self.stopping = True
+        if not self._loaded:  # it has none, and may import what never ends
+            self._process.kill()
         try:
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
