@@ -58,14 +58,15 @@ def start(
     """Fork and confine an environment that runs `work`; return its ID and the end of its pipe."""
     home = str(tmp / f"home-{name}")
     read_paths, list_paths = landlock.carve((*landlock.system_paths(), str(tmp / "app")), ())
-    bounds = {"memory_mb": 256, "read_paths": read_paths, "list_paths": list_paths, **bounds}
-    bound = confine.Confinement(tmp_dir=home, **bounds)
+    own = {name: bounds.pop(name) for name in ("memory_mb", "write_paths") if name in bounds}
+    bound = confine.Confinement(tmp_dir=home, **{"memory_mb": 256, **own})
+    shared = confine.Shared(**{"read_paths": read_paths, "list_paths": list_paths, **bounds})
     me = os.getpid()
     out, into = os.pipe()
     pid = forking.fork_child({into, *keep}, tmp_dir=home, folder="/", variables={"SECRET_OF": name})
     if pid == 0:
         try:
-            confine.apply(bound, me)
+            confine.finish(confine.begin(shared, me), bound)
             text = json.dumps({"value": work()})
         except BaseException:
             text = json.dumps({"fault": traceback.format_exc()})

@@ -132,8 +132,8 @@ def test_every_guard_is_reported(tmp_path: Path) -> None:
         out, into = os.pipe()
         home = str(tmp_path / "home")
         if forking.fork_child({into}, tmp_dir=home, folder="/") == 0:
-            bound = confine.Confinement(memory_mb=128, tmp_dir=home, read_paths=("/usr",))
-            holds = confine.apply(bound, me)
+            begun = confine.begin(confine.Shared(read_paths=("/usr",)), me)
+            holds = confine.finish(begun, confine.Confinement(memory_mb=128, tmp_dir=home))
             names = [guard.name for guard in holds.guards]
             missing = [guard.name for guard in holds.missing()]
             text = json.dumps(

@@ -17,6 +17,7 @@ from wherry.handles import late, logs
 from wherry.handles.ids import derived_id
 from wherry.handles.logs import send_lines_to
 from wherry.invocation import EMPTY, WORN, Failure, Invocation, Outcome
+from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.socket import (
     INVOKE,
     OUTCOME,
@@ -27,6 +28,7 @@ from wherry.platforms.socket import (
     printed_by,
 )
 from wherry.runtime.invoke import Runner, spec_of
+from wherry.runtime.process import confine
 from wherry.runtime.stopwatch import Stopwatch
 from wherry.world import Meter, SystemClock
 
@@ -47,7 +49,6 @@ def preload(app: App, setup: Setup) -> None:
 
     import wherry.handles.cursors
     import wherry.handles.steps
-    import wherry.platforms.files.blobs
 
     if setup.brought:
         import wherry.platforms.files.brought  # noqa: F401
@@ -59,56 +60,118 @@ def preload(app: App, setup: Setup) -> None:
         Runner.prepare(app, function)
 
 
-def run_environment(
-    app: App, setup: Setup, function: str, fds: Sequence[int], tmp: str, parent_pid: int
-) -> NoReturn:
-    """Confine this process and serve; never returns.
+class Prepared:
+    """A process that will be an environment, and does not know of which function yet.
+
+    It is confined as far as that is the same for all; with `run` it becomes one.
 
     Args:
-        fds: Its socket to the engine, and its mailbox where there is one.
+        parent_pid: The process ID of the zygote.
     """
-    status = 0
-    try:
-        meter = Meter()  # its file cannot be opened later
-        guards = _confine(app, setup, function, tmp, parent_pid)
-        serve(app, setup, function, fds, guards, meter)
-    except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
-    except BaseException:
-        import traceback
 
-        traceback.print_exc()
-        status = 1
-    finally:
+    def __init__(self, app: App, setup: Setup, parent_pid: int) -> None:
+        self._app = app
+        self._setup = setup
+        self._clock = SystemClock()
+        self._meter = Meter()  # its file cannot be opened later
+        self._blobs = Blobs(setup.objects)
+        output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process
+        self._prints = _Prints(output, "utf-8", "backslashreplace", line_buffering=True)
+        sys.stdout = sys.stderr = self._prints
+        send_lines_to(None, app.name)
+        if hasattr(os, "SCHED_BATCH"):
+            # Waking up does not push the engine off its processor: fewer switches, more work done.
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+        read_paths, list_paths = _paths(setup)
+        self._begun = confine.begin(
+            confine.Shared(read_paths, (*list_paths, setup.objects)), parent_pid
+        )
+
+    def run(self, function: str, fds: Sequence[int], tmp: str) -> NoReturn:
+        """Be an environment of this function; never returns.
+
+        Args:
+            fds: Its socket to the engine, and its mailbox where there is one.
+            tmp: Its folder.
+        """
+        status = 0
         try:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            guards = self._confine(function, tmp)
+            sock, *mail = (socket.socket(fileno=fd) for fd in fds)
+            mailbox = mail[0] if mail else None
+            link = EngineLink(sock, mailbox, self._blobs, self._clock, self._setup.brought)
+            link.send(READY, to_msgpack(guards))
+            stopwatch = Stopwatch(self._clock, self._meter, link)
+            self._serve(Runner.prepare(self._app, function), link, stopwatch)
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            status = 1
         finally:
-            os._exit(status)
+            try:
+                sys.stdout.flush()
+                sys.stderr.flush()
+            finally:
+                os._exit(status)
 
+    def _confine(self, function: str, tmp: str) -> tuple[Guard, ...]:
+        spec = spec_of(self._app, function)
+        readable: list[str] = []
+        writable: list[str] = []
+        for grant in spec.grants:
+            if grant.kind == "bucket":
+                folder = os.path.join(self._setup.objects, grant.resource)
+                (readable if grant.action == "read" else writable).append(folder)
+        holds = confine.finish(
+            self._begun,
+            confine.Confinement(
+                memory_mb=spec.memory_mb,
+                tmp_dir=tmp,
+                read_paths=tuple(readable),
+                write_paths=tuple(writable),
+            ),
+        )
+        return holds.guards
 
-def _confine(app: App, setup: Setup, function: str, tmp: str, parent_pid: int) -> tuple[Guard, ...]:
-    from wherry.runtime.process import confine
-
-    spec = spec_of(app, function)
-    readable: list[str] = []
-    writable: list[str] = []
-    for grant in spec.grants:
-        if grant.kind == "bucket":
-            folder = os.path.join(setup.objects, grant.resource)
-            (readable if grant.action == "read" else writable).append(folder)
-    read_paths, list_paths = _paths(setup)
-    holds = confine.apply(
-        confine.Confinement(
-            memory_mb=spec.memory_mb,
-            tmp_dir=tmp,
-            read_paths=(*read_paths, *readable),
-            list_paths=(*list_paths, setup.objects),
-            write_paths=tuple(writable),
-        ),
-        parent_pid,
-    )
-    return holds.guards
+    def _serve(self, runner: Runner, link: EngineLink, stopwatch: Stopwatch) -> NoReturn:
+        """Run invocations until the engine closes the socket."""
+        clock, prints, cold = self._clock, self._prints, True
+        while True:
+            kind, payload = link.begin()
+            if kind != INVOKE:
+                raise SystemExit(3)
+            stopwatch.start()
+            invocation = _invocation.decode(payload)
+            lines, prints.count = logs.lines_written, 0
+            outcome = runner.run(invocation, link, clock, cold=cold)
+            cold = False
+            with suppress(OSError, ValueError):  # a handler may have closed it: nobody else suffers
+                prints.flush()
+            spent = stopwatch.stop()
+            if spent is not None:
+                link.send(SPENT, to_msgpack(spent))
+            number = invocation.number
+            said = prints.count or logs.lines_written != lines
+            if prints.count:
+                with suppress(OSError):  # as above
+                    os.write(1, printed_by(invocation.request_id, invocation.correlation_id))
+            try:
+                link.finish(
+                    PRINTED if said else OUTCOME, number, stopwatch.took_s, to_msgpack(outcome)
+                )
+            except ValueError as error:
+                failure = Failure("too_large", "TooLarge", str(error), retry=False)
+                link.finish(
+                    OUTCOME,
+                    number,
+                    stopwatch.took_s,
+                    to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)),
+                )
+            if outcome.failure is not None and outcome.failure.code in WORN:
+                link.receive()  # takes nothing more: it is being ended
 
 
 class _Prints(TextIOWrapper):
@@ -127,61 +190,3 @@ def _paths(setup: Setup) -> tuple[tuple[str, ...], tuple[str, ...]]:
     from wherry.runtime.process.landlock import carve, system_paths
 
     return carve([*system_paths(), setup.folder], setup.hidden)
-
-
-def serve(
-    app: App,
-    setup: Setup,
-    function: str,
-    fds: Sequence[int],
-    guards: tuple[Guard, ...],
-    meter: Meter,
-) -> NoReturn:
-    """Run invocations until the engine closes the socket."""
-    from wherry.platforms.files.blobs import Blobs
-
-    clock = SystemClock()
-    sock, *mail = (socket.socket(fileno=fd) for fd in fds)
-    link = EngineLink(sock, mail[0] if mail else None, Blobs(setup.objects), clock, setup.brought)
-    runner = Runner.prepare(app, function)
-    send_lines_to(None, app.name)
-    if hasattr(os, "SCHED_BATCH"):
-        # Waking up does not push the engine off its processor: fewer switches, more work done.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-    cold = True
-    output = open(1, "wb", closefd=False)  # noqa: SIM115 - as long as this process
-    prints = _Prints(output, "utf-8", "backslashreplace", line_buffering=True)
-    sys.stdout = sys.stderr = prints
-    stopwatch = Stopwatch(clock, meter, link)
-    link.send(READY, to_msgpack(guards))
-    while True:
-        kind, payload = link.begin()
-        if kind != INVOKE:
-            raise SystemExit(3)
-        stopwatch.start()
-        invocation = _invocation.decode(payload)
-        lines, prints.count = logs.lines_written, 0
-        outcome = runner.run(invocation, link, clock, cold=cold)
-        cold = False
-        with suppress(OSError, ValueError):  # a handler may have closed it: nobody else suffers
-            prints.flush()
-        spent = stopwatch.stop()
-        if spent is not None:
-            link.send(SPENT, to_msgpack(spent))
-        number = invocation.number
-        said = prints.count or logs.lines_written != lines
-        if prints.count:
-            with suppress(OSError):  # as above
-                os.write(1, printed_by(invocation.request_id, invocation.correlation_id))
-        try:
-            link.finish(PRINTED if said else OUTCOME, number, stopwatch.took_s, to_msgpack(outcome))
-        except ValueError as error:
-            failure = Failure("too_large", "TooLarge", str(error), retry=False)
-            link.finish(
-                OUTCOME,
-                number,
-                stopwatch.took_s,
-                to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)),
-            )
-        if outcome.failure is not None and outcome.failure.code in WORN:
-            link.receive()  # takes nothing more: it is being ended

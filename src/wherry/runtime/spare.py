@@ -1,8 +1,8 @@
 """A spare: a process that is forked before it is asked for, and waits to become an environment.
 
 The fork and what follows it are half of a cold start. A spare runs nothing of the app, knows no
-function and has no function's rights; it is confined when it becomes an environment, as one that
-was forked for it, and ends with its zygote.
+function and has no function's rights; it is confined as far as all are alike, the rest follows
+when it becomes an environment, and ends with its zygote.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ class Wanted(msgspec.Struct, frozen=True, array_like=True):
     tmp: str
 
 
+_wanted = msgspec.msgpack.Decoder(Wanted)
+
+
 class Spare:
     """The zygote's side of it.
 
@@ -40,8 +43,12 @@ class Spare:
         self._fd = fd
 
     @classmethod
-    def fork(cls, folder: str, tmp: str, become: Become) -> Spare | None:
-        """Fork one, in which `become` is called when it is asked for. None: there is no room."""
+    def fork(cls, folder: str, tmp: str, prepare: Callable[[], Become]) -> Spare | None:
+        """Fork one, in which what `prepare` returns is called when it is asked for.
+
+        Returns:
+            None: There is no room.
+        """
         try:
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         except OSError:
@@ -55,7 +62,7 @@ class Spare:
             return None
         if pid == 0:
             try:
-                _wait(child_fd, become)
+                _wait(child_fd, prepare())
             except BaseException:
                 give_up()
         os.close(child_fd)
@@ -82,7 +89,7 @@ def _wait(fd: int, become: Become) -> NoReturn:
         message, fds, _, _ = socket.recv_fds(sock, _BYTES, _FDS)
     if not message:
         os._exit(0)
-    wanted = msgspec.msgpack.decode(message, type=Wanted)
+    wanted = _wanted.decode(message)
     output_fd, *others = fds
     adopt(wanted.tmp, output_fd)
     become(wanted.function, others, wanted.tmp)

@@ -6,7 +6,7 @@ import sys
 
 import msgspec
 
-from wherry.runtime.environment import preload, run_environment
+from wherry.runtime.environment import Prepared, preload
 from wherry.runtime.loading import load_app
 from wherry.runtime.process import confine
 from wherry.runtime.zygote import Setup
@@ -18,4 +18,4 @@ if __name__ == "__main__":
     preload(app, setup)
     confine.prepare()
     fds = [int(fd) for fd in sys.argv[1].split(",")]
-    run_environment(app, setup, sys.argv[2], fds, sys.argv[3], int(sys.argv[4]))
+    Prepared(app, setup, int(sys.argv[4])).run(sys.argv[2], fds, sys.argv[3])

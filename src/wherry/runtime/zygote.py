@@ -22,10 +22,8 @@ from wherry.codec import to_msgpack
 from wherry.runtime.process.trees import children
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from wherry.app import App
-    from wherry.runtime.spare import Spare
+    from wherry.runtime.spare import Become, Spare
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -227,14 +225,14 @@ class Zygote:
         from wherry.runtime.spare import Spare
 
         self._wants_spare = False
-        self._spare = Spare.fork(self._setup.folder, self._setup.tmp, self._become)
+        self._spare = Spare.fork(self._setup.folder, self._setup.tmp, self._prepare)
 
-    def _become(self, function: str, fds: Sequence[int], tmp: str) -> NoReturn:
-        """In a child: be an environment."""
-        from wherry.runtime.environment import run_environment
+    def _prepare(self) -> Become:
+        """In a child: do what does not depend on the function; return what does the rest."""
+        from wherry.runtime.environment import Prepared
 
         self._engine.detach()  # its number is closed already; the object must not close another
-        run_environment(self._app, self._setup, function, fds, tmp, self._pid)
+        return Prepared(self._app, self._setup, self._pid).run
 
     def _start(self, start: Start, fds: list[int], output_fd: int) -> None:
         if self._unsafe is not None:
@@ -247,7 +245,7 @@ class Zygote:
         _say(self._engine, Started(start.ticket, pid))
 
     def _fork(self, start: Start, fds: list[int], output_fd: int) -> int:
-        from wherry.runtime.process.forking import fork_child
+        from wherry.runtime.process.forking import fork_child, give_up
 
         tmp = os.path.join(self._setup.tmp, f"{start.function}-{start.ticket}")
         spare, self._spare, self._wants_spare = self._spare, None, True
@@ -255,7 +253,10 @@ class Zygote:
             return spare.pid
         pid = fork_child(fds, tmp_dir=tmp, folder=self._setup.folder, output_fd=output_fd)
         if pid == 0:
-            self._become(start.function, fds, tmp)
+            try:
+                self._prepare()(start.function, fds, tmp)
+            except BaseException:
+                give_up()
         return pid
 
     def _spawn(self, start: Start, fds: list[int], output_fd: int) -> int:

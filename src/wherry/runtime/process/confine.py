@@ -14,17 +14,27 @@ from wherry.runtime.process import kernel as linux
 from wherry.runtime.process import landlock
 
 
+class Shared(msgspec.Struct, frozen=True):
+    """What bounds all environments of a version alike.
+
+    Paths are absolute; a path covers all that is below it. They are complete: besides
+    `landlock.system_paths()` and the app's folder nothing is to be read.
+    """
+
+    read_paths: tuple[str, ...] = ()
+    list_paths: tuple[str, ...] = ()  # only the names in them: the second result of `carve`
+    files: int = limits.ENVIRONMENT_FILES
+    processes: int = limits.ENVIRONMENT_PROCESSES
+    allow_network: bool = True
+
+
 class Confinement(msgspec.Struct, frozen=True):
-    """The bounds of one environment. Paths are absolute; a path covers all that is below it."""
+    """What bounds the environments of one function besides."""
 
     memory_mb: int
     tmp_dir: str  # made with mode 0700 if missing; its maker removes it
-    files: int = limits.ENVIRONMENT_FILES
-    processes: int = limits.ENVIRONMENT_PROCESSES
-    read_paths: tuple[str, ...] = ()  # complete: `landlock.system_paths()` and the app's folder
-    list_paths: tuple[str, ...] = ()  # only the names in them: the second result of `carve`
+    read_paths: tuple[str, ...] = ()
     write_paths: tuple[str, ...] = ()  # besides `tmp_dir`
-    allow_network: bool = True
 
 
 class Guard(msgspec.Struct, frozen=True):
@@ -55,26 +65,68 @@ def prepare() -> None:
         _tasks_of_user()
 
 
-def apply(confinement: Confinement, parent_pid: int) -> Holds:
-    """Confine this process for good. Call it right after the fork, in the child's main thread.
+class Begun:
+    """A process that is confined as far as that does not depend on its function.
+
+    Attributes:
+        guards: What holds and what does not.
+        rules: What it may open so far; None: this system has no such rules, or refused them.
+        network: The guard of the network, which holds with the rules.
+    """
+
+    __slots__ = ("guards", "network", "rules")
+
+    def __init__(self, guards: list[Guard], network: Guard, rules: landlock.Ruleset | None) -> None:
+        self.guards = guards
+        self.network = network
+        self.rules = rules
+
+
+def begin(shared: Shared, parent_pid: int) -> Begun:
+    """Confine this process for good, as far as its function does not matter; `finish` follows.
+
+    Call it right after the fork, in the child's main thread.
 
     Args:
-        confinement: The bounds.
+        shared: The bounds.
         parent_pid: The process ID of the zygote, taken before the fork.
+
+    Raises:
+        WherryError: The parent ended meanwhile (on Linux the process is killed before that).
+    """
+    guards = [_session(), *_limits(shared)]
+    if sys.platform != "linux":
+        guards += [Guard(name, False, f"{sys.platform} has no such guard") for name in _LINUX_ONLY]
+        return Begun(guards, guards[-1], None)
+    kernel = linux.kernel()
+    guards += [
+        _prctl("orphans", linux.PR_SET_CHILD_SUBREAPER, 1, "its orphans stay in its tree"),
+        _prctl("no new privileges", linux.PR_SET_NO_NEW_PRIVS, 1, "setuid programs stay harmless"),
+    ]
+    rules = _rules(kernel, shared, guards)
+    guards += [
+        _capabilities(kernel),
+        # After the capabilities: changed credentials would reset these two.
+        _prctl("memory is private", linux.PR_SET_DUMPABLE, 0, "others cannot trace or read it"),
+    ]
+    linux.die_with_parent(parent_pid, signal.SIGKILL)
+    guards.append(Guard("dies with its zygote", True, "SIGKILL from the kernel"))
+    return Begun(guards, _network(shared.allow_network, _abi()), rules)
+
+
+def finish(begun: Begun, confinement: Confinement) -> Holds:
+    """Add what depends on the function: its memory, its folders. From then on all holds.
 
     Returns:
         What holds and what does not. A guard that the system lacks is reported, not raised.
 
     Raises:
         OSError: `tmp_dir` cannot be made.
-        WherryError: The parent ended meanwhile (on Linux the process is killed before that).
     """
     os.makedirs(confinement.tmp_dir, mode=0o700, exist_ok=True)
-    guards = [_session(), *_limits(confinement)]
-    if sys.platform == "linux":
-        guards += _linux(confinement, parent_pid)
-    else:
-        guards += [Guard(name, False, f"{sys.platform} has no such guard") for name in _LINUX_ONLY]
+    guards = [*begun.guards, _memory(confinement)]
+    if begun.rules is not None:
+        guards += _landlock(begun.rules, begun.network, confinement)
     return Holds(tuple(guards))
 
 
@@ -100,34 +152,41 @@ def _session() -> Guard:
     return Guard("process group", True, "the environment leads a session of its own")
 
 
-def _limits(confinement: Confinement) -> list[Guard]:
+def _limits(shared: Shared) -> list[Guard]:
     import resource
 
-    data_mb = confinement.memory_mb + confinement.memory_mb // 4 + limits.DATA_HEADROOM_MB
     found = [
         _limit(resource.RLIMIT_CORE, 0, "core dumps", "none are written"),
         _limit(
             resource.RLIMIT_NOFILE,
-            confinement.files,
+            shared.files,
             "open files",
-            f"at most {confinement.files} per process",
+            f"at most {shared.files} per process",
         ),
     ]
     if sys.platform != "linux":
-        return [*found, Guard("memory stop", False, f"{sys.platform} does not enforce RLIMIT_DATA")]
-    # RLIMIT_DATA, not RLIMIT_AS: address space that is only reserved (arenas, mapped files)
-    # is not memory used. Thread stacks do count in full, hence the headroom.
-    text = f"allocation fails at {data_mb} MiB per process"
-    found.append(_limit(resource.RLIMIT_DATA, data_mb * limits.MIB, "memory stop", text))
+        return found
     if os.getuid() == 0:
         # The kernel exempts user ID 0 from RLIMIT_NPROC, whatever its capabilities.
         why = "RLIMIT_NPROC does not bind root: a control group or the sampler has to"
         return [*found, Guard("processes", False, why)]
     # The limit counts all tasks of the user, not those of this process: without the tasks
     # that were there before, a busy account could not start a single thread.
-    bound = _tasks_of_user() + confinement.processes
-    text = f"about {confinement.processes} more than this user had at the start"
+    bound = _tasks_of_user() + shared.processes
+    text = f"about {shared.processes} more than this user had at the start"
     return [*found, _limit(resource.RLIMIT_NPROC, bound, "processes", text)]
+
+
+def _memory(confinement: Confinement) -> Guard:
+    import resource
+
+    if sys.platform != "linux":
+        return Guard("memory stop", False, f"{sys.platform} does not enforce RLIMIT_DATA")
+    data_mb = confinement.memory_mb + confinement.memory_mb // 4 + limits.DATA_HEADROOM_MB
+    # RLIMIT_DATA, not RLIMIT_AS: address space that is only reserved (arenas, mapped files)
+    # is not memory used. Thread stacks do count in full, hence the headroom.
+    text = f"allocation fails at {data_mb} MiB per process"
+    return _limit(resource.RLIMIT_DATA, data_mb * limits.MIB, "memory stop", text)
 
 
 def _limit(kind: int, value: int, name: str, why: str) -> Guard:
@@ -143,21 +202,6 @@ def _limit(kind: int, value: int, name: str, why: str) -> Guard:
     return Guard(name, True, why)
 
 
-def _linux(confinement: Confinement, parent_pid: int) -> list[Guard]:
-    kernel = linux.kernel()
-    guards = [
-        _prctl("orphans", linux.PR_SET_CHILD_SUBREAPER, 1, "its orphans stay in its tree"),
-        _prctl("no new privileges", linux.PR_SET_NO_NEW_PRIVS, 1, "setuid programs stay harmless"),
-        *_landlock(kernel, confinement),
-        _capabilities(kernel),
-        # After the capabilities: changed credentials would reset these two.
-        _prctl("memory is private", linux.PR_SET_DUMPABLE, 0, "others cannot trace or read it"),
-    ]
-    linux.die_with_parent(parent_pid, signal.SIGKILL)
-    guards.append(Guard("dies with its zygote", True, "SIGKILL from the kernel"))
-    return guards
-
-
 def _prctl(name: str, option: int, value: int, why: str) -> Guard:
     try:
         linux.kernel().prctl(option, value)
@@ -166,33 +210,47 @@ def _prctl(name: str, option: int, value: int, why: str) -> Guard:
     return Guard(name, True, why)
 
 
-def _landlock(kernel: linux.Kernel, confinement: Confinement) -> list[Guard]:
+def _rules(kernel: linux.Kernel, shared: Shared, guards: list[Guard]) -> landlock.Ruleset | None:
+    """Return rules with what may be read and listed; where there are none, the guards say why."""
     abi = _abi()
     if abi == 0:
         why = "this kernel has no Landlock (Linux 5.13 or later, and in its list of modules)"
-        return [Guard(name, False, why) for name in ("files", "network", "signals")]
+        guards += _no_landlock(why)
+        return None
     try:
-        landlock.restrict(
-            kernel,
-            abi,
-            read=confinement.read_paths,
-            listed=confinement.list_paths,
-            write=(*confinement.write_paths, confinement.tmp_dir),
-            allow_network=confinement.allow_network,
-        )
+        rules = landlock.Ruleset(kernel, abi, allow_network=shared.allow_network)
+        rules.allow(read=shared.read_paths, listed=shared.list_paths)
     except OSError as error:
-        return [Guard(name, False, str(error)) for name in ("files", "network", "signals")]
+        guards += _no_landlock(str(error))
+        return None
+    return rules
+
+
+def _no_landlock(why: str) -> list[Guard]:
+    return [Guard(name, False, why) for name in ("files", "network", "signals")]
+
+
+def _landlock(rules: landlock.Ruleset, network: Guard, confinement: Confinement) -> list[Guard]:
+    abi = _abi()
+    try:
+        rules.allow(
+            read=confinement.read_paths,
+            write=(*confinement.write_paths, confinement.tmp_dir),
+        )
+        rules.restrict()
+    except OSError as error:
+        return _no_landlock(str(error))
     return [
         Guard("files", True, f"Landlock ABI {abi}: reads and writes only below its own paths"),
-        _network(confinement, abi),
+        network,
         Guard("signals", True, "none to processes outside its tree")
         if abi >= landlock.ABI_SCOPES
         else Guard("signals", False, f"Landlock ABI {abi} < 6 (Linux 6.12): may signal its user's"),
     ]
 
 
-def _network(confinement: Confinement, abi: int) -> Guard:
-    if confinement.allow_network:
+def _network(allowed: bool, abi: int) -> Guard:
+    if allowed:
         return Guard("network", True, "allowed")
     if abi >= landlock.ABI_TCP:
         return Guard("network", True, "no TCP; the kernel has no rule for UDP")

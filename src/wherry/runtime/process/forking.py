@@ -49,7 +49,7 @@ def fork_child(
     output_fd: int | None = None,
     variables: Mapping[str, str] | None = None,
 ) -> int:
-    """Fork, and strip the child of what is the zygote's. Then `confine.apply` confines it.
+    """Fork, and strip the child of what is the zygote's. Then `confine` confines it.
 
     The child has stdin from /dev/null, standard signals, a umask of 077, the file descriptors
     `keep_fds` and no others, chance seeded anew, and of the environment variables only the
@@ -100,9 +100,13 @@ def adopt(tmp_dir: str, output_fd: int) -> None:
         os.dup2(output_fd, 1)
         os.dup2(output_fd, 2)
         os.close(output_fd)
-        _replace_environment(allowed_environment(os.environ, tmp_dir, {}))
+        os.environ.update(_folder(tmp_dir))
     except BaseException:
         give_up()
+
+
+def _folder(tmp_dir: str) -> dict[str, str]:
+    return {"HOME": tmp_dir, "TMPDIR": tmp_dir}
 
 
 def allowed_environment(
@@ -118,7 +122,7 @@ def allowed_environment(
         for name, value in source.items()
         if name in _ALLOWED or name.startswith(_ALLOWED_PREFIXES)
     }
-    return {**kept, "HOME": tmp_dir, "TMPDIR": tmp_dir, **variables}
+    return {**kept, **_folder(tmp_dir), **variables}
 
 
 def open_fds() -> frozenset[int]:

@@ -102,33 +102,41 @@ def _outermost(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(kept)
 
 
-def restrict(
-    kernel: Kernel,
-    abi: int,
-    *,
-    read: Iterable[str],
-    listed: Iterable[str],
-    write: Iterable[str],
-    allow_network: bool,
-) -> None:
-    """Confine this process. `PR_SET_NO_NEW_PRIVS` must be set. A path that is missing is skipped.
+class Ruleset:
+    """What this process may do once `restrict` is called. `PR_SET_NO_NEW_PRIVS` must be set then.
+
+    Args:
+        allow_network: Whether TCP stays as it is.
 
     Raises:
-        OSError: the kernel refused the ruleset; nothing is confined.
+        OSError: The kernel refused the ruleset; nothing is confined.
     """
-    files = _ALL_BY_ABI[min(abi, len(_ALL_BY_ABI) - 1)]
-    tcp = _TCP if abi >= ABI_TCP and not allow_network else 0
-    scopes = _SCOPES if abi >= ABI_SCOPES else 0
-    size = 24 if abi >= ABI_SCOPES else 16 if abi >= ABI_TCP else 8
-    ruleset = kernel.landlock_ruleset(_RULESET.pack(files, tcp, scopes)[:size])
-    try:
-        _allow(kernel, ruleset, read, files & _READ)
-        _allow(kernel, ruleset, listed, files & _READ_DIR)
-        _allow(kernel, ruleset, write, files & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
-        _allow(kernel, ruleset, _DEVICES_WRITE, files & (_READ_FILE | _WRITE_FILE | _TRUNCATE))
-        kernel.landlock_restrict(ruleset)
-    finally:
-        os.close(ruleset)
+
+    def __init__(self, kernel: Kernel, abi: int, *, allow_network: bool) -> None:
+        self._kernel = kernel
+        self._files = files = _ALL_BY_ABI[min(abi, len(_ALL_BY_ABI) - 1)]
+        tcp = _TCP if abi >= ABI_TCP and not allow_network else 0
+        scopes = _SCOPES if abi >= ABI_SCOPES else 0
+        size = 24 if abi >= ABI_SCOPES else 16 if abi >= ABI_TCP else 8
+        self._fd = kernel.landlock_ruleset(_RULESET.pack(files, tcp, scopes)[:size])
+        devices = files & (_READ_FILE | _WRITE_FILE | _TRUNCATE)
+        _allow(kernel, self._fd, _DEVICES_WRITE, devices)
+
+    def allow(
+        self, *, read: Iterable[str] = (), listed: Iterable[str] = (), write: Iterable[str] = ()
+    ) -> None:
+        """Add paths. One that is missing is skipped."""
+        kernel, fd, files = self._kernel, self._fd, self._files
+        _allow(kernel, fd, read, files & _READ)
+        _allow(kernel, fd, listed, files & _READ_DIR)
+        _allow(kernel, fd, write, files & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+
+    def restrict(self) -> None:
+        """Confine this process, for good."""
+        try:
+            self._kernel.landlock_restrict(self._fd)
+        finally:
+            os.close(self._fd)
 
 
 def _allow(kernel: Kernel, ruleset: int, paths: Iterable[str], rights: int) -> None:
