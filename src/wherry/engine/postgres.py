@@ -126,17 +126,18 @@ class PostgresClient:
         self.send(function, request, lambda answer: then(to_msgpack(answer)))
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
-        found = self._asked.pop(task, None)
-        if found is None:
-            return  # it was given up with all others
-        _, request, then = found
-        if task.cancelled():
+        asked = self._asked.pop(task, None)
+        if asked is None:
+            return  # it was given up when the engine stopped
+        _, request, then = asked
+        try:
+            answer = task.result()
+        except asyncio.CancelledError:  # its time was over
             code = FateUnknown.code if isinstance(request, Commit) else AWAY.code
-            then(Broken(code, AWAY.message))
-            return
-        answer = task.result()
+            answer = Broken(code, AWAY.message)
         if not isinstance(answer, Broken):
-            self._heard_of_it()
+            self._answered_s = self._clock.steady_s()
+            self.hangs = False
         then(answer)
 
     def _watch(self) -> None:
@@ -149,10 +150,6 @@ class PostgresClient:
             if late_s >= limits.POSTGRES_ANSWER_S * (LONGER - 1) or not isinstance(request, _LONG):
                 task.cancel()
         self._watching = self._loop.call_later(WATCH_S, self._watch)
-
-    def _heard_of_it(self) -> None:
-        self._answered_s = self._clock.steady_s()
-        self.hangs = False
 
     # -- living ----------------------------------------------------------------------------------
 
@@ -176,7 +173,8 @@ class PostgresClient:
                 if not hasattr(error, "sqlstate"):
                     raise
                 continue  # the database has said no; the next look may find it well
-            self._heard_of_it()
+            self._answered_s = self._clock.steady_s()
+            self.hangs = False
 
     async def _renew(self) -> None:
         if not await self._nodes.renew(self.node):

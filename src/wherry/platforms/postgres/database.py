@@ -203,7 +203,6 @@ class Database:
         lost = False
         while True:
             session: Session | None = None
-            sound = False
             try:
                 session = pool.idle() or await pool.take()
                 if atomic:
@@ -211,11 +210,10 @@ class Database:
                         answer = await work(session)
                 else:
                     answer = await work(session)
-                sound = True
-                return answer
-            except Exception as error:
+            except BaseException as error:
                 broken = is_connection_fault(error)
-                sound = not broken
+                if session is not None:
+                    pool.give(session, sound=isinstance(error, Exception) and not broken)
                 if sqlstate(error) in AGAIN and refused < limits.POSTGRES_TRIES:
                     refused += 1
                     pause_s = 0.005 * 2**refused
@@ -228,9 +226,9 @@ class Database:
                     pause_s = 0.1
                 else:
                     raise
-            finally:
-                if session is not None:
-                    pool.give(session, sound)
+            else:
+                pool.give(session)
+                return answer
             await rest(self._chance.between(0.5, 1.5) * pause_s)
 
     async def look(self, work: Callable[[Session], Awaitable[T]]) -> T:

@@ -15,10 +15,10 @@ Connection: TypeAlias = Any  # asyncpg has no types
 async def rest(seconds: float) -> None:
     """Let others run for a while."""
     loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    timer = loop.call_later(seconds, over.set)
+    over: asyncio.Future[bool] = loop.create_future()
+    timer = loop.call_later(seconds, _end, over, True)
     try:
-        await over.wait()
+        await over
     finally:
         timer.cancel()
 
