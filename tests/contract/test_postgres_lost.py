@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -28,12 +28,29 @@ class Breaking:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def fetchrow(self, sql: str, *values: Any) -> Any:
-        row = await self._connection.fetchrow(sql, *values)
+    async def prepare(self, sql: str) -> Any:
+        return Statement(await self._connection.prepare(sql), lambda: self._behind(sql))
+
+    def _behind(self, sql: str) -> None:
         for called in [one for one in self._breaks if one in sql]:
             self._breaks.remove(called)
             self._connection.terminate()
             raise ConnectionResetError("the network is broken")
+
+
+class Statement:
+    """A prepared statement, and what happens behind it."""
+
+    def __init__(self, prepared: Any, behind: Callable[[], None]) -> None:
+        self._prepared = prepared
+        self._behind = behind
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._prepared, name)
+
+    async def fetchrow(self, *values: Any) -> Any:
+        row = await self._prepared.fetchrow(*values)
+        self._behind()
         return row
 
 

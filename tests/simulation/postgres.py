@@ -64,7 +64,7 @@ class Break:
 
 
 class Frail:
-    """A connection of asyncpg's that breaks."""
+    """A connection of asyncpg's that breaks, and what it has prepared."""
 
     def __init__(self, connection: Any, breaks: Break) -> None:
         self._connection = connection
@@ -73,19 +73,14 @@ class Frail:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
-    async def fetchrow(self, *asked: Any) -> Any:
-        return await self._through(self._connection.fetchrow, asked)
-
-    async def fetch(self, *asked: Any) -> Any:
-        return await self._through(self._connection.fetch, asked)
-
-    async def fetchval(self, *asked: Any) -> Any:
-        return await self._through(self._connection.fetchval, asked)
+    async def prepare(self, sql: str) -> Any:
+        return FrailStatement(self, await self._connection.prepare(sql))
 
     async def execute(self, *asked: Any) -> Any:
-        return await self._through(self._connection.execute, asked)
+        return await self.through(self._connection.execute, asked)
 
-    async def _through(self, ask: Any, asked: tuple[Any, ...]) -> Any:
+    async def through(self, ask: Any, asked: tuple[Any, ...]) -> Any:
+        """Ask, and break perhaps before it or behind it."""
         self._perhaps()
         answer = await ask(*asked)
         self._perhaps()
@@ -95,6 +90,23 @@ class Frail:
         if self._breaks.strikes():
             self._connection.terminate()
             raise ConnectionResetError("the network is broken")
+
+
+class FrailStatement:
+    """A statement that it has prepared."""
+
+    def __init__(self, connection: Frail, prepared: Any) -> None:
+        self._connection = connection
+        self._prepared = prepared
+
+    async def fetchrow(self, *values: Any) -> Any:
+        return await self._connection.through(self._prepared.fetchrow, values)
+
+    async def fetch(self, *values: Any) -> Any:
+        return await self._connection.through(self._prepared.fetch, values)
+
+    async def fetchval(self, *values: Any) -> Any:
+        return await self._connection.through(self._prepared.fetchval, values)
 
 
 class FrailDatabase(Database):

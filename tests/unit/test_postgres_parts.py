@@ -166,6 +166,22 @@ def test_who_is_cancelled_or_too_late_leaves_its_turn_to_the_next() -> None:
     asyncio.run(play())
 
 
+def test_who_is_cancelled_when_its_turn_has_come_leaves_it_to_the_next() -> None:
+    async def play() -> None:
+        connections, _ = pool(1)
+        held = await connections.take()
+        gives_up = asyncio.create_task(connections.take())
+        waits = asyncio.create_task(connections.take())
+        await asyncio.sleep(0)
+        connections.give(held)
+        gives_up.cancel()
+        async with asyncio.timeout(60):
+            assert await waits is held
+        assert gives_up.cancelled()
+
+    asyncio.run(play())
+
+
 def test_a_connection_that_cannot_be_made_takes_up_no_place() -> None:
     async def play() -> None:
         tries = 0

@@ -43,11 +43,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _request = msgspec.msgpack.Decoder(Request)
-_LONG = Configure | Reindex | Sweep  # these may wait for others, or have much to do
+_LONG = (Configure, Reindex, Sweep)  # these may wait for others, or have much to do:
+LONGER = 5  # times as long as the others
 AWAY = Broken("passing", "The database does not answer.")
 FULL = Broken("passing", "Too much is asked of the database at once.")
 KEY = "engine/signing-key"
 AGAIN_S = 0.2
+WATCH_S = 0.1  # so much later than its time something may be given up
 
 
 class PostgresClient:
@@ -79,15 +81,16 @@ class PostgresClient:
         self._clock = clock
         self._store = store
         self._nodes = nodes
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._asked: dict[asyncio.Task[Any], tuple[float, Request, Then]] = {}  # since when
         self._moved: Callable[[int], None] = _ignore
         self._answered_s = clock.steady_s()
         self._living = self._loop.create_task(self._live())
+        self._watching = self._loop.call_later(WATCH_S, self._watch)
 
     @property
     def owed(self) -> int:
         """How many requests have no answer yet."""
-        return len(self._tasks)
+        return len(self._asked)
 
     def attach(self, core: Core) -> None:
         """Let hints of other engines wake this one, and tell it when it gets another number; let it
@@ -110,38 +113,43 @@ class PostgresClient:
 
     def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
         """Ask; answers come in any order."""
-        if self.hangs or len(self._tasks) >= limits.POSTGRES_REQUESTS:
+        if self.hangs or len(self._asked) >= limits.POSTGRES_REQUESTS:
             self._loop.call_soon(then, AWAY if self.hangs else FULL)
             return
-        task = self._loop.create_task(self._serve(function, request, then))
-        self._tasks.add(task)
-        task.add_done_callback(self._served)
+        task = self._loop.create_task(self._store.answer(function, request))
+        self._asked[task] = self._clock.steady_s(), request, then
+        task.add_done_callback(self._answered)
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
         """Ask what comes encoded, and is answered so."""
         request = _request.decode(payload)
         self.send(function, request, lambda answer: then(to_msgpack(answer)))
 
-    async def _serve(self, function: str, request: Request, then: Then) -> None:
-        patience_s = limits.POSTGRES_ANSWER_S * (5 if isinstance(request, _LONG) else 1)
+    def _answered(self, task: asyncio.Task[Any]) -> None:
+        asked = self._asked.pop(task, None)
+        if asked is None:
+            return  # it was given up when the engine stopped
+        _, request, then = asked
         try:
-            async with asyncio.timeout(patience_s):
-                answer = await self._store.answer(function, request)
-        except TimeoutError:
+            answer = task.result()
+        except asyncio.CancelledError:  # its time was over
             code = FateUnknown.code if isinstance(request, Commit) else AWAY.code
             answer = Broken(code, AWAY.message)
         if not isinstance(answer, Broken):
-            self._heard_of_it()
+            self._answered_s = self._clock.steady_s()
+            self.hangs = False
         then(answer)
 
-    def _heard_of_it(self) -> None:
-        self._answered_s = self._clock.steady_s()
-        self.hangs = False
-
-    def _served(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            task.result()  # a fault of who waited is told as one of any callback
+    def _watch(self) -> None:
+        """Give up what has no answer in its time, with the connection that it is on."""
+        now_s = self._clock.steady_s()
+        for task, (since_s, request, _) in self._asked.items():
+            late_s = now_s - since_s - limits.POSTGRES_ANSWER_S
+            if late_s < 0:
+                break  # as all behind it
+            if late_s >= limits.POSTGRES_ANSWER_S * (LONGER - 1) or not isinstance(request, _LONG):
+                task.cancel()
+        self._watching = self._loop.call_later(WATCH_S, self._watch)
 
     # -- living ----------------------------------------------------------------------------------
 
@@ -165,7 +173,8 @@ class PostgresClient:
                 if not hasattr(error, "sqlstate"):
                     raise
                 continue  # the database has said no; the next look may find it well
-            self._heard_of_it()
+            self._answered_s = self._clock.steady_s()
+            self.hangs = False
 
     async def _renew(self) -> None:
         if not await self._nodes.renew(self.node):
@@ -183,7 +192,9 @@ class PostgresClient:
     def stop(self) -> None:
         """Give up what has no answer yet."""
         self._living.cancel()
-        for task in list(self._tasks):
+        self._watching.cancel()
+        asked, self._asked = self._asked, {}
+        for task in asked:
             task.cancel()
 
     async def close(self) -> None:

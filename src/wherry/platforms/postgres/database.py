@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from wherry import limits
@@ -53,24 +54,37 @@ class Lost(Passing):
 
 
 class Session:
-    """One transaction on one connection."""
+    """A connection, or a transaction on it."""
 
     def __init__(self, connection: Connection, sql: dict[str, str]) -> None:
         self._connection = connection
         self._sql = sql
+        self._prepared: dict[str, Any] = {}
+        self.transaction = connection.transaction
+        self.is_closed = connection.is_closed
+        self.terminate = connection.terminate
+        self.close = connection.close
 
     async def row(self, name: str, *values: Any) -> Any:
         """Run a named statement and return its first row."""
-        return await self._connection.fetchrow(self._sql[name], *values)
+        statement = self._prepared.get(name) or await self._prepare(name)
+        return await statement.fetchrow(*values)
 
     async def rows(self, name: str, *values: Any) -> list[Any]:
         """Run a named statement and return its rows."""
-        rows: list[Any] = await self._connection.fetch(self._sql[name], *values)
+        statement = self._prepared.get(name) or await self._prepare(name)
+        rows: list[Any] = await statement.fetch(*values)
         return rows
 
     async def value(self, name: str, *values: Any) -> Any:
         """Run a named statement and return the first value of its first row."""
-        return await self._connection.fetchval(self._sql[name], *values)
+        statement = self._prepared.get(name) or await self._prepare(name)
+        return await statement.fetchval(*values)
+
+    async def _prepare(self, name: str) -> Any:
+        """Prepare a statement, for as long as the connection lasts."""
+        statement = self._prepared[name] = await self._connection.prepare(self._sql[name])
+        return statement
 
     async def run(self, name: str, *values: Any) -> int:
         """Run a named statement; return how many rows it changed."""
@@ -104,9 +118,9 @@ class Database:
         self._began: object = None
         self._hosts = hosts_of(dsn)
         self._sql = load_statements(FOLDER)
-        self._pool = Pool(self.connect, size, limits.POSTGRES_WAIT_S)
+        self._pool = Pool(self._session, size, limits.POSTGRES_WAIT_S)
         # Leases are renewed however busy the others are.
-        self._own = Pool(self.connect, 1, limits.POSTGRES_WAIT_S)
+        self._own = Pool(self._session, 1, limits.POSTGRES_WAIT_S)
 
     async def connect(self) -> Connection:
         """Make a connection: to the one of its hosts that takes writes.
@@ -134,6 +148,9 @@ class Database:
                 await self._look(connection)
                 return connection
         raise Away("; ".join(faults))
+
+    async def _session(self) -> Session:
+        return Session(await self.connect(), self._sql)
 
     async def _connect(self, dsn: str) -> Connection:
         import asyncpg
@@ -180,25 +197,39 @@ class Database:
             Lost: The connection broke, again and again; it may have been done.
             Passing: It was not done.
         """
+        pool = self._own if own else self._pool
         until_s = self.clock.steady_s() + self.retry_s
         refused = 0
         lost = False
         while True:
+            session: Session | None = None
             try:
-                return await self._once(work, atomic, self._own if own else self._pool)
-            except Exception as error:
+                session = pool.idle() or await pool.take()
+                if atomic:
+                    async with session.transaction():
+                        answer = await work(session)
+                else:
+                    answer = await work(session)
+            except BaseException as error:
+                broken = is_connection_fault(error)
+                if session is not None:
+                    pool.give(session, sound=isinstance(error, Exception) and not broken)
                 if sqlstate(error) in AGAIN and refused < limits.POSTGRES_TRIES:
                     refused += 1
-                    await rest(self._chance.between(0.5, 1.5) * 0.005 * 2**refused)
-                    continue
-                if is_connection_fault(error):
-                    lost = True
-                elif not isinstance(error, Away):
+                    pause_s = 0.005 * 2**refused
+                elif broken or isinstance(error, Away):
+                    lost |= broken and session is not None
+                    if self.clock.steady_s() >= until_s:
+                        why = str(error) or type(error).__name__
+                        kind = Lost if lost else Passing
+                        raise kind(f"The database cannot be reached ({why}).") from None
+                    pause_s = 0.1
+                else:
                     raise
-                if self.clock.steady_s() >= until_s:
-                    kind = Lost if lost else Passing
-                    raise kind(f"The database cannot be reached ({error}).") from None
-                await rest(self._chance.between(0.5, 1.5) * 0.1)
+            else:
+                pool.give(session)
+                return answer
+            await rest(self._chance.between(0.5, 1.5) * pause_s)
 
     async def look(self, work: Callable[[Session], Awaitable[T]]) -> T:
         """Run something that only reads: all of it sees one moment. Raises what `run` does."""
@@ -209,40 +240,17 @@ class Database:
 
         return await self.run(reading, atomic=True)
 
-    async def _once(self, work: Callable[[Session], Awaitable[T]], atomic: bool, pool: Pool) -> T:
-        try:
-            connection = await pool.take()
-        except Exception as error:
-            if is_connection_fault(error):
-                raise Away(f"{type(error).__name__}: {error}") from error
-            raise
-        sound = False
-        try:
-            session = Session(connection, self._sql)
-            if atomic:
-                async with connection.transaction():
-                    answer = await work(session)
-            else:
-                answer = await work(session)
-            sound = True
-            return answer
-        except Exception as error:
-            sound = not is_connection_fault(error)
-            raise
-        finally:
-            pool.give(connection, sound)
-
-    async def row(self, name: str, *values: Any) -> Any:
+    def row(self, name: str, *values: Any) -> Awaitable[Any]:
         """Run a named statement and return its first row."""
-        return await self.run(lambda session: session.row(name, *values))
+        return self.run(methodcaller("row", name, *values))
 
-    async def rows(self, name: str, *values: Any) -> list[Any]:
+    def rows(self, name: str, *values: Any) -> Awaitable[Any]:
         """Run a named statement and return its rows."""
-        return await self.run(lambda session: session.rows(name, *values))
+        return self.run(methodcaller("rows", name, *values))
 
-    async def value(self, name: str, *values: Any) -> Any:
+    def value(self, name: str, *values: Any) -> Awaitable[Any]:
         """Run a named statement and return the first value of its first row."""
-        return await self.run(lambda session: session.value(name, *values))
+        return self.run(methodcaller("value", name, *values))
 
 
 def _ignore() -> None:
@@ -265,6 +273,8 @@ def is_connection_fault(error: BaseException) -> bool:
     # The last one is what asyncpg says where the server goes while a statement is being sent.
     if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
         return True
+    if isinstance(error, asyncpg.InvalidCachedStatementError):
+        return True  # the schema was brought forward since it prepared its statements
     return sqlstate(error)[:2] == "08" or sqlstate(error) in DEAF
 
 

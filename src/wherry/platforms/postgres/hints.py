@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MARGIN_MS = 50  # a message may be there that much later than it is due: its commit took so long
 TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
+TOLD_AGAIN_S = 0.02  # ... while more and more is to be said: then the others are awake
 TOKENS = 100_000  # of leases, whose messages are known to be of no group
 NAMES = 50  # queues of one notification, which has 8,000 bytes at most
 
@@ -125,8 +126,10 @@ class Hints:
             self._telling = asyncio.create_task(self._tell_soon())
 
     async def _tell_soon(self) -> None:
+        pause_s = TOLD_AFTER_S
         while self._seen.pending:
-            await rest(TOLD_AFTER_S)
+            await rest(pause_s)
+            pause_s = TOLD_AGAIN_S
             names = sorted(self._seen.pending)
             self._seen.pending.clear()
             for start in range(0, len(names), NAMES):

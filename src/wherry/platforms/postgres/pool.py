@@ -15,10 +15,10 @@ Connection: TypeAlias = Any  # asyncpg has no types
 async def rest(seconds: float) -> None:
     """Let others run for a while."""
     loop = asyncio.get_running_loop()
-    over = asyncio.Event()
-    timer = loop.call_later(seconds, over.set)
+    over: asyncio.Future[bool] = loop.create_future()
+    timer = loop.call_later(seconds, _end, over, True)
     try:
-        await over.wait()
+        await over
     finally:
         timer.cancel()
 
@@ -40,8 +40,17 @@ class Pool:
         self.wait_s = wait_s
         self._idle: list[Connection] = []
         self._count = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self._closed = False
+
+    def idle(self) -> Connection | None:
+        """Return a connection that is nobody else's, if there is one now; `give` it back."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._count -= 1
+        return None
 
     async def take(self) -> Connection:
         """Return a connection that is nobody else's; `give` it back.
@@ -53,11 +62,9 @@ class Pool:
         while True:
             if self._closed:
                 raise Passing("The store is closed.")
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-                self._count -= 1
+            connection = self.idle()
+            if connection is not None:
+                return connection
             if self._count < self._size:
                 self._count += 1
                 try:
@@ -69,36 +76,36 @@ class Pool:
             await self._wait()
 
     async def _wait(self) -> None:
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        turn: asyncio.Future[bool] = loop.create_future()
         self._waiting.append(turn)
+        late = loop.call_later(self.wait_s, _end, turn, False)
         try:
-            async with asyncio.timeout(self.wait_s):
-                await turn
-        except TimeoutError:
-            raise Passing(
-                f"All {self._size} connections to the database are in use.",
-                advice="Allow more, or look for what holds them.",
-            ) from None
-        finally:
-            if turn in self._waiting:
-                self._waiting.remove(turn)
-            elif turn.cancelled():
+            if not await turn:
+                raise Passing(
+                    f"All {self._size} connections to the database are in use.",
+                    advice="Allow more, or look for what holds them.",
+                )
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it had come: it is the next one's
                 self._wake()
+            raise
+        finally:
+            late.cancel()
 
     def give(self, connection: Connection, sound: bool = True) -> None:
         """Take a connection back; one that is not sound is thrown away."""
-        if sound and not self._closed and not connection.is_closed():
+        if sound and not self._closed:
             self._idle.append(connection)
         else:
             self._count -= 1
             connection.terminate()
-        self._wake()
+        if self._waiting:
+            self._wake()
 
     def _wake(self) -> None:
         while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
+            if _end(self._waiting.popleft(), True):
                 return
 
     async def close(self) -> None:
@@ -110,3 +117,11 @@ class Pool:
             await connection.close()
         while self._waiting:
             self._wake()
+
+
+def _end(turn: asyncio.Future[bool], come: bool) -> bool:
+    """End a wait: its turn has come, or it is too late. False: nobody waits for it any more."""
+    if turn.done():
+        return False
+    turn.set_result(come)
+    return True

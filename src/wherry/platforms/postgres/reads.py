@@ -24,6 +24,8 @@ from wherry.platforms.shared.pages import (
 )
 from wherry.platforms.shared.shapes import Index, Table
 from wherry.ports import (
+    Broken,
+    Denied,
     GetItem,
     GetObject,
     GetReply,
@@ -39,47 +41,24 @@ from wherry.ports import (
     StoredReply,
 )
 
-Reading = GetItem | QueryItems | GetObject | ListObjects | GetReply
-
 
 class Reads:
-    """What handlers ask for."""
+    """What handlers ask for. Each answer is checked by the rights of the function that asks.
+
+    Everything raises `Stale` where the catalog has changed.
+    """
 
     def __init__(self, database: Database, catalog: Catalog) -> None:
         self._database = database
         self._catalog = catalog
 
-    async def read(self, function: str, request: Reading) -> Any:
-        """Answer a read of a function.
-
-        Raises:
-            Stale: The catalog has changed.
-        """
+    async def item(self, function: str, request: GetItem) -> Item | Nothing | Denied:
+        """Read an item."""
         rights = self._catalog.rights(function)
-        match request:
-            case GetItem():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    await self._check()
-                    return unread(rights, "table", request.table) or Nothing()
-                return await self._item(table, request)
-            case QueryItems():
-                table = rights.readable.get(request.table)
-                if table is None:
-                    await self._check()
-                    return unread(rights, "table", request.table) or Page([], None)
-                try:
-                    return await self._page(request, table)
-                except msgspec.MsgspecError:
-                    return wrong_cursor()
-            case GetObject():
-                return unread(rights, "bucket", request.bucket) or await self._object(request)
-            case ListObjects():
-                return unread(rights, "bucket", request.bucket) or await self._objects(request)
-            case GetReply():
-                return reply_unread(function, request.key) or await self._reply(request.key)
-
-    async def _item(self, table: Table, request: GetItem) -> Item | Nothing:
+        table = rights.readable.get(request.table)
+        if table is None:
+            await self._check()
+            return unread(rights, "table", request.table) or Nothing()
         row = await self._database.row("item_get", table.id, indexed(request.pk), request.sk)
         assert row is not None
         catalog, body, version = row
@@ -91,6 +70,18 @@ class Reads:
         self._catalog.check(await self._database.value("catalog_version"))
 
     # -- pages -------------------------------------------------------------------------------
+
+    async def page(self, function: str, request: QueryItems) -> Page | NotReady | Denied | Broken:
+        """Read a page of items."""
+        rights = self._catalog.rights(function)
+        table = rights.readable.get(request.table)
+        if table is None:
+            await self._check()
+            return unread(rights, "table", request.table) or Page([], None)
+        try:
+            return await self._page(request, table)
+        except msgspec.MsgspecError:
+            return wrong_cursor()
 
     async def _page(self, query: QueryItems, table: Table) -> Page | NotReady:
         limit = query_limit(query)
@@ -128,7 +119,11 @@ class Reads:
 
     # -- objects, replies --------------------------------------------------------------------
 
-    async def _object(self, request: GetObject) -> ObjectRow | Nothing:
+    async def object(self, function: str, request: GetObject) -> ObjectRow | Nothing | Denied:
+        """Read what an object is, besides its content."""
+        denied = unread(self._catalog.rights(function), "bucket", request.bucket)
+        if denied is not None:
+            return denied
         number = self._catalog.find("bucket", request.bucket)
         if number is None:
             await self._check()
@@ -136,14 +131,22 @@ class Reads:
         row = await self._database.row("object_get", number, request.key.encode())
         return object_row(request.bucket, row) if row else Nothing()
 
-    async def _objects(self, request: ListObjects) -> ObjectPage:
+    async def objects(self, function: str, request: ListObjects) -> ObjectPage | Denied:
+        """Read a page of objects."""
+        denied = unread(self._catalog.rights(function), "bucket", request.bucket)
+        if denied is not None:
+            return denied
         number = self._catalog.find("bucket", request.bucket)
         *bounds, read = object_bounds(request)
         rows = await self._database.rows("objects_page", number or 0, *bounds, read)
         return object_page(request, rows, read)
 
-    async def _reply(self, key: str) -> StoredReply | Nothing:
-        row = await self._database.row("reply_get", key)
+    async def reply(self, function: str, request: GetReply) -> StoredReply | Nothing | Denied:
+        """Read a stored reply."""
+        denied = reply_unread(function, request.key)
+        if denied is not None:
+            return denied
+        row = await self._database.row("reply_get", request.key)
         return StoredReply(row[0], row[1]) if row else Nothing()
 
 

@@ -6,7 +6,7 @@ says is durable. (`run` answers one after the other, for who needs their order.)
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from wherry import limits
@@ -79,6 +79,8 @@ from wherry.ports import (
 from wherry.world import Chance, Clock
 
 STALE_TRIES = 5
+UNDECLARED = (Denied, Rejected)
+UNSURE = (Already, Broken)
 
 
 class PostgresStore:
@@ -91,20 +93,63 @@ class PostgresStore:
         self.database = database
         self._catalog = catalog = Catalog(database)
         self.seen = seen = Seen()
-        self._reads = Reads(database, catalog)
         self._commits = Commits(database, catalog, seen)
-        self._messages = Messages(database, catalog, seen)
-        self._inbox = Inbox(database, catalog)
-        self._bulk = Bulk(database, catalog, self._inbox, seen)
-        self._firings = Firings(database, catalog, seen, clock)
-        self._pauses = Pauses(database, catalog)
-        self._overview = Overview(database, catalog, self._inbox)
-        self._upkeep = Upkeep(database, catalog, self._firings, seen)
-        rooms = (self._messages, self._upkeep, self._inbox, self._pauses)
-        self._sweeping = Sweeping(database, *rooms, Retirement(catalog))
-        self._pages = ExecutionPages(database, catalog)
-        self._wakes = Wakes(database, catalog, seen)
         self._hints: Hints | None = None
+        reads = Reads(database, catalog)
+        messages = Messages(database, catalog, seen)
+        inbox = Inbox(database, catalog)
+        bulk = Bulk(database, catalog, inbox, seen)
+        firings = Firings(database, catalog, seen, clock)
+        pauses = Pauses(database, catalog)
+        overview = Overview(database, catalog, inbox)
+        upkeep = Upkeep(database, catalog, firings, seen)
+        rooms = (messages, upkeep, inbox, pauses)
+        sweeping = Sweeping(database, *rooms, Retirement(catalog))
+        pages = ExecutionPages(database, catalog)
+        self._of_functions: dict[type[Request], Callable[[str, Any], Awaitable[Any]]] = {
+            Commit: self._commit,
+            FindExecution: pages.look,
+            GetItem: reads.item,
+            GetObject: reads.object,
+            GetReply: reads.reply,
+            ListExecutions: pages.look,
+            ListObjects: reads.objects,
+            QueryItems: reads.page,
+        }
+        self._of_engines: dict[type[Request], Callable[[Any], Awaitable[Any]]] = {
+            Bury: messages.bury,
+            Claim: messages.claim,
+            Configure: upkeep.configure,
+            Discard: inbox.discard,
+            FindOrphans: upkeep.orphans,
+            Fire: firings.fire,
+            GetDefinition: pages.read,
+            GetExecution: pages.read,
+            GetHistory: pages.read,
+            GetState: lambda request: upkeep.get_state(request.key),
+            GetTimeline: lambda request: overview.timeline(request.correlation_id),
+            ListFailures: inbox.page,
+            ListPaused: lambda _: pauses.show(),
+            ListRedrives: lambda _: bulk.show(),
+            ListSchedules: firings.page,
+            Note: upkeep.note,
+            Pause: pauses.change,
+            Poll: messages.poll,
+            PutState: upkeep.put_state,
+            QueueDepths: lambda _: overview.depths(),
+            RecentRecords: overview.newest,
+            Recover: messages.recover,
+            Redrive: inbox.redrive,
+            RedriveAll: bulk.begin,
+            RedriveTick: bulk.tick,
+            Reindex: upkeep.reindex,
+            Release: messages.release,
+            Releases: lambda _: upkeep.releases(),
+            Renew: messages.renew,
+            StopRedrive: bulk.stop,
+            Sweep: sweeping.sweep,
+            WakeExecutions: Wakes(database, catalog, seen).wake,
+        }
 
     def listen(self, heard: Callable[[list[str]], None]) -> None:
         """Begin to exchange hints with other engines; `heard` gets names of queues."""
@@ -136,53 +181,28 @@ class PostgresStore:
             for _ in range(STALE_TRIES):
                 version = self._catalog.version
                 try:
-                    answer = await self._answer(function, request)
+                    if "@" in function:
+                        await self._catalog.learn(self.database, function.partition("@")[2])
+                    kind = type(request)
+                    if kind in self._of_functions:
+                        answer = await self._of_functions[kind](function, request)
+                    elif function:
+                        answer = Denied("engine", kind.__name__)
+                    else:
+                        answer = await self._of_engines[kind](request)
                 except Stale:
                     await self._catalog.refresh()
                     continue
+                if not isinstance(answer, UNDECLARED):
+                    return answer
                 # What another node has declared meanwhile is not refused.
-                if isinstance(answer, Denied | Rejected):
-                    await self._catalog.refresh()
-                    if self._catalog.version != version:
-                        continue
-                return answer
+                await self._catalog.refresh()
+                if self._catalog.version == version:
+                    return answer
             raise Passing("The releases keep changing.")
         except Exception as error:
             fault = passing_fault(error)
             return Broken(fault.code, str(fault))
-
-    async def _answer(self, function: str, request: Request) -> Any:
-        if "@" in function:
-            await self._catalog.learn(self.database, function.partition("@")[2])
-        match request:
-            case Commit():
-                return await self._commit(function, request)
-            case FindExecution() | ListExecutions():
-                return await self._pages.look(function, request)
-            case GetItem() | QueryItems() | GetObject() | ListObjects() | GetReply():
-                return await self._reads.read(function, request)
-        if function:
-            return Denied("engine", type(request).__name__)
-        match request:
-            case Claim():
-                return await self._messages.claim(request)
-            case Poll():
-                return await self._messages.poll(request)
-            case Renew():
-                return await self._messages.renew(request)
-            case Release():
-                return await self._messages.release(request)
-            case Bury():
-                return await self._messages.bury(request)
-            case Recover():
-                return await self._messages.recover(request)
-            case Note():
-                return await self._upkeep.note(request)
-            case GetExecution() | GetDefinition() | GetHistory():
-                return await self._pages.read(request)
-            case WakeExecutions():
-                return await self._wakes.wake(request)
-        return await self._manage(request)
 
     async def _commit(self, function: str, commit: Commit) -> Any:
         newest, answer = self.seen.newest, None
@@ -190,57 +210,11 @@ class PostgresStore:
             answer = await self._commits.commit(function, commit)
             return answer
         finally:
-            if answer is None or isinstance(answer, Already | Broken):
+            if answer is None or isinstance(answer, UNSURE):
                 for name in commit.leases:  # it was made before, and what it leased is lost
                     number = self._catalog.find("queue", name)
                     if number is not None:
                         self.seen.lose(number, newest)
-
-    async def _manage(self, request: Request) -> Any:
-        match request:
-            case ListFailures():
-                return await self._inbox.page(request)
-            case Redrive():
-                return await self._inbox.redrive(request)
-            case Discard():
-                return await self._inbox.discard(request)
-            case GetTimeline():
-                return await self._overview.timeline(request.correlation_id)
-            case RecentRecords():
-                return await self._overview.newest(request)
-            case QueueDepths():
-                return await self._overview.depths()
-            case Configure():
-                return await self._upkeep.configure(request)
-            case Reindex():
-                return await self._upkeep.reindex(request)
-            case GetState():
-                return await self._upkeep.get_state(request.key)
-            case PutState():
-                return await self._upkeep.put_state(request)
-            case FindOrphans():
-                return await self._upkeep.orphans(request)
-            case Sweep():
-                return await self._sweeping.sweep(request)
-            case Releases():
-                return await self._upkeep.releases()
-            case Fire():
-                return await self._firings.fire(request)
-            case ListSchedules():
-                return await self._firings.page(request)
-            case Pause():
-                return await self._pauses.change(request)
-            case ListPaused():
-                return await self._pauses.show()
-            case RedriveTick():
-                return await self._bulk.tick(request)
-            case RedriveAll():
-                return await self._bulk.begin(request)
-            case StopRedrive():
-                return await self._bulk.stop(request)
-            case ListRedrives():
-                return await self._bulk.show()
-        raise Passing(f"This store does not know {type(request).__name__}.")
 
     async def begin(self) -> None:
         """Read the catalog."""
