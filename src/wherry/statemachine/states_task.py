@@ -31,6 +31,8 @@ class TaskState(State):
     ) -> None:
         super().__init__(name, fields, jsonata, compiling)
         self.resource = Resource(fields["Resource"])
+        family = self.resource.family
+        self._sized = self.resource.service if family == "Task" else self.resource.text
         self._timeout = Quantity(fields, "TimeoutSeconds", jsonata)
         self._heartbeat = Quantity(fields, "HeartbeatSeconds", jsonata)
         self._credentials: Any = None
@@ -41,18 +43,22 @@ class TaskState(State):
                 self._credentials = lambda scope, raw: query.evaluate(scope, {"input": raw})
             else:
                 self._credentials = compile_template(value)
+        computed = self._credentials is not None or self._timeout.computed
+        self._plain = self.flow.plain and not (computed or self._heartbeat.computed)
 
     def attempt(self, walk: Walk, frame: Frame) -> None:
         if self.resource.waits_for_token:
             frame.token = _new_token(walk)
-        scope = walk.scope(frame)
-        effective = self.flow.effective(scope, frame.input)
-        arguments = self.flow.arguments(scope, frame.input, effective)
-        credentials = None
-        if self._credentials is not None:
-            credentials = self._credentials(scope, effective)
-        timeout_s = self._timeout.read(scope, frame.input, effective)
-        heartbeat_s = self._heartbeat.read(scope, frame.input, effective)
+        arguments, credentials = frame.input, None
+        timeout_s, heartbeat_s = self._timeout.literal, self._heartbeat.literal
+        if not self._plain:
+            scope = walk.scope(frame)
+            effective = self.flow.effective(scope, frame.input)
+            arguments = self.flow.arguments(scope, frame.input, effective)
+            if self._credentials is not None:
+                credentials = self._credentials(scope, effective)
+            timeout_s = self._timeout.read(scope, frame.input, effective)
+            heartbeat_s = self._heartbeat.read(scope, frame.input, effective)
         call = Call(
             id=walk.next_call(),
             kind="task",
@@ -105,10 +111,6 @@ class TaskState(State):
             frame.timeout_ms = walk.now_ms + 1000 * frame.timeout_s
         if frame.beat_s is not None:
             frame.beat_ms = walk.now_ms + 1000 * frame.beat_s
-
-    @property
-    def _sized(self) -> str:
-        return self.resource.service if self.resource.family == "Task" else self.resource.text
 
     def due(self, walk: Walk, frame: Frame) -> None:
         beat = frame.beat_ms is not None and (

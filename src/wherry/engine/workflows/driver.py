@@ -21,7 +21,7 @@ from wherry.engine.workflows.held import Held, Loaded
 from wherry.engine.workflows.integrations import Outcome
 from wherry.engine.workflows.loading import Loader
 from wherry.engine.workflows.own import CONFLICTS, OwnCalls
-from wherry.engine.workflows.step import Step
+from wherry.engine.workflows.step import Step, step_of
 from wherry.engine.workflows.turns import Line, Turn, event_of
 from wherry.ports import (
     Already,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.engine.workflows.aside import Aside as Aside  # noqa: PLC0414 - core names it
+    from wherry.ports import Advance
     from wherry.statemachine.records import Run
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock
@@ -205,9 +206,9 @@ class Driver:
             self._load(line)
             return
         turns = line.take(len(chosen))
-        now_ms = max(self._clock.now_ms(), *(turn.message.sent_at_ms for turn in turns))
-        step = Step(loaded, self._queues, self._chance)
-        step.pending += [event for event in events if event is not None]
+        now_ms = max(self._clock.now_ms(), *[turn.message.sent_at_ms for turn in turns])
+        step = step_of(loaded, self._queues, self._chance)
+        step.pending += filter(None, events)
         self._advance(line, turns, step, now_ms)
 
     def _alone(self, line: Line, loaded: Loaded, turn: Turn, fresh: bool) -> None:
@@ -223,7 +224,7 @@ class Driver:
             return
         (turn,) = line.take(1)
         now_ms = max(self._clock.now_ms(), turn.message.sent_at_ms)
-        step = Step(loaded, self._queues, self._chance)
+        step = step_of(loaded, self._queues, self._chance)
         step.about = call if happened.event == "call" else None
 
         def done(found: Any) -> None:
@@ -305,10 +306,11 @@ class Driver:
         work = turns[0].work
         moves = step is not None and (step.moved or _wakes(turns))
         leases = self._dispatcher.leases(work)
+        advances: list[Advance] = []
         if step is not None and moves:
             step.begin_children(self._clock.now_ms())
             leases = self._feeds.offer_more(work, step.wanted())
-        advances = [step.advance()] if step is not None and moves else []
+            advances.append(step.advance())
         commit = commit_of(turns, step, advances, leases)
         then = partial(self._answered, line, turns, step if moves else None)
         self._dispatcher.insistence.send(work, commit, then)

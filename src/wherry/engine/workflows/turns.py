@@ -77,6 +77,8 @@ class Line(msgspec.Struct, eq=False):
 
     def together(self, loaded: Loaded) -> list[Turn]:
         """Return the next ones that one commit may take: several messages, or one task's end."""
+        if self.turns and self.turns[0].happened is None:
+            return [self.turns[0]]
         found: list[Turn] = []
         for turn in self.turns:
             if found and not (turn.joins(loaded) and found[0].joins(loaded)):
