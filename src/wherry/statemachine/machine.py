@@ -198,10 +198,12 @@ def _wake_ms(run: Run, now_ms: int) -> int | None:
         return None
     if run.ready:
         return now_ms
-    moments = [] if run.deadline_ms is None else [run.deadline_ms]
+    first = run.deadline_ms
     for frame in run.frames.values():
-        moments += _moments(frame)
-    return min(moments, default=None)
+        for moment in _moments(frame):
+            if first is None or moment < first:
+                first = moment
+    return first
 
 
 def _moments(frame: Frame) -> list[int]:

@@ -32,6 +32,7 @@ class TaskState(State):
         super().__init__(name, fields, jsonata, compiling)
         self.resource = Resource(fields["Resource"])
         family = self.resource.family
+        self._about = self.resource.named({}) or None  # what its events without a text say
         self._sized = self.resource.service if family == "Task" else self.resource.text
         self._timeout = Quantity(fields, "TimeoutSeconds", jsonata)
         self._heartbeat = Quantity(fields, "HeartbeatSeconds", jsonata)
@@ -75,8 +76,10 @@ class TaskState(State):
         frame.call = call.id
         frame.phase = "task" if self.resource.family == "Activity" else "started"
         walk.open_call(frame, call)
-        if frame.phase == "started":
-            walk.queue.append(frame.id)
+        if frame.phase == "started" and walk.queue:
+            walk.queue.append(frame.id)  # others go first
+        elif frame.phase == "started":
+            self.started(walk, frame)
 
     def _scheduled(self, walk: Walk, frame: Frame, call: Call) -> None:
         text = walk.bounded(call.arguments, self._sized)
@@ -97,8 +100,7 @@ class TaskState(State):
         frame.timeout_s, frame.beat_s = call.timeout_s, call.heartbeat_s
 
     def started(self, walk: Walk, frame: Frame) -> None:
-        details = self.resource.named({}) or None
-        self._start(walk, frame, details)
+        self._start(walk, frame, self._about)
 
     def taken(self, walk: Walk, frame: Frame, worker: str) -> None:
         """A worker took an activity's task: its times begin."""

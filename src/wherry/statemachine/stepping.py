@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wherry.statemachine.machine import Machine
     from wherry.statemachine.states import State
 
+_SURELY_WITHIN = limits.STATE_DATA_BYTES // 4  # characters, of up to four bytes
 _MOST_EVENTS = limits.STATE_EVENTS - 1  # and one with which it ends
 _FULL = f"The execution reached the maximum number of history events ({limits.STATE_EVENTS})."
 
@@ -127,8 +128,8 @@ class Walk:
         Raises:
             StatesError: It is larger than 256 KiB; `what` names what returned it.
         """
-        text, most = self.text(value), limits.STATE_DATA_BYTES
-        if 4 * len(text) > most and size_bytes(text) > most:  # a character takes up to four
+        text = self.text(value)
+        if len(text) > _SURELY_WITHIN and size_bytes(text) > limits.STATE_DATA_BYTES:
             raise too_large(what, terminal)
         return text
 
@@ -184,15 +185,13 @@ class Walk:
     def drain(self) -> None:
         """Let frames take their turns, each one state at a time, in the order they got ready."""
         run, queue = self.run, self.queue
-        budget = limits.STATE_STEPS
-        while queue and run.status == "RUNNING":
-            if budget == 0:
-                run.ready = list(queue)
+        for _ in range(limits.STATE_STEPS):
+            if not queue or run.status != "RUNNING":
                 return
-            budget -= 1
             number = queue.popleft()
             if number in run.frames:
                 self._turn(self.touch(number))
+        run.ready = list(queue)  # nothing where it has ended
 
     def _turn(self, frame: Frame) -> None:
         state, phase = self.state_of(frame), frame.phase

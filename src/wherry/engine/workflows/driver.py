@@ -276,13 +276,11 @@ class Driver:
                 compiled.digest, definition, execution, step.run, events, now_ms, moved
             )
             return
-        machine = compiled.machine
         try:
             if again:
-                step.absorb(*machine.redrive(step.run, now_ms, self._chance, reuse=True))
-            while step.pending:
-                event = step.pending.popleft()
-                step.absorb(*machine.advance(step.run, event, now_ms, self._chance, reuse=True))
+                redrive = compiled.machine.redrive
+                step.absorb(*redrive(step.run, now_ms, self._chance, reuse=True))
+            step.work_out(now_ms)
             self._send(line, turns, step)
         except Exception as error:
             self._fault(line, turns, error)
@@ -308,7 +306,8 @@ class Driver:
         leases = self._dispatcher.leases(work)
         advances: list[Advance] = []
         if step is not None and moves:
-            step.begin_children(self._clock.now_ms())
+            if step.children:
+                step.begin_children(self._clock.now_ms())
             leases = self._feeds.offer_more(work, step.wanted())
             advances.append(step.advance())
         commit = commit_of(turns, step, advances, leases)
@@ -318,15 +317,16 @@ class Driver:
     # -- the answer ------------------------------------------------------------------------------
 
     def _answered(self, line: Line, turns: list[Turn], step: Step | None, answer: Any) -> None:
-        work = turns[0].work
+        first = turns[0]
+        work = first.work
         if isinstance(answer, Conflicted) and moved_elsewhere(answer, line.execution):
             if work.offered:
                 self._feeds.take_back(work)
             line.put_back(turns)
-        elif turns[0].happened is None and turns[0].failed is None:
+        elif first.happened is None and first.failed is None:
             if isinstance(answer, Committed):
                 begins = work.begins if step is None else work.begins + step.begins
-                self._dispatcher.sent(answer, begins)  # first of all: the next task begins
+                self._feeds.sent(answer, begins)  # first of all: the next task begins
                 self._moved(step)
                 answer = Committed([])
             self._dispatcher.answered(work, answer)
@@ -374,9 +374,7 @@ class Driver:
         if step is None:
             return
         loaded = step.loaded
-        loaded.run = step.run
-        loaded.version += 1
-        loaded.redrives += step.redriven
+        step.applied(loaded.id, loaded.version + 1)
         if step.ended:
             self._endings.tell(loaded)
             return

@@ -56,11 +56,15 @@ def only_frame(run: Run) -> int | None:
     return number if frame.join is None else None
 
 
-def pack_head(run: Run) -> bytes:
-    """Return a run without what is kept elsewhere: its input, its output, frames and cells."""
+def pack_head(run: Run, inside: int | None) -> bytes:
+    """Return a run without what is kept elsewhere: its input, its output, frames and cells.
+
+    Args:
+        inside: `only_frame` of it.
+    """
     shared = run.item is run.input
     item = msgspec.UNSET if shared else run.item
-    frames = {} if only_frame(run) is None else run.frames
+    frames = {} if inside is None else run.frames
     return pack((replace(run, input=None, item=item, output=None, frames=frames, cells={}), shared))
 
 

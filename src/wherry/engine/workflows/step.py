@@ -59,7 +59,8 @@ class Step(msgspec.Struct, eq=False):
         pending: What is to happen next, in this step.
         about: The call of the engine's own that has been done.
         wake_ms: When it wants to be woken.
-        begins: The first steps of its children.
+        children: The calls that are executions which begin with it.
+        begins: Their first steps, as far as they are worked out with it.
     """
 
     loaded: Loaded
@@ -74,16 +75,17 @@ class Step(msgspec.Struct, eq=False):
     about: Call | None = None
     moved: bool = False
     wake_ms: int | None = None
+    children: dict[int, Call] = {}
     begins: list[Step] = []
     _events: list[HistoryEvent] = []
     _frames: set[int] = set()
     _cells: set[str] = set()
     _own: dict[int, Part] = {}
     _sends: dict[int, SendMessage] = {}
-    _children: dict[int, Call] = {}
     _opened: list[str] = []
     _stopped: list[int] = []
     _begun: dict[int, ChildExecution] = {}
+    _advance: Advance | None = None
 
     # -- what is asked for -----------------------------------------------------------------------
 
@@ -106,8 +108,8 @@ class Step(msgspec.Struct, eq=False):
         if number in self._sends:  # it was asked for in this very step
             del self._sends[number]
             self.close(number)
-        elif number in self._children:
-            del self._children[number]
+        elif number in self.children:
+            del self.children[number]
         else:
             self._stopped.append(number)
             if number in self.loaded.calls:
@@ -117,7 +119,7 @@ class Step(msgspec.Struct, eq=False):
         if call.token is not None:
             self._opened.append(call.token)
         if call.kind == "child":
-            self._children[call.id] = call
+            self.children[call.id] = call
             return
         resource = resource_of(call.resource)
         if call.kind != "task":
@@ -170,10 +172,17 @@ class Step(msgspec.Struct, eq=False):
         if self.loaded.calls.pop(call, None) is not None:
             self._own[call] = call_done(call)
 
+    def work_out(self, now_ms: int) -> None:
+        """Let all that is to happen in this step happen."""
+        advance = self.loaded.compiled.machine.advance
+        while self.pending:
+            event = self.pending.popleft()
+            self.absorb(*advance(self.run, event, now_ms, self.chance, reuse=True))
+
     def begin_children(self, now_ms: int) -> None:
         """Work out the first steps of the children that begin with it, of so many."""
         loaded, room = self.loaded, limits.BEGINNINGS_BYTES
-        for call in list(self._children.values())[: limits.BEGINNINGS]:
+        for call in list(self.children.values())[: limits.BEGINNINGS]:
             child, begun = self._child(call)
             found = Loaded(
                 0, loaded.workflow, begun.name, 0, loaded.compiled, child, {}, loaded.id, 0,
@@ -192,13 +201,17 @@ class Step(msgspec.Struct, eq=False):
         """Whether it may be that of an execution which has no number yet."""
         status = self.run.status
         plain = status == "RUNNING" or (status == "SUCCEEDED" and self.loaded.parent is None)
-        return plain and not (self._children or self._stopped)
+        return plain and not (self.children or self._stopped)
 
     @property
     def entered(self) -> list[str]:
         """The states that were entered, in words for the timeline."""
-        found = [event for event in self._events if event.type.endswith("StateEntered")]
-        return [f"entered {one.details['name']}" for one in found[:STATES_SHOWN] if one.details]
+        found = [
+            f"entered {event.details['name']}"
+            for event in self._events
+            if event.type.endswith("StateEntered") and event.details is not None
+        ]
+        return found[:STATES_SHOWN]
 
     @property
     def ended(self) -> bool:
@@ -210,10 +223,12 @@ class Step(msgspec.Struct, eq=False):
         wanted: dict[str, int] = {}
         for send in self._sends.values():
             wanted[send.queue] = wanted.get(send.queue, 0) + 1
-        own = len(self._children) - len(self.begins)
-        own += self.ended and self.loaded.parent is not None
+        loaded = self.loaded
+        own = len(self.children) - len(self.begins)
+        if loaded.parent is not None:
+            own += self.ended
         if own:
-            wanted[self.loaded.workflow] = wanted.get(self.loaded.workflow, 0) + own
+            wanted[loaded.workflow] = wanted.get(loaded.workflow, 0) + own
         for step in self.begins:
             for queue, count in step.wanted().items():
                 wanted[queue] = wanted.get(queue, 0) + count
@@ -221,31 +236,38 @@ class Step(msgspec.Struct, eq=False):
 
     def advance(self) -> Advance:
         """Return the step as a part of a commit."""
-        loaded, run = self.loaded, self.run
-        before, loaded.inside = loaded.inside, only_frame(run)
-        parts = self._parts(before)
-        head = pack_head(run)
-        loaded.count(head, parts)
+        loaded, run, ended = self.loaded, self.run, self.ended
+        before, inside = loaded.inside, only_frame(run)
+        loaded.inside = inside
         opened, over = self._opened, self.tokens_before
-        return Advance(
+        self._advance = advance = Advance(
             loaded.id,
             loaded.version,
-            head,
-            parts,
+            pack_head(run, inside),
+            self._parts(before),
             list(map(pack_event, self._events)),
             self.wake_ms,
-            opened and [token for token in opened if token in run.tokens],
+            [token for token in opened if token in run.tokens] if opened else [],
             [token for token in over if token not in run.tokens] if over else [],
             list(self._sends.values()),
-            [("", message_id(loaded.id, number)) for number in self._stopped],
+            self._cancels() if self._stopped else [],
             self.effects,
-            [self._begun.get(call.id) or self._child(call)[1] for call in self._children.values()],
-            self._end() if self.ended else None,
+            self._children_begun() if self.children else [],
+            self._end() if ended else None,
             self.redriven,
-            self._inboxed(),
+            self._inboxed() if ended else None,
             self._stopped,
-            self._where(),
+            [] if ended else self._where(),
         )
+        return advance
+
+    def applied(self, execution: int, version: int) -> None:
+        """It is in the store: what is in memory is what is there, under this number."""
+        loaded, advance = self.loaded, self._advance
+        assert advance is not None
+        loaded.id, loaded.version, loaded.run = execution, version, self.run
+        loaded.redrives += self.redriven
+        loaded.count(advance.head, advance.parts)
 
     def _parts(self, before: int | None) -> list[Part]:
         """Return what changes of what is stored beside the head, where this frame was before."""
@@ -267,11 +289,18 @@ class Step(msgspec.Struct, eq=False):
         parts += self._own.values()
         return parts
 
+    def _cancels(self) -> list[tuple[str, str]]:
+        return [("", message_id(self.loaded.id, number)) for number in self._stopped]
+
+    def _children_begun(self) -> list[ChildExecution]:
+        calls = self.children.values()
+        return [self._begun.get(call.id) or self._child(call)[1] for call in calls]
+
     def _child(self, call: Call) -> tuple[Run, ChildExecution]:
         name = child_name(call.map_run, call.index, uuid4(self.chance))
         child = self.loaded.compiled.machine.child(self.run, call, name)
         input = to_text(child.input).encode()
-        return child, ChildExecution(name, call.id, pack_head(child), input)
+        return child, ChildExecution(name, call.id, pack_head(child, None), input)
 
     def _end(self) -> Ended:
         run = self.run
@@ -289,8 +318,6 @@ class Step(msgspec.Struct, eq=False):
         return Inboxed(f"{loaded.id}.{redrives}", _CODES[run.status], told(run), body)
 
     def _where(self) -> list[str]:
-        if self.ended:
-            return []
         found = [frame.state for frame in self.run.frames.values()]
         return list(dict.fromkeys(found))[:STATES_SHOWN]
 
@@ -322,11 +349,9 @@ def first_step(
     loaded: Loaded, queues: Mapping[str, str], chance: Chance, now_ms: int
 ) -> FirstStep | None:
     """Work out how an execution begins that has no number yet; None: it has to begin by itself."""
-    step, machine = step_of(loaded, queues, chance), loaded.compiled.machine
+    step = step_of(loaded, queues, chance)
     step.pending.append(Begin())
-    while step.pending:
-        event = step.pending.popleft()
-        step.absorb(*machine.advance(step.run, event, now_ms, chance, reuse=True))
+    step.work_out(now_ms)
     return FirstStep(step, step.advance()) if step.is_first else None
 
 
