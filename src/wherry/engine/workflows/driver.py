@@ -143,12 +143,11 @@ class Driver:
         if line is None:
             line = self._lines[turn.execution] = Line(turn.execution, deque())
         line.turns.append(turn)
-        self._go(line)
+        if not line.busy:
+            self._go(line)
 
     def _go(self, line: Line) -> None:
-        """Take the next turn, if it is free."""
-        if line.busy:
-            return
+        """Take the next turn of a line that is free."""
         if not line.turns:
             self._lines.pop(line.execution, None)
             return
@@ -176,6 +175,11 @@ class Driver:
 
         self._loader.load(line.execution, loaded)
 
+    def _load_again(self, line: Line, turns: list[Turn]) -> None:
+        """What is in memory may be old: these turns are taken with what the store has."""
+        line.put_back(turns)
+        self._load(line)
+
     def _missed(self, line: Line, answer: Any) -> None:
         """There is no such execution, or the store is in trouble."""
         if isinstance(answer, Nothing) and line.turns:
@@ -189,23 +193,22 @@ class Driver:
 
     def _move(self, line: Line, loaded: Loaded, fresh: bool) -> None:
         """Work out what the next turn, or some of them at once, come to; commit it."""
-        chosen = line.together(loaded)
-        if not chosen:
+        turns = line.together(loaded)
+        if not turns:
             self.held.put(loaded)
             self._go_on(line)
             return
-        if chosen[0].happened is not None and not chosen[0].joins(loaded):
-            self._alone(line, loaded, chosen[0], fresh)
+        if turns[0].happened is not None and not turns[0].joins(loaded):
+            self._alone(line, loaded, turns[0], fresh)
             return
         try:
-            events = [event_of(turn, loaded) for turn in chosen]
+            events = [event_of(turn, loaded) for turn in turns]
         except Exception as error:
-            self._fault(line, line.take(len(chosen)), error)
+            self._fault(line, turns, error)
             return
         if None in events and not fresh:  # it may be open by now
-            self._load(line)
+            self._load_again(line, turns)
             return
-        turns = line.take(len(chosen))
         now_ms = max(self._clock.now_ms(), *[turn.message.sent_at_ms for turn in turns])
         step = step_of(loaded, self._queues, self._chance)
         step.pending += filter(None, events)
@@ -220,9 +223,8 @@ class Driver:
         if happened.event != "redrive":
             there = call is not None and happened.call in loaded.run.calls
         if not there and not fresh:
-            self._load(line)
+            self._load_again(line, [turn])
             return
-        (turn,) = line.take(1)
         now_ms = max(self._clock.now_ms(), turn.message.sent_at_ms)
         step = step_of(loaded, self._queues, self._chance)
         step.about = call if happened.event == "call" else None

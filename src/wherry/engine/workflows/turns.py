@@ -76,16 +76,12 @@ class Line(msgspec.Struct, eq=False):
     busy: bool = False
 
     def together(self, loaded: Loaded) -> list[Turn]:
-        """Return the next ones that one commit may take: several messages, or one task's end."""
-        if self.turns and self.turns[0].happened is None:
-            return [self.turns[0]]
-        found: list[Turn] = []
-        for turn in self.turns:
-            if found and not (turn.joins(loaded) and found[0].joins(loaded)):
-                break
-            found.append(turn)
-            if len(found) == limits.HAPPENINGS_AT_ONCE:
-                break
+        """Take out the next ones that one commit may take: several messages, or a task's end."""
+        turns = self.turns
+        found = [turns.popleft()] if turns else []
+        if found and found[0].joins(loaded):
+            while turns and len(found) < limits.HAPPENINGS_AT_ONCE and turns[0].joins(loaded):
+                found.append(turns.popleft())
         return found
 
     def take(self, count: int) -> list[Turn]:
