@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tests.contract.conftest import Place
+from wherry.engine.store import When
 from wherry.engine.storeprocess import StoreProcess
 from wherry.ports import Claim, Claims, QueueDepths, Recover, Request
 from wherry.world import SystemClock
@@ -74,5 +76,19 @@ def test_what_a_store_hands_out_as_it_dies_twice_is_not_taken_back(tmp_path: Pat
         assert [message.id for message in answer.messages] == ["a"]
         depths = {row.queue: row for row in place.ask(QueueDepths()).rows}
         assert (depths["jobs"].waiting, depths["jobs"].leased) == (0, 1)
+    finally:
+        store.close()
+
+
+def test_what_is_sent_now_overtakes_nothing(tmp_path: Path) -> None:
+    """It leaves at once where nothing waits for this turn's end, else with that and behind it."""
+    store = Asked(tmp_path / "store.sqlite")
+    try:
+        answered: list[str] = []
+        for name, when in (("a", "now"), ("b", "soon"), ("c", "now"), ("d", "soon")):
+            kept = functools.partial(lambda name, answer: answered.append(name), name)
+            store.process.send("", QueueDepths(), kept, cast(When, when))
+        until(lambda: store.turn() and len(answered) == 4, "all answers")
+        assert answered == ["a", "b", "c", "d"]
     finally:
         store.close()

@@ -20,7 +20,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.core import Core, Settings
 from wherry.engine.offload import Inline
 from wherry.engine.owed import Owed
-from wherry.engine.store import Then
+from wherry.engine.store import Then, When
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.sigv4 import SigningKey
 from wherry.platforms.sql import session as sessions
@@ -163,7 +163,7 @@ class Wire:
         self._life = 0  # of the connection: what was on its way in another one is lost
         self.recover: Callable[[], Request] | None = None
 
-    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+    def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         self._number += 1
         self._owed.put(self._number, (function, request), then)
         self._ask(self._number, (function, request))

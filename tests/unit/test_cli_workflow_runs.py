@@ -12,7 +12,7 @@ import pytest
 from tests.unit.cli_kit import Data, cli, ok, ok_json
 from tests.unit.drawing_kit import REFUND
 from wherry.blueprint import canonical, load
-from wherry.engine.workflows.packing import frame_part, pack_head
+from wherry.engine.workflows.packing import frame_part, only_frame, pack_head
 from wherry.ports import Advance, Claim, Commit, Configure, Ended, Happened
 from wherry.statemachine import compile_machine
 from wherry.statemachine.records import Begin, HistoryEvent, Run
@@ -81,7 +81,7 @@ class Flows(Data):
 
     def move(self, name: str, **fields: Any) -> None:
         """Move an execution by a step."""
-        head = pack_head(Run("arn", name, "arn", "refund"))
+        head = pack_head(Run("arn", name, "arn", "refund"), None)
         values: dict[str, Any] = {"version": 0, "head": head} | fields
         advance = Advance(self.number(name), **values)
         record = self.record("c-1", function="refund")
@@ -291,7 +291,7 @@ def test_a_token_is_found_where_its_run_is_described(data: Flows) -> None:
     run, _ = machine.advance(new, Begin(), 0, Chance(1))
     parts = [frame_part(run, number) for number in run.frames]
     (token,) = run.tokens
-    data.move("one", head=pack_head(run), parts=parts, tokens=[token])
+    data.move("one", head=pack_head(run, only_frame(run)), parts=parts, tokens=[token])
     shown = ok("workflow", "describe", "one", "--data", data.path)
     assert f"waits for a decision: token, state\n  {token}  Ask the staff\nEnd it: wherry" in shown
     found = ok_json("workflow", "describe", "one", "--data", data.path)

@@ -10,8 +10,8 @@ import pytest
 from wherry.blueprint import WorkflowSpec
 from wherry.codec import from_json
 from wherry.engine.workflows.held import Compiled, Held, Loaded, loaded_of
-from wherry.engine.workflows.packing import pack_event, pack_head
-from wherry.engine.workflows.step import Step, first_step
+from wherry.engine.workflows.packing import only_frame, pack_event, pack_head
+from wherry.engine.workflows.step import first_step, step_of
 from wherry.ports import Advance, Execution, Happened, Part, TaskBody
 from wherry.statemachine.machine import compile_machine
 from wherry.statemachine.records import (
@@ -57,7 +57,7 @@ class Stored:
 
     def step(self, *events: Event) -> Advance:
         """Let this happen to what is stored; store what comes of it."""
-        step = Step(self.loaded(), QUEUES, Chance(1))
+        step = step_of(self.loaded(), QUEUES, Chance(1))
         step.pending += events
         while step.pending:
             event = step.pending.popleft()
@@ -179,7 +179,7 @@ def test_an_integration_is_kept_as_a_call_and_a_message_to_the_workflow_itself()
     assert msgspec.json.decode(send.body, type=Happened) == Happened(7, "call", 1)
     assert stored.loaded().calls[1].arguments == parameters
     loaded = stored.loaded()
-    step = Step(loaded, QUEUES, Chance(1))
+    step = step_of(loaded, QUEUES, Chance(1))
     step.close(1)
     step.absorb(*stored.compiled.machine.advance(step.run, Failed(1, "No"), NOW_MS, Chance(1)))
     assert ("c", "~1", None) in [(part.kind, part.key, part.body) for part in step.advance().parts]
@@ -243,7 +243,7 @@ def test_a_head_has_neither_the_input_nor_what_is_kept_apart() -> None:
     assert len(advance.head) < 1_000
     run = stored.loaded().run
     assert run.input == {"large": "x" * 100_000}
-    assert pack_head(run) == advance.head
+    assert pack_head(run, only_frame(run)) == advance.head
     assert run.frames[1].state == "Charge"  # as it was before it was packed
 
 
@@ -309,7 +309,7 @@ def test_children_begin_with_the_step_that_begins_them(monkeypatch: pytest.Monke
     """So many of one step: the others get a message."""
     monkeypatch.setattr("wherry.limits.BEGINNINGS", 2)
     states = {"All": distributed()}
-    step = Step(Stored(states, "All", [10, 11, 12]).loaded(), QUEUES, Chance(1))
+    step = step_of(Stored(states, "All", [10, 11, 12]).loaded(), QUEUES, Chance(1))
     machine = step.loaded.compiled.machine
     step.absorb(*machine.advance(step.run, Begin(), NOW_MS, Chance(1), reuse=True))
     step.begin_children(NOW_MS)
@@ -326,7 +326,7 @@ def test_children_begin_by_messages_where_their_steps_would_be_large(
 ) -> None:
     monkeypatch.setattr("wherry.limits.BEGINNINGS_BYTES", 100)
     states = {"All": distributed()}
-    step = Step(Stored(states, "All", [10, 11]).loaded(), QUEUES, Chance(1))
+    step = step_of(Stored(states, "All", [10, 11]).loaded(), QUEUES, Chance(1))
     machine = step.loaded.compiled.machine
     step.absorb(*machine.advance(step.run, Begin(), NOW_MS, Chance(1), reuse=True))
     step.begin_children(NOW_MS)

@@ -162,20 +162,15 @@ class Dispatcher:
         pool = work.function.pool
         outcome = _outcome.decode(payload)  # before anything is changed: it may be garbage
         environment.work = None
-        now_s = self._clock.steady_s()
-        pool.took(environment)
-        self.stopped(work, now_s)
+        self.stopped(work, self._clock.steady_s())
         work.outcome = outcome
         ending: Ending = "duplicate" if outcome.replayed else "ok"
+        worn = False
         if work.members:
-            if self.batches.outcome(work, outcome) and environment.pid:
-                environment.kill(WEARS)
-                return
+            worn = self.batches.outcome(work, outcome)
         elif outcome.failure is not None:
             self.failed(work, outcome.failure, outcome.reply)
-            if outcome.failure.code in WORN and environment.pid:
-                environment.kill(WEARS)
-                return  # the next run begins in a fresh one
+            worn = outcome.failure.code in WORN
         elif work.task is not None:
             self.driver.returned(work)
         elif self._commits(work, outcome):
@@ -187,7 +182,11 @@ class Dispatcher:
             self._journal.note(record_of(work, ending))
             self._journal.line(work, ending, outcome.reply)
             self.finish(work, outcome.reply)
-        pool.release(environment)
+        pool.took(environment)
+        if worn and environment.pid:
+            environment.kill(WEARS)  # the next run begins in a fresh one
+        else:
+            pool.release(environment)
 
     def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
         """An environment asks while it runs."""

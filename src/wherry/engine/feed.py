@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wherry.blueprint import QueueSpec
     from wherry.engine.feeds import Feeds
     from wherry.engine.releases import ActiveFunction, Consumer
+    from wherry.invocation import Event
     from wherry.ports import Claimed
     from wherry.world import Timer
 
@@ -156,21 +157,26 @@ class Feed:
 
     def work_of(self, message: Claimed) -> Work:
         """Return the work that a message is."""
+        event = MessageEvent(
+            self.endpoint, message.queue, message.id, message.body, message.sent_at_ms
+        )
+        trigger = (cause_of(message.body) or self.trigger) if self._fed else self.trigger
+        return self.work(message, event, trigger, message_key(self.function.spec.name, message.id))
+
+    def work(self, message: Claimed, event: Event, trigger: str, key: str) -> Work:
+        """Return the work of a message that is this event."""
         feeds, function = self._feeds, self.function
         number = feeds.dispatcher.numbers.next()
         request_id = f"{number:016x}"
         trace, parent = _trace(message.traceparent)
         waited_s = max(0, feeds.clock.now_ms() - message.visible_at_ms) / 1000
         at_s = feeds.clock.steady_s() - waited_s
-        event = MessageEvent(
-            self.endpoint, message.queue, message.id, message.body, message.sent_at_ms
-        )
         return Work(
             function,
             event,
-            (cause_of(message.body) or self.trigger) if self._fed else self.trigger,
+            trigger,
             number=number,
-            key=message_key(function.spec.name, message.id),
+            key=key,
             request_id=request_id,
             correlation_id=message.correlation_id,
             trace=trace,
@@ -210,5 +216,8 @@ def feed_of(feeds: Feeds, queue: QueueSpec, function: ActiveFunction, consumer: 
 
 
 def _trace(traceparent: str) -> tuple[str, str]:
-    parts = traceparent.split("-")
-    return (parts[1], parts[2]) if len(parts) == 4 else ("0" * 32, "0" * 16)
+    try:
+        _, trace, parent, _ = traceparent.split("-")
+    except ValueError:
+        return "0" * 32, "0" * 16
+    return trace, parent

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.journal import Journal
-    from wherry.engine.store import Store
+    from wherry.engine.store import Store, When
     from wherry.engine.work import Work
     from wherry.ports import Commit, CommitAnswer
     from wherry.world import Chance, Loop
@@ -46,7 +46,9 @@ class Insistence:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
-        self._store.send(commit.function, commit, then, patient=self._dispatcher.busy)
+        in_hand = self._dispatcher.open  # this, and what may have something to commit in a moment
+        when: When = "now" if in_hand == 1 else "late" if self._dispatcher.busy else "soon"
+        self._store.send(commit.function, commit, then, when)
 
     def _answered(
         self,

@@ -49,8 +49,10 @@ class SocketChannel:
         self._ours.setblocking(False)
 
     def put(self, payload: bytes) -> None:
-        with suppress(OSError):  # its process has ended; somebody notices
+        try:
             self._ours.send(payload)
+        except OSError:
+            return  # its process has ended; somebody notices
 
     def first(self) -> bytes | None:
         with suppress(OSError):

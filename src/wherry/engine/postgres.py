@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from wherry.engine.core import Core
     from wherry.engine.releases import ActiveRelease
     from wherry.engine.server import Say
-    from wherry.engine.store import Then
+    from wherry.engine.store import Then, When
     from wherry.engine.storeplace import StorePlace
     from wherry.platforms.postgres.nodes import Nodes
     from wherry.platforms.postgres.store import PostgresStore
@@ -111,7 +111,7 @@ class PostgresClient:
 
     # -- asking ----------------------------------------------------------------------------------
 
-    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+    def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         """Ask; answers come in any order."""
         if self.hangs or len(self._asked) >= limits.POSTGRES_REQUESTS:
             self._loop.call_soon(then, AWAY if self.hangs else FULL)

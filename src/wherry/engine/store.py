@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import msgspec
 
@@ -12,6 +12,7 @@ from wherry.ports import Answer, Platform, Request
 from wherry.world import Loop
 
 Then: TypeAlias = Callable[[Any], None]
+When: TypeAlias = Literal["now", "soon", "late"]
 
 decode_answer: Callable[[bytes | msgspec.Raw], Answer] = msgspec.msgpack.Decoder(Answer).decode
 _request = msgspec.msgpack.Decoder(Request)
@@ -20,10 +21,12 @@ _request = msgspec.msgpack.Decoder(Request)
 class Store(Protocol):
     """Where the engine sends requests. `then` is called with the answer, in order of sending."""
 
-    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+    def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         """Send a request on behalf of a function ('' is the engine itself).
 
-        A `patient` one may wait a moment for others to share its sync.
+        Args:
+            when: `soon`: with what else is sent in this turn of the loop. `now`: nothing else is
+                to come. `late`: it may wait a moment for others to share its sync.
         """
         ...
 
@@ -43,7 +46,7 @@ class DirectStore:
         self._loop = loop
         self._batch: list[tuple[str, Request, Then]] = []
 
-    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+    def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         if not self._batch:
             self._loop.call_soon(self._flush)
         self._batch.append((function, request, then))

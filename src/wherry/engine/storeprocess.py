@@ -20,7 +20,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.owed import Owed
-from wherry.engine.store import Then, decode_answer
+from wherry.engine.store import Then, When, decode_answer
 from wherry.ports import Broken, Request
 
 if TYPE_CHECKING:
@@ -109,13 +109,13 @@ class StoreProcess:
 
     # -- sending ---------------------------------------------------------------------------------
 
-    def send(self, function: str, request: Request, then: Then, patient: bool = False) -> None:
+    def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         if self.hangs:
             self._loop.call_soon(then, HANGS)
             return
         framed = self._framed(function, to_msgpack(request), then, True)
-        if not patient:
-            self._put(framed)
+        if when != "late":
+            self._put(framed, when == "now")
             return
         if not self._late:
             self._loop.call_later(limits.COMMIT_WINDOW_S, self._put_late)
@@ -144,11 +144,15 @@ class StoreProcess:
         if late:
             self._put(b"".join(late))
 
-    def _put(self, framed: bytes) -> None:
+    def _put(self, framed: bytes, now: bool = False) -> None:
         self._out.append(framed)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if self._flushing:
+            return
+        if now:
+            self._flush()
+            return
+        self._flushing = True
+        self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         data = self._rest + b"".join(self._out)

@@ -20,6 +20,7 @@ class StoreTime:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
+        self.steady_s = clock.steady_s  # seconds by the clock that never goes back
         self._ahead_ms: float | None = None  # of the steady clock
 
     def told(self, now_ms: int) -> None:
@@ -28,7 +29,7 @@ class StoreTime:
         So the answer that was the quickest counts, until the clocks differ by more than answers
         take.
         """
-        ahead_ms = now_ms - self._clock.steady_s() * 1000
+        ahead_ms = now_ms - self.steady_s() * 1000
         before_ms = self._ahead_ms
         if before_ms is None or not before_ms - SLOW_ANSWER_MS < ahead_ms < before_ms:
             self._ahead_ms = ahead_ms
@@ -37,8 +38,4 @@ class StoreTime:
         """Milliseconds since 1970 by the store's clock."""
         if self._ahead_ms is None:
             return self._clock.now_ms()
-        return int(self._ahead_ms + self._clock.steady_s() * 1000)
-
-    def steady_s(self) -> float:
-        """Seconds by the clock that never goes back."""
-        return self._clock.steady_s()
+        return int(self._ahead_ms + self.steady_s() * 1000)

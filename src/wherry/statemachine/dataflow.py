@@ -18,7 +18,13 @@ Assigned: TypeAlias = dict[str, Any] | None
 
 
 class Flow(Protocol):
-    """What both languages do."""
+    """What both languages do.
+
+    Attributes:
+        plain: It changes nothing: no field of it is there, and a scope need not be made for it.
+    """
+
+    plain: bool
 
     def effective(self, scope: StateScope, raw: Any) -> Any:
         """Return the input that the state works on."""
@@ -52,6 +58,8 @@ class PathFlow:
             text = fields["ResultPath"]
             self._discards = text is None
             self._result_path = None if text is None or text == "$" else parse(text)
+        fields_there = self._input, self._output, self._parameters, self._selector, self._assign
+        self.plain = not (any(fields_there) or self._discards or self._result_path)
 
     def effective(self, scope: StateScope, raw: Any) -> Any:
         return raw if self._input is None else self._input(scope, raw)
@@ -84,6 +92,7 @@ class QueryFlow:
         self._arguments = _query(fields, "Arguments", where)
         self._output = _query(fields, "Output", where)
         self._assign = _query(fields, "Assign", where)
+        self.plain = not (self._arguments or self._output or self._assign)
 
     def effective(self, scope: StateScope, raw: Any) -> Any:
         return raw

@@ -181,9 +181,8 @@ class Machine:
     def _done(self, walk: Walk) -> tuple[Run, Commands]:
         commands = walk.commands
         commands.wake_ms = _wake_ms(walk.run, walk.now_ms)
-        opened = {call.id for call in commands.calls}
-        if opened and commands.stopped:
-            both = opened & set(commands.stopped)
+        if commands.calls and commands.stopped:
+            both = {call.id for call in commands.calls} & set(commands.stopped)
             commands.calls = [call for call in commands.calls if call.id not in both]
             commands.stopped = [call for call in commands.stopped if call not in both]
         return walk.run, commands
@@ -199,10 +198,12 @@ def _wake_ms(run: Run, now_ms: int) -> int | None:
         return None
     if run.ready:
         return now_ms
-    moments = [moment for frame in run.frames.values() for moment in _moments(frame)]
-    if run.deadline_ms is not None:
-        moments.append(run.deadline_ms)
-    return min(moments, default=None)
+    first = run.deadline_ms
+    for frame in run.frames.values():
+        for moment in _moments(frame):
+            if first is None or moment < first:
+                first = moment
+    return first
 
 
 def _moments(frame: Frame) -> list[int]:
@@ -217,16 +218,16 @@ def _moments(frame: Frame) -> list[int]:
 
 def _take(walk: Walk, event: Event, machine: Machine) -> None:
     match event:
+        case Succeeded() | Failed() | Started() | Submitted() | Read():
+            _take_call(walk, event)
         case Begin():
             _begin(walk, machine)
         case Wake():
             _wake(walk)
-        case Stop():
-            walk.end_aborted(event.error, event.cause)
         case TokenSucceeded() | TokenFailed() | Heartbeat():
             _take_token(walk, event)
-        case _:
-            _take_call(walk, event)
+        case Stop():
+            walk.end_aborted(event.error, event.cause)
 
 
 def _begin(walk: Walk, machine: Machine) -> None:
@@ -283,31 +284,27 @@ def _wake(walk: Walk) -> None:
             frame.due_ms = None
             walk.queue.append(number)
             continue
-        walk.guarded(frame, lambda frame=frame: walk.state_of(frame).due(walk, frame))
+        walk.guarded(frame, walk.state_of(frame).due)
 
 
-def _take_call(walk: Walk, event: Event) -> None:
-    assert isinstance(event, Started | Submitted | Succeeded | Failed | Read)
+def _take_call(walk: Walk, event: Succeeded | Failed | Started | Submitted | Read) -> None:
     number = walk.run.calls.get(event.call)
     if number is None:
         return
     frame = walk.touch(number)
     state = walk.state_of(frame)
-
-    def step() -> None:
-        match event:
-            case Succeeded():
-                state.answered(walk, frame, event.call, event.output)
-            case Read() if isinstance(state, DistributedMapState):
-                state.answered(walk, frame, event.call, event)
-            case Failed():
-                state.refused(walk, frame, event.call, task_error(event.error, event.cause))
-            case Submitted():
-                state.submitted(walk, frame, event)
-            case Started() if isinstance(state, TaskState):
-                state.taken(walk, frame, event.worker)
-
-    walk.guarded(frame, step)
+    match event:
+        case Succeeded():
+            walk.guarded(frame, state.answered, event.call, event.output)
+        case Read() if isinstance(state, DistributedMapState):
+            walk.guarded(frame, state.answered, event.call, event)
+        case Failed():
+            error = task_error(event.error, event.cause)
+            walk.guarded(frame, state.refused, event.call, error)
+        case Submitted():
+            walk.guarded(frame, state.submitted, event)
+        case Started() if isinstance(state, TaskState):
+            walk.guarded(frame, state.taken, event.worker)
 
 
 def _take_token(walk: Walk, event: TokenSucceeded | TokenFailed | Heartbeat) -> None:
@@ -317,18 +314,13 @@ def _take_token(walk: Walk, event: TokenSucceeded | TokenFailed | Heartbeat) -> 
     frame = walk.touch(number)
     state = walk.state_of(frame)
     assert isinstance(state, TaskState)
-
-    def step() -> None:
-        match event:
-            case TokenSucceeded():
-                state.succeeded(walk, frame, event.output)
-            case TokenFailed():
-                error = task_error(event.error, event.cause)
-                state.refused(walk, frame, 0, error)
-            case Heartbeat():
-                state.beat(walk, frame)
-
-    walk.guarded(frame, step)
+    match event:
+        case TokenSucceeded():
+            walk.guarded(frame, state.succeeded, event.output)
+        case TokenFailed():
+            walk.guarded(frame, state.refused, 0, task_error(event.error, event.cause))
+        case Heartbeat():
+            walk.guarded(frame, state.beat)
 
 
 _LONG = ("JSONata", "..", "[?")

@@ -17,20 +17,26 @@ _INTEGER = re.compile(r"-?[0-9]{1,9}\Z")
 
 
 class Quantity:
-    """A field such as TimeoutSeconds, with its form that ends in `Path`."""
+    """A field such as TimeoutSeconds, with its form that ends in `Path`.
 
-    __slots__ = ("_literal", "_path", "_query", "field", "where")
+    Attributes:
+        literal: The number where it is given as it is.
+        computed: Whether it is not: then it has to be read.
+    """
+
+    __slots__ = ("_path", "_query", "computed", "field", "literal", "where")
 
     def __init__(self, fields: dict[str, Any], field: str, jsonata: bool, where: str = "") -> None:
         self.field = field
         self.where = where + field
-        self._literal: Any = fields.get(field)
+        self.literal: Any = fields.get(field)
         self._path: Path | None = None
         self._query: Query | None = None
         if f"{field}Path" in fields:
             self._path = parse(fields[f"{field}Path"])
-        elif jsonata and isinstance(self._literal, str):
-            self._query = compile_query(self._literal, self.where)
+        elif jsonata and isinstance(self.literal, str):
+            self._query = compile_query(self.literal, self.where)
+        self.computed = self._path is not None or self._query is not None
 
     def read(self, scope: StateScope, raw: Any, effective: Any) -> Any:
         """Return the number, or None where the field is not there.
@@ -45,7 +51,7 @@ class Quantity:
             return _plain_number(self.field, self._query.text, self.where, found)
         if self._path is not None:
             return self._referenced(self._path, scope, effective)
-        return self._literal
+        return self.literal
 
     def _referenced(self, path: Path, scope: StateScope, value: Any) -> Any:
         try:

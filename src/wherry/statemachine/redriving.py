@@ -59,7 +59,7 @@ def reopen(walk: Walk) -> None:
         frame.retried = [0] * len(frame.retried)
         if number not in outer:
             frame.last = event
-            walk.guarded(frame, lambda frame=frame: _again(walk, frame))
+            walk.guarded(frame, _again)
 
 
 def _again(walk: Walk, frame: Frame) -> None:

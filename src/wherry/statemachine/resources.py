@@ -21,9 +21,20 @@ class Resource:
         service: `sqs`, `aws-sdk:sqs`; empty for a function and an activity.
         action: `sendMessage.waitForTaskToken`.
         pattern: How the task ends: with its answer, with a job's end, or with its token.
+        waits_for_token: Whether SendTaskSuccess ends the task.
+        is_lambda_invoke: Whether it is the optimised integration that calls a function.
     """
 
-    __slots__ = ("action", "family", "name", "pattern", "service", "text")
+    __slots__ = (
+        "action",
+        "family",
+        "is_lambda_invoke",
+        "name",
+        "pattern",
+        "service",
+        "text",
+        "waits_for_token",
+    )
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -42,16 +53,8 @@ class Resource:
                 self.pattern = "waitForTaskToken" if suffix == "waitForTaskToken" else "sync"
         elif match := _LAMBDA.match(text):
             self.name = match.group(1)
-
-    @property
-    def waits_for_token(self) -> bool:
-        """Whether SendTaskSuccess ends the task."""
-        return self.family == "Activity" or self.pattern == "waitForTaskToken"
-
-    @property
-    def is_lambda_invoke(self) -> bool:
-        """Whether it is the optimised integration that calls a function."""
-        return self.service == "lambda" and self.action.split(".")[0] == "invoke"
+        self.waits_for_token = self.family == "Activity" or self.pattern == "waitForTaskToken"
+        self.is_lambda_invoke = self.service == "lambda" and self.action.split(".")[0] == "invoke"
 
     @property
     def known(self) -> bool:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from wherry.statemachine.context import StateScope
 from wherry.statemachine.dataflow import Assigned, Catcher, PathFlow, QueryFlow, flow_of
 from wherry.statemachine.faults import StatesError
+from wherry.statemachine.history import WHOLE
 from wherry.statemachine.jsonata import Query, compile_query
 from wherry.statemachine.records import Frame, Submitted
 from wherry.statemachine.retrying import Retrier, error_output, matches
+from wherry.statemachine.variables import assign, new_sizes
 
 if TYPE_CHECKING:
     from wherry.statemachine.stepping import Walk
@@ -41,6 +43,17 @@ class State:
         self.catchers = [
             Catcher(one, jsonata, number) for number, one in enumerate(fields.get("Catch", ()))
         ]
+
+    def enter(self, walk: Walk, frame: Frame) -> None:
+        """Enter the state, and do what it does."""
+        details = {"input": walk.text(frame.input), "inputDetails": WHOLE, "name": self.name}
+        frame.entered_ms = walk.now_ms
+        frame.retries = 0
+        frame.retried = [0] * len(self.retriers)
+        walk.note(frame, f"{self.kind}StateEntered", details)
+        frame.entered = frame.last
+        frame.phase = "attempt"
+        self.attempt(walk, frame)
 
     def attempt(self, walk: Walk, frame: Frame) -> None:
         """Do what the state does, for the first time or once more."""
@@ -89,13 +102,39 @@ class State:
 
     def finish(self, walk: Walk, frame: Frame, result: Any) -> None:
         """Leave the state with a result."""
-        output, assigned = self.flow.finish(walk.scope(frame), frame.input, result)
-        walk.leave(frame, output, assigned, self.next)
+        output, assigned, flow = result, None, self.flow
+        if not flow.plain:
+            output, assigned = flow.finish(walk.scope(frame), frame.input, result)
+        self.leave(walk, frame, output, assigned, self.next)
 
     def pass_on(self, walk: Walk, frame: Frame, scope: StateScope, effective: Any) -> None:
         """Leave the state with its input."""
         output, assigned = self.flow.passed(scope, frame.input, effective)
-        walk.leave(frame, output, assigned, self.next)
+        self.leave(walk, frame, output, assigned, self.next)
+
+    def leave(
+        self, walk: Walk, frame: Frame, output: Any, assigned: Assigned, following: str | None
+    ) -> None:
+        """Leave the state: for the next one, or out of the block where there is none."""
+        text = walk.bounded(output, self.name)
+        details: dict[str, Any] = {"name": self.name, "output": text, "outputDetails": WHOLE}
+        sizes: dict[str, int] = {}
+        if assigned:
+            texts = {name: walk.text(value) for name, value in assigned.items()}
+            sizes = new_sizes(walk.run, frame, texts)
+            details["assignedVariables"] = texts
+            details["assignedVariablesDetails"] = WHOLE
+        walk.note(frame, f"{self.kind}StateExited", details)
+        if assigned:
+            assign(walk.run, frame, assigned, sizes)
+        frame.due_ms = frame.join = None
+        if following is None:
+            walk.ended(frame, output)
+            return
+        frame.state = following
+        frame.input = output
+        frame.phase = "enter"
+        walk.queue.append(frame.id)
 
 
 def query_of(fields: dict[str, Any], name: str, jsonata: bool, where: str = "") -> Query | None:

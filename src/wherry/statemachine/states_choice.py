@@ -50,7 +50,7 @@ class ChoiceState(State):
                 "Failed to transition out of the state. The state does not point to a next state."
             )
         output, assigned = flow.passed(scope, frame.input, effective)
-        walk.leave(frame, output, assigned, target)
+        self.leave(walk, frame, output, assigned, target)
 
 
 def _assign(rule: dict[str, Any]) -> dict[str, Any]:

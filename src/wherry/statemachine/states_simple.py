@@ -28,17 +28,16 @@ class PassState(State):
         self._result = fields.get("Result")
 
     def attempt(self, walk: Walk, frame: Frame) -> None:
-        scope = walk.scope(frame)
-        if self.jsonata:
-            self.pass_on(walk, frame, scope, frame.input)
-            return
-        effective = self.flow.effective(scope, frame.input)
-        if self._has_result:
-            result = self._result
-        else:
-            result = self.flow.arguments(scope, frame.input, effective)
-        output, assigned = self.flow.finish(scope, frame.input, result)
-        walk.leave(frame, output, assigned, self.next)
+        result = frame.input
+        if not self.flow.plain:
+            scope = walk.scope(frame)
+            if self.jsonata:
+                self.pass_on(walk, frame, scope, frame.input)
+                return
+            effective = self.flow.effective(scope, frame.input)
+            if not self._has_result:
+                result = self.flow.arguments(scope, frame.input, effective)
+        self.finish(walk, frame, self._result if self._has_result else result)
 
 
 class SucceedState(State):

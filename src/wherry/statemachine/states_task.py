@@ -31,6 +31,9 @@ class TaskState(State):
     ) -> None:
         super().__init__(name, fields, jsonata, compiling)
         self.resource = Resource(fields["Resource"])
+        family = self.resource.family
+        self._about = self.resource.named({}) or None  # what its events without a text say
+        self._sized = self.resource.service if family == "Task" else self.resource.text
         self._timeout = Quantity(fields, "TimeoutSeconds", jsonata)
         self._heartbeat = Quantity(fields, "HeartbeatSeconds", jsonata)
         self._credentials: Any = None
@@ -41,18 +44,22 @@ class TaskState(State):
                 self._credentials = lambda scope, raw: query.evaluate(scope, {"input": raw})
             else:
                 self._credentials = compile_template(value)
+        computed = self._credentials is not None or self._timeout.computed
+        self._plain = self.flow.plain and not (computed or self._heartbeat.computed)
 
     def attempt(self, walk: Walk, frame: Frame) -> None:
         if self.resource.waits_for_token:
             frame.token = _new_token(walk)
-        scope = walk.scope(frame)
-        effective = self.flow.effective(scope, frame.input)
-        arguments = self.flow.arguments(scope, frame.input, effective)
-        credentials = None
-        if self._credentials is not None:
-            credentials = self._credentials(scope, effective)
-        timeout_s = self._timeout.read(scope, frame.input, effective)
-        heartbeat_s = self._heartbeat.read(scope, frame.input, effective)
+        arguments, credentials = frame.input, None
+        timeout_s, heartbeat_s = self._timeout.literal, self._heartbeat.literal
+        if not self._plain:
+            scope = walk.scope(frame)
+            effective = self.flow.effective(scope, frame.input)
+            arguments = self.flow.arguments(scope, frame.input, effective)
+            if self._credentials is not None:
+                credentials = self._credentials(scope, effective)
+            timeout_s = self._timeout.read(scope, frame.input, effective)
+            heartbeat_s = self._heartbeat.read(scope, frame.input, effective)
         call = Call(
             id=walk.next_call(),
             kind="task",
@@ -69,8 +76,10 @@ class TaskState(State):
         frame.call = call.id
         frame.phase = "task" if self.resource.family == "Activity" else "started"
         walk.open_call(frame, call)
-        if frame.phase == "started":
-            walk.queue.append(frame.id)
+        if frame.phase == "started" and walk.queue:
+            walk.queue.append(frame.id)  # others go first
+        elif frame.phase == "started":
+            self.started(walk, frame)
 
     def _scheduled(self, walk: Walk, frame: Frame, call: Call) -> None:
         text = walk.bounded(call.arguments, self._sized)
@@ -91,8 +100,7 @@ class TaskState(State):
         frame.timeout_s, frame.beat_s = call.timeout_s, call.heartbeat_s
 
     def started(self, walk: Walk, frame: Frame) -> None:
-        details = self.resource.named({}) or None
-        self._start(walk, frame, details)
+        self._start(walk, frame, self._about)
 
     def taken(self, walk: Walk, frame: Frame, worker: str) -> None:
         """A worker took an activity's task: its times begin."""
@@ -105,10 +113,6 @@ class TaskState(State):
             frame.timeout_ms = walk.now_ms + 1000 * frame.timeout_s
         if frame.beat_s is not None:
             frame.beat_ms = walk.now_ms + 1000 * frame.beat_s
-
-    @property
-    def _sized(self) -> str:
-        return self.resource.service if self.resource.family == "Task" else self.resource.text
 
     def due(self, walk: Walk, frame: Frame) -> None:
         beat = frame.beat_ms is not None and (

@@ -5,9 +5,10 @@ A frame is copied before it is first changed, so that the run that was passed in
 
 from __future__ import annotations
 
-import copy
 from collections import deque
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from wherry import limits
 from wherry.statemachine import faults
@@ -24,12 +25,15 @@ from wherry.statemachine.records import (
     Status,
 )
 from wherry.statemachine.text import size_bytes, to_text
-from wherry.statemachine.variables import assign, new_sizes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wherry.statemachine.machine import Machine
     from wherry.statemachine.states import State
 
+_SURELY_WITHIN = limits.STATE_DATA_BYTES // 4  # characters, of up to four bytes
+_MOST_EVENTS = limits.STATE_EVENTS - 1  # and one with which it ends
 _FULL = f"The execution reached the maximum number of history events ({limits.STATE_EVENTS})."
 
 
@@ -44,19 +48,13 @@ class Walk:
         self, machine: Machine, run: Run, now_ms: int, draw: Draw, reuse: bool = False
     ) -> None:
         self.machine = machine
-        self.run = run
-        if not reuse:
-            self.run = copy.copy(run)
-            self.run.frames = dict(run.frames)
-            self.run.cells = dict(run.cells)
-            self.run.calls = dict(run.calls)
-            self.run.tokens = dict(run.tokens)
+        self.run = run = run if reuse else _copied(run)
         self.now_ms = now_ms
         self.draw = draw
         self.commands = Commands()
         self.queue = deque(run.ready)
-        self.run.ready = []
-        self._texts: dict[int, tuple[Any, str]] = {}
+        run.ready = []
+        self._texts: dict[int, tuple[str, Any]] = {}  # with the value, so that its id stays its own
         self._before: tuple[dict[int, Frame], dict[str, Any]] | None = None
         self._bounded = run.type == "STANDARD"
 
@@ -67,10 +65,9 @@ class Walk:
         frame = self.run.frames[number]
         if number not in self.commands.frames:
             self.commands.frames.add(number)
-            frame = copy.copy(frame)
+            frame = self.run.frames[number] = replace(frame)
             if frame.join is not None:
-                frame.join = copy.copy(frame.join)
-            self.run.frames[number] = frame
+                frame.join = replace(frame.join)
         return frame
 
     def add_frame(
@@ -121,11 +118,9 @@ class Walk:
     def text(self, value: Any) -> str:
         """Return a value as JSON; a value met again is not written again."""
         known = self._texts.get(id(value))
-        if known is not None and known[0] is value:
-            return known[1]
-        text = to_text(value)
-        self._texts[id(value)] = (value, text)
-        return text
+        if known is None:
+            known = self._texts[id(value)] = to_text(value), value
+        return known[0]
 
     def bounded(self, value: Any, what: str, terminal: bool = True) -> str:
         """Return a value as JSON.
@@ -134,25 +129,25 @@ class Walk:
             StatesError: It is larger than 256 KiB; `what` names what returned it.
         """
         text = self.text(value)
-        if size_bytes(text) > limits.STATE_DATA_BYTES:
+        if len(text) > _SURELY_WITHIN and size_bytes(text) > limits.STATE_DATA_BYTES:
             raise too_large(what, terminal)
         return text
 
-    def record(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
-        """Add an event to the history; return its number."""
-        if self._bounded and self.run.events >= limits.STATE_EVENTS - 1:
+    def record(
+        self, kind: str, previous: int, details: dict[str, Any] | None = None, last: bool = False
+    ) -> int:
+        """Add an event to the history; return its number. There is always room for the last."""
+        run = self.run
+        if run.events >= _MOST_EVENTS and self._bounded and not last:
             raise HistoryFull
-        return self._record(kind, previous, details)
+        number = run.events = run.events + 1
+        event = HistoryEvent(number, previous, kind, self.now_ms, details)
+        self.commands.history.append(event)
+        return number
 
     def note(self, frame: Frame, kind: str, details: dict[str, Any] | None = None) -> None:
         """Add an event that follows the frame's last one."""
         frame.last = self.record(kind, frame.last, details)
-
-    def _record(self, kind: str, previous: int, details: dict[str, Any] | None = None) -> int:
-        self.run.events += 1
-        event = HistoryEvent(self.run.events, previous, kind, self.now_ms, details)
-        self.commands.history.append(event)
-        return event.id
 
     # --- calls --------------------------------------------------------------------------------
 
@@ -189,34 +184,29 @@ class Walk:
 
     def drain(self) -> None:
         """Let frames take their turns, each one state at a time, in the order they got ready."""
-        budget = limits.STATE_STEPS
-        while self.queue and self.run.status == "RUNNING":
-            if budget == 0:
-                self.run.ready = list(self.queue)
+        run, queue = self.run, self.queue
+        for _ in range(limits.STATE_STEPS):
+            if not queue or run.status != "RUNNING":
                 return
-            budget -= 1
-            number = self.queue.popleft()
-            if number in self.run.frames:
+            number = queue.popleft()
+            if number in run.frames:
                 self._turn(self.touch(number))
+        run.ready = list(queue)  # nothing where it has ended
 
     def _turn(self, frame: Frame) -> None:
-        state = self.state_of(frame)
+        state, phase = self.state_of(frame), frame.phase
+        if phase == "enter":
+            self.guarded(frame, state.enter)
+        elif phase == "started":
+            self.guarded(frame, state.started)
+        else:
+            self.guarded(frame, state.attempt)
 
-        def step() -> None:
-            if frame.phase == "enter":
-                self._enter(frame, state)
-            elif frame.phase == "started":
-                state.started(self, frame)
-            else:
-                state.attempt(self, frame)
-
-        self.guarded(frame, step)
-
-    def guarded(self, frame: Frame, step: Any) -> None:
-        """Do a step of a frame; an error makes its state fail."""
+    def guarded(self, frame: Frame, step: Callable[..., None], *about: Any) -> None:
+        """Do a step of a frame: `step(walk, frame, *about)`; an error makes its state fail."""
         try:
             try:
-                step()
+                step(self, frame, *about)
             except StatesError as error:
                 self.fail(frame, error)
             except RecursionError:
@@ -224,55 +214,14 @@ class Walk:
         except HistoryFull:
             self.end_failed(StatesError(faults.RUNTIME, _FULL, final=True), frame.last)
 
-    def _enter(self, frame: Frame, state: State) -> None:
-        text = self.text(frame.input)
-        frame.entered_ms = self.now_ms
-        frame.retries = 0
-        frame.retried = [0] * len(state.retriers)
-        details = {"input": text, "inputDetails": WHOLE, "name": state.name}
-        self.note(frame, f"{state.kind}StateEntered", details)
-        frame.entered = frame.last
-        frame.phase = "attempt"
-        state.attempt(self, frame)
-
-    def leave(
-        self, frame: Frame, output: Any, assigned: dict[str, Any] | None, following: str | None
-    ) -> None:
-        """Leave a state: for the next one, or out of the block where there is none."""
-        state = self.state_of(frame)
-        text = self.bounded(output, state.name)
-        details: dict[str, Any] = {"name": state.name, "output": text, "outputDetails": WHOLE}
-        sizes: dict[str, int] = {}
-        if assigned:
-            texts = {name: self.text(value) for name, value in assigned.items()}
-            sizes = new_sizes(self.run, frame, texts)
-            details["assignedVariables"] = texts
-            details["assignedVariablesDetails"] = WHOLE
-        self.note(frame, f"{state.kind}StateExited", details)
-        if assigned:
-            assign(self.run, frame, assigned, sizes)
-        frame.due_ms = None
-        frame.join = None
-        if following is None:
-            self._ended(frame, output)
-            return
-        frame.state = following
-        frame.input = output
-        frame.phase = "enter"
-        self.queue.append(frame.id)
-
-    def _ended(self, frame: Frame, output: Any) -> None:
+    def ended(self, frame: Frame, output: Any) -> None:
+        """A frame has come to the end of its block."""
         if frame.parent is not None:
             parent = self.touch(frame.parent)
-            self.guarded(
-                parent, lambda: self.state_of(parent).branch_done(self, parent, frame, output)
-            )
+            self.guarded(parent, self.state_of(parent).branch_done, frame, output)
             return
-        self._record(
-            "ExecutionSucceeded",
-            frame.last,
-            {"output": self.text(output), "outputDetails": WHOLE},
-        )
+        details = {"output": self.text(output), "outputDetails": WHOLE}
+        self.record("ExecutionSucceeded", frame.last, details, last=True)
         self.run.output = output
         self._close("SUCCEEDED")
 
@@ -302,7 +251,7 @@ class Walk:
         if catcher is not None:
             try:
                 output, assigned = state.caught(self.scope(frame), frame.input, catcher, error)
-                self.leave(frame, output, assigned, catcher.next)
+                state.leave(self, frame, output, assigned, catcher.next)
                 self._before = None
                 return
             except StatesError as second:
@@ -364,18 +313,19 @@ class Walk:
 
     def end_failed(self, error: StatesError, previous: int) -> None:
         """End the run with an error."""
-        self._record("ExecutionFailed", previous, error_details(error.error, error.cause))
+        details = error_details(error.error, error.cause)
+        self.record("ExecutionFailed", previous, details, last=True)
         self.run.error, self.run.cause = error.error, error.cause
         self._close("FAILED")
 
     def end_timed_out(self) -> None:
         """End the run that took longer than it may."""
-        self._record("ExecutionTimedOut", 0, {"error": faults.TIMEOUT})
+        self.record("ExecutionTimedOut", 0, {"error": faults.TIMEOUT}, last=True)
         self._close("TIMED_OUT")
 
     def end_aborted(self, error: str | None, cause: str | None) -> None:
         """End the run because somebody said so."""
-        self._record("ExecutionAborted", 0, error_details(error, cause))
+        self.record("ExecutionAborted", 0, error_details(error, cause), last=True)
         self.run.error, self.run.cause = error, cause
         self._close("ABORTED")
 
@@ -394,3 +344,8 @@ class Walk:
             run.frames, run.cells = self._before
         run.calls, run.tokens, run.ready = {}, {}, []
         self.queue.clear()
+
+
+def _copied(run: Run) -> Run:
+    frames, cells = dict(run.frames), dict(run.cells)
+    return replace(run, frames=frames, cells=cells, calls=dict(run.calls), tokens=dict(run.tokens))

@@ -99,6 +99,6 @@ class Beginnings:
             loaded = step.loaded
             one = told.get((loaded.workflow, loaded.name))
             if one is not None and not step.ended:
-                loaded.id, loaded.version, loaded.run = one.id, one.version, step.run
+                step.applied(one.id, one.version)
                 loaded.correlation_id = one.correlation_id
                 self._held.put(loaded)

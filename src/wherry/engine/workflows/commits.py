@@ -18,10 +18,10 @@ def commit_of(
     turns: list[Turn], step: Step | None, advances: list[Advance], leases: dict[str, int]
 ) -> Commit:
     """Return the commit that ends these turns: messages to a workflow, or the end of one task."""
-    acks: list[Ack] = [MessageAck(turn.message.id, turn.message.token) for turn in turns]
     first = turns[0]
     if first.happened is None:
-        return _end_of_task(first, acks, advances, leases)
+        return _end_of_task(first, advances, leases)
+    acks: list[Ack] = [MessageAck(turn.message.id, turn.message.token) for turn in turns]
     marks = step.entered if step is not None else []
     guards = step.guards if step is not None else []
     record, *others = [record_of(turn.work, "ok", marks=marks) for turn in turns]
@@ -29,11 +29,12 @@ def commit_of(
     return Commit("", EMPTY, guards, acks, record, leases, owner, "", others, advances)
 
 
-def _end_of_task(
-    turn: Turn, acks: list[Ack], advances: list[Advance], leases: dict[str, int]
-) -> Commit:
-    work, task, outcome = turn.work, turn.work.task, turn.work.outcome
+def _end_of_task(turn: Turn, advances: list[Advance], leases: dict[str, int]) -> Commit:
+    work = turn.work
+    task, outcome, message = work.task, work.outcome, work.message
     assert task is not None
+    assert message is not None
+    acks: list[Ack] = [MessageAck(message.id, message.token)]
     name, owner = work.function.spec.name, work.function.owner
     if turn.failed is not None:
         record = record_of(work, turn.ending, error=turn.error)

@@ -21,7 +21,7 @@ from wherry.engine.workflows.held import Held, Loaded
 from wherry.engine.workflows.integrations import Outcome
 from wherry.engine.workflows.loading import Loader
 from wherry.engine.workflows.own import CONFLICTS, OwnCalls
-from wherry.engine.workflows.step import Step
+from wherry.engine.workflows.step import Step, step_of
 from wherry.engine.workflows.turns import Line, Turn, event_of
 from wherry.ports import (
     Already,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.engine.workflows.aside import Aside as Aside  # noqa: PLC0414 - core names it
+    from wherry.ports import Advance
     from wherry.statemachine.records import Run
     from wherry.telemetry import Ending
     from wherry.world import Chance, Clock
@@ -142,12 +143,11 @@ class Driver:
         if line is None:
             line = self._lines[turn.execution] = Line(turn.execution, deque())
         line.turns.append(turn)
-        self._go(line)
+        if not line.busy:
+            self._go(line)
 
     def _go(self, line: Line) -> None:
-        """Take the next turn, if it is free."""
-        if line.busy:
-            return
+        """Take the next turn of a line that is free."""
         if not line.turns:
             self._lines.pop(line.execution, None)
             return
@@ -175,6 +175,11 @@ class Driver:
 
         self._loader.load(line.execution, loaded)
 
+    def _load_again(self, line: Line, turns: list[Turn]) -> None:
+        """What is in memory may be old: these turns are taken with what the store has."""
+        line.put_back(turns)
+        self._load(line)
+
     def _missed(self, line: Line, answer: Any) -> None:
         """There is no such execution, or the store is in trouble."""
         if isinstance(answer, Nothing) and line.turns:
@@ -188,26 +193,25 @@ class Driver:
 
     def _move(self, line: Line, loaded: Loaded, fresh: bool) -> None:
         """Work out what the next turn, or some of them at once, come to; commit it."""
-        chosen = line.together(loaded)
-        if not chosen:
+        turns = line.together(loaded)
+        if not turns:
             self.held.put(loaded)
             self._go_on(line)
             return
-        if chosen[0].happened is not None and not chosen[0].joins(loaded):
-            self._alone(line, loaded, chosen[0], fresh)
+        if turns[0].happened is not None and not turns[0].joins(loaded):
+            self._alone(line, loaded, turns[0], fresh)
             return
         try:
-            events = [event_of(turn, loaded) for turn in chosen]
+            events = [event_of(turn, loaded) for turn in turns]
         except Exception as error:
-            self._fault(line, line.take(len(chosen)), error)
+            self._fault(line, turns, error)
             return
         if None in events and not fresh:  # it may be open by now
-            self._load(line)
+            self._load_again(line, turns)
             return
-        turns = line.take(len(chosen))
-        now_ms = max(self._clock.now_ms(), *(turn.message.sent_at_ms for turn in turns))
-        step = Step(loaded, self._queues, self._chance)
-        step.pending += [event for event in events if event is not None]
+        now_ms = max(self._clock.now_ms(), *[turn.message.sent_at_ms for turn in turns])
+        step = step_of(loaded, self._queues, self._chance)
+        step.pending += filter(None, events)
         self._advance(line, turns, step, now_ms)
 
     def _alone(self, line: Line, loaded: Loaded, turn: Turn, fresh: bool) -> None:
@@ -219,11 +223,10 @@ class Driver:
         if happened.event != "redrive":
             there = call is not None and happened.call in loaded.run.calls
         if not there and not fresh:
-            self._load(line)
+            self._load_again(line, [turn])
             return
-        (turn,) = line.take(1)
         now_ms = max(self._clock.now_ms(), turn.message.sent_at_ms)
-        step = Step(loaded, self._queues, self._chance)
+        step = step_of(loaded, self._queues, self._chance)
         step.about = call if happened.event == "call" else None
 
         def done(found: Any) -> None:
@@ -275,13 +278,11 @@ class Driver:
                 compiled.digest, definition, execution, step.run, events, now_ms, moved
             )
             return
-        machine = compiled.machine
         try:
             if again:
-                step.absorb(*machine.redrive(step.run, now_ms, self._chance, reuse=True))
-            while step.pending:
-                event = step.pending.popleft()
-                step.absorb(*machine.advance(step.run, event, now_ms, self._chance, reuse=True))
+                redrive = compiled.machine.redrive
+                step.absorb(*redrive(step.run, now_ms, self._chance, reuse=True))
+            step.work_out(now_ms)
             self._send(line, turns, step)
         except Exception as error:
             self._fault(line, turns, error)
@@ -305,10 +306,12 @@ class Driver:
         work = turns[0].work
         moves = step is not None and (step.moved or _wakes(turns))
         leases = self._dispatcher.leases(work)
+        advances: list[Advance] = []
         if step is not None and moves:
-            step.begin_children(self._clock.now_ms())
+            if step.children:
+                step.begin_children(self._clock.now_ms())
             leases = self._feeds.offer_more(work, step.wanted())
-        advances = [step.advance()] if step is not None and moves else []
+            advances.append(step.advance())
         commit = commit_of(turns, step, advances, leases)
         then = partial(self._answered, line, turns, step if moves else None)
         self._dispatcher.insistence.send(work, commit, then)
@@ -316,15 +319,16 @@ class Driver:
     # -- the answer ------------------------------------------------------------------------------
 
     def _answered(self, line: Line, turns: list[Turn], step: Step | None, answer: Any) -> None:
-        work = turns[0].work
+        first = turns[0]
+        work = first.work
         if isinstance(answer, Conflicted) and moved_elsewhere(answer, line.execution):
             if work.offered:
                 self._feeds.take_back(work)
             line.put_back(turns)
-        elif turns[0].happened is None and turns[0].failed is None:
+        elif first.happened is None and first.failed is None:
             if isinstance(answer, Committed):
                 begins = work.begins if step is None else work.begins + step.begins
-                self._dispatcher.sent(answer, begins)  # first of all: the next task begins
+                self._feeds.sent(answer, begins)  # first of all: the next task begins
                 self._moved(step)
                 answer = Committed([])
             self._dispatcher.answered(work, answer)
@@ -372,9 +376,7 @@ class Driver:
         if step is None:
             return
         loaded = step.loaded
-        loaded.run = step.run
-        loaded.version += 1
-        loaded.redrives += step.redriven
+        step.applied(loaded.id, loaded.version + 1)
         if step.ended:
             self._endings.tell(loaded)
             return

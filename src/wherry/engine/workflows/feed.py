@@ -11,7 +11,7 @@ from wherry.engine.feed import Feed
 from wherry.engine.settling import record_of
 from wherry.engine.work import Task
 from wherry.invocation import TaskEvent
-from wherry.runtime.keys import task_key
+from wherry.runtime.keys import message_key, task_key
 
 if TYPE_CHECKING:
     from wherry.blueprint import QueueSpec
@@ -53,18 +53,18 @@ class TaskFeed(Feed):
         self._feeds.dispatcher.finish(work, None)
 
     def work_of(self, message: Claimed) -> Work:
-        work = super().work_of(message)
         try:
             body = _body.decode(message.body)
         except (msgspec.DecodeError, RecursionError):
-            return work
-        work.trigger = f"workflow {body.workflow}"
-        work.task = Task(body.execution, body.call, body.waits)
+            return super().work_of(message)
+        name = self.function.spec.name
         if body.entered:
-            work.key = task_key(self.function.spec.name, body.execution, body.entered)
-        work.event = TaskEvent(
-            self.endpoint, body.workflow, body.name, body.state, bytes(body.payload)
-        )
+            key = task_key(name, body.execution, body.entered)
+        else:
+            key = message_key(name, message.id)
+        event = TaskEvent(self.endpoint, body.workflow, body.name, body.state, bytes(body.payload))
+        work = self.work(message, event, f"workflow {body.workflow}", key)
+        work.task = Task(body.execution, body.call, body.waits)
         return work
 
 

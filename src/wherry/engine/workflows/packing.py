@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from wherry.codec import from_msgpack, to_msgpack
 from wherry.ports import Execution, Part
@@ -55,20 +56,16 @@ def only_frame(run: Run) -> int | None:
     return number if frame.join is None else None
 
 
-def pack_head(run: Run) -> bytes:
-    """Return a run without what is kept elsewhere: its input, its output, frames and cells."""
-    kept = run.input, run.item, run.output, run.frames, run.cells
+def pack_head(run: Run, inside: int | None) -> bytes:
+    """Return a run without what is kept elsewhere: its input, its output, frames and cells.
+
+    Args:
+        inside: `only_frame` of it.
+    """
     shared = run.item is run.input
-    run.input = run.output = None
-    run.cells = {}
-    if only_frame(run) is None:
-        run.frames = {}
-    if shared:
-        run.item = msgspec.UNSET
-    try:
-        return pack((run, shared))
-    finally:
-        run.input, run.item, run.output, run.frames, run.cells = kept
+    item = msgspec.UNSET if shared else run.item
+    frames = {} if inside is None else run.frames
+    return pack((replace(run, input=None, item=item, output=None, frames=frames, cells={}), shared))
 
 
 def unpack(found: Execution) -> tuple[Run, dict[int, Call]]:
@@ -136,7 +133,7 @@ def pack_event(event: HistoryEvent) -> tuple[int, bytes]:
         return event.id, to_msgpack(event)
     except (OverflowError, UnicodeEncodeError):  # in AWS's history they are replaced, too
         text = msgspec.json.encode(_told(event.details)).decode()
-        shown = msgspec.structs.replace(event, details=msgspec.json.decode(text))
+        shown = replace(event, details=msgspec.json.decode(text))
         return event.id, to_msgpack(shown)
 
 

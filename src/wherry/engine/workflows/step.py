@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wherry.ports import Part
-    from wherry.statemachine.records import Call, Commands, Event, Run
+    from wherry.statemachine.records import Call, Commands, Event, HistoryEvent, Run
     from wherry.world import Chance
 
 STATES_SHOWN = 20  # states of an execution that are told to people
@@ -48,51 +48,55 @@ function_of = lru_cache(1024)(function_name)
 _CODES = {"FAILED": "execution_failed", "TIMED_OUT": "execution_timed_out"}
 
 
-class Step:
+class Step(msgspec.Struct, eq=False):
     """What several calls of `advance` came to, one after the other.
 
-    Args:
+    A Struct, as `Work` is one: its fields are set without code of ours.
+
+    Attributes:
+        run: What has become of that of `loaded`.
         queues: The queue of each function that workflows may call.
+        pending: What is to happen next, in this step.
+        about: The call of the engine's own that has been done.
+        wake_ms: When it wants to be woken.
+        children: The calls that are executions which begin with it.
+        begins: Their first steps, as far as they are worked out with it.
     """
 
-    def __init__(self, loaded: Loaded, queues: Mapping[str, str], chance: Chance) -> None:
-        self.loaded = loaded
-        self.run = loaded.run
-        self.pending: deque[Event] = deque()  # what is to happen next, in this step
-        self.effects: list[Effect] = []
-        self.guards: list[Guard] = []
-        self.redriven = False
-        self.about: Call | None = None  # the call of the engine's own that has been done
-        self.moved = False
-        self._queues = queues
-        self._chance = chance
-        self._tokens = set(self.run.tokens)
-        self._history: list[tuple[int, bytes]] = []
-        self._frames: set[int] = set()
-        self._cells: set[str] = set()
-        self._own: dict[int, Part] = {}
-        self._sends: dict[int, SendMessage] = {}
-        self._children: dict[int, Call] = {}
-        self._opened: list[str] = []
-        self._stopped: list[int] = []
-        self._entered: list[str] = []
-        self._wake_ms: int | None = None
-        self._begun: dict[int, ChildExecution] = {}
-        self.begins: list[Step] = []  # the first steps of its children
+    loaded: Loaded
+    run: Run
+    queues: Mapping[str, str]
+    chance: Chance
+    pending: deque[Event]
+    tokens_before: frozenset[str]
+    effects: list[Effect] = []
+    guards: list[Guard] = []
+    redriven: bool = False
+    about: Call | None = None
+    moved: bool = False
+    wake_ms: int | None = None
+    children: dict[int, Call] = {}
+    begins: list[Step] = []
+    _events: list[HistoryEvent] = []
+    _frames: set[int] = set()
+    _cells: set[str] = set()
+    _own: dict[int, Part] = {}
+    _sends: dict[int, SendMessage] = {}
+    _opened: list[str] = []
+    _stopped: list[int] = []
+    _begun: dict[int, ChildExecution] = {}
+    _advance: Advance | None = None
 
     # -- what is asked for -----------------------------------------------------------------------
 
     def absorb(self, run: Run, commands: Commands) -> None:
         """Take over what one call of `advance` has asked for."""
         self.run = run
-        self._wake_ms = commands.wake_ms
+        self.wake_ms = commands.wake_ms
         if not (commands.history or commands.frames):
             return
         self.moved = True
-        for event in commands.history:
-            self._history.append(pack_event(event))
-            if event.type.endswith("StateEntered") and event.details is not None:
-                self._entered.append(event.details["name"])
+        self._events += commands.history
         self._frames |= commands.frames
         self._cells |= commands.cells
         for number in commands.stopped:
@@ -104,8 +108,8 @@ class Step:
         if number in self._sends:  # it was asked for in this very step
             del self._sends[number]
             self.close(number)
-        elif number in self._children:
-            del self._children[number]
+        elif number in self.children:
+            del self.children[number]
         else:
             self._stopped.append(number)
             if number in self.loaded.calls:
@@ -115,16 +119,14 @@ class Step:
         if call.token is not None:
             self._opened.append(call.token)
         if call.kind == "child":
-            self._children[call.id] = call
+            self.children[call.id] = call
             return
         resource = resource_of(call.resource)
-        if call.kind == "task" and resource.family == "Activity":
-            return  # whoever has its token ends it
-        if call.kind == "task" and (
-            resource.family == "LambdaFunction" or resource.is_lambda_invoke
-        ):
+        if call.kind != "task":
+            self._do_ourselves(call)
+        elif resource.family == "LambdaFunction" or resource.is_lambda_invoke:
             self._call_function(call, resource)
-        else:
+        elif resource.family != "Activity":  # whoever has its token ends it
             self._do_ourselves(call)
 
     def _call_function(self, call: Call, resource: Resource) -> None:
@@ -138,11 +140,12 @@ class Step:
             assert isinstance(planned, InvokePlan)
             name, payload = planned.function, planned.payload
         function = function_of(name)
-        queue = self._queues.get(function)
+        queue = self.queues.get(function)
         if queue is None:
             self.pending.append(not_found(call, function))
             return
-        loaded = self.loaded
+        loaded, run = self.loaded, self.run
+        number = run.calls.get(call.id)  # None: it is closed already
         body = TaskBody(
             loaded.id,
             call.id,
@@ -152,14 +155,9 @@ class Step:
             msgspec.Raw(to_text(payload).encode()),
             call.attempt,
             call.token is not None,
-            self._entered_with(call),
+            0 if number is None else run.frames[number].entered,
         )
         self._sends[call.id] = SendMessage(queue, message_id(loaded.id, call.id), to_json(body))
-
-    def _entered_with(self, call: Call) -> int:
-        run = self.run
-        number = run.calls.get(call.id)
-        return 0 if number is None else run.frames[number].entered  # None: it is closed already
 
     def _do_ourselves(self, call: Call) -> None:
         """An integration: a message to ourselves, so that what comes of it is a step of its own."""
@@ -174,16 +172,23 @@ class Step:
         if self.loaded.calls.pop(call, None) is not None:
             self._own[call] = call_done(call)
 
+    def work_out(self, now_ms: int) -> None:
+        """Let all that is to happen in this step happen."""
+        advance = self.loaded.compiled.machine.advance
+        while self.pending:
+            event = self.pending.popleft()
+            self.absorb(*advance(self.run, event, now_ms, self.chance, reuse=True))
+
     def begin_children(self, now_ms: int) -> None:
         """Work out the first steps of the children that begin with it, of so many."""
         loaded, room = self.loaded, limits.BEGINNINGS_BYTES
-        for call in list(self._children.values())[: limits.BEGINNINGS]:
+        for call in list(self.children.values())[: limits.BEGINNINGS]:
             child, begun = self._child(call)
             found = Loaded(
                 0, loaded.workflow, begun.name, 0, loaded.compiled, child, {}, loaded.id, 0,
                 loaded.correlation_id, len(begun.input),
             )  # fmt: skip
-            first = first_step(found, self._queues, self._chance, now_ms)
+            first = first_step(found, self.queues, self.chance, now_ms)
             if first is not None and first.size_bytes <= room:
                 room -= first.size_bytes
                 self._begun[call.id] = replace(begun, first=first.advance)
@@ -196,32 +201,34 @@ class Step:
         """Whether it may be that of an execution which has no number yet."""
         status = self.run.status
         plain = status == "RUNNING" or (status == "SUCCEEDED" and self.loaded.parent is None)
-        return plain and not (self._children or self._stopped)
+        return plain and not (self.children or self._stopped)
 
     @property
     def entered(self) -> list[str]:
         """The states that were entered, in words for the timeline."""
-        return [f"entered {name}" for name in self._entered[:STATES_SHOWN]]
+        found = [
+            f"entered {event.details['name']}"
+            for event in self._events
+            if event.type.endswith("StateEntered") and event.details is not None
+        ]
+        return found[:STATES_SHOWN]
 
     @property
     def ended(self) -> bool:
         """Whether the execution has ended."""
         return self.run.status != "RUNNING"
 
-    @property
-    def wake_ms(self) -> int | None:
-        """When it wants to be woken."""
-        return self._wake_ms
-
     def wanted(self) -> dict[str, int]:
         """How many messages go to which queue, for places to be born leased in."""
         wanted: dict[str, int] = {}
         for send in self._sends.values():
             wanted[send.queue] = wanted.get(send.queue, 0) + 1
-        own = len(self._children) - len(self.begins)
-        own += self.ended and self.loaded.parent is not None
+        loaded = self.loaded
+        own = len(self.children) - len(self.begins)
+        if loaded.parent is not None:
+            own += self.ended
         if own:
-            wanted[self.loaded.workflow] = wanted.get(self.loaded.workflow, 0) + own
+            wanted[loaded.workflow] = wanted.get(loaded.workflow, 0) + own
         for step in self.begins:
             for queue, count in step.wanted().items():
                 wanted[queue] = wanted.get(queue, 0) + count
@@ -229,51 +236,71 @@ class Step:
 
     def advance(self) -> Advance:
         """Return the step as a part of a commit."""
-        loaded, run = self.loaded, self.run
-        first = loaded.version == 0  # nothing is stored beside the head
-        parts = self._frame_parts()
-        parts += [cell_part(run, name) for name in self._cells if not first or name in run.cells]
-        parts += self._own.values()
-        head = pack_head(run)
-        loaded.count(head, parts)
-        return Advance(
+        loaded, run, ended = self.loaded, self.run, self.ended
+        before, inside = loaded.inside, only_frame(run)
+        loaded.inside = inside
+        opened, over = self._opened, self.tokens_before
+        self._advance = advance = Advance(
             loaded.id,
             loaded.version,
-            head,
-            parts,
-            self._history,
-            self._wake_ms,
-            [token for token in self._opened if token in run.tokens],
-            [token for token in self._tokens if token not in run.tokens],
+            pack_head(run, inside),
+            self._parts(before),
+            list(map(pack_event, self._events)),
+            self.wake_ms,
+            [token for token in opened if token in run.tokens] if opened else [],
+            [token for token in over if token not in run.tokens] if over else [],
             list(self._sends.values()),
-            [("", message_id(loaded.id, number)) for number in self._stopped],
+            self._cancels() if self._stopped else [],
             self.effects,
-            [self._begun.get(call.id) or self._child(call)[1] for call in self._children.values()],
-            self._end() if self.ended else None,
+            self._children_begun() if self.children else [],
+            self._end() if ended else None,
             self.redriven,
-            self._inboxed(),
+            self._inboxed() if ended else None,
             self._stopped,
-            self._where(),
+            [] if ended else self._where(),
         )
+        return advance
 
-    def _frame_parts(self) -> list[Part]:
-        """Return what changes of the frames that are stored beside the head."""
+    def applied(self, execution: int, version: int) -> None:
+        """It is in the store: what is in memory is what is there, under this number."""
+        loaded, advance = self.loaded, self._advance
+        assert advance is not None
+        loaded.id, loaded.version, loaded.run = execution, version, self.run
+        loaded.redrives += self.redriven
+        loaded.count(advance.head, advance.parts)
+
+    def _parts(self, before: int | None) -> list[Part]:
+        """Return what changes of what is stored beside the head, where this frame was before."""
         loaded, run = self.loaded, self.run
-        before, loaded.inside = loaded.inside, only_frame(run)
-        if before is not None and loaded.inside is None:
-            self._frames.add(before)
-        return [
-            frame_part(run, number) if number != loaded.inside else frame_gone(number)
-            for number in self._frames
-            if ("f", str(number)) in loaded.sizes
-            or (number in run.frames and number != loaded.inside)
-        ]
+        inside, stored = loaded.inside, loaded.sizes
+        parts: list[Part] = []
+        if inside is None or stored:  # else there was and is no other frame
+            if before is not None and inside is None:
+                self._frames.add(before)
+            parts += [
+                frame_part(run, number) if number != inside else frame_gone(number)
+                for number in self._frames
+                if ("f", str(number)) in stored or (number in run.frames and number != inside)
+            ]
+        if self._cells:
+            first = loaded.version == 0  # nothing is stored
+            names = [name for name in self._cells if not first or name in run.cells]
+            parts += [cell_part(run, name) for name in names]
+        parts += self._own.values()
+        return parts
+
+    def _cancels(self) -> list[tuple[str, str]]:
+        return [("", message_id(self.loaded.id, number)) for number in self._stopped]
+
+    def _children_begun(self) -> list[ChildExecution]:
+        calls = self.children.values()
+        return [self._begun.get(call.id) or self._child(call)[1] for call in calls]
 
     def _child(self, call: Call) -> tuple[Run, ChildExecution]:
-        name = child_name(call.map_run, call.index, uuid4(self._chance))
+        name = child_name(call.map_run, call.index, uuid4(self.chance))
         child = self.loaded.compiled.machine.child(self.run, call, name)
         input = to_text(child.input).encode()
-        return child, ChildExecution(name, call.id, pack_head(child), input)
+        return child, ChildExecution(name, call.id, pack_head(child, None), input)
 
     def _end(self) -> Ended:
         run = self.run
@@ -291,10 +318,14 @@ class Step:
         return Inboxed(f"{loaded.id}.{redrives}", _CODES[run.status], told(run), body)
 
     def _where(self) -> list[str]:
-        if self.ended:
-            return []
-        found = dict.fromkeys(frame.state for frame in self.run.frames.values())
-        return list(found)[:STATES_SHOWN]
+        found = [frame.state for frame in self.run.frames.values()]
+        return list(dict.fromkeys(found))[:STATES_SHOWN]
+
+
+def step_of(loaded: Loaded, queues: Mapping[str, str], chance: Chance) -> Step:
+    """Return a step of which nothing has been worked out yet."""
+    run = loaded.run
+    return Step(loaded, run, queues, chance, deque(), frozenset(run.tokens))
 
 
 class FirstStep(NamedTuple):
@@ -318,11 +349,9 @@ def first_step(
     loaded: Loaded, queues: Mapping[str, str], chance: Chance, now_ms: int
 ) -> FirstStep | None:
     """Work out how an execution begins that has no number yet; None: it has to begin by itself."""
-    step, machine = Step(loaded, queues, chance), loaded.compiled.machine
+    step = step_of(loaded, queues, chance)
     step.pending.append(Begin())
-    while step.pending:
-        event = step.pending.popleft()
-        step.absorb(*machine.advance(step.run, event, now_ms, chance, reuse=True))
+    step.work_out(now_ms)
     return FirstStep(step, step.advance()) if step.is_first else None
 
 

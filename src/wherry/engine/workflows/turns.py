@@ -76,14 +76,12 @@ class Line(msgspec.Struct, eq=False):
     busy: bool = False
 
     def together(self, loaded: Loaded) -> list[Turn]:
-        """Return the next ones that one commit may take: several messages, or one task's end."""
-        found: list[Turn] = []
-        for turn in self.turns:
-            if found and not (turn.joins(loaded) and found[0].joins(loaded)):
-                break
-            found.append(turn)
-            if len(found) == limits.HAPPENINGS_AT_ONCE:
-                break
+        """Take out the next ones that one commit may take: several messages, or a task's end."""
+        turns = self.turns
+        found = [turns.popleft()] if turns else []
+        if found and found[0].joins(loaded):
+            while turns and len(found) < limits.HAPPENINGS_AT_ONCE and turns[0].joins(loaded):
+                found.append(turns.popleft())
         return found
 
     def take(self, count: int) -> list[Turn]:
@@ -149,18 +147,19 @@ def _output(happened: Happened) -> Any:
 
 
 def _task_ended(turn: Turn, loaded: Loaded) -> Event | None:
-    task, run = turn.work.task, loaded.run
+    work, run = turn.work, loaded.run
+    task, outcome = work.task, work.outcome
     assert task is not None
     number = run.calls.get(task.call)
     if number is None:
         return None
     if turn.failed is not None:
         return turn.failed
-    outcome = turn.work.outcome
     assert outcome is not None
-    result = from_json(outcome.reply.body) if outcome.reply is not None else None
+    reply = outcome.reply
+    result = None if reply is None else from_json(reply.body)
     frame = run.frames[number]
     state = loaded.compiled.machine.blocks[frame.block].states[frame.state]
     if isinstance(state, TaskState) and state.resource.is_lambda_invoke:
-        result = invoked(result, turn.work.request_id)
+        result = invoked(result, work.request_id)
     return Succeeded(task.call, result)
