@@ -339,29 +339,27 @@ def thread(told: Told) -> list[str]:
     """`start` leaves a thread behind that works in this run's name; later runs see what it got."""
     if told.name == "start":
         inside = contextvars.copy_context()
-        asking = current_link()
-        threading.Thread(target=inside.run, args=(_later, asking), daemon=True).start()
+        threading.Thread(target=inside.run, args=(_later, current_scope()), daemon=True).start()
         marks.get("warm")
     return _said
 
 
-def current_link() -> Any:
-    """What no handler is meant to have: the way to the engine itself."""
+def current_scope() -> Any:
+    """What no handler is meant to have: the way to the engine itself is in it."""
     from wherry.handles.scope import maybe_scope
 
-    scope = maybe_scope()
-    assert scope is not None
-    return scope.link
+    return maybe_scope()
 
 
-def _later(link: Any) -> None:
+def _later(scope: Any) -> None:
     from wherry.ports import ListObjects
 
-    time.sleep(0.05)  # until its handler has returned
+    while scope.link._running:  # until its handler has returned, and that is told
+        time.sleep(0.001)
     for call in (
         lambda: marks.put(Mark("thread")),
         lambda: marks.get("thread"),
-        lambda: link.ask(ListObjects("mine", "", 1, None)),
+        lambda: scope.link.ask(ListObjects("mine", "", 1, None)),
     ):
         try:
             call()

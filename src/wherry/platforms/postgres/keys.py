@@ -33,9 +33,8 @@ def in_order(locks: list[tuple[int, bool]]) -> list[tuple[int, bool]]:
 
 def lock(kind: bytes, *parts: object) -> int:
     """Return the number of the lock of a key: two keys may share one, which only lets them wait."""
-    hasher = hashlib.blake2b(kind, digest_size=8)
+    data = kind
     for part in parts:
-        data = part if isinstance(part, bytes) else str(part).encode()
-        hasher.update(len(data).to_bytes(4, "big"))
-        hasher.update(data)
-    return int.from_bytes(hasher.digest(), "big", signed=True)
+        text = part if isinstance(part, bytes) else str(part).encode()
+        data += len(text).to_bytes(4, "big") + text
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big", signed=True)
