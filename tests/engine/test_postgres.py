@@ -27,6 +27,8 @@ from .server_kit import APPS, WHERRY, Engine, serving, tries, until
 from .shared_kit import ALONE, Wire, asked, engines
 
 _numbers = itertools.count(1)
+# What is said here of the store is all that an engine is told, whatever the suite runs on.
+pytestmark = pytest.mark.parametrize("store", ["sqlite"], indirect=True, scope="module")
 
 
 @pytest.fixture(scope="module")
