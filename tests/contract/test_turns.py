@@ -140,3 +140,13 @@ def test_a_lease_that_ends_gives_a_message_back_to_its_key(place: Any) -> None:
     assert sorted(names(claim(place, "fair"))) == ["noisy0", "noisy1", "noisy2"]
     assert isinstance(send(place, "fair", "more"), Committed)
     assert names(claim(place, "fair")) == ["more"]
+
+
+def test_the_next_of_a_key_comes_also_where_a_lease_ended_beside_the_first(place: Any) -> None:
+    send(place, "fair", "ended")
+    claim(place, "fair")
+    place.advance(1)
+    send(place, "fair", "first", "next")
+    place.advance(limits.LEASE_S)
+    assert sorted(names(claim(place, "fair", 2))) == ["ended", "first"]
+    assert names(claim(place, "fair")) == ["next"]
