@@ -43,7 +43,6 @@ IDLE_MS = 50  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
 _length = struct.Struct(">I")
-_timeval = struct.Struct("ll").pack  # seconds, microseconds
 READS = (GetItem, QueryItems, GetObject, ListObjects, GetReply)
 _decode = msgspec.msgpack.Decoder(tuple[int, str, Request]).decode
 
@@ -149,19 +148,17 @@ def _leading_number(frame: bytes) -> int | None:
 def serve(sock: socket.socket, store: SqlStore) -> None:
     """Answer until the other end closes the socket."""
     frames = Frames()
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(0, IDLE_MS * 1000))
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
     while True:
         batch = frames.take(BATCH)
         if batch:
             for answers in answer_frames(store, batch):
                 sock.sendall(answers)
             continue
-        try:
-            data = sock.recv(RECEIVE_BYTES)
-        except BlockingIOError:
+        if not poller.poll(IDLE_MS):
             store.idle()
-            select.select([sock], [], [])
-            continue
+        data = sock.recv(RECEIVE_BYTES)
         if not data:
             return
         frames.feed(data)
