@@ -11,7 +11,7 @@ that an answer may come twice.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -228,6 +228,8 @@ def _take(walk: Walk, event: Event, machine: Machine) -> None:
             _take_token(walk, event)
         case Stop():
             walk.end_aborted(event.error, event.cause)
+        case _:
+            assert_never(event)
 
 
 def _begin(walk: Walk, machine: Machine) -> None:

@@ -156,9 +156,10 @@ class Steps:
     def _fault(self, step: Advance, row: Standing) -> str:
         history = step.history
         if step.version == row.version and history:
-            first, last = history[0][0], history[-1][0]
-            if last - first != len(history) - 1 or first <= row.events:
-                return f"events {first} to {last} do not follow event {row.events}."
+            numbers = [number for number, _ in history]
+            first = numbers[0]
+            if numbers != list(range(first, first + len(numbers))) or first <= row.events:
+                return f"events {first} to {numbers[-1]} do not follow event {row.events}."
         for message in step.sends:
             if self._catalog.queue(message.queue) is None:
                 return f"there is no queue {message.queue!r}."

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from functools import cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -65,21 +66,16 @@ def prepare() -> None:
         _tasks_of_user()
 
 
-class Begun:
+class Begun(NamedTuple):
     """A process that is confined as far as that does not depend on its function.
 
     Attributes:
         guards: What holds and what does not.
         rules: What it may open so far; None: this system has no such rules, or refused them.
-        network: The guard of the network, which holds with the rules.
     """
 
-    __slots__ = ("guards", "network", "rules")
-
-    def __init__(self, guards: list[Guard], network: Guard, rules: landlock.Ruleset | None) -> None:
-        self.guards = guards
-        self.network = network
-        self.rules = rules
+    guards: list[Guard]
+    rules: landlock.Ruleset | None
 
 
 def begin(shared: Shared, parent_pid: int) -> Begun:
@@ -97,7 +93,7 @@ def begin(shared: Shared, parent_pid: int) -> Begun:
     guards = [_session(), *_limits(shared)]
     if sys.platform != "linux":
         guards += [Guard(name, False, f"{sys.platform} has no such guard") for name in _LINUX_ONLY]
-        return Begun(guards, guards[-1], None)
+        return Begun(guards, None)
     kernel = linux.kernel()
     guards += [
         _prctl("orphans", linux.PR_SET_CHILD_SUBREAPER, 1, "its orphans stay in its tree"),
@@ -111,7 +107,7 @@ def begin(shared: Shared, parent_pid: int) -> Begun:
     ]
     linux.die_with_parent(parent_pid, signal.SIGKILL)
     guards.append(Guard("dies with its zygote", True, "SIGKILL from the kernel"))
-    return Begun(guards, _network(shared.allow_network, _abi()), rules)
+    return Begun(guards, rules)
 
 
 def finish(begun: Begun, confinement: Confinement) -> Holds:
@@ -126,7 +122,7 @@ def finish(begun: Begun, confinement: Confinement) -> Holds:
     os.makedirs(confinement.tmp_dir, mode=0o700, exist_ok=True)
     guards = [*begun.guards, _memory(confinement)]
     if begun.rules is not None:
-        guards += _landlock(begun.rules, begun.network, confinement)
+        guards += _landlock(begun.rules, confinement)
     return Holds(tuple(guards))
 
 
@@ -230,7 +226,7 @@ def _no_landlock(why: str) -> list[Guard]:
     return [Guard(name, False, why) for name in ("files", "network", "signals")]
 
 
-def _landlock(rules: landlock.Ruleset, network: Guard, confinement: Confinement) -> list[Guard]:
+def _landlock(rules: landlock.Ruleset, confinement: Confinement) -> list[Guard]:
     abi = _abi()
     try:
         rules.allow(
@@ -242,7 +238,7 @@ def _landlock(rules: landlock.Ruleset, network: Guard, confinement: Confinement)
         return _no_landlock(str(error))
     return [
         Guard("files", True, f"Landlock ABI {abi}: reads and writes only below its own paths"),
-        network,
+        _network(rules.allow_network, abi),
         Guard("signals", True, "none to processes outside its tree")
         if abi >= landlock.ABI_SCOPES
         else Guard("signals", False, f"Landlock ABI {abi} < 6 (Linux 6.12): may signal its user's"),

@@ -109,27 +109,35 @@ class Ruleset:
         allow_network: Whether TCP stays as it is.
 
     Raises:
-        OSError: The kernel refused the ruleset; nothing is confined.
+        OSError: The kernel refused the ruleset, here or later; nothing is confined, and this is
+            of no more use.
     """
 
     def __init__(self, kernel: Kernel, abi: int, *, allow_network: bool) -> None:
+        self.allow_network = allow_network
         self._kernel = kernel
         self._files = files = _ALL_BY_ABI[min(abi, len(_ALL_BY_ABI) - 1)]
         tcp = _TCP if abi >= ABI_TCP and not allow_network else 0
         scopes = _SCOPES if abi >= ABI_SCOPES else 0
         size = 24 if abi >= ABI_SCOPES else 16 if abi >= ABI_TCP else 8
         self._fd = kernel.landlock_ruleset(_RULESET.pack(files, tcp, scopes)[:size])
-        devices = files & (_READ_FILE | _WRITE_FILE | _TRUNCATE)
-        _allow(kernel, self._fd, _DEVICES_WRITE, devices)
+        self._add(_DEVICES_WRITE, files & (_READ_FILE | _WRITE_FILE | _TRUNCATE))
 
     def allow(
         self, *, read: Iterable[str] = (), listed: Iterable[str] = (), write: Iterable[str] = ()
     ) -> None:
         """Add paths. One that is missing is skipped."""
-        kernel, fd, files = self._kernel, self._fd, self._files
-        _allow(kernel, fd, read, files & _READ)
-        _allow(kernel, fd, listed, files & _READ_DIR)
-        _allow(kernel, fd, write, files & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+        files = self._files
+        self._add(read, files & _READ)
+        self._add(listed, files & _READ_DIR)
+        self._add(write, files & ~(_MAKE_CHAR | _MAKE_BLOCK | _IOCTL_DEV))
+
+    def _add(self, paths: Iterable[str], rights: int) -> None:
+        try:
+            _allow(self._kernel, self._fd, paths, rights)
+        except OSError:
+            os.close(self._fd)
+            raise
 
     def restrict(self) -> None:
         """Confine this process, for good."""
