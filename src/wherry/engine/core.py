@@ -266,15 +266,17 @@ class Core:
 
     def begin_upkeep(self) -> None:
         """Begin what runs for ever: deadlines, leases, polling, sweeping."""
-        self._every(0.02, self._check_deadlines)
-        self._every(limits.LEASE_RENEW_S, self.feeds.renew)
+        self.every(0.02, self._check_deadlines)
+        self.every(limits.LEASE_RENEW_S, self.feeds.renew)
         poll_s = limits.POLL_S if self.settings.alone else limits.POLL_SHARED_S
-        self._every(poll_s, self.feeds.poll)
-        self._every(SWEEP_EVERY_S, self.sweep)
-        self._every(0.1, self._drain_output)
+        self.every(poll_s, self.feeds.poll)
+        self.every(SWEEP_EVERY_S, self.sweep)
+        self.every(0.1, self._drain_output)
         self.orphans.begin()
 
-    def _every(self, seconds: float, call: Callable[[], None]) -> None:
+    def every(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call this again and again, until the engine stops."""
+
         def again() -> None:
             if not self.stopping:
                 self.loop.call_later(seconds, again)

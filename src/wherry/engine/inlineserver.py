@@ -22,8 +22,9 @@ from wherry.runtime.stored import compared
 if TYPE_CHECKING:
     from wherry.engine.core import Core
     from wherry.engine.datafolder import DataFolder
+    from wherry.engine.options import Options
     from wherry.engine.releases import ActiveRelease
-    from wherry.engine.server import Options, Say
+    from wherry.engine.server import Say
     from wherry.engine.versions import Then
     from wherry.world import Clock
 

@@ -36,6 +36,11 @@ class Numbers:
         self._ms = max(self._ms, (number >> NUMBER_BITS) + 1)
         self._count = 0
 
+    @property
+    def newest(self) -> int:
+        """The number that was given away last."""
+        return self._ms << NUMBER_BITS | self._node | self._count
+
     def next(self) -> int:
         """Return the next number. It never goes back, although the wall clock may."""
         now_ms = self._clock.now_ms()

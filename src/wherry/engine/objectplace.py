@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.core import Core
     from wherry.engine.offload import Offload
-    from wherry.engine.server import Options
+    from wherry.engine.options import Options
     from wherry.platforms.s3.remote import Remote
     from wherry.ports import Request
     from wherry.world import Clock

@@ -15,6 +15,7 @@ import msgspec
 
 from wherry import limits
 from wherry.blueprint import Blueprint
+from wherry.engine import awake
 from wherry.engine.aside import Aside
 from wherry.engine.control import Control
 from wherry.engine.core import Core, Settings
@@ -24,7 +25,7 @@ from wherry.engine.journal import LogFiles
 from wherry.engine.listening import listen
 from wherry.engine.objectplace import place_of, settled
 from wherry.engine.offload import Threads
-from wherry.engine.storeplace import StorePlace, remember, settle
+from wherry.engine.storeplace import remember, settle
 from wherry.engine.storeprocess import StoreProcess
 from wherry.engine.versions import Versions
 from wherry.errors import Passing
@@ -36,29 +37,13 @@ from wherry.world import Chance, SystemClock
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from wherry.engine.awake import Awake
     from wherry.engine.gateway.gateway import Pages
     from wherry.engine.inlineserver import InlineStore, InlineVersions
+    from wherry.engine.options import Options
     from wherry.engine.postgres import PostgresClient
     from wherry.engine.workflows.workers import Workers
     from wherry.ports import Request
-
-
-class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """What `wherry run` and `wherry dev` are told."""
-
-    target: str
-    folder: str = "."
-    data: str = ".wherry"
-    host: str = "127.0.0.1"
-    port: int = 8000
-    public_url: str = ""
-    proxies: tuple[str, ...] = ()
-    dev: bool = False
-    inline: bool = False
-    access_log: bool = True
-    objects: str = ""  # s3://bucket/prefix; "": in the data folder
-    objects_endpoint: str = ""
-    store: StorePlace | None = None  # a Postgres; None: SQLite, in the data folder
 
 
 Say = Callable[..., None]
@@ -124,6 +109,7 @@ class Server:
         self._shared: PostgresClient | None = None  # the store, if other engines may be on it
         self._workers: Workers | None = None  # where expressions of workflows are evaluated
         self._asking: set[Future[Any]] = set()  # threads that wait for the store
+        self._awake: Awake | None = None  # who keeps processors awake
 
     async def run(self) -> int:
         """Serve until stopped."""
@@ -166,6 +152,7 @@ class Server:
                 self._start_failed(fault)
             elif not self._stopped.is_set():
                 self._core.begin_upkeep()
+                self._keep_awake()
                 self._versions.check_memory()
                 self._check_store()
                 self._place.watch(self._core)
@@ -241,6 +228,13 @@ class Server:
         """The engine's child processes besides zygotes."""
         return {self._store.pid, *(self._workers.pids if self._workers is not None else ())}
 
+    def _keep_awake(self) -> None:
+        if not self._options.keep_awake:
+            return
+        self._awake = awake.opened(self._clock, self._core.dispatcher.numbers)
+        if self._awake is not None:
+            self._core.every(limits.AWAKE_LOOK_S, self._awake.look)
+
     def _start_workers(self) -> Workers:
         from wherry.engine.workflows.workers import Workers
 
@@ -291,6 +285,8 @@ class Server:
         offload.stop()
         self._place.stop()
         memory.close()
+        if self._awake is not None:
+            self._awake.close()
         self._files.close()
         if self._files.ended:
             self._logs.close()
@@ -357,6 +353,8 @@ class Server:
             self._shared.introduce(self._say, self._core.active, bool(self._place.where))
         if self._place.where:
             self._say("info", f"objects lie in {self._place.where}")
+        if self._awake is not None:
+            self._say("info", "processors do not sleep while there is work (--no-keep-awake)")
         # What is alive now stays: a collection need not look at it again.
         gc.collect()
         gc.freeze()

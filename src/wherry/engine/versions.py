@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from wherry.engine.core import Core
     from wherry.engine.datafolder import DataFolder
     from wherry.engine.environments import Environment
+    from wherry.engine.options import Options
     from wherry.engine.releases import ActiveRelease
-    from wherry.engine.server import Options, Say
+    from wherry.engine.server import Say
     from wherry.runtime.process.memory import MemoryGuard
     from wherry.world import Clock
 

@@ -89,6 +89,11 @@ def serving(fn: F) -> F:
     ),
 )
 @serving
+@click.option(
+    "--no-keep-awake",
+    is_flag=True,
+    help="Let processors sleep while there is work: less power, longer answers.",
+)
 def run(**given: Any) -> None:
     """Run TARGET (module:app) as a server, until SIGTERM or Ctrl-C.
 
@@ -134,13 +139,15 @@ def _serve(
     no_access_log: bool,
     dev: bool,
     inline: bool,
+    no_keep_awake: bool = False,
 ) -> None:
     proxies = _networks(trusted_proxies)
     _check_url(public_url)
     _check_objects(objects, objects_endpoint)
     place = _place(store, store_file, objects, objects_local, inline)
     found = find_target(target, folder)
-    from wherry.engine.server import Options, serve
+    from wherry.engine.options import Options
+    from wherry.engine.server import serve
 
     write = _writer(readable=dev or sys.stdout.isatty())
     options = Options(
@@ -154,6 +161,7 @@ def _serve(
         dev=dev,
         inline=inline,
         access_log=not no_access_log,
+        keep_awake=not (dev or no_keep_awake),
         objects=objects,
         objects_endpoint=objects_endpoint,
         store=place,

@@ -1,0 +1,74 @@
+"""Idle processors wait awake while there is work.
+
+A run passes through the engine, an environment and the store, and each hand-over wakes a process.
+A processor that had gone to sleep meanwhile takes tens of microseconds to wake, and then its caches
+are cold: in virtual machines a step of a workflow took a third longer. Linux lets a program say how
+long a wake-up may take (PM QoS): as long as `/dev/cpu_dma_latency` is open with a 0 in it, no
+processor sleeps. That costs power, and on a shared host somebody's processor time, so it is said
+only while runs begin. Root alone may say it; who may not runs as before.
+
+https://docs.kernel.org/power/pm_qos_interface.html
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+from typing import TYPE_CHECKING
+
+from wherry import limits
+
+if TYPE_CHECKING:
+    from wherry.engine.numbers import Numbers
+    from wherry.world import Clock
+
+DEVICE = "/dev/cpu_dma_latency"
+AT_ONCE = struct.pack("=i", 0)
+ANY_TIME = struct.pack("=i", 2_000_000_000)  # microseconds: what holds where nobody asks
+
+
+class Awake:
+    """Says so while runs begin; the kernel forgets it with our process.
+
+    Args:
+        fd: Of the device.
+        numbers: Of the runs.
+    """
+
+    def __init__(self, fd: int, clock: Clock, numbers: Numbers) -> None:
+        self._fd = fd
+        self._clock = clock
+        self._numbers = numbers
+        self._newest = numbers.newest
+        self._until_s: float | None = None  # None: processors may sleep
+
+    def look(self) -> None:
+        """See whether runs have begun since the last look, or none for a while."""
+        newest, now_s = self._numbers.newest, self._clock.steady_s()
+        if newest != self._newest:
+            self._newest = newest
+            if self._until_s is None:
+                os.write(self._fd, AT_ONCE)
+            self._until_s = now_s + limits.AWAKE_S
+        elif self._until_s is not None and now_s >= self._until_s:
+            os.write(self._fd, ANY_TIME)
+            self._until_s = None
+
+    def close(self) -> None:
+        """Say nothing any more."""
+        os.close(self._fd)
+
+
+def opened(clock: Clock, numbers: Numbers, device: str = DEVICE) -> Awake | None:
+    """Return who keeps processors awake; None where that cannot be, or is not worth it.
+
+    It concerns all processors of a machine: on a large one most of them would wait for nothing.
+    """
+    if sys.platform != "linux" or (os.cpu_count() or 1) > limits.AWAKE_PROCESSORS:
+        return None
+    try:
+        fd = os.open(device, os.O_WRONLY)
+    except OSError:  # not root, or a container that has no such device
+        return None
+    return Awake(fd, clock, numbers)
