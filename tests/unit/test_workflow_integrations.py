@@ -280,15 +280,16 @@ def test_keys_are_those_that_handlers_use() -> None:
     assert visit == DeleteItem("visits", key_bytes(at), b"")
 
 
+INVALID = "DynamoDB.AmazonDynamoDBException"  # the cause names ValidationException
 TABLE_FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("gone", {"id": {"S": "x"}}, "DynamoDB.ResourceNotFoundException", "not found"),
-    ("orders", {"nr": {"S": "x"}}, "DynamoDB.ValidationException", "does not match the schema"),
-    ("orders", {**KEY, "n": {"N": "1"}}, "DynamoDB.ValidationException", "match the schema"),
-    ("orders", {"id": {"N": "1"}}, "DynamoDB.ValidationException", "Type mismatch"),
-    ("orders", {"id": {"S": ""}}, "DynamoDB.ValidationException", "0 bytes"),
-    ("orders", {"id": {"S": "x" * 5000}}, "DynamoDB.ValidationException", "bytes"),
-    ("visits", {"at": {"S": "today"}}, "DynamoDB.ValidationException", "at:"),
-    ("lines", {"order": {"S": "o"}, "n": {"BOOL": True}}, "DynamoDB.ValidationException", "Type"),
+    ("orders", {"nr": {"S": "x"}}, INVALID, "does not match the schema"),
+    ("orders", {**KEY, "n": {"N": "1"}}, INVALID, "match the schema"),
+    ("orders", {"id": {"N": "1"}}, INVALID, "Type mismatch"),
+    ("orders", {"id": {"S": ""}}, INVALID, "0 bytes"),
+    ("orders", {"id": {"S": "x" * 5000}}, INVALID, "bytes"),
+    ("visits", {"at": {"S": "today"}}, INVALID, "at:"),
+    ("lines", {"order": {"S": "o"}, "n": {"BOOL": True}}, INVALID, "Type"),
 ]
 
 
@@ -319,7 +320,7 @@ REFUSALS: list[tuple[str, Any, str, str]] = [
         "dynamodb:updateItem", Conflicted("orders", "o-1", "f", "r"),
         "DynamoDB.TransactionConflictException", "ongoing",
     ),
-    ("dynamodb:putItem", Rejected("too large"), "DynamoDB.ValidationException", "too large"),
+    ("dynamodb:putItem", Rejected("too large"), INVALID, "too large"),
     ("sqs:sendMessage", Rejected("too large"), "SQS.AmazonSQSException", "too large"),
 ]  # fmt: skip
 

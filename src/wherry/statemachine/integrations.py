@@ -208,7 +208,7 @@ def _start(given: dict[str, Any], resource: Resource) -> StartPlan:
             entry = msgspec.json.decode(entry)
         except (msgspec.DecodeError, RecursionError):
             raise service_error(
-                "StepFunctions", "AWSStepFunctions", "InvalidExecutionInputException",
+                "StepFunctions", "AWSStepFunctions", "InvalidExecutionInput",
                 f"Invalid State Machine Execution Input: {entry[:100]!r}",
             ) from None  # fmt: skip
     waits: Literal["", "sync", "sync:2"] = ""
@@ -304,5 +304,11 @@ def service_error(
 
 
 def dynamo_error(code: str, message: str, request_id: str = "") -> StatesError:
-    """Return an error of a table: DynamoDB.ConditionalCheckFailedException ..."""
-    return service_error("DynamoDB", "AmazonDynamoDBv2", code, message, 400, request_id)
+    """Return an error of a table: DynamoDB.ConditionalCheckFailedException ...
+
+    AWS's client has no class of its own for a ValidationException: only the cause names it.
+    """
+    error = service_error("DynamoDB", "AmazonDynamoDBv2", code, message, 400, request_id)
+    if code == "ValidationException":
+        return StatesError("DynamoDB.AmazonDynamoDBException", error.cause, final=True)
+    return error
