@@ -164,17 +164,32 @@ def test_events_are_published_by_name_and_version() -> None:
     assert len({one.id for one in events}) == 3
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"DetailType": "shop.gone", "Detail": {}},
+GONE, MALFORMED = "The app has no event 'shop.gone'.", "Detail is malformed."
+UNPUBLISHED: list[tuple[dict[str, Any], str, str]] = [
+    ({"DetailType": "shop.gone", "Detail": {}}, "InvalidArgument", GONE),
+    (
         {"DetailType": "shop.sold", "Detail": {}, "Resources": ["version/9"]},
-        {"DetailType": "shop.sold", "Detail": "no JSON"},
-        {"DetailType": "shop.sold", "Detail": [1]},
-    ],
-)
-def test_an_event_that_cannot_be_published_is_a_failed_entry(entry: dict[str, Any]) -> None:
-    assert error("events:putEvents", Entries=[entry])[0] == "EventBridge.FailedEntry"
+        "InvalidArgument", "The app has no event 'shop.sold' version 9.",
+    ),
+    ({"DetailType": "shop.sold", "Detail": "no JSON"}, "MalformedDetail", MALFORMED),
+    ({"DetailType": "shop.sold", "Detail": [1]}, "MalformedDetail", MALFORMED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entry", "code", "message"), UNPUBLISHED)
+def test_a_failed_entry_is_told_in_the_answer_that_is_the_cause_and_others_are_published(
+    entry: dict[str, Any], code: str, message: str
+) -> None:
+    good = {"DetailType": "shop.left", "Detail": {}}
+    found = outcome("events:putEvents", Entries=[entry, good])
+    assert isinstance(found.event, Failed)
+    assert found.event.error == "EventBridge.FailedEntry"
+    answer = from_json(str(found.event.cause).encode(), type=dict[str, Any])
+    (event,) = found.effects
+    assert isinstance(event, PublishEvent)
+    failed = {"ErrorCode": code, "ErrorMessage": message}
+    assert answer["Entries"] == [failed, {"EventId": event.id}]
+    assert answer["FailedEntryCount"] == 1
 
 
 def test_a_workflow_is_started_and_waited_for() -> None:

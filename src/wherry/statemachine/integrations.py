@@ -44,10 +44,17 @@ class Entry(msgspec.Struct, frozen=True):
     detail: Any
 
 
+class Unpublished(msgspec.Struct, frozen=True):
+    """An event that is not taken, with EventBridge's code."""
+
+    code: str
+    message: str
+
+
 class PublishPlan(msgspec.Struct, frozen=True):
     """Events."""
 
-    entries: list[Entry]
+    entries: list[Entry | Unpublished]
 
 
 class ItemPlan(msgspec.Struct, frozen=True):
@@ -180,15 +187,15 @@ def _send(given: dict[str, Any]) -> SendPlan:
     )
 
 
-def _entry(given: dict[str, Any]) -> Entry:
+def _entry(given: dict[str, Any]) -> Entry | Unpublished:
     detail = given.get("Detail", {})
     if isinstance(detail, str):
         try:
             detail = msgspec.json.decode(detail)
         except (msgspec.DecodeError, RecursionError):
-            raise StatesError("EventBridge.FailedEntry", "Detail is malformed.") from None
+            detail = None
     if not isinstance(detail, dict):
-        raise StatesError("EventBridge.FailedEntry", "Detail is malformed.")
+        return Unpublished("MalformedDetail", "Detail is malformed.")
     name = given.get("DetailType", "")
     version = next(
         (

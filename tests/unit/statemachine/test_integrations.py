@@ -168,7 +168,9 @@ def test_what_is_sent_is_answered_as_sqs_does() -> None:
 
 
 def test_other_answers_have_aws_s_fields_in_their_order() -> None:
-    assert list(published(["e"], "r")) == [
+    told = published(3, ["e"], "r")
+    assert isinstance(told, Succeeded)
+    assert list(told.output) == [
         "Entries", "FailedEntryCount", "SdkHttpMetadata", "SdkResponseMetadata",
     ]  # fmt: skip
     assert list(started("arn", 5, "r")) == [
