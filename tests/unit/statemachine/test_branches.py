@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.unit.statemachine.machines import chain, in_state, links, only, run, types
+from wherry import limits
 from wherry.testing import NEVER, TaskFailed, run_workflow
 
 
@@ -252,6 +254,36 @@ def test_the_history_of_a_distributed_map_shows_the_map_run() -> None:
     ]
     arn = result.history[3]["mapRunStartedEventDetails"]["mapRunArn"]
     assert arn.startswith("arn:aws:states:eu-central-1:123456789012:mapRun:M/L:")
+
+
+def test_a_distributed_map_without_a_label_has_a_uuid_for_one() -> None:
+    result = run_workflow(distributed(PASS), [1], machine_name="M")
+    arn = result.history[3]["mapRunStartedEventDetails"]["mapRunArn"]
+    uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    assert re.search(f":mapRun:M/{uuid}:{uuid}$", arn)
+
+
+WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}}
+LARGE = "x" * (limits.STATE_DATA_BYTES - 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [({"ResultWriter": WRITER}, "States.ResultWriterFailed"), ({}, "States.DataLimitExceeded")],
+)
+def test_a_map_run_fails_with_its_results(fields: dict[str, Any], error: str) -> None:
+    def unwritten(results: Any) -> Any:
+        raise TaskFailed("States.ResultWriterFailed", "c")
+
+    tasks = {"f": lambda _: LARGE, WRITER["Resource"]: unwritten}
+    result = run_workflow(distributed(TASK, **fields), [1], tasks)
+    assert result.error == error
+    assert types(result)[-4:] == [
+        "MapRunStarted", "MapRunFailed", "MapStateFailed", "ExecutionFailed",
+    ]  # fmt: skip
+    assert result.history[-3]["mapRunFailedEventDetails"] == {
+        "error": result.error, "cause": result.cause,
+    }  # fmt: skip
 
 
 BATCHES: list[tuple[dict[str, Any], list[Any]]] = [
