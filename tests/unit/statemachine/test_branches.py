@@ -263,7 +263,10 @@ def test_a_distributed_map_without_a_label_has_a_uuid_for_one() -> None:
     assert re.search(f":mapRun:M/{uuid}:{uuid}$", arn)
 
 
-WRITER = {"Resource": "arn:aws:states:::s3:putObject", "Parameters": {"Bucket": "b"}}
+WRITER: dict[str, Any] = {
+    "Resource": "arn:aws:states:::s3:putObject",
+    "Parameters": {"Bucket": "b"},
+}
 LARGE = "x" * (limits.STATE_DATA_BYTES - 2)
 
 
