@@ -352,6 +352,26 @@ def test_items_are_read_and_results_written_outside() -> None:
     assert output["ResultWriterDetails"] == {"Bucket": "b", "Key": f"p/{run_id}/manifest.json"}
 
 
+NO_LONG = 'The MaxItemsPath field refers to value "{}" which is not a valid integer: $.n'
+
+
+@pytest.mark.parametrize(
+    ("most", "found"),
+    [
+        (2, [1, 2]),
+        ("2", [1, 2]),
+        (0, [1, 2, 3]),
+        (2.0, ("States.Runtime", in_state(NO_LONG.format("2.0")))),
+        (2**63, ("States.Runtime", in_state(NO_LONG.format(2**63)))),
+        (-1, ("States.ItemReaderFailed", "field MaxItems must be positive")),
+    ],
+)
+def test_a_path_gives_how_many_items_are_read_as_a_long(most: Any, found: Any) -> None:
+    reader = {"Resource": "r", "ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.n"}}
+    machine = distributed(PASS, ItemReader=reader)
+    assert run(machine, {"n": most}, {"r": lambda _: [1, 2, 3]}) == found
+
+
 @pytest.mark.parametrize("fields", [{"ItemsPath": "$.o"}, {"InputPath": "$.o"}])
 def test_an_object_s_fields_are_items_of_a_distributed_map(fields: dict[str, Any]) -> None:
     data = {"o": {"a": 1, "b": {"x": 2}}}
