@@ -164,17 +164,32 @@ def test_events_are_published_by_name_and_version() -> None:
     assert len({one.id for one in events}) == 3
 
 
-@pytest.mark.parametrize(
-    "entry",
-    [
-        {"DetailType": "shop.gone", "Detail": {}},
+GONE, MALFORMED = "The app has no event 'shop.gone'.", "Detail is malformed."
+UNPUBLISHED: list[tuple[dict[str, Any], str, str]] = [
+    ({"DetailType": "shop.gone", "Detail": {}}, "InvalidArgument", GONE),
+    (
         {"DetailType": "shop.sold", "Detail": {}, "Resources": ["version/9"]},
-        {"DetailType": "shop.sold", "Detail": "no JSON"},
-        {"DetailType": "shop.sold", "Detail": [1]},
-    ],
-)
-def test_an_event_that_cannot_be_published_is_a_failed_entry(entry: dict[str, Any]) -> None:
-    assert error("events:putEvents", Entries=[entry])[0] == "EventBridge.FailedEntry"
+        "InvalidArgument", "The app has no event 'shop.sold' version 9.",
+    ),
+    ({"DetailType": "shop.sold", "Detail": "no JSON"}, "MalformedDetail", MALFORMED),
+    ({"DetailType": "shop.sold", "Detail": [1]}, "MalformedDetail", MALFORMED),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("entry", "code", "message"), UNPUBLISHED)
+def test_a_failed_entry_is_told_in_the_answer_that_is_the_cause_and_others_are_published(
+    entry: dict[str, Any], code: str, message: str
+) -> None:
+    good = {"DetailType": "shop.left", "Detail": {}}
+    found = outcome("events:putEvents", Entries=[entry, good])
+    assert isinstance(found.event, Failed)
+    assert found.event.error == "EventBridge.FailedEntry"
+    answer = from_json(str(found.event.cause).encode(), type=dict[str, Any])
+    (event,) = found.effects
+    assert isinstance(event, PublishEvent)
+    failed = {"ErrorCode": code, "ErrorMessage": message}
+    assert answer["Entries"] == [failed, {"EventId": event.id}]
+    assert answer["FailedEntryCount"] == 1
 
 
 def test_a_workflow_is_started_and_waited_for() -> None:
@@ -280,15 +295,16 @@ def test_keys_are_those_that_handlers_use() -> None:
     assert visit == DeleteItem("visits", key_bytes(at), b"")
 
 
+INVALID = "DynamoDB.AmazonDynamoDBException"  # the cause names ValidationException
 TABLE_FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("gone", {"id": {"S": "x"}}, "DynamoDB.ResourceNotFoundException", "not found"),
-    ("orders", {"nr": {"S": "x"}}, "DynamoDB.ValidationException", "does not match the schema"),
-    ("orders", {**KEY, "n": {"N": "1"}}, "DynamoDB.ValidationException", "match the schema"),
-    ("orders", {"id": {"N": "1"}}, "DynamoDB.ValidationException", "Type mismatch"),
-    ("orders", {"id": {"S": ""}}, "DynamoDB.ValidationException", "0 bytes"),
-    ("orders", {"id": {"S": "x" * 5000}}, "DynamoDB.ValidationException", "bytes"),
-    ("visits", {"at": {"S": "today"}}, "DynamoDB.ValidationException", "at:"),
-    ("lines", {"order": {"S": "o"}, "n": {"BOOL": True}}, "DynamoDB.ValidationException", "Type"),
+    ("orders", {"nr": {"S": "x"}}, INVALID, "does not match the schema"),
+    ("orders", {**KEY, "n": {"N": "1"}}, INVALID, "match the schema"),
+    ("orders", {"id": {"N": "1"}}, INVALID, "Type mismatch"),
+    ("orders", {"id": {"S": ""}}, INVALID, "0 bytes"),
+    ("orders", {"id": {"S": "x" * 5000}}, INVALID, "bytes"),
+    ("visits", {"at": {"S": "today"}}, INVALID, "at:"),
+    ("lines", {"order": {"S": "o"}, "n": {"BOOL": True}}, INVALID, "Type"),
 ]
 
 
@@ -319,7 +335,7 @@ REFUSALS: list[tuple[str, Any, str, str]] = [
         "dynamodb:updateItem", Conflicted("orders", "o-1", "f", "r"),
         "DynamoDB.TransactionConflictException", "ongoing",
     ),
-    ("dynamodb:putItem", Rejected("too large"), "DynamoDB.ValidationException", "too large"),
+    ("dynamodb:putItem", Rejected("too large"), INVALID, "too large"),
     ("sqs:sendMessage", Rejected("too large"), "SQS.AmazonSQSException", "too large"),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import msgspec
 from wherry.statemachine.dynamo_syntax import Path
 from wherry.statemachine.dynamo_values import Invalid, typed_item
 from wherry.statemachine.faults import TASK_FAILED
-from wherry.statemachine.integrations import ItemPlan, SendPlan, dynamo_error
+from wherry.statemachine.integrations import ItemPlan, SendPlan, Unpublished, dynamo_error
 from wherry.statemachine.records import Failed, Run, Status, Succeeded
 from wherry.statemachine.text import to_text
 
@@ -58,10 +58,25 @@ def sent(plan: SendPlan, message_id: str, request_id: str) -> dict[str, Any]:
     return {"MD5OfMessageBody": md5, "MessageId": message_id, **metadata(request_id)}
 
 
-def published(event_ids: list[str], request_id: str) -> dict[str, Any]:
-    """Return the answer of events:putEvents."""
-    entries = [{"EventId": one} for one in event_ids]
-    return {"Entries": entries, "FailedEntryCount": 0, **metadata(request_id)}
+def published(call: int, told: list[str | Unpublished], request_id: str) -> Succeeded | Failed:
+    """Return what the task of an events:putEvents gets.
+
+    Where an event was not taken it fails, with the answer as its cause; the others are published.
+
+    Args:
+        told: Of each event its ID, or why it was not taken.
+    """
+    faults = [one for one in told if isinstance(one, Unpublished)]
+    entries = [
+        {"EventId": one}
+        if isinstance(one, str)
+        else {"ErrorCode": one.code, "ErrorMessage": one.message}
+        for one in told
+    ]
+    answer = {"Entries": entries, "FailedEntryCount": len(faults), **metadata(request_id)}
+    if faults:
+        return Failed(call, "EventBridge.FailedEntry", to_text(answer))
+    return Succeeded(call, answer)
 
 
 def started(arn: str, started_ms: int, request_id: str) -> dict[str, Any]:

@@ -44,10 +44,17 @@ class Entry(msgspec.Struct, frozen=True):
     detail: Any
 
 
+class Unpublished(msgspec.Struct, frozen=True):
+    """An event that is not taken, with EventBridge's code."""
+
+    code: str
+    message: str
+
+
 class PublishPlan(msgspec.Struct, frozen=True):
     """Events."""
 
-    entries: list[Entry]
+    entries: list[Entry | Unpublished]
 
 
 class ItemPlan(msgspec.Struct, frozen=True):
@@ -180,15 +187,15 @@ def _send(given: dict[str, Any]) -> SendPlan:
     )
 
 
-def _entry(given: dict[str, Any]) -> Entry:
+def _entry(given: dict[str, Any]) -> Entry | Unpublished:
     detail = given.get("Detail", {})
     if isinstance(detail, str):
         try:
             detail = msgspec.json.decode(detail)
         except (msgspec.DecodeError, RecursionError):
-            raise StatesError("EventBridge.FailedEntry", "Detail is malformed.") from None
+            detail = None
     if not isinstance(detail, dict):
-        raise StatesError("EventBridge.FailedEntry", "Detail is malformed.")
+        return Unpublished("MalformedDetail", "Detail is malformed.")
     name = given.get("DetailType", "")
     version = next(
         (
@@ -208,7 +215,7 @@ def _start(given: dict[str, Any], resource: Resource) -> StartPlan:
             entry = msgspec.json.decode(entry)
         except (msgspec.DecodeError, RecursionError):
             raise service_error(
-                "StepFunctions", "AWSStepFunctions", "InvalidExecutionInputException",
+                "StepFunctions", "AWSStepFunctions", "InvalidExecutionInput",
                 f"Invalid State Machine Execution Input: {entry[:100]!r}",
             ) from None  # fmt: skip
     waits: Literal["", "sync", "sync:2"] = ""
@@ -304,5 +311,11 @@ def service_error(
 
 
 def dynamo_error(code: str, message: str, request_id: str = "") -> StatesError:
-    """Return an error of a table: DynamoDB.ConditionalCheckFailedException ..."""
-    return service_error("DynamoDB", "AmazonDynamoDBv2", code, message, 400, request_id)
+    """Return an error of a table: DynamoDB.ConditionalCheckFailedException ...
+
+    AWS's client has no class of its own for a ValidationException: only the cause names it.
+    """
+    error = service_error("DynamoDB", "AmazonDynamoDBv2", code, message, 400, request_id)
+    if code == "ValidationException":
+        return StatesError("DynamoDB.AmazonDynamoDBException", error.cause, final=True)
+    return error

@@ -123,8 +123,12 @@ class Machine:
     def child(self, parent: Run, call: Call, name: str) -> Run:
         """Return the run of a distributed Map's child, which has not begun."""
         label = call.map_run.rsplit("/", 1)[-1].split(":")[0]
+        arn = f"{parent.arn.rsplit(':', 1)[0]}/{label}:{name}"
+        if call.type == "EXPRESS":  # its last part is an ID of AWS's, here that of the map run
+            run_id = call.map_run.rsplit(":", 1)[-1]
+            arn = f"{arn.replace(':execution:', ':express:', 1)}:{run_id}"
         return Run(
-            arn=f"{parent.arn.rsplit(':', 1)[0]}/{label}:{name}",
+            arn=arn,
             name=name,
             machine_arn=f"{parent.machine_arn}/{label}",
             machine_name=f"{parent.machine_name}/{label}",

@@ -7,13 +7,14 @@ from typing import Any
 
 from wherry import limits
 from wherry.statemachine.context import StateScope
-from wherry.statemachine.faults import QUERY, StatesError, runtime
+from wherry.statemachine.faults import QUERY, READER, StatesError, runtime
 from wherry.statemachine.jsonata import Query, compile_query, unexpected_type
 from wherry.statemachine.paths import NoMatch, Path, parse
 from wherry.statemachine.templates import root_of
 from wherry.statemachine.text import to_text
 
 _INTEGER = re.compile(r"-?[0-9]{1,9}\Z")
+_LONG = re.compile(r"-?[0-9]{1,18}\Z")
 
 
 class Quantity:
@@ -62,9 +63,12 @@ class Quantity:
             raise runtime(
                 f"Invalid path '{path.text}' : No results for path: {path.text}"
             ) from None
-        if isinstance(found, float) and found.is_integer():
-            found = int(found)
-        if isinstance(found, str) and _INTEGER.match(found):
+        if self.field == "MaxItems":  # AWS parses its text as a long
+            text = found if isinstance(found, str) else to_text(found)
+            found = int(text) if _LONG.match(text) else text
+        elif isinstance(found, float):
+            found = int(found) if found.is_integer() else found
+        elif isinstance(found, str) and _INTEGER.match(found):
             found = int(found)
         percentage = self.field == "ToleratedFailurePercentage"
         if isinstance(found, bool) or not isinstance(found, int | float if percentage else int):
@@ -80,6 +84,8 @@ class Quantity:
 def _within(field: str, number: float) -> float:
     if field == "MaxConcurrency" and number < 0:
         raise runtime(f"Expected non-negative integer for MaxConcurrency, got '{number}' instead.")
+    if field == "MaxItems" and number < 0:
+        raise StatesError(READER, "field MaxItems must be positive", final=True)
     if field == "ToleratedFailurePercentage" and not 0 <= number <= 100:
         raise runtime("ToleratedFailurePercentage must be between 0 and 100.")
     if field.endswith("Seconds") and not 0 < number <= limits.STATE_SECONDS_MAX:

@@ -280,7 +280,7 @@ def _metadata(one: ListedObject) -> dict[str, Any]:
     return {
         "Etag": f'"{one.etag}"',
         "Key": one.key,
-        "LastModified": one.modified_ms // 1000,
+        "LastModified": float(one.modified_ms // 1000),  # AWS writes 1.668699881E9
         "Size": one.size_bytes,
         "StorageClass": "STANDARD",
     }

@@ -37,7 +37,7 @@ class DistributedMapState(MapState):
     ) -> None:
         super().__init__(name, fields, jsonata, compiling)
         self.at_once = limits.STATE_CHILDREN
-        self._label: str = fields.get("Label", name)
+        self._label: str = fields.get("Label") or generated_label(name)
         config = self.processor.get("ProcessorConfig") or {}
         self._express = config.get("ExecutionType") == "EXPRESS"
         self._count = Quantity(fields, "ToleratedFailureCount", jsonata)
@@ -111,14 +111,14 @@ class DistributedMapState(MapState):
         join.redrives += 1
         if join.redrives > limits.STATE_MAP_REDRIVES:
             raise runtime("The Map Run has exceeded the maximum number of redrives.")
+        details = {"mapRunArn": join.map_run, "redriveCount": join.redrives}
+        walk.note(frame, "MapRunRedriven", details)
         if join.phase == "results":
             self._write(walk, frame, join)
             return
         again, join.done = self._unfinished(walk, frame)
         join.failed = join.failed_items = join.again = 0
         walk.put_cell(_again_cell(frame), again)
-        details = {"mapRunArn": join.map_run, "redriveCount": join.redrives}
-        walk.note(frame, "MapRunRedriven", details)
         if not again and join.next == join.total:
             self._all_done(walk, frame, join)
             return
@@ -203,7 +203,7 @@ class DistributedMapState(MapState):
         assert frame.join is not None
         join = frame.join
         if join.phase:
-            raise error
+            raise error if join.phase == "items" else self._run_failed(walk, frame, error)
         slot = walk.take_cell(_slot_cell(frame, call))
         entry = walk.run.cells[items_cell(frame.id)][slot]
         join.failed += 1
@@ -212,11 +212,13 @@ class DistributedMapState(MapState):
         walk.put_cell(_failed_cell(frame, slot), call)
         join.failed_items += 1 if self._batcher is None else len(entry["Items"])
         if self._exceeded(join):
-            cause = _EXCEEDED
-            details = error_details(faults.TOLERANCE, cause)
-            walk.note(frame, "MapRunFailed", details)
-            raise StatesError(faults.TOLERANCE, cause, final=True)
+            exceeded = StatesError(faults.TOLERANCE, _EXCEEDED, final=True)
+            raise self._run_failed(walk, frame, exceeded)
         self._next_child(walk, frame, join)
+
+    def _run_failed(self, walk: Walk, frame: Frame, error: StatesError) -> StatesError:
+        walk.note(frame, "MapRunFailed", error_details(error.error, error.cause))
+        return error
 
     def _exceeded(self, join: Join) -> bool:
         count, percent = join.count_tolerated, join.percent_tolerated
@@ -240,7 +242,7 @@ class DistributedMapState(MapState):
             return
         results = self._take_results(walk, frame, join)
         if join.size > 2 * limits.STATE_DATA_BYTES:
-            raise too_large(self.name)
+            raise self._run_failed(walk, frame, too_large(self.name))
         self._succeed(walk, frame, join, results)
 
     def _take_results(self, walk: Walk, frame: Frame, join: Join) -> list[Any]:
@@ -268,10 +270,24 @@ class DistributedMapState(MapState):
         walk.open_call(frame, call)
 
     def _succeed(self, walk: Walk, frame: Frame, join: Join, output: Any) -> None:
-        walk.bounded(output, self.name)
+        try:
+            walk.bounded(output, self.name)
+        except StatesError as error:
+            raise self._run_failed(walk, frame, error) from None
         last = walk.record("MapRunSucceeded", frame.last)
         walk.record("MapStateSucceeded", last)
         self.finish(walk, frame, output)
+
+
+def generated_label(name: str) -> str:
+    """Return the label of a Map that gives none, as AWS makes one up: a UUID (version 3)."""
+    import hashlib
+
+    raw = bytearray(hashlib.md5(name.encode("utf-8", "replace"), usedforsecurity=False).digest())
+    raw[6] = raw[6] & 0x0F | 0x30
+    raw[8] = raw[8] & 0x3F | 0x80
+    text = raw.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def _origins(sources: list[tuple[int, str]]) -> Iterator[str]:

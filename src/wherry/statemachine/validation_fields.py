@@ -92,11 +92,11 @@ STATES: dict[str, dict[str, Check]] = {
         "ItemReader": values.mapping,
         "ResultWriter": values.mapping,
         "MaxConcurrency": values.integer(0),
-        "MaxConcurrencyPath": values.reference,
+        "MaxConcurrencyPath": values.input_reference,
         "ToleratedFailureCount": values.integer(0),
-        "ToleratedFailureCountPath": values.reference,
-        "ToleratedFailurePercentage": values.number(0, 100),
-        "ToleratedFailurePercentagePath": values.reference,
+        "ToleratedFailureCountPath": values.input_reference,
+        "ToleratedFailurePercentage": values.number(0.0, 100.0),
+        "ToleratedFailurePercentagePath": values.input_reference,
         "Label": values.string,
     },
 }  # fmt: skip
@@ -114,13 +114,16 @@ EITHER: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
     "Map": (
-        ("MaxConcurrency", "MaxConcurrencyPath"),
-        ("ToleratedFailureCount", "ToleratedFailureCountPath"),
-        ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath"),
         ("Parameters", "ItemSelector"),
         ("ItemProcessor", "Iterator"),
     ),
 }
+
+MAP_NUMBERS = (
+    "MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage", "MaxItems",
+    "MaxItemsPerBatch", "MaxInputBytesPerBatch",
+)  # fmt: skip
+"""Of a Map and what is inside it: given as they are or by a path into the input, not by both."""
 
 RETRIER: dict[str, Check] = {
     "ErrorEquals": values.clauses,
@@ -140,10 +143,10 @@ CATCHER: dict[str, Check] = {
     "Comment": values.string,
 }
 BATCHER: dict[str, Check] = {
-    "MaxItemsPerBatch": values.integer(1),
-    "MaxItemsPerBatchPath": values.reference,
-    "MaxInputBytesPerBatch": values.integer(1, limits.STATE_DATA_BYTES),
-    "MaxInputBytesPerBatchPath": values.reference,
+    "MaxItemsPerBatch": values.integer(0),
+    "MaxItemsPerBatchPath": values.input_reference,
+    "MaxInputBytesPerBatch": values.integer(0, limits.STATE_DATA_BYTES),
+    "MaxInputBytesPerBatchPath": values.input_reference,
     "BatchInput": values.expression_or(values.object_template),
 }
 OUTSIDE: dict[str, dict[str, Check]] = {
@@ -169,7 +172,7 @@ CONFIGS: dict[str, dict[str, Check]] = {
         "CSVHeaderLocation": values.string,
         "CSVHeaders": values.clauses,
         "MaxItems": values.integer(0, limits.STATE_ITEMS),
-        "MaxItemsPath": values.reference,
+        "MaxItemsPath": values.input_reference,
         "ItemsPointer": values.string,
     },
     "WriterConfig": {"OutputType": values.string, "Transformation": values.string},

@@ -9,7 +9,13 @@ from typing import Any
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
 from wherry.statemachine.faults import ALL
-from wherry.statemachine.findings import DUPLICATE_LABEL, DUPLICATE_VARIABLE, Findings, only_one
+from wherry.statemachine.findings import (
+    DUPLICATE_LABEL,
+    DUPLICATE_VARIABLE,
+    Findings,
+    at_most_one,
+    only_one,
+)
 from wherry.statemachine.resources import Resource
 from wherry.statemachine.validation_choices import check_rule
 from wherry.statemachine.validation_queries import check_queries
@@ -162,7 +168,12 @@ class StateChecks:
                 self._findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata):
                 known[name](self._findings, value, f"{location}/{name}", jsonata)
+        self._numbers(clause, location)
         return True
+
+    def _numbers(self, fields: dict[str, Any], location: str) -> None:
+        for name in tables.MAP_NUMBERS:
+            at_most_one(self._findings, location, fields, [name, f"{name}Path"])
 
     def _errors(self, clause: dict[str, Any], clauses: list[Any], at: int, location: str) -> None:
         findings = self._findings
@@ -262,6 +273,7 @@ class StateChecks:
 
     def _map(self, fields: dict[str, Any], location: str, jsonata: bool) -> None:
         findings = self._findings
+        self._numbers(fields, location)
         for name in ("ItemProcessor", "Iterator"):
             processor = fields.get(name)
             if isinstance(processor, dict):

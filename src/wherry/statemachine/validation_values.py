@@ -115,8 +115,12 @@ def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> N
 
 def result_path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a Reference Path into the input, or null."""
-    if value is None:
-        return
+    if value is not None:
+        input_reference(findings, value, location, jsonata)
+
+
+def input_reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+    """Take a Reference Path that is none into the context object."""
     if isinstance(value, str) and value.startswith("$$"):
         findings.add(location, "Value is not a Reference Path: It cannot begin with '$$'")
         return

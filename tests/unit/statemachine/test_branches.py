@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 
 from tests.unit.statemachine.machines import chain, in_state, links, only, run, types
+from wherry import limits
 from wherry.testing import NEVER, TaskFailed, run_workflow
 
 
@@ -254,6 +256,39 @@ def test_the_history_of_a_distributed_map_shows_the_map_run() -> None:
     assert arn.startswith("arn:aws:states:eu-central-1:123456789012:mapRun:M/L:")
 
 
+def test_a_distributed_map_without_a_label_has_a_uuid_for_one() -> None:
+    result = run_workflow(distributed(PASS), [1], machine_name="M")
+    arn = result.history[3]["mapRunStartedEventDetails"]["mapRunArn"]
+    uuid = "[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    assert re.search(f":mapRun:M/{uuid}:{uuid}$", arn)
+
+
+WRITER: dict[str, Any] = {
+    "Resource": "arn:aws:states:::s3:putObject",
+    "Parameters": {"Bucket": "b"},
+}
+LARGE = "x" * (limits.STATE_DATA_BYTES - 2)
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [({"ResultWriter": WRITER}, "States.ResultWriterFailed"), ({}, "States.DataLimitExceeded")],
+)
+def test_a_map_run_fails_with_its_results(fields: dict[str, Any], error: str) -> None:
+    def unwritten(results: Any) -> Any:
+        raise TaskFailed("States.ResultWriterFailed", "c")
+
+    tasks = {"f": lambda _: LARGE, WRITER["Resource"]: unwritten}
+    result = run_workflow(distributed(TASK, **fields), [1], tasks)
+    assert result.error == error
+    assert types(result)[-4:] == [
+        "MapRunStarted", "MapRunFailed", "MapStateFailed", "ExecutionFailed",
+    ]  # fmt: skip
+    assert result.history[-3]["mapRunFailedEventDetails"] == {
+        "error": result.error, "cause": result.cause,
+    }  # fmt: skip
+
+
 BATCHES: list[tuple[dict[str, Any], list[Any]]] = [
     ({"MaxItemsPerBatch": 2}, [{"Items": [1, 2]}, {"Items": [3]}]),
     ({"MaxItemsPerBatchPath": "$.two"}, [{"Items": [1, 2]}, {"Items": [3]}]),
@@ -315,6 +350,26 @@ def test_items_are_read_and_results_written_outside() -> None:
     output = run(distributed(PASS, ItemReader=reader, ResultWriter=writer), {"key": "k"}, tasks)
     run_id = output["MapRunArn"].rsplit(":", 1)[-1]
     assert output["ResultWriterDetails"] == {"Bucket": "b", "Key": f"p/{run_id}/manifest.json"}
+
+
+NO_LONG = 'The MaxItemsPath field refers to value "{}" which is not a valid integer: $.n'
+
+
+@pytest.mark.parametrize(
+    ("most", "found"),
+    [
+        (2, [1, 2]),
+        ("2", [1, 2]),
+        (0, [1, 2, 3]),
+        (2.0, ("States.Runtime", in_state(NO_LONG.format("2.0")))),
+        (2**63, ("States.Runtime", in_state(NO_LONG.format(2**63)))),
+        (-1, ("States.ItemReaderFailed", "field MaxItems must be positive")),
+    ],
+)
+def test_a_path_gives_how_many_items_are_read_as_a_long(most: Any, found: Any) -> None:
+    reader = {"Resource": "r", "ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.n"}}
+    machine = distributed(PASS, ItemReader=reader)
+    assert run(machine, {"n": most}, {"r": lambda _: [1, 2, 3]}) == found
 
 
 @pytest.mark.parametrize("fields", [{"ItemsPath": "$.o"}, {"InputPath": "$.o"}])

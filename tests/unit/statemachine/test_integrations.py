@@ -168,7 +168,9 @@ def test_what_is_sent_is_answered_as_sqs_does() -> None:
 
 
 def test_other_answers_have_aws_s_fields_in_their_order() -> None:
-    assert list(published(["e"], "r")) == [
+    told = published(3, ["e"], "r")
+    assert isinstance(told, Succeeded)
+    assert list(told.output) == [
         "Entries", "FailedEntryCount", "SdkHttpMetadata", "SdkResponseMetadata",
     ]  # fmt: skip
     assert list(started("arn", 5, "r")) == [
@@ -303,13 +305,14 @@ INVALID: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("action", "more", "cause"), INVALID)
-def test_what_dynamodb_finds_invalid_is_its_validation_exception(
+def test_what_dynamodb_finds_invalid_is_an_error_of_its_client_that_names_the_exception(
     action: str, more: dict[str, Any], cause: str
 ) -> None:
     error, found = refused(f"dynamodb:{action}", {"TableName": "orders", **more})
-    assert error == "DynamoDB.ValidationException"
+    assert error == "DynamoDB.AmazonDynamoDBException"
     assert found is not None
     assert cause in found
+    assert "Error Code: ValidationException;" in found
 
 
 def test_only_what_depends_on_the_item_reads_it_first() -> None:

@@ -168,6 +168,7 @@ def test_a_list_of_objects_gives_what_s3_tells_of_them() -> None:
         "Etag": '"e1"', "Key": "p/1.json", "LastModified": 1_668_699_881, "Size": 5,
         "StorageClass": "STANDARD",
     }  # fmt: skip
+    assert isinstance(items[1]["LastModified"], float), "AWS shows 1.668699881E9"
     assert sum(count for count, _ in found.sources) == 3
     assert {source for _, source in found.sources} == {"s3://b"}
     assert len(read_all(items_call(LIST, {"Bucket": "b"}, MaxItems=2)).items) == 2

@@ -269,6 +269,9 @@ def test_results_that_could_not_be_written_are_written_again() -> None:
     bench.fail(write, "States.ResultWriterFailed")
     (write,) = bench.redrive().calls
     assert (write.kind, write.results) == ("results", [1])
+    assert [kind for kind in bench.types if kind.startswith("MapRun")] == [
+        "MapRunStarted", "MapRunFailed", "MapRunRedriven",
+    ]  # fmt: skip
     assert bench.succeed(write, "there").finished
     assert bench.run.output == "there"
 

@@ -177,6 +177,21 @@ def test_children_of_a_distributed_map_are_runs_of_their_own() -> None:
     assert bench.advance(Succeeded(calls[0].id, 1)).calls[0].arguments == "c"
 
 
+@pytest.mark.parametrize(
+    ("kind", "arn"),
+    [("STANDARD", "execution:M/L:c-1"), ("EXPRESS", "express:M/L:c-1:{run}")],
+)
+def test_a_child_s_arn_has_the_map_s_label_and_the_child_s_type(kind: str, arn: str) -> None:
+    machine = distributed(TASK, Label="L")
+    processor = machine["States"]["S"]["ItemProcessor"]
+    processor["ProcessorConfig"] = {"Mode": "DISTRIBUTED", "ExecutionType": kind}
+    bench = Bench(machine, ["a"])
+    (call,) = bench.advance(Begin()).calls
+    child = bench.machine.child(bench.run, call, "c-1")
+    run = call.map_run.rsplit(":", 1)[-1]
+    assert child.arn == f"arn:aws:states:eu-central-1:1:{arn.format(run=run)}"
+
+
 # --- limits --------------------------------------------------------------------------------------
 
 LARGE = "x" * limits.STATE_DATA_BYTES

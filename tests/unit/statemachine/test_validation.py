@@ -132,6 +132,18 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
      "A Fail state cannot include both field 'Error' and 'ErrorPath'", "/States/S"),
     ({**MAP, "ItemSelector": {}, "Parameters": {}},
      "A Map state cannot include both field 'Parameters' and 'ItemSelector'", "/States/S"),
+    ({**MAP, "MaxConcurrency": 1, "MaxConcurrencyPath": "$.a"}, "There should only be one of the"
+     " following fields: [MaxConcurrency, MaxConcurrencyPath]", "/States/S"),
+    ({**MAP, "ItemBatcher": {"MaxItemsPerBatch": 0, "MaxItemsPerBatchPath": "$.a"}}, "There should"
+     " only be one of the following fields: [MaxItemsPerBatch, MaxItemsPerBatchPath]",
+     "/States/S/ItemBatcher"),
+    ({**MAP, "ToleratedFailureCountPath": "$$.Execution.Input.n"},
+     "Value is not a Reference Path: It cannot begin with '$$'",
+     "/States/S/ToleratedFailureCountPath"),
+    ({**MAP, "ItemBatcher": {"MaxInputBytesPerBatch": -1}}, "Minimum value is 0",
+     "/States/S/ItemBatcher/MaxInputBytesPerBatch"),
+    ({**MAP, "ToleratedFailurePercentage": 101}, "Maximum value is 100.0",
+     "/States/S/ToleratedFailurePercentage"),
 ]  # fmt: skip
 
 

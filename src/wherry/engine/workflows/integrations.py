@@ -45,6 +45,7 @@ from wherry.statemachine.integrations import (
     PublishPlan,
     SendPlan,
     StartPlan,
+    Unpublished,
     dynamo_error,
     integration_of,
     plan,
@@ -243,23 +244,22 @@ def _body(text: str, queue: QueueSpec) -> bytes:
 
 
 def _publish(doing: Doing, found: PublishPlan) -> Outcome:
-    effects: list[Effect] = []
-    for number, entry in enumerate(found.entries):
-        event_id = doing.derived(f"event {entry.event} {number}")
-        body = to_text(entry.detail).encode()
-        effects.append(PublishEvent(entry.event, _version(doing, entry), event_id, body))
-    ids = [one.id for one in effects if isinstance(one, PublishEvent)]
-    return Outcome(Succeeded(doing.call.id, published(ids, doing.request_id)), effects)
+    made = [_event(doing, number, entry) for number, entry in enumerate(found.entries)]
+    told = [one.id if isinstance(one, PublishEvent) else one for one in made]
+    effects: list[Effect] = [one for one in made if isinstance(one, PublishEvent)]
+    return Outcome(published(doing.call.id, told, doing.request_id), effects)
 
 
-def _version(doing: Doing, entry: Entry) -> int:
+def _event(doing: Doing, number: int, entry: Entry | Unpublished) -> PublishEvent | Unpublished:
+    if isinstance(entry, Unpublished):
+        return entry
     versions = sorted(one.version for one in doing.blueprint.events if one.name == entry.event)
-    if entry.version in versions:
-        return entry.version
-    if not versions or entry.version is not None:
-        what = f"{entry.event!r}" + (f" version {entry.version}" if entry.version else "")
-        raise StatesError("EventBridge.FailedEntry", f"The app has no event {what}.", final=True)
-    return versions[0]
+    version = versions[0] if versions and entry.version is None else entry.version
+    if version not in versions or version is None:
+        what = f"{entry.event!r}" + (f" version {version}" if version else "")
+        return Unpublished("InvalidArgument", f"The app has no event {what}.")
+    event_id = doing.derived(f"event {entry.event} {number}")
+    return PublishEvent(entry.event, version, event_id, to_text(entry.detail).encode())
 
 
 def _start(doing: Doing, found: StartPlan) -> Outcome:
