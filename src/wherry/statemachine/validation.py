@@ -13,7 +13,15 @@ import msgspec
 from wherry import limits
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
-from wherry.statemachine.findings import DUPLICATE, JSON, NO_END, TRANSITION, Finding, Findings
+from wherry.statemachine.findings import (
+    DUPLICATE,
+    INVALID_NAME,
+    JSON,
+    NO_END,
+    TRANSITION,
+    Finding,
+    Findings,
+)
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.validation_queries import check_queries
 from wherry.statemachine.validation_states import StateChecks
@@ -66,7 +74,7 @@ class _Machine:
     ) -> None:
         self._findings = findings
         self._definition = definition
-        self._jsonata = definition.get("QueryLanguage") == "JSONata"
+        self._jsonata = definition.get("QueryLanguage", "JSONPath") != "JSONPath"
         self._names: set[str] = set()
         self._outer: frozenset[str] = frozenset()
         self._depth = 0
@@ -78,12 +86,11 @@ class _Machine:
             findings.add(
                 "/QueryLanguage", "Value should be one of the following: [JSONPath, JSONata]"
             )
-        for name in ("Comment", "Version"):
-            if name in definition:
-                values.string(findings, definition[name], f"/{name}", False)
+        if definition.get("Version", "1.0") != "1.0":
+            findings.add("/Version", "Value should be one of the following: [1.0]")
         if "TimeoutSeconds" in definition:
             seconds = definition["TimeoutSeconds"]
-            values.integer(1)(findings, seconds, "/TimeoutSeconds", self._jsonata)
+            values.integer(0)(findings, seconds, "/TimeoutSeconds", self._jsonata)
             if self._jsonata and is_expression(seconds):
                 check_queries(findings, seconds, "/TimeoutSeconds")
         self._states(definition, "", tables.MACHINE)
@@ -105,7 +112,9 @@ class _Machine:
         findings = self._findings
         for name in block:
             if name not in known:
-                findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                findings.add(location, f"Field '{name}' is not supported")
+        if "Comment" in block:
+            values.string(findings, block["Comment"], f"{location}/Comment", False)
         missing = [name for name in ("States", "StartAt") if name not in block]
         if missing:
             findings.add(location, f"These fields are required: [{', '.join(missing)}]")
@@ -122,8 +131,15 @@ class _Machine:
         entering = _variables_at(block.get("StartAt"), states, before)
         for name, fields in states.items():
             where = f"{location}/States/{name}"
-            if not 1 <= len(name) <= limits.STATE_NAME_LENGTH:
-                findings.add(where, f"State name must be 1 to {limits.STATE_NAME_LENGTH} long")
+            if not name:
+                findings.add(where, "Invalid State name: it cannot be empty", INVALID_NAME)
+            if len(name) > limits.STATE_NAME_LENGTH:
+                findings.add(
+                    where,
+                    f"Invalid State name: State '{name}' exceeds the"
+                    f" {limits.STATE_NAME_LENGTH}-character limit allowed by the service",
+                    INVALID_NAME,
+                )
             if name in self._names:
                 findings.add(where, f"Duplicate State name: {name}", DUPLICATE)
             self._names.add(name)

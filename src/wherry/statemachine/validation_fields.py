@@ -85,7 +85,7 @@ STATES: dict[str, dict[str, Check]] = {
         "ItemProcessor": values.mapping,
         "Iterator": values.mapping,
         "Items": values.array,
-        "ItemsPath": values.path,
+        "ItemsPath": values.context_reference,
         "ItemSelector": values.template,
         "Parameters": values.template,
         "ItemBatcher": values.mapping,
@@ -118,7 +118,6 @@ EITHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("ToleratedFailureCount", "ToleratedFailureCountPath"),
         ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath"),
         ("Parameters", "ItemSelector"),
-        ("ItemProcessor", "Iterator"),
     ),
 }
 
@@ -140,9 +139,9 @@ CATCHER: dict[str, Check] = {
     "Comment": values.string,
 }
 BATCHER: dict[str, Check] = {
-    "MaxItemsPerBatch": values.integer(1),
+    "MaxItemsPerBatch": values.integer(0),
     "MaxItemsPerBatchPath": values.reference,
-    "MaxInputBytesPerBatch": values.integer(1, limits.STATE_DATA_BYTES),
+    "MaxInputBytesPerBatch": values.integer(0, limits.STATE_DATA_BYTES),
     "MaxInputBytesPerBatchPath": values.reference,
     "BatchInput": values.expression_or(values.object_template),
 }

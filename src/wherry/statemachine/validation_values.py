@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,6 +12,8 @@ from wherry.statemachine.intrinsics import is_call, parse_call
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.paths import PathSyntax, is_reference, parse
 from wherry.statemachine.text import parse_moment_us
+
+_NOT_INTO_INPUT = re.compile(r"\$[$\w]")
 
 Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 """Adds faults of a value at a location, for a state in JSONata or not."""
@@ -89,8 +92,8 @@ def path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
         return
     try:
         parse(value)
-    except PathSyntax as error:
-        findings.add(location, f"Value is not a valid JSONPath: {error}")
+    except PathSyntax:
+        findings.add(location, "Value must be a valid JSONPath.")
 
 
 def path_or_null(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
@@ -100,7 +103,15 @@ def path_or_null(findings: Findings, value: Any, location: str, jsonata: bool) -
 
 
 def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
-    """Take a Reference Path."""
+    """Take a Reference Path into the input or a variable: the context object is not reached."""
+    if isinstance(value, str) and value.startswith("$$"):
+        findings.add(location, "Value is not a Reference Path: It cannot begin with '$$'")
+        return
+    context_reference(findings, value, location, jsonata)
+
+
+def context_reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+    """Take a Reference Path, also one into the context object."""
     if not findings.expect(isinstance(value, str), location, "Expected value of type [STRING]"):
         return
     if not value.startswith("$"):
@@ -117,8 +128,10 @@ def result_path(findings: Findings, value: Any, location: str, jsonata: bool) ->
     """Take a Reference Path into the input, or null."""
     if value is None:
         return
-    if isinstance(value, str) and value.startswith("$$"):
-        findings.add(location, "Value is not a Reference Path: It cannot begin with '$$'")
+    if isinstance(value, str) and _NOT_INTO_INPUT.match(value):
+        findings.add(
+            location, "Value is not a Reference Path: It can only refer to the state's input"
+        )
         return
     reference(findings, value, location, jsonata)
 
@@ -126,7 +139,7 @@ def result_path(findings: Findings, value: Any, location: str, jsonata: bool) ->
 def reference_or_call(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a Reference Path or an intrinsic function: ErrorPath and CausePath."""
     if not is_call(value):
-        reference(findings, value, location, jsonata)
+        context_reference(findings, value, location, jsonata)
         return
     try:
         parse_call(value)
