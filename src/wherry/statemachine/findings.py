@@ -53,11 +53,18 @@ class Findings:
 
 def only_one(findings: Findings, location: str, fields: dict[str, Any], names: list[str]) -> None:
     """Add a fault unless exactly one of some fields is there."""
-    present = [name for name in names if name in fields]
-    listed = ", ".join(names)
-    if not present:
+    if not any(name in fields for name in names):
+        listed = ", ".join(names)
         findings.add(
             location, f"This object should have only one of the following fields: [{listed}]"
         )
-    elif len(present) > 1:
+    at_most_one(findings, location, fields, names)
+
+
+def at_most_one(
+    findings: Findings, location: str, fields: dict[str, Any], names: list[str]
+) -> None:
+    """Add a fault where several of some fields are there."""
+    if sum(name in fields for name in names) > 1:
+        listed = ", ".join(names)
         findings.add(location, f"There should only be one of the following fields: [{listed}]")

@@ -14,10 +14,10 @@ from wherry.statemachine.faults import QUERY, StatesError
 from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance, exceeded
 
 _NAME = re.compile(r"[^\s.\[\]()$,'\"?*:]+")
-_VARIABLE = re.compile(r"\$([^\W\d]\w*)")
+_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 _INT = re.compile(r"-?\d+\Z")
 _REFERENCE = re.compile(
-    r"\$\$?(?:[^\W\d]\w*)?"
+    r"\$\$?(?:[A-Za-z_][A-Za-z0-9_]*)?"
     r"(?:\.[^\s.\[\]()$,'\"?*@:]+|\.?\['(?:[^'\\]|\\.)+'\]|\.?\[\"(?:[^\"\\]|\\.)+\"\]|\[\d+\])*\Z"
 )
 

@@ -50,9 +50,9 @@ STATES: dict[str, dict[str, Check]] = {
         "Arguments": values.anything,
         "Credentials": values.expression_or(values.object_template),
         "TimeoutSeconds": values.integer(1),
-        "TimeoutSecondsPath": values.reference,
+        "TimeoutSecondsPath": values.input_reference,
         "HeartbeatSeconds": values.integer(1),
-        "HeartbeatSecondsPath": values.reference,
+        "HeartbeatSecondsPath": values.input_reference,
     },
     "Choice": {
         **_COMMON, **_DATA, **_ASSIGN,
@@ -62,9 +62,9 @@ STATES: dict[str, dict[str, Check]] = {
     "Wait": {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN,
         "Seconds": values.integer(0),
-        "SecondsPath": values.reference,
+        "SecondsPath": values.input_reference,
         "Timestamp": values.moment,
-        "TimestampPath": values.reference,
+        "TimestampPath": values.input_reference,
     },
     "Succeed": {**_COMMON, **_DATA},
     "Fail": {
@@ -85,18 +85,18 @@ STATES: dict[str, dict[str, Check]] = {
         "ItemProcessor": values.mapping,
         "Iterator": values.mapping,
         "Items": values.array,
-        "ItemsPath": values.context_reference,
+        "ItemsPath": values.reference,
         "ItemSelector": values.template,
         "Parameters": values.template,
         "ItemBatcher": values.mapping,
         "ItemReader": values.mapping,
         "ResultWriter": values.mapping,
         "MaxConcurrency": values.integer(0),
-        "MaxConcurrencyPath": values.reference,
+        "MaxConcurrencyPath": values.input_reference,
         "ToleratedFailureCount": values.integer(0),
-        "ToleratedFailureCountPath": values.reference,
-        "ToleratedFailurePercentage": values.number(0, 100),
-        "ToleratedFailurePercentagePath": values.reference,
+        "ToleratedFailureCountPath": values.input_reference,
+        "ToleratedFailurePercentage": values.number(0.0, 100.0),
+        "ToleratedFailurePercentagePath": values.input_reference,
         "Label": values.string,
     },
 }  # fmt: skip
@@ -113,13 +113,14 @@ EITHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("HeartbeatSeconds", "HeartbeatSecondsPath"),
     ),
     "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
-    "Map": (
-        ("MaxConcurrency", "MaxConcurrencyPath"),
-        ("ToleratedFailureCount", "ToleratedFailureCountPath"),
-        ("ToleratedFailurePercentage", "ToleratedFailurePercentagePath"),
-        ("Parameters", "ItemSelector"),
-    ),
+    "Map": (("Parameters", "ItemSelector"),),
 }
+
+MAP_NUMBERS = (
+    "MaxConcurrency", "ToleratedFailureCount", "ToleratedFailurePercentage", "MaxItems",
+    "MaxItemsPerBatch", "MaxInputBytesPerBatch",
+)  # fmt: skip
+"""Of a Map and what is inside it: given as they are or by a path into the input, not by both."""
 
 RETRIER: dict[str, Check] = {
     "ErrorEquals": values.clauses,
@@ -140,9 +141,9 @@ CATCHER: dict[str, Check] = {
 }
 BATCHER: dict[str, Check] = {
     "MaxItemsPerBatch": values.integer(0),
-    "MaxItemsPerBatchPath": values.reference,
+    "MaxItemsPerBatchPath": values.input_reference,
     "MaxInputBytesPerBatch": values.integer(0, limits.STATE_DATA_BYTES),
-    "MaxInputBytesPerBatchPath": values.reference,
+    "MaxInputBytesPerBatchPath": values.input_reference,
     "BatchInput": values.expression_or(values.object_template),
 }
 OUTSIDE: dict[str, dict[str, Check]] = {
@@ -168,7 +169,7 @@ CONFIGS: dict[str, dict[str, Check]] = {
         "CSVHeaderLocation": values.string,
         "CSVHeaders": values.clauses,
         "MaxItems": values.integer(0, limits.STATE_ITEMS),
-        "MaxItemsPath": values.reference,
+        "MaxItemsPath": values.input_reference,
         "ItemsPointer": values.string,
     },
     "WriterConfig": {"OutputType": values.string, "Transformation": values.string},

@@ -1,4 +1,4 @@
-"""What is wrong with the ItemReader, the ResultWriter and the ItemBatcher of a Map.
+"""What is wrong with the ItemReader and the ResultWriter of a Map.
 
 Measured with ValidateStateMachineDefinition; the types of input are in the Developer Guide.
 """
@@ -15,20 +15,6 @@ _RESOURCES = {
     "ResultWriter": re.compile(r"arn:[^:]+:states:::s3:putObject\Z"),
 }
 _INPUTS = ("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET")
-_PAIRS = (
-    ("MaxItems", "MaxItemsPath"),
-    ("MaxItemsPerBatch", "MaxItemsPerBatchPath"),
-    ("MaxInputBytesPerBatch", "MaxInputBytesPerBatchPath"),
-)
-
-
-def check_pairs(findings: Findings, fields: dict[str, Any], location: str) -> None:
-    """Check that no number is there beside the path to it."""
-    for one, other in _PAIRS:
-        if one in fields and other in fields:
-            findings.add(
-                location, f"There should only be one of the following fields: [{one}, {other}]"
-            )
 
 
 def check_outside(findings: Findings, kind: str, fields: dict[str, Any], location: str) -> None:
@@ -40,7 +26,6 @@ def check_outside(findings: Findings, kind: str, fields: dict[str, Any], locatio
     if isinstance(resource, str) and not _RESOURCES[kind].match(resource):
         findings.add(location, "The field 'Resource' does not match any of the allowed values")
     if isinstance(config, dict):
-        check_pairs(findings, config, f"{location}/ReaderConfig")
         _check_input(findings, config, f"{location}/ReaderConfig")
 
 

@@ -17,10 +17,11 @@ from wherry.statemachine.findings import (
     INVALID_VARIABLE,
     RESERVED_VARIABLE,
     Findings,
+    at_most_one,
     only_one,
 )
 from wherry.statemachine.validation_choices import check_rule
-from wherry.statemachine.validation_maps import check_outside, check_pairs
+from wherry.statemachine.validation_maps import check_outside
 from wherry.statemachine.validation_queries import check_queries
 from wherry.statemachine.validation_resources import check_resource
 from wherry.statemachine.validation_values import Check
@@ -170,7 +171,12 @@ class StateChecks:
                 self._findings.add(location, f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata):
                 known[name](self._findings, value, f"{location}/{name}", jsonata)
+        self._numbers(clause, location)
         return True
+
+    def _numbers(self, fields: dict[str, Any], location: str) -> None:
+        for name in tables.MAP_NUMBERS:
+            at_most_one(self._findings, location, fields, [name, f"{name}Path"])
 
     def _errors(self, clause: dict[str, Any], clauses: list[Any], at: int, location: str) -> None:
         findings = self._findings
@@ -252,6 +258,7 @@ class StateChecks:
 
     def _map(self, fields: dict[str, Any], location: str, jsonata: bool) -> None:
         findings = self._findings
+        self._numbers(fields, location)
         for name in ("ItemProcessor", "Iterator"):
             processor = fields.get(name)
             if isinstance(processor, dict):
@@ -262,7 +269,6 @@ class StateChecks:
         if isinstance(batcher, dict):
             where = f"{location}/ItemBatcher"
             self._clause(batcher, tables.BATCHER, where, jsonata)
-            check_pairs(findings, batcher, where)
             if jsonata:
                 check_queries(findings, batcher, where)
         for name in tables.OUTSIDE:

@@ -13,7 +13,7 @@ from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.paths import PathSyntax, is_reference, parse
 from wherry.statemachine.text import parse_moment_us
 
-_NOT_INTO_INPUT = re.compile(r"\$[$\w]")
+_VARIABLE = re.compile(r"\$\w")
 
 Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 """Adds faults of a value at a location, for a state in JSONata or not."""
@@ -103,15 +103,7 @@ def path_or_null(findings: Findings, value: Any, location: str, jsonata: bool) -
 
 
 def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
-    """Take a Reference Path into the input or a variable: the context object is not reached."""
-    if isinstance(value, str) and value.startswith("$$"):
-        findings.add(location, "Value is not a Reference Path: It cannot begin with '$$'")
-        return
-    context_reference(findings, value, location, jsonata)
-
-
-def context_reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
-    """Take a Reference Path, also one into the context object."""
+    """Take a Reference Path."""
     if not findings.expect(isinstance(value, str), location, "Expected value of type [STRING]"):
         return
     if not value.startswith("$"):
@@ -126,12 +118,16 @@ def context_reference(findings: Findings, value: Any, location: str, jsonata: bo
 
 def result_path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a Reference Path into the input, or null."""
-    if value is None:
-        return
-    if isinstance(value, str) and _NOT_INTO_INPUT.match(value):
-        findings.add(
-            location, "Value is not a Reference Path: It can only refer to the state's input"
-        )
+    if isinstance(value, str) and _VARIABLE.match(value):
+        findings.add(location, "Value is not a Reference Path: It cannot name a variable")
+    elif value is not None:
+        input_reference(findings, value, location, jsonata)
+
+
+def input_reference(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+    """Take a Reference Path that is none into the context object."""
+    if isinstance(value, str) and value.startswith("$$"):
+        findings.add(location, "Value is not a Reference Path: It cannot begin with '$$'")
         return
     reference(findings, value, location, jsonata)
 
@@ -139,7 +135,7 @@ def result_path(findings: Findings, value: Any, location: str, jsonata: bool) ->
 def reference_or_call(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a Reference Path or an intrinsic function: ErrorPath and CausePath."""
     if not is_call(value):
-        context_reference(findings, value, location, jsonata)
+        reference(findings, value, location, jsonata)
         return
     try:
         parse_call(value)
