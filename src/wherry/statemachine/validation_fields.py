@@ -128,7 +128,7 @@ RETRIER: dict[str, Check] = {
     "MaxAttempts": values.integer(0, limits.STATE_RETRIES_MAX),
     "BackoffRate": values.number(1.0),
     "MaxDelaySeconds": values.integer(1, limits.STATE_DELAY_MAX_S),
-    "JitterStrategy": values.string,
+    "JitterStrategy": values.one_of("FULL", "NONE"),
     "Comment": values.string,
 }
 CATCHER: dict[str, Check] = {
@@ -144,7 +144,7 @@ BATCHER: dict[str, Check] = {
     "MaxItemsPerBatchPath": values.input_reference,
     "MaxInputBytesPerBatch": values.integer(0, limits.STATE_DATA_BYTES),
     "MaxInputBytesPerBatchPath": values.input_reference,
-    "BatchInput": values.expression_or(values.object_template),
+    "BatchInput": values.template,
 }
 OUTSIDE: dict[str, dict[str, Check]] = {
     "ItemReader": {
@@ -162,17 +162,20 @@ OUTSIDE: dict[str, dict[str, Check]] = {
 }
 CONFIGS: dict[str, dict[str, Check]] = {
     "ReaderConfig": {
-        "InputType": values.string,
-        "Transformation": values.string,
-        "ManifestType": values.string,
-        "CSVDelimiter": values.string,
-        "CSVHeaderLocation": values.string,
+        "InputType": values.one_of("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"),
+        "Transformation": values.one_of("NONE", "LOAD_AND_FLATTEN"),
+        "ManifestType": values.one_of("ATHENA_DATA", "S3_INVENTORY"),
+        "CSVDelimiter": values.one_of("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"),
+        "CSVHeaderLocation": values.one_of("FIRST_ROW", "GIVEN"),
         "CSVHeaders": values.clauses,
         "MaxItems": values.integer(0, limits.STATE_ITEMS),
         "MaxItemsPath": values.input_reference,
         "ItemsPointer": values.string,
     },
-    "WriterConfig": {"OutputType": values.string, "Transformation": values.string},
+    "WriterConfig": {
+        "OutputType": values.one_of("JSON", "JSONL"),
+        "Transformation": values.one_of("NONE", "COMPACT", "FLATTEN"),
+    },
 }
 
 BLOCK = ("Comment", "StartAt", "States")

@@ -14,7 +14,6 @@ _RESOURCES = {
     "ItemReader": re.compile(r"arn:[^:]+:states:::s3:(?:getObject|listObjectsV2)\Z"),
     "ResultWriter": re.compile(r"arn:[^:]+:states:::s3:putObject\Z"),
 }
-_INPUTS = ("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET")
 
 
 def check_outside(findings: Findings, kind: str, fields: dict[str, Any], location: str) -> None:
@@ -31,9 +30,6 @@ def check_outside(findings: Findings, kind: str, fields: dict[str, Any], locatio
 
 def _check_input(findings: Findings, config: dict[str, Any], location: str) -> None:
     kind, header = config.get("InputType"), config.get("CSVHeaderLocation")
-    if isinstance(kind, str) and kind not in _INPUTS:
-        listed = ", ".join(_INPUTS)
-        findings.add(f"{location}/InputType", f"Value should be one of the following: [{listed}]")
     if kind == "CSV" and header is None and "ManifestType" not in config:
         findings.add(location, "The field 'CSVHeaderLocation' is required")
     if kind == "JSON" and header is not None:

@@ -51,6 +51,8 @@ def _faults(node: Any, readable: tuple[str, ...], top: bool) -> Iterator[str]:
     kind = getattr(node, "type", None)
     if kind == "variable" and node.value == "$":
         yield "Reference to '$$' is not supported."
+    if kind == "variable" and node.value == "" and top:
+        yield "Reference to '$' at the top level is not supported."
     if kind == "path":
         yield from _path_faults(node, readable, top)
         return

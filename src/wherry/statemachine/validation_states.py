@@ -196,14 +196,8 @@ class StateChecks:
             )
 
     def _retrier(self, clause: Any, clauses: list[Any], number: int, location: str) -> None:
-        if not self._clause(clause, tables.RETRIER, location, False):
-            return
-        self._errors(clause, clauses, number, location)
-        if clause.get("JitterStrategy") not in (None, "FULL", "NONE"):
-            self._findings.add(
-                f"{location}/JitterStrategy",
-                "Value should be one of the following: [FULL, NONE]",
-            )
+        if self._clause(clause, tables.RETRIER, location, False):
+            self._errors(clause, clauses, number, location)
 
     def _catcher(
         self, clause: Any, clauses: list[Any], number: int, location: str, jsonata: bool

@@ -75,6 +75,12 @@ MEASURED: list[tuple[dict[str, Any], str]] = [
     ({**MAP, "ItemsPath": "$.l[*]"}, "Value is not a Reference Path: "),
     ({**MAP, "MaxConcurrencyPath": "$$.Execution.Input.n"}, "Value is not a Reference Path: "),
     ({"Type": "Fail", "ErrorPath": "$$.Execution.Name"}, ""),
+    ({"Type": "Fail", "CausePath": "States.UUID()"}, ""),
+    ({"Type": "Fail", "CausePath": "States.Array($.a)"}, "Value should be a call of one of: ["),
+    ({**DISTRIBUTED, "ItemBatcher": {"MaxItemsPerBatch": 1, "BatchInput": "b"}}, ""),
+    (reader(InputType="CSV", CSVHeaderLocation="LAST_ROW"), "following: [FIRST_ROW, GIVEN]"),
+    (reader(InputType="CSV", CSVHeaderLocation="FIRST_ROW", CSVDelimiter=","), ": [COMMA, "),
+    ({**DISTRIBUTED, "ResultWriter": {"WriterConfig": {"OutputType": "CSV"}}}, ": [JSON, JSONL]"),
     ({**PASS, "ResultPath": "$v"}, "Value is not a Reference Path: "),
     ({**PASS, "InputPath": "a"}, "Value must be a valid JSONPath. at /States/S/InputPath"),
     ({"Type": "Map"}, "This object should have only one of the following fields: [ItemProcessor,"
@@ -152,3 +158,17 @@ def test_what_iterates_says_no_language() -> None:
     assert findings == [
         f"{SCHEMA}: Field 'QueryLanguage' is not supported at /States/S/ItemProcessor"
     ]
+
+
+QUERIES = [
+    *(("$states.input.a[$ > 1]", True), ("$states.input.a.($ * 2)", True), ("$undefined", True)),
+    *(("$", False), ("$.a", False), ("function($v) { $ }", False), ("{a: 1}", False)),
+]
+
+
+@pytest.mark.parametrize(("query", "is_taken"), QUERIES)
+def test_no_expression_reads_what_is_around_it(query: str, is_taken: bool) -> None:
+    fields = {**PASS, "Output": "{% " + query + " %}"}
+    findings = said(only(fields, jsonata=True))
+    assert (findings == []) is is_taken
+    assert is_taken or "at the top level is not supported." in findings[0]
