@@ -18,6 +18,7 @@ from wherry.statemachine.findings import (
     INVALID_NAME,
     JSON,
     NO_END,
+    TOO_DEEP,
     TRANSITION,
     Finding,
     Findings,
@@ -100,7 +101,7 @@ class _Machine:
             self._findings.add(location, "Expected value of type Object")
             return
         if self._depth >= _MOST_NESTED:
-            self._findings.add(location, "The states are nested too deeply")
+            self._findings.add(location, "The states are nested too deeply", TOO_DEEP)
             return
         self._depth += 1
         outer = self._outer

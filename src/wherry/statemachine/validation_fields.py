@@ -47,7 +47,7 @@ STATES: dict[str, dict[str, Check]] = {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "Resource": values.string,
         "Parameters": values.template,
-        "Arguments": values.anything,
+        "Arguments": values.expression_or(values.mapping),
         "Credentials": values.expression_or(values.object_template),
         "TimeoutSeconds": values.integer(1),
         "TimeoutSecondsPath": values.input_reference,
@@ -78,7 +78,7 @@ STATES: dict[str, dict[str, Check]] = {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "Branches": values.clauses,
         "Parameters": values.template,
-        "Arguments": values.anything,
+        "Arguments": values.expression_or(values.mapping),
     },
     "Map": {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,

@@ -160,6 +160,13 @@ def test_what_iterates_says_no_language() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("given", "is_taken"), [({}, True), ("{% $v %}", True), ([1], False), ("a", False), (1, False)]
+)
+def test_arguments_are_an_object_or_an_expression(given: Any, is_taken: bool) -> None:
+    assert (said(only({**TASK, "Arguments": given}, jsonata=True)) == []) is is_taken
+
+
 QUERIES = [
     *(("$states.input.a[$ > 1]", True), ("$states.input.a.($ * 2)", True), ("$undefined", True)),
     *(("$", False), ("$.a", False), ("function($v) { $ }", False), ("{a: 1}", False)),
