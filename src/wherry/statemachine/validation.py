@@ -157,28 +157,20 @@ class _Machine:
             return
         if start_at is not None and start_at not in states:
             findings.add(f"{location}/StartAt", f"Missing 'Next' target: {start_at}", TRANSITION)
-        edges: dict[str, list[str]] = {}
+        targeted = {start_at}
         for name, fields in states.items():
-            edges[name] = []
             for where, target in _targets(fields, f"{location}/States/{name}"):
-                if target in states:
-                    edges[name].append(target)
-                else:
+                targeted.add(target)
+                if target not in states:
                     findings.add(where, f"Missing 'Next' target: {target}", TRANSITION)
         if location == "" and not any(_ends(fields) for fields in states.values()):
             findings.add("", "Workflow has no terminal state", NO_END)
             return
-        if start_at not in states:
+        if start_at is None:
             return
-        reached = {start_at}
-        waiting = [start_at]
-        while waiting:
-            for target in edges[waiting.pop()]:
-                if target not in reached:
-                    reached.add(target)
-                    waiting.append(target)
+        # AWS asks whether anything leads to a state, not whether the start leads there.
         for name in states:
-            if name not in reached:
+            if name not in targeted:
                 findings.add(
                     f"{location}/States/{name}", f'State "{name}" is not reachable.', TRANSITION
                 )

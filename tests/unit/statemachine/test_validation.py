@@ -215,7 +215,13 @@ MACHINES: list[tuple[Any, list[str]]] = [
     ("[]", ["INVALID_JSON_DESCRIPTION: Definition must be a valid JSON object at /"]),
     ({}, [f"{SCHEMA}: These fields are required: [States, StartAt] at /"]),
     ({"StartAt": "A", "States": {}}, [f"{SCHEMA}: Value cannot be empty at /States"]),
-    ({"StartAt": "B", "States": {"A": END}}, [f"{TARGET}: Missing 'Next' target: B at /StartAt"]),
+    (
+        {"StartAt": "X", "States": {"A": {**PASS, "Next": "B"}, "B": END}},
+        [
+            f"{TARGET}: Missing 'Next' target: X at /StartAt",
+            f'{TARGET}: State "A" is not reachable. at /States/A',
+        ],
+    ),
     (
         {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "A"}}},
         ["MISSING_END_STATE: Workflow has no terminal state at /"],

@@ -179,3 +179,8 @@ def test_no_expression_reads_what_is_around_it(query: str, is_taken: bool) -> No
     findings = said(only(fields, jsonata=True))
     assert (findings == []) is is_taken
     assert is_taken or "at the top level is not supported." in findings[0]
+
+
+def test_states_that_only_lead_to_each_other_are_taken() -> None:
+    circle = {"B": {**PASS, "Next": "C"}, "C": {**PASS, "Next": "B"}}
+    assert said({"StartAt": "A", "States": {"A": {**PASS, "End": True}, **circle}}) == []
