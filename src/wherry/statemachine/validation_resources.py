@@ -14,13 +14,14 @@ from wherry.statemachine.findings import Findings
 from wherry.statemachine.resources import Resource
 
 _SERVICES = frozenset({
-    "apigateway", "athena", "batch", "bedrock", "bedrock-agentcore", "codebuild", "databrew",
+    "apigateway", "athena", "batch", "bedrock", "bedrockagentcore", "codebuild", "databrew",
     "dynamodb", "ecs", "eks", "elasticmapreduce", "emr-containers", "emr-serverless", "events",
     "glue", "http", "lambda", "mediaconvert", "sagemaker", "sns", "sqs", "states",
 })  # fmt: skip
 _ACTIONS: dict[str, tuple[str, ...]] = {
     "apigateway": ("invoke",),
     "batch": ("submitJob",),
+    "bedrockagentcore": ("invokeHarness",),
     "dynamodb": ("getItem", "putItem", "updateItem", "deleteItem"),
     "ecs": ("runTask",),
     "events": ("putEvents",),
@@ -32,11 +33,11 @@ _ACTIONS: dict[str, tuple[str, ...]] = {
     "states": ("startExecution",),
 }
 _WITHOUT_SYNC = frozenset({
-    "lambda", "sns", "sqs", "dynamodb", "events", "apigateway", "aws-sdk", "bedrock-agentcore",
+    "lambda", "sns", "sqs", "dynamodb", "events", "apigateway", "aws-sdk", "bedrockagentcore",
 })  # fmt: skip
 _WITHOUT_TOKEN = frozenset({
     "athena", "batch", "codebuild", "elasticmapreduce", "emr-containers", "emr-serverless", "glue",
-    "databrew", "mediaconvert", "sagemaker", "dynamodb", "bedrock-agentcore",
+    "databrew", "mediaconvert", "sagemaker", "dynamodb", "bedrockagentcore",
 })  # fmt: skip
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "apigateway:invoke": ("ApiEndpoint", "Method"),

@@ -60,6 +60,7 @@ MEASURED: list[tuple[dict[str, Any], str]] = [
     (task("lambda:invoke", Parameters={"FunctionName.$": "$.f", "TaskToken": 1}), ""),
     (task("dynamodb:query", Parameters={}), "is not recognized."),
     (task("nothing:doIt", Parameters={}), "is not recognized."),
+    (task("bedrockagentcore:invokeHarness", Parameters={}), ""),
     (task("lambda:invoke.sync", Parameters={"FunctionName": "f"}), "is not recognized."),
     (task("batch:submitJob.waitForTaskToken", Parameters={}), "is not recognized."),
     (task("batch:submitJob.sync:2", Parameters={}), "is not recognized."),
