@@ -261,6 +261,7 @@ STATE_DATA_BYTES = 262_144  # AWS: a state's input, output or result, an item of
 STATE_EVENTS = 25_000  # AWS: of one execution's history; the last one ends it
 STATE_DEFINITION_BYTES = 1_048_576  # AWS
 STATE_NAME_LENGTH = 80  # AWS
+STATE_LABEL_LENGTH = 40  # AWS: of a Map's Label
 EXECUTION_NAME_LENGTH = 80  # AWS
 STATE_TOKEN_LENGTH = 2_048  # AWS
 STATE_ERROR_LENGTH = 256  # AWS

@@ -53,10 +53,10 @@ EMITTED: dict[str, tuple[asl.State, dict[str, Any]]] = {
          "Arguments": {"FunctionName": "charge", "Payload": "{% $states.input %}"}, "End": True},
     ),
     "integration with a token": (
-        asl.Task("A", "arn:aws:states:::sqs:sendMessage", {"QueueUrl": "jobs"},
-                 wait_for_token=True),
+        asl.Task("A", "arn:aws:states:::sqs:sendMessage",
+                 {"QueueUrl": "jobs", "MessageBody": "b"}, wait_for_token=True),
         {"Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-         "Arguments": {"QueueUrl": "jobs"}, "End": True},
+         "Arguments": {"QueueUrl": "jobs", "MessageBody": "b"}, "End": True},
     ),
     "task with what it gives": (
         asl.Task("A", charge, output=asl.expr("$states.result"), assign={"n": 1}, Comment="c"),

@@ -144,7 +144,8 @@ def test_what_is_no_json_is_a_fault(tmp_path: Path) -> None:
 def test_what_wherry_does_not_do_is_a_warning_in_a_file(tmp_path: Path) -> None:
     """AWS has more integrations: a definition with them is valid, and it is told."""
     path = tmp_path / "batch.json"
-    state = {"Type": "Task", "Resource": "arn:aws:states:::batch:submitJob", "End": True}
+    state = {"Type": "Task", "Resource": "arn:aws:states:::sns:publish", "End": True}
+    state["Parameters"] = {"Message": "m"}
     path.write_text(json.dumps({"StartAt": "A", "States": {"A": state}}))
     result = cli("workflow", "check", path)
     assert result.exit_code == 0

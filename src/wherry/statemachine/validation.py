@@ -13,7 +13,16 @@ import msgspec
 from wherry import limits
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
-from wherry.statemachine.findings import DUPLICATE, JSON, NO_END, TRANSITION, Finding, Findings
+from wherry.statemachine.findings import (
+    DUPLICATE,
+    INVALID_NAME,
+    JSON,
+    NO_END,
+    TOO_DEEP,
+    TRANSITION,
+    Finding,
+    Findings,
+)
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.validation_queries import check_queries
 from wherry.statemachine.validation_states import StateChecks
@@ -66,7 +75,7 @@ class _Machine:
     ) -> None:
         self._findings = findings
         self._definition = definition
-        self._jsonata = definition.get("QueryLanguage") == "JSONata"
+        self._jsonata = definition.get("QueryLanguage", "JSONPath") != "JSONPath"
         self._names: set[str] = set()
         self._outer: frozenset[str] = frozenset()
         self._depth = 0
@@ -78,12 +87,11 @@ class _Machine:
             findings.add(
                 "/QueryLanguage", "Value should be one of the following: [JSONPath, JSONata]"
             )
-        for name in ("Comment", "Version"):
-            if name in definition:
-                values.string(findings, definition[name], f"/{name}", False)
+        if definition.get("Version", "1.0") != "1.0":
+            findings.add("/Version", "Value should be one of the following: [1.0]")
         if "TimeoutSeconds" in definition:
             seconds = definition["TimeoutSeconds"]
-            values.integer(1)(findings, seconds, "/TimeoutSeconds", self._jsonata)
+            values.integer(0)(findings, seconds, "/TimeoutSeconds", self._jsonata)
             if self._jsonata and is_expression(seconds):
                 check_queries(findings, seconds, "/TimeoutSeconds")
         self._states(definition, "", tables.MACHINE)
@@ -93,7 +101,7 @@ class _Machine:
             self._findings.add(location, "Expected value of type Object")
             return
         if self._depth >= _MOST_NESTED:
-            self._findings.add(location, "The states are nested too deeply")
+            self._findings.add(location, "The states are nested too deeply", TOO_DEEP)
             return
         self._depth += 1
         outer = self._outer
@@ -105,7 +113,9 @@ class _Machine:
         findings = self._findings
         for name in block:
             if name not in known:
-                findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                findings.add(location, f"Field '{name}' is not supported")
+        if "Comment" in block:
+            values.string(findings, block["Comment"], f"{location}/Comment", False)
         missing = [name for name in ("States", "StartAt") if name not in block]
         if missing:
             findings.add(location, f"These fields are required: [{', '.join(missing)}]")
@@ -122,8 +132,15 @@ class _Machine:
         entering = _variables_at(block.get("StartAt"), states, before)
         for name, fields in states.items():
             where = f"{location}/States/{name}"
-            if not 1 <= len(name) <= limits.STATE_NAME_LENGTH:
-                findings.add(where, f"State name must be 1 to {limits.STATE_NAME_LENGTH} long")
+            if not name:
+                findings.add(where, "Invalid State name: it cannot be empty", INVALID_NAME)
+            if len(name) > limits.STATE_NAME_LENGTH:
+                findings.add(
+                    where,
+                    f"Invalid State name: State '{name}' exceeds the"
+                    f" {limits.STATE_NAME_LENGTH}-character limit allowed by the service",
+                    INVALID_NAME,
+                )
             if name in self._names:
                 findings.add(where, f"Duplicate State name: {name}", DUPLICATE)
             self._names.add(name)
@@ -140,28 +157,20 @@ class _Machine:
             return
         if start_at is not None and start_at not in states:
             findings.add(f"{location}/StartAt", f"Missing 'Next' target: {start_at}", TRANSITION)
-        edges: dict[str, list[str]] = {}
+        targeted = {start_at}
         for name, fields in states.items():
-            edges[name] = []
             for where, target in _targets(fields, f"{location}/States/{name}"):
-                if target in states:
-                    edges[name].append(target)
-                else:
+                targeted.add(target)
+                if target not in states:
                     findings.add(where, f"Missing 'Next' target: {target}", TRANSITION)
         if location == "" and not any(_ends(fields) for fields in states.values()):
             findings.add("", "Workflow has no terminal state", NO_END)
             return
-        if start_at not in states:
+        if start_at is None:
             return
-        reached = {start_at}
-        waiting = [start_at]
-        while waiting:
-            for target in edges[waiting.pop()]:
-                if target not in reached:
-                    reached.add(target)
-                    waiting.append(target)
+        # AWS asks whether anything leads to a state, not whether the start leads there.
         for name in states:
-            if name not in reached:
+            if name not in targeted:
                 findings.add(
                     f"{location}/States/{name}", f'State "{name}" is not reachable.', TRANSITION
                 )

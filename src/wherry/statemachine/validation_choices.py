@@ -27,7 +27,7 @@ def check_rule(
         if "Assign" in rule:
             values.object_template(findings, rule["Assign"], f"{location}/Assign", jsonata)
     elif "Next" in rule:
-        findings.add(f"{location}/Next", "Field 'Next' is not supported")
+        findings.add(location, "Field 'Next' is not supported")
     if jsonata:
         _check_condition(findings, rule, location)
         return
@@ -45,7 +45,7 @@ def check_rule(
     if "Variable" not in rule:
         findings.add(location, "These fields are required: [Variable]")
     else:
-        values.path(findings, rule["Variable"], f"{location}/Variable", jsonata)
+        values.reference(findings, rule["Variable"], f"{location}/Variable", jsonata)
     only_one(findings, location, rule, list(OPERATORS))
     for name in OPERATORS:
         if name in rule:
@@ -93,7 +93,7 @@ def _check_operand(findings: Findings, name: str, operand: Any, location: str) -
     if name in TESTS or name in ("IsPresent", "BooleanEquals"):
         values.boolean(findings, operand, location, False)
     elif name.endswith("Path"):
-        values.path(findings, operand, location, False)
+        values.reference(findings, operand, location, False)
     elif name.startswith("Numeric"):
         values.literal_number(findings, operand, location, False)
     elif name.startswith("Timestamp"):
@@ -105,4 +105,4 @@ def _check_operand(findings: Findings, name: str, operand: Any, location: str) -
 def _unknown(findings: Findings, rule: dict[str, Any], known: set[str], location: str) -> None:
     for name in rule:
         if name not in known:
-            findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+            findings.add(location, f"Field '{name}' is not supported")

@@ -47,12 +47,12 @@ STATES: dict[str, dict[str, Check]] = {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "Resource": values.string,
         "Parameters": values.template,
-        "Arguments": values.anything,
+        "Arguments": values.expression_or(values.mapping),
         "Credentials": values.expression_or(values.object_template),
         "TimeoutSeconds": values.integer(1),
-        "TimeoutSecondsPath": values.reference,
+        "TimeoutSecondsPath": values.input_reference,
         "HeartbeatSeconds": values.integer(1),
-        "HeartbeatSecondsPath": values.reference,
+        "HeartbeatSecondsPath": values.input_reference,
     },
     "Choice": {
         **_COMMON, **_DATA, **_ASSIGN,
@@ -62,9 +62,9 @@ STATES: dict[str, dict[str, Check]] = {
     "Wait": {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN,
         "Seconds": values.integer(0),
-        "SecondsPath": values.reference,
+        "SecondsPath": values.input_reference,
         "Timestamp": values.moment,
-        "TimestampPath": values.reference,
+        "TimestampPath": values.input_reference,
     },
     "Succeed": {**_COMMON, **_DATA},
     "Fail": {
@@ -78,14 +78,14 @@ STATES: dict[str, dict[str, Check]] = {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "Branches": values.clauses,
         "Parameters": values.template,
-        "Arguments": values.anything,
+        "Arguments": values.expression_or(values.mapping),
     },
     "Map": {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "ItemProcessor": values.mapping,
         "Iterator": values.mapping,
         "Items": values.array,
-        "ItemsPath": values.path,
+        "ItemsPath": values.reference,
         "ItemSelector": values.template,
         "Parameters": values.template,
         "ItemBatcher": values.mapping,
@@ -113,10 +113,7 @@ EITHER: dict[str, tuple[tuple[str, str], ...]] = {
         ("HeartbeatSeconds", "HeartbeatSecondsPath"),
     ),
     "Fail": (("Error", "ErrorPath"), ("Cause", "CausePath")),
-    "Map": (
-        ("Parameters", "ItemSelector"),
-        ("ItemProcessor", "Iterator"),
-    ),
+    "Map": (("Parameters", "ItemSelector"),),
 }
 
 MAP_NUMBERS = (
@@ -131,7 +128,7 @@ RETRIER: dict[str, Check] = {
     "MaxAttempts": values.integer(0, limits.STATE_RETRIES_MAX),
     "BackoffRate": values.number(1.0),
     "MaxDelaySeconds": values.integer(1, limits.STATE_DELAY_MAX_S),
-    "JitterStrategy": values.string,
+    "JitterStrategy": values.one_of("FULL", "NONE"),
     "Comment": values.string,
 }
 CATCHER: dict[str, Check] = {
@@ -147,7 +144,7 @@ BATCHER: dict[str, Check] = {
     "MaxItemsPerBatchPath": values.input_reference,
     "MaxInputBytesPerBatch": values.integer(0, limits.STATE_DATA_BYTES),
     "MaxInputBytesPerBatchPath": values.input_reference,
-    "BatchInput": values.expression_or(values.object_template),
+    "BatchInput": values.template,
 }
 OUTSIDE: dict[str, dict[str, Check]] = {
     "ItemReader": {
@@ -165,17 +162,20 @@ OUTSIDE: dict[str, dict[str, Check]] = {
 }
 CONFIGS: dict[str, dict[str, Check]] = {
     "ReaderConfig": {
-        "InputType": values.string,
-        "Transformation": values.string,
-        "ManifestType": values.string,
-        "CSVDelimiter": values.string,
-        "CSVHeaderLocation": values.string,
+        "InputType": values.one_of("CSV", "JSON", "JSONL", "MANIFEST", "PARQUET"),
+        "Transformation": values.one_of("NONE", "LOAD_AND_FLATTEN"),
+        "ManifestType": values.one_of("ATHENA_DATA", "S3_INVENTORY"),
+        "CSVDelimiter": values.one_of("COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"),
+        "CSVHeaderLocation": values.one_of("FIRST_ROW", "GIVEN"),
         "CSVHeaders": values.clauses,
         "MaxItems": values.integer(0, limits.STATE_ITEMS),
         "MaxItemsPath": values.input_reference,
         "ItemsPointer": values.string,
     },
-    "WriterConfig": {"OutputType": values.string, "Transformation": values.string},
+    "WriterConfig": {
+        "OutputType": values.one_of("JSON", "JSONL"),
+        "Transformation": values.one_of("NONE", "COMPACT", "FLATTEN"),
+    },
 }
 
 BLOCK = ("Comment", "StartAt", "States")

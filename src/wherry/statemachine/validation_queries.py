@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from wherry.statemachine.findings import Findings
+from wherry.statemachine.findings import INVALID_QUERY, UNSUPPORTED_QUERY, Findings
 from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression, is_half_open
 
+_CODE = re.compile(r"\A[A-Z]\d{4}: ")
 _SKIPPED = ("_outer_instance", "type", "value", "id", "position", "lbp", "bp", "environment")
 _RELATIVE = ("predicate", "stages", "group", "update", "delete", "pattern", "terms")
 
@@ -22,10 +24,7 @@ def check_queries(
     if is_expression(value):
         _check(findings, inner(value), location, readable)
     elif is_half_open(value):
-        findings.add(
-            location,
-            "The JSONata expression is not valid: it must begin with '{%' and end with '%}'",
-        )
+        findings.add(location, "JSONata string must start with {% and end with %}")
     elif isinstance(value, dict):
         for name, one in value.items():
             check_queries(findings, one, f"{location}/{name}", readable)
@@ -38,20 +37,22 @@ def _check(findings: Findings, text: str, location: str, readable: tuple[str, ..
     try:
         tree = engine().compile_expression(text).tree
     except QuerySyntax as error:
-        findings.add(location, f"The JSONata expression is not valid: {error}")
+        findings.add(location, _CODE.sub("", str(error)), INVALID_QUERY)
         return
     try:
         faults = list(dict.fromkeys(_faults(tree, readable, True)))
     except RecursionError:
         faults = ["The JSONata expression is nested too deeply"]
     for fault in faults:
-        findings.add(location, fault)
+        findings.add(location, fault, UNSUPPORTED_QUERY)
 
 
 def _faults(node: Any, readable: tuple[str, ...], top: bool) -> Iterator[str]:
     kind = getattr(node, "type", None)
     if kind == "variable" and node.value == "$":
         yield "Reference to '$$' is not supported."
+    if kind == "variable" and node.value == "" and top:
+        yield "Reference to '$' at the top level is not supported."
     if kind == "path":
         yield from _path_faults(node, readable, top)
         return

@@ -6,22 +6,26 @@ import re
 from collections.abc import Callable, Collection
 from typing import Any
 
+from wherry import limits
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
 from wherry.statemachine.faults import ALL
 from wherry.statemachine.findings import (
     DUPLICATE_LABEL,
     DUPLICATE_VARIABLE,
+    INVALID_LABEL,
+    INVALID_VARIABLE,
+    RESERVED_VARIABLE,
     Findings,
     at_most_one,
     only_one,
 )
-from wherry.statemachine.resources import Resource
 from wherry.statemachine.validation_choices import check_rule
+from wherry.statemachine.validation_maps import check_outside
 from wherry.statemachine.validation_queries import check_queries
+from wherry.statemachine.validation_resources import check_resource
 from wherry.statemachine.validation_values import Check
 
-_VARIABLE = re.compile(r"[^\W\d]\w{0,79}\Z")
 _NOT_IN_LABELS = re.compile(r"[\s?*<>{}\[\]:;,\\|^~$#%&`\"\x00-\x1f\x7f-\x9f/]")
 _UNPARSED = frozenset({
     "Comment", "Next", "Default", "Resource", "Retry", "ItemProcessor", "Iterator", "Branches",
@@ -84,9 +88,8 @@ class StateChecks:
                 if jsonata:
                     check_queries(findings, _without(rule, "Next", "Comment"), where)
         elif kind == "Task":
-            self._resource(fields.get("Resource"), f"{location}/Resource")
+            check_resource(findings, fields, location, jsonata, self._express, self._functions)
             self._times(fields, location)
-            self._sdk(fields, location, jsonata)
         elif kind == "Map":
             self._map(fields, location, jsonata)
 
@@ -114,7 +117,7 @@ class StateChecks:
         for name, value in fields.items():
             check = known.get(name)
             if check is None:
-                self._findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                self._findings.add(location, f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata) and not (
                 jsonata and name == "Branches" and value is None
             ):
@@ -154,8 +157,8 @@ class StateChecks:
         if kind == "Parallel":
             for number, branch in enumerate(_list(fields.get("Branches"))):
                 self._block(branch, f"{location}/Branches[{number}]", ("block",))
-        if kind == "Map" and "ItemProcessor" not in fields and "Iterator" not in fields:
-            findings.add(location, "These fields are required: [ItemProcessor]")
+        if kind == "Map":
+            only_one(findings, location, fields, ["ItemProcessor", "Iterator"])
 
     # --- Retry and Catch ----------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class StateChecks:
             return False
         for name, value in clause.items():
             if name not in known:
-                self._findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                self._findings.add(location, f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata):
                 known[name](self._findings, value, f"{location}/{name}", jsonata)
         self._numbers(clause, location)
@@ -188,17 +191,13 @@ class StateChecks:
         for name in names:
             values.string(findings, name, where, False)
         if ALL in names and (len(names) > 1 or at < len(clauses) - 1):
-            findings.add(where, "States.ALL must appear alone and at end of list")
+            findings.add(
+                f"{where}[{names.index(ALL)}]", "States.ALL must appear alone and at end of list"
+            )
 
     def _retrier(self, clause: Any, clauses: list[Any], number: int, location: str) -> None:
-        if not self._clause(clause, tables.RETRIER, location, False):
-            return
-        self._errors(clause, clauses, number, location)
-        if clause.get("JitterStrategy") not in (None, "FULL", "NONE"):
-            self._findings.add(
-                f"{location}/JitterStrategy",
-                "Value should be one of the following: [FULL, NONE]",
-            )
+        if self._clause(clause, tables.RETRIER, location, False):
+            self._errors(clause, clauses, number, location)
 
     def _catcher(
         self, clause: Any, clauses: list[Any], number: int, location: str, jsonata: bool
@@ -221,8 +220,19 @@ class StateChecks:
         for where, assigned in assignments(fields, location):
             for key in assigned:
                 name = key.removesuffix(".$")
-                if not _VARIABLE.match(name) or name == "states":
-                    self._findings.add(where, f"The variable name '{name}' is not valid.")
+                if name == "states":
+                    self._findings.add(
+                        where,
+                        "Cannot assign to reserved variable '$states'.",
+                        RESERVED_VARIABLE,
+                    )
+                elif not _is_name(name):
+                    self._findings.add(
+                        where,
+                        f"Invalid variable name '{name}': the variable name contains invalid"
+                        " characters.",
+                        INVALID_VARIABLE,
+                    )
                 elif name in outer:
                     self._findings.add(
                         where,
@@ -231,37 +241,6 @@ class StateChecks:
                     )
 
     # --- Task and Map -------------------------------------------------------------------------
-
-    def _resource(self, text: Any, location: str) -> None:
-        if not isinstance(text, str):
-            return
-        resource = Resource(text)
-        if not resource.known:
-            functions = self._functions
-            named = functions is None or text in functions
-            if not named or text.startswith("arn:") or not text:
-                self._findings.add(
-                    location,
-                    "The resource provided ARN is not recognized. The value is not a valid"
-                    " resource ARN, or the resource is not available in this region.",
-                )
-            return
-        if not self._express:
-            return
-        if resource.family == "Activity":
-            self._findings.add(location, "Express state machine does not support Activity ARN")
-        elif resource.pattern:
-            suffix = resource.action.split(".", 1)[1]
-            self._findings.add(
-                location, f"Express state machine does not support '.{suffix}' service integration "
-            )
-
-    def _sdk(self, fields: dict[str, Any], location: str, jsonata: bool) -> None:
-        resource = fields.get("Resource")
-        if isinstance(resource, str) and ":states:::aws-sdk:" in resource:
-            name = "Arguments" if jsonata else "Parameters"
-            if name not in fields:
-                self._findings.add(location, f"These fields are required: [{name}]")
 
     def _times(self, fields: dict[str, Any], location: str) -> None:
         timeout, beat = fields.get("TimeoutSeconds"), fields.get("HeartbeatSeconds")
@@ -278,7 +257,8 @@ class StateChecks:
             processor = fields.get(name)
             if isinstance(processor, dict):
                 self._block(processor, f"{location}/{name}", ("processor",))
-                self._processor(processor.get("ProcessorConfig"), f"{location}/{name}")
+                if "ProcessorConfig" in processor:
+                    self._processor(processor["ProcessorConfig"], f"{location}/{name}")
         batcher = fields.get("ItemBatcher")
         if isinstance(batcher, dict):
             where = f"{location}/ItemBatcher"
@@ -291,13 +271,20 @@ class StateChecks:
         label = fields.get("Label")
         if isinstance(label, str):
             where = f"{location}/Label"
-            findings.expect(label != "", where, "Label cannot be empty")
-            findings.expect(len(label) <= 40, where, "Label cannot exceed 40 characters")
+            if label == "":
+                findings.add(where, "Label cannot be empty", INVALID_LABEL)
+            if len(label) > limits.STATE_LABEL_LENGTH:
+                findings.add(
+                    where,
+                    f"Invalid Label name: Label '{label}' exceeds the"
+                    f" {limits.STATE_LABEL_LENGTH}-character limit allowed by the service",
+                    INVALID_LABEL,
+                )
             if label in self._labels:
                 findings.add(where, f"Duplicate Label name: {label}", DUPLICATE_LABEL)
             self._labels.add(label)
-            bad = _NOT_IN_LABELS.search(label)
-            findings.expect(bad is None, where, "Label contains invalid characters")
+            if _NOT_IN_LABELS.search(label):
+                findings.add(where, "Label contains invalid characters", INVALID_LABEL)
 
     def _outside(self, fields: Any, kind: str, location: str, jsonata: bool) -> None:
         """Check an ItemReader or a ResultWriter."""
@@ -312,13 +299,12 @@ class StateChecks:
         for name, known in tables.CONFIGS.items():
             if isinstance(fields.get(name), dict):
                 self._clause(fields[name], known, f"{location}/{name}", jsonata)
+        check_outside(findings, kind, fields, location)
         if jsonata:
             check_queries(findings, fields, location)
 
     def _processor(self, config: Any, location: str) -> None:
         where = f"{location}/ProcessorConfig"
-        if config is None:
-            return
         if not isinstance(config, dict):
             self._findings.add(where, "Expected value of type Object")
             return
@@ -337,10 +323,15 @@ class StateChecks:
                 self._findings.add(where, "These fields are required: [ExecutionType]")
             if self._express:
                 self._findings.add(
-                    where, "Express state machine does not support Map states in DISTRIBUTED mode"
+                    f"{where}/Mode",
+                    "The field 'Mode' with value 'DISTRIBUTED' is not supported inside 'EXPRESS'"
+                    " state machines",
                 )
         elif kind is not None:
-            self._findings.add(f"{where}/ExecutionType", "Field 'ExecutionType' is not supported")
+            self._findings.add(where, "Field 'ExecutionType' is not supported")
+        for name in config:
+            if name not in ("Mode", "ExecutionType"):
+                self._findings.add(where, f"Field '{name}' is not supported")
 
 
 def assignments(fields: dict[str, Any], location: str) -> list[tuple[str, dict[str, Any]]]:
@@ -351,6 +342,11 @@ def assignments(fields: dict[str, Any], location: str) -> list[tuple[str, dict[s
             if isinstance(clause, dict):
                 found.append((f"{location}/{name}[{number}]/Assign", clause.get("Assign")))
     return [(where, one) for where, one in found if isinstance(one, dict)]
+
+
+def _is_name(name: str) -> bool:
+    """Whether a variable may have a name: an identifier of Unicode, which no _ begins."""
+    return len(name) <= limits.STATE_NAME_LENGTH and name.isidentifier() and name[0] != "_"
 
 
 def _results(name: str, kind: str) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -12,6 +13,13 @@ from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.paths import PathSyntax, is_reference, parse
 from wherry.statemachine.text import parse_moment_us
 
+_TEXTS = (
+    "Format", "JsonToString", "ArrayGetItem", "Base64Encode", "Base64Decode", "Hash", "UUID",
+)  # fmt: skip
+"""The functions that a Fail takes: Developer Guide, "Fail state"."""
+
+_VARIABLE = re.compile(r"\$\w")
+
 Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 """Adds faults of a value at a location, for a state in JSONata or not."""
 
@@ -19,6 +27,19 @@ Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 def string(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a text."""
     findings.expect(isinstance(value, str), location, "Expected value of type [STRING]")
+
+
+def one_of(*texts: str) -> Check:
+    """Take one of some texts."""
+
+    def check(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+        if findings.expect(isinstance(value, str), location, "Expected value of type [STRING]"):
+            listed = ", ".join(texts)
+            findings.expect(
+                value in texts, location, f"Value should be one of the following: [{listed}]"
+            )
+
+    return check
 
 
 def boolean(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
@@ -89,8 +110,8 @@ def path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
         return
     try:
         parse(value)
-    except PathSyntax as error:
-        findings.add(location, f"Value is not a valid JSONPath: {error}")
+    except PathSyntax:
+        findings.add(location, "Value must be a valid JSONPath.")
 
 
 def path_or_null(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
@@ -115,7 +136,9 @@ def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> N
 
 def result_path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
     """Take a Reference Path into the input, or null."""
-    if value is not None:
+    if isinstance(value, str) and _VARIABLE.match(value):
+        findings.add(location, "Value is not a Reference Path: It cannot name a variable")
+    elif value is not None:
         input_reference(findings, value, location, jsonata)
 
 
@@ -128,14 +151,18 @@ def input_reference(findings: Findings, value: Any, location: str, jsonata: bool
 
 
 def reference_or_call(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
-    """Take a Reference Path or an intrinsic function: ErrorPath and CausePath."""
+    """Take a Reference Path or an intrinsic function that gives a text: ErrorPath, CausePath."""
     if not is_call(value):
         reference(findings, value, location, jsonata)
         return
     try:
-        parse_call(value)
+        gives_text = parse_call(value).name in _TEXTS
     except PathSyntax as error:
         findings.add(location, str(error))
+        return
+    findings.expect(
+        gives_text, location, f"Value should be a call of one of: [{', '.join(_TEXTS)}]"
+    )
 
 
 def template(findings: Findings, value: Any, location: str, jsonata: bool) -> None:

@@ -367,9 +367,10 @@ NO_LONG = 'The MaxItemsPath field refers to value "{}" which is not a valid inte
     ],
 )
 def test_a_path_gives_how_many_items_are_read_as_a_long(most: Any, found: Any) -> None:
-    reader = {"Resource": "r", "ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.n"}}
+    resource = "arn:aws:states:::s3:getObject"
+    reader = {"Resource": resource, "ReaderConfig": {"InputType": "JSON", "MaxItemsPath": "$.n"}}
     machine = distributed(PASS, ItemReader=reader)
-    assert run(machine, {"n": most}, {"r": lambda _: [1, 2, 3]}) == found
+    assert run(machine, {"n": most}, {resource: lambda _: [1, 2, 3]}) == found
 
 
 @pytest.mark.parametrize("fields", [{"ItemsPath": "$.o"}, {"InputPath": "$.o"}])

@@ -148,6 +148,7 @@ def test_a_missing_heartbeat_is_a_timeout_with_a_name_of_its_own(name: str) -> N
     resource = "arn:aws:states:::sqs:sendMessage.waitForTaskToken"
     task = {
         "Type": "Task", "Resource": resource, "HeartbeatSeconds": 5, "TimeoutSeconds": 60,
+        "Parameters": {"QueueUrl": "q", "MessageBody": "b"},
         "Catch": [{"ErrorEquals": [name], "Next": "B"}],
     }  # fmt: skip
     result = run_workflow(chain(task, {"Type": "Pass"}), {}, lambda call: NEVER)
@@ -262,12 +263,12 @@ def test_one_callable_sees_every_call_and_answers_the_whole_of_it() -> None:
 
     task = {
         "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage",
-        "Parameters": {"Body.$": "$.b"}, "Retry": [{"ErrorEquals": ["E"]}],
+        "Parameters": {"QueueUrl": "q", "MessageBody.$": "$.b"}, "Retry": [{"ErrorEquals": ["E"]}],
     }  # fmt: skip
     assert run(only(task), {"b": "hi"}, answer) == {"id": "m-1"}
     assert [(one.state, one.arguments, one.attempt) for one in seen] == [
-        ("S", {"Body": "hi"}, 1),
-        ("S", {"Body": "hi"}, 2),
+        ("S", {"QueueUrl": "q", "MessageBody": "hi"}, 1),
+        ("S", {"QueueUrl": "q", "MessageBody": "hi"}, 2),
     ]
 
 
@@ -275,12 +276,12 @@ def test_what_the_token_brings_is_the_result() -> None:
     tokens = []
 
     def answer(call: TaskCall) -> Any:
-        tokens.append((call.token, call.arguments["Token"]))
+        tokens.append((call.token, call.arguments["MessageBody"]))
         return {"approved": True}
 
     task = {
         "Type": "Task", "Resource": "arn:aws:states:::sqs:sendMessage.waitForTaskToken",
-        "Parameters": {"Token.$": "$$.Task.Token"},
+        "Parameters": {"QueueUrl": "q", "MessageBody.$": "$$.Task.Token"},
     }  # fmt: skip
     result = run_workflow(only(task), {}, answer)
     assert result.output == {"approved": True}
@@ -356,6 +357,8 @@ ENDS = [
 
 @pytest.mark.parametrize(("resource", "events"), ENDS)
 def test_each_kind_of_resource_fails_with_its_own_events(resource: str, events: list[str]) -> None:
-    result = run_workflow(only({"Type": "Task", "Resource": resource}), {}, failing("E"))
+    given = {"QueueUrl": "q", "MessageBody": "b", "StateMachineArn": "a"}
+    task = {"Type": "Task", "Resource": resource, "Parameters": given}
+    result = run_workflow(only(task), {}, failing("E"))
     assert (result.error, result.cause) == ("E", "why")
     assert types(result)[4:-1] == events
