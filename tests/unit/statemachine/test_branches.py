@@ -124,7 +124,7 @@ MAPS: list[tuple[dict[str, Any], Any, Any]] = [
         [{"i": 0, "v": "a", "k": 9}, {"i": 1, "v": "b", "k": 9}],
     ),
     ({"Parameters": {"v.$": "$$.Map.Item.Value"}}, [1], [{"v": 1}]),
-    ({"ResultSelector": {"n.$": "$.length()"}}, [1, 2], {"n": 2}),
+    ({"ResultSelector": {"n.$": "States.ArrayLength($)"}}, [1, 2], {"n": 2}),
     ({"ItemsPath": "$.l", "ResultPath": "$.r"}, {"l": [1]}, {"l": [1], "r": [1]}),
     ({"MaxConcurrency": 1}, [3, 2, 1], [3, 2, 1]),
     ({"ItemsPath": "$.l", "MaxConcurrencyPath": "$.c"}, {"l": [1, 2], "c": 1}, [1, 2]),

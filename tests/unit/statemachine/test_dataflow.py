@@ -63,6 +63,15 @@ ERRORS = [
         "The JSONPath '$.gone' specified for the field 'a.$' could not be found in the input"
         ' \'{"who":"alice"}\'',
     ),
+    (
+        {"Parameters": {"a.$": "$.who.length()"}},
+        "The JSONPath '$.who.length()' specified for the field 'a.$' could not be found in the"
+        ' input \'{"who":"alice"}\'',
+    ),
+    (
+        {"InputPath": "$.who.x"},
+        "Invalid path '$.who.x' : Property ['x'] not found in path $['who']",
+    ),
 ]
 
 
@@ -70,6 +79,13 @@ ERRORS = [
 def test_a_path_that_names_nothing_ends_the_run(fields: dict[str, Any], cause: str) -> None:
     outcome = run(only({"Type": "Pass", **fields}), {"who": "alice"})
     assert outcome == ("States.Runtime", in_state(cause))
+
+
+@pytest.mark.parametrize("fields", [{"Parameters": {"a.$": "$"}}, {"InputPath": "$.a"}])
+def test_no_path_is_read_from_null(fields: dict[str, Any]) -> None:
+    machine = chain({"Type": "Pass", "Result": None}, {"Type": "Pass", **fields})
+    cause = "Unable to apply Path transformation to null or empty input."
+    assert run(machine) == ("States.Runtime", in_state(cause, "B", 4))
 
 
 def test_a_result_cannot_go_into_what_is_no_object() -> None:
