@@ -180,6 +180,16 @@ class Path:
                 if nothing.unfit or step.kind != "all":
                     raise
 
+    def stops_at(self, root: Any) -> str:
+        """Return the name or the number of the first step that names nothing."""
+        value = root
+        for step in self.steps:
+            found = select(step, value, root)
+            if not found:
+                return str(step.argument)
+            value = found[0]
+        return self.text
+
     def shown(self) -> str:
         """Return the path as Jayway prints it: `$['a']['b'][0]`."""
         return self._shown_to(len(self.steps))

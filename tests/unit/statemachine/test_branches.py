@@ -217,6 +217,13 @@ def test_a_map_that_cannot_be_read_ends_the_run(fields: Any, data: Any, cause: s
     assert run(mapped(PASS, **fields), data) == ("States.Runtime", in_state(cause))
 
 
+def test_an_items_path_that_names_nothing_tells_the_step_that_is_missing() -> None:
+    assert run(mapped(PASS, ItemsPath="$.d.gone.l"), {"d": {"s": 1}}) == (
+        "States.ReferencePathConflict",
+        'Unable to apply step "gone" to input {"d":{"s":1}}',
+    )
+
+
 def test_a_map_within_a_map_sees_its_own_items() -> None:
     inner = {
         "Type": "Map",

@@ -88,12 +88,17 @@ def test_no_path_is_read_from_null(fields: dict[str, Any]) -> None:
     assert run(machine) == ("States.Runtime", in_state(cause, "B", 4))
 
 
-def test_a_result_cannot_go_into_what_is_no_object() -> None:
-    outcome = run(only({"Type": "Pass", "Result": 1, "ResultPath": "$.a.b"}), {"a": "text"})
-    assert outcome == (
-        "States.ResultPathMatchFailure",
-        in_state('Unable to apply ReferencePath $.a.b to input {"a":"text"}'),
-    )
+@pytest.mark.parametrize(
+    ("path", "data", "cause"),
+    [
+        ("$.a.b", {"a": "text"}, 'Unable to apply ReferencePath $.a.b to input {"a":"text"}'),
+        ("$.a", "text", 'Unable to apply ReferencePath $.a to input "text"'),
+        ("$.a", [1], 'Unable to apply step "a" to input [1]'),
+    ],
+)
+def test_a_result_cannot_go_into_what_is_no_object(path: str, data: Any, cause: str) -> None:
+    outcome = run(only({"Type": "Pass", "Result": 1, "ResultPath": path}), data)
+    assert outcome == ("States.ReferencePathConflict", cause)
 
 
 def test_the_context_object_tells_of_execution_machine_and_state() -> None:
