@@ -122,6 +122,13 @@ def test_the_context_object_tells_of_execution_machine_and_state() -> None:
     assert list(context) == ["Execution", "StateMachine", "State"]
 
 
+def test_texts_are_written_as_jackson_does() -> None:
+    machine = only({"Type": "Pass", "Parameters": {"v.$": "States.JsonToString($)"}})
+    text, written = "\x1b\\u001b\n\x7fé", '"\\u001B\\\\u001b\\n\x7fé"'
+    assert run(machine, text) == {"v": written}
+    assert run(machine, [text, 0.5]) == {"v": f"[{written},0.5]"}
+
+
 @pytest.mark.parametrize(
     ("number", "text"),
     [(1.5, "1.5"), (1e10, "1.0E10"), (1e-7, "1.0E-7"), (100.0, "100.0"), (7, "7")],
