@@ -45,7 +45,7 @@ def check_rule(
     if "Variable" not in rule:
         findings.add(location, "These fields are required: [Variable]")
     else:
-        values.path(findings, rule["Variable"], f"{location}/Variable", jsonata)
+        values.reference(findings, rule["Variable"], f"{location}/Variable", jsonata)
     only_one(findings, location, rule, list(OPERATORS))
     for name in OPERATORS:
         if name in rule:
@@ -93,7 +93,7 @@ def _check_operand(findings: Findings, name: str, operand: Any, location: str) -
     if name in TESTS or name in ("IsPresent", "BooleanEquals"):
         values.boolean(findings, operand, location, False)
     elif name.endswith("Path"):
-        values.path(findings, operand, location, False)
+        values.reference(findings, operand, location, False)
     elif name.startswith("Numeric"):
         values.literal_number(findings, operand, location, False)
     elif name.startswith("Timestamp"):

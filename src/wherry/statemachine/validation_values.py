@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,6 +12,8 @@ from wherry.statemachine.intrinsics import is_call, parse_call
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.paths import PathSyntax, is_reference, parse
 from wherry.statemachine.text import parse_moment_us
+
+_OPEN_BRACKET = re.compile(r"\[(?!['\"0-9])")
 
 Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 """Adds faults of a value at a location, for a state in JSONata or not."""
@@ -108,9 +111,10 @@ def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> N
             location, "Value is not a Reference Path: Reference path didn't start with '$'"
         )
     elif not is_reference(value):
-        findings.add(
-            location, "Value is not a Reference Path: The path can refer to more than one value"
-        )
+        why = "The path can refer to more than one value"
+        if _OPEN_BRACKET.search(value):
+            why = "'[' must be followed by ' or '['"
+        findings.add(location, f"Value is not a Reference Path: {why}")
 
 
 def result_path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
