@@ -77,7 +77,9 @@ class Reference:
             if path.root == "$$":
                 return path.read(scope.context())
             return path.read(scope.variable(path.root))
-        except (NoMatch, KeyError):
+        except (NoMatch, KeyError) as nothing:
+            if isinstance(nothing, NoMatch) and nothing.beyond:
+                return None
             shown = path.text[1:] if path.root == "$$" else path.text
             raise _Missing(shown) from None
 
