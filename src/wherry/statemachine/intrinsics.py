@@ -77,9 +77,7 @@ class Reference:
             if path.root == "$$":
                 return path.read(scope.context())
             return path.read(scope.variable(path.root))
-        except (NoMatch, KeyError) as nothing:
-            if isinstance(nothing, NoMatch) and nothing.beyond:
-                return None
+        except (NoMatch, KeyError):
             shown = path.text[1:] if path.root == "$$" else path.text
             raise _Missing(shown) from None
 

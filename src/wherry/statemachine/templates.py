@@ -103,8 +103,6 @@ def compile_path(text: str) -> Template:
         try:
             return path.read(root_of(path, scope, value))
         except NoMatch as nothing:
-            if nothing.beyond:
-                return None
             raise runtime(f"Invalid path '{text}' : {nothing.reason}") from None
         except KeyError:
             raise runtime(f"Invalid path '{text}' : No results for path: {text}") from None

@@ -27,8 +27,6 @@ PASSES: list[tuple[dict[str, Any], Any]] = [
     ({"Parameters": {"id.$": "$.order.id", "k": 1}}, {"id": "o-1", "k": 1}),
     ({"Parameters": {"deep": [{"w.$": "$.who"}]}}, {"deep": [{"w": "alice"}]}),
     ({"Parameters": {"n.$": "$.order.items[9]"}}, {"n": None}),
-    ({"Parameters": {"n.$": "States.Array($.order.items[9], 1)"}}, {"n": [None, 1]}),
-    ({"InputPath": "$.order.items[9]"}, None),
     ({"Parameters": {"n.$": "$.order.items[?(@.n > 1)].n"}}, {"n": [2]}),
     ({"Parameters": {"x.$": "$$.Execution.Name"}}, {"x": "run"}),
     ({"InputPath": "$$.State.Name"}, "S"),
