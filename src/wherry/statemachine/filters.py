@@ -1,7 +1,8 @@
 """Filters of JSONPath: `[?(@.price < 10 && @.kind == 'new')]`, as Jayway 2.0.0 evaluates them.
 
-A path alone asks whether it is there, be it null or false. What is compared with a path that is
-not there, or with a value of another kind, does not hold, `!=` no more than `==`.
+A path alone asks whether it is there and not null; false, 0 and "" are there. What is compared
+with a path that is not there, or with a value of another kind, does not hold, `!=` no more than
+`==`.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class _Parser:
         self.skip()
         match = _OPERATOR.match(self.text, self.at)
         if match is None:
-            return lambda one, root: left(one, root) is not _ABSENT
+            return lambda one, root: left(one, root) not in (_ABSENT, None)
         self.at = match.end()
         operator = match.group().lower()
         return _comparison(operator, left, self.operand(right=True))
