@@ -11,7 +11,7 @@ RUNTIME = "States.Runtime"
 DATA_LIMIT = "States.DataLimitExceeded"
 QUERY = "States.QueryEvaluationError"
 TOLERANCE = "States.ExceedToleratedFailureThreshold"
-RESULT_PATH = "States.ResultPathMatchFailure"
+REFERENCE_PATH = "States.ReferencePathConflict"
 READER = "States.ItemReaderFailed"
 ALL = "States.ALL"
 
@@ -79,6 +79,14 @@ def too_large(what: str, terminal: bool = True) -> StatesError:
         final=True,
         terminal=terminal,
     )
+
+
+def conflict(cause: str) -> StatesError:
+    """Return the error of a ResultPath or an ItemsPath that cannot be followed.
+
+    AWS documents States.ResultPathMatchFailure, and raises another, which does not tell the state.
+    """
+    return StatesError(REFERENCE_PATH, cause, final=True)
 
 
 class InvalidDefinition(Refused):

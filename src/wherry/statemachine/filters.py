@@ -1,4 +1,9 @@
-"""Filters of JSONPath: `[?(@.price < 10 && @.tags contains 'new')]`, as Jayway evaluates them."""
+"""Filters of JSONPath: `[?(@.price < 10 && @.kind == 'new')]`, as Jayway 2.0.0 evaluates them.
+
+A path alone asks whether it is there and not null; false, 0 and "" are there. What is compared
+with a path that is not there, or with a value of another kind, does not hold, `!=` no more than
+`==`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,16 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from wherry.statemachine.paths import Filter, NoMatch, PathSyntax, parse_prefix, quoted
+from wherry.statemachine.paths import NoMatch, PathSyntax, parse_prefix, quoted
+from wherry.statemachine.pathsteps import Filter
 from wherry.statemachine.regexes import compile_regex
 
 _ABSENT = object()
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
-_WORD = re.compile(r"true|false|null")
+_WORD = re.compile(r"(?:true|false|null)(?![\w-])")
+_LITERAL = re.compile(r"['\"\[/]|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?(?![\w.:-])")
+_BARE = re.compile(r"[^\s()\[\]&|'\",]+")  # a text without quotes: [?(@.status==done)]
+_DECIMAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\Z")
 _OPERATOR = re.compile(
     r"===|==|!==|!=|=~|<=|>=|<|>|(?:in|nin|subsetof|anyof|noneof|size|empty|contains|type)\b",
     re.IGNORECASE,
@@ -67,18 +76,18 @@ class _Parser:
         self.skip()
         match = _OPERATOR.match(self.text, self.at)
         if match is None:
-            return lambda one, root: left(one, root) not in (_ABSENT, None, False)
+            return lambda one, root: left(one, root) not in (_ABSENT, None)
         self.at = match.end()
         operator = match.group().lower()
-        return _comparison(operator, left, self.operand())
+        return _comparison(operator, left, self.operand(right=True))
 
-    def operand(self) -> Operand:
+    def operand(self, right: bool = False) -> Operand:
         self.skip()
         text, at = self.text, self.at
         head = text[at : at + 1]
         if head in ("@", "$"):
             swapped = f"{text[:at]}${text[at + 1 :]}" if head == "@" else text
-            path, self.at = parse_prefix(swapped, at)
+            path, self.at = parse_prefix(swapped, at, compared=True)
             if path.root != "$":
                 raise PathSyntax(f"A filter of '{text}' cannot use {path.root}")
             read = path.read
@@ -90,6 +99,13 @@ class _Parser:
                     return _ABSENT
 
             return find
+        word = _WORD.match(text, at)
+        if word is not None:  # compared as a text, so that 'true' is true as well
+            self.at = word.end()
+            return lambda _one, _root: word.group()
+        if right and not _LITERAL.match(text, at) and (bare := _BARE.match(text, at)):
+            self.at = bare.end()
+            return lambda _one, _root: bare.group()
         value = self.literal()
         return lambda _one, _root: value
 
@@ -150,8 +166,43 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _ordered(left: Any, right: Any, test: Callable[[Any, Any], bool]) -> bool:
-    return _kind(left) == _kind(right) and _kind(left) in ("number", "str") and test(left, right)
+def _compared(model: Any, expected: Any) -> int | None:
+    """Return -1, 0 or 1: how what is expected stands to what is there; None: not to be compared."""
+    if _is_null(expected) or _is_null(model):
+        return _is_null(model) - _is_null(expected)
+    kinds = _kind(expected), _kind(model)
+    match kinds:
+        case ("str", "str") | ("number", "number") | ("bool", "bool"):
+            return int(expected > model) - int(expected < model)
+        case ("str", "number"):
+            if not _DECIMAL.match(expected):
+                return None
+            number = float(expected)
+            return int(number > model) - int(number < model)
+        case ("str", "bool"):
+            wanted = expected.lower() == "true"
+            return int(wanted) - int(model)
+        case ("list", _) | ("dict", _):
+            return 0 if same(model, expected) else -1
+        case _:
+            return None
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value == "null"
+
+
+def _relation(holds: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
+    def test(model: Any, expected: Any) -> bool:
+        order = _compared(model, expected)
+        return order is not None and holds(order)
+
+    return test
+
+
+def _ordered(holds: Callable[[int], bool]) -> Callable[[Any, Any], bool]:
+    related = _relation(holds)
+    return lambda model, expected: model is not None and related(model, expected)
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -163,14 +214,14 @@ def _has(values: list[Any], wanted: Any) -> bool:
 
 
 _TESTS: dict[str, Callable[[Any, Any], bool]] = {
-    "==": same,
+    "==": _relation(lambda order: order == 0),
     "===": same,
-    "!=": lambda a, b: not same(a, b),
+    "!=": _relation(lambda order: order != 0),
     "!==": lambda a, b: not same(a, b),
-    "<": lambda a, b: _ordered(a, b, lambda x, y: x < y),
-    "<=": lambda a, b: _ordered(a, b, lambda x, y: x <= y),
-    ">": lambda a, b: _ordered(a, b, lambda x, y: x > y),
-    ">=": lambda a, b: _ordered(a, b, lambda x, y: x >= y),
+    "<": _ordered(lambda order: order > 0),
+    "<=": _ordered(lambda order: order >= 0),
+    ">": _ordered(lambda order: order < 0),
+    ">=": _ordered(lambda order: order <= 0),
     "=~": lambda a, b: isinstance(a, str) and hasattr(b, "matches") and b.matches(a),
     "in": lambda a, b: _has(_as_list(b), a),
     "nin": lambda a, b: not _has(_as_list(b), a),
@@ -191,8 +242,6 @@ def _comparison(operator: str, left: Operand, right: Operand) -> Filter:
 
     def compare(one: Any, root: Any) -> bool:
         a, b = left(one, root), right(one, root)
-        if a is _ABSENT or b is _ABSENT:
-            return operator in ("!=", "!==", "nin") and not (a is _ABSENT and b is _ABSENT)
-        return test(a, b)
+        return a is not _ABSENT and b is not _ABSENT and test(a, b)
 
     return compare

@@ -208,10 +208,11 @@ def _merge(left: Any, right: Any, deep: Any) -> dict[str, Any]:
 def _string_to_json(value: Any) -> Any:
     import msgspec
 
-    if value == "":
+    text = _text(value)
+    if not text.strip(" \t\r\n"):
         return None
     try:
-        return msgspec.json.decode(_text(value))
+        return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         raise InvalidArguments from None
 

@@ -1,28 +1,31 @@
-"""JSONPath as Step Functions reads it (Jayway's dialect): `$`, `$$` and `$variable` roots.
+"""JSONPath as Step Functions reads it: `$`, `$$` and `$variable` roots.
 
 A path is parsed once; `Path.read` walks a value. A definite path names at most one value; any
 other one (wildcards, slices, filters, `..`) gives a list, which may be empty.
+
+What AWS answers is what Jayway's JsonPath 2.0.0 does over Jackson's nodes, which nothing later
+does: no functions (`length()` is the name of a field), no index from the end but
+`[(@.length-1)]`, `['a','b']` an object, and an index past the end null where a path ends in it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from wherry.statemachine.faults import QUERY, StatesError
 from wherry.statemachine.overtime import MEMORY, TIMEOUT, Overtime, allowance, exceeded
+from wherry.statemachine.pathsteps import Step, descend, fits, select
 
 _NAME = re.compile(r"[^\s.\[\]()$,'\"?*:]+")
-_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+_COMPARED_NAME = re.compile(r"[^\s.\[\]()$,'\"?*:<>=!~&|]+")  # in a filter: `@.price<10`
+_VARIABLE = re.compile(r"\$([^\W\d]\w*)")
 _INT = re.compile(r"-?\d+\Z")
+_FROM_END = re.compile(r"\(\s*@\.(?:length|size)(?:\(\))?\s*-\s*(\d+)\s*\)\Z")
 _REFERENCE = re.compile(
-    r"\$\$?(?:[A-Za-z_][A-Za-z0-9_]*)?"
+    r"\$\$?(?:[^\W\d]\w*)?"
     r"(?:\.[^\s.\[\]()$,'\"?*@:]+|\.?\['(?:[^'\\]|\\.)+'\]|\.?\[\"(?:[^\"\\]|\\.)+\"\]|\[\d+\])*\Z"
 )
-
-Filter: TypeAlias = Callable[[Any, Any], bool]
-"""A predicate of one element and the root of the document."""
 
 
 class PathSyntax(ValueError):
@@ -30,44 +33,18 @@ class PathSyntax(ValueError):
 
 
 class NoMatch(Exception):
-    """A definite path names nothing. `beyond`: an index past the end of an array is at fault."""
+    """A path names nothing.
 
-    def __init__(self, reason: str, *, beyond: bool = False) -> None:
+    Attributes:
+        beyond: It ends in an index past the end of an array.
+        unfit: A step cannot be applied to what is there, which no wildcard passes over.
+    """
+
+    def __init__(self, reason: str, *, beyond: bool = False, unfit: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.beyond = beyond
-
-
-class Step:
-    """One part of a path: `find` yields what it selects of a value."""
-
-    __slots__ = ("argument", "kind")
-
-    def __init__(self, kind: str, argument: Any = None) -> None:
-        self.kind = kind  # key keys index indexes slice all deep filter call
-        self.argument = argument
-
-    @property
-    def definite(self) -> bool:
-        return self.kind in ("key", "index", "call")
-
-    def shown(self) -> str:
-        """Return the step as Jayway prints a path."""
-        match self.kind:
-            case "key":
-                return f"['{self.argument}']"
-            case "keys":
-                return "[" + ",".join(f"'{name}'" for name in self.argument) + "]"
-            case "index":
-                return f"[{self.argument}]"
-            case "all":
-                return "[*]"
-            case "deep":
-                return ".."
-            case "call":
-                return f".{self.argument}()"
-            case _:
-                return "[?]"
+        self.unfit = unfit
 
 
 class Path:
@@ -76,13 +53,14 @@ class Path:
     `root` is "$" (the value at hand), "$$" (the context object) or the name of a variable.
     """
 
-    __slots__ = ("definite", "keys", "root", "steps", "text")
+    __slots__ = ("definite", "keys", "last_open", "root", "steps", "text")
 
     def __init__(self, text: str, root: str, steps: tuple[Step, ...]) -> None:
         self.text = text
         self.root = root
         self.steps = steps
         self.definite = all(step.definite for step in steps)
+        self.last_open = max((at for at, one in enumerate(steps) if not one.definite), default=-1)
         self.keys = (
             tuple(step.argument for step in steps)
             if all(step.kind == "key" for step in steps)
@@ -93,7 +71,7 @@ class Path:
         """Return what the path names in `root`.
 
         Raises:
-            NoMatch: A definite path names nothing.
+            NoMatch: It names nothing, or cannot be followed through what is there.
             StatesError: There was no time left to look for all that it names.
         """
         if self.keys is not None:
@@ -113,9 +91,8 @@ class Path:
             raise StatesError(QUERY, TIMEOUT)
         outer, allowance.evaluating = allowance.evaluating, True
         try:
-            found = [root]
-            for step in self.steps:
-                found = [value for one in found for value in _select(step, one, root)]
+            found: list[Any] = []
+            self._collect(0, root, root, found)
             return found
         except Overtime:
             raise StatesError(QUERY, TIMEOUT) from None
@@ -127,104 +104,98 @@ class Path:
     def _read_definite(self, root: Any) -> Any:
         value = root
         for step in self.steps:
-            found = _select(step, value, root)
-            if not found:
+            found = select(step, value, root)
+            if not found or (step.kind == "keys" and step is not self.steps[-1]):
                 raise self._nothing(root)
             value = found[0]
         return value
 
     def _nothing(self, root: Any) -> NoMatch:
-        value, shown = root, "$"
-        for number, step in enumerate(self.steps):
-            shown += step.shown()
-            found = _select(step, value, root)
-            if found:
-                value = found[0]
-                continue
-            if step.kind == "index" and not isinstance(value, list):
-                from wherry.statemachine.text import to_text
-
-                return NoMatch(
-                    f"Filter: {step.shown()} can only be applied to arrays. Current context is:"
-                    f" {to_text(value)}"
-                )
-            beyond = step.kind == "index"
-            if number == len(self.steps) - 1 or beyond:
+        value, last = root, len(self.steps) - 1
+        for at, step in enumerate(self.steps):
+            unfit = self._unfit(at, value)
+            if unfit is not None:
+                return unfit
+            found = select(step, value, root)
+            beyond = step.kind in ("index", "last")
+            if not found and at == last:
                 return NoMatch(f"No results for path: {self.shown()}", beyond=beyond)
-            return NoMatch(f"Missing property in path {shown}")
+            if not found and not beyond:
+                return NoMatch(f"Missing property in path {self._shown_to(at + 1)}")
+            value = found[0] if found else None  # past the end is null, and goes on
         return NoMatch(f"No results for path: {self.shown()}")
+
+    def _unfit(self, at: int, value: Any) -> NoMatch | None:
+        """Return why a step cannot be applied at all."""
+        step = self.steps[at]
+        match step.kind:
+            case "key" | "keys":
+                if not isinstance(value, dict):
+                    where = self._shown_to(at)
+                    return NoMatch(f"Property {step.shown()} not found in path {where}")
+                if step.kind == "keys" and at < len(self.steps) - 1:
+                    reason = "Multi properties can only be used as path leafs"
+                    return NoMatch(f"{reason}: {self._shown_to(at + 1)}", unfit=True)
+            case "index" | "last" | "indexes" | "slice":
+                if value is None:
+                    return NoMatch(f"The path {self._shown_to(at)} is null")
+                if not isinstance(value, list):
+                    return self._misapplied(at, "only be applied to arrays", value)
+            case "filter" if not isinstance(value, dict | list):
+                return self._misapplied(at, "not be applied to primitives", value)
+        return None
+
+    def _misapplied(self, at: int, how: str, value: Any) -> NoMatch:
+        from wherry.statemachine.text import to_text
+
+        rest = "".join(step.shown() for step in self.steps[at:])
+        reason = f"Filter: {rest} can {how}. Current context is: {to_text(value)}"
+        return NoMatch(reason, unfit=True)
+
+    def _collect(self, at: int, value: Any, root: Any, found: list[Any]) -> None:
+        """Add all that the steps from `at` on name in a value."""
+        if at == len(self.steps):
+            found.append(value)
+            return
+        step = self.steps[at]
+        unfit = self._unfit(at, value)
+        if unfit is not None:
+            raise unfit
+        if step.kind == "deep":
+            following = self.steps[at + 1]
+            for one in descend(value):
+                if fits(following, one):
+                    self._collect(at + 1, one, root, found)
+            return
+        chosen = select(step, value, root)
+        inner = at < len(self.steps) - 1
+        if inner and step.kind == "key" and not chosen and self.last_open < at - 1:
+            raise NoMatch(f"Missing property in path {self._shown_to(at + 1)}")
+        if not chosen and step.kind in ("index", "last"):
+            chosen = [None]
+        for one in chosen:
+            try:
+                self._collect(at + 1, one, root, found)
+            except NoMatch as nothing:
+                if nothing.unfit or step.kind != "all":
+                    raise
+
+    def stops_at(self, root: Any) -> str:
+        """Return the name or the number of the first step that names nothing."""
+        value = root
+        for step in self.steps:
+            found = select(step, value, root)
+            if not found:
+                return str(step.argument)
+            value = found[0]
+        return self.text
 
     def shown(self) -> str:
         """Return the path as Jayway prints it: `$['a']['b'][0]`."""
-        return "$" + "".join(step.shown() for step in self.steps)
+        return self._shown_to(len(self.steps))
 
-
-def _select(step: Step, value: Any, root: Any) -> list[Any]:
-    argument = step.argument
-    match step.kind:
-        case "key":
-            return [value[argument]] if isinstance(value, dict) and argument in value else []
-        case "keys":
-            if not isinstance(value, dict):
-                return []
-            return [value[name] for name in argument if name in value]
-        case "index" | "indexes":
-            wanted = (argument,) if step.kind == "index" else argument
-            if not isinstance(value, list):
-                return []
-            return [value[n] for n in wanted if -len(value) <= n < len(value)]
-        case "slice":
-            return value[argument] if isinstance(value, list) else []
-        case "all":
-            if isinstance(value, dict):
-                return list(value.values())
-            return value if isinstance(value, list) else []
-        case "deep":
-            return list(_descend(value, 0))
-        case "filter":
-            if isinstance(value, dict):
-                return [value] if argument(value, root) else []
-            return [one for one in value if argument(one, root)] if isinstance(value, list) else []
-        case _:
-            return _call(argument, value)
-
-
-def _descend(value: Any, depth: int) -> list[Any]:
-    found = [value]
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for one in inner:
-        if isinstance(one, dict | list):
-            found += _descend(one, depth + 1)
-    return found
-
-
-def _call(name: str, value: Any) -> list[Any]:
-    if name in ("length", "size"):
-        return [len(value)] if isinstance(value, list | dict | str) else []
-    if name == "keys":
-        return [list(value)] if isinstance(value, dict) else []
-    if not isinstance(value, list) or not value:
-        return []
-    if name in ("first", "last"):
-        return [value[0 if name == "first" else -1]]
-    numbers = [float(n) for n in value if isinstance(n, int | float) and not isinstance(n, bool)]
-    if not numbers:
-        return []
-    mean = sum(numbers) / len(numbers)
-    match name:
-        case "min":
-            return [min(numbers)]
-        case "max":
-            return [max(numbers)]
-        case "sum":
-            return [sum(numbers)]
-        case "avg":
-            return [mean]
-        case _:
-            return [(sum((n - mean) ** 2 for n in numbers) / len(numbers)) ** 0.5]
-
-
-CALLS = ("length", "size", "keys", "first", "last", "min", "max", "sum", "avg", "stddev")
+    def _shown_to(self, at: int) -> str:
+        return "$" + "".join(step.shown() for step in self.steps[:at])
 
 
 def is_reference(text: object) -> bool:
@@ -244,8 +215,14 @@ def parse(text: str) -> Path:
     return path
 
 
-def parse_prefix(text: str, start: int) -> tuple[Path, int]:
-    """Parse the longest path that begins at `start`; return it and where it ends."""
+def parse_prefix(text: str, start: int, *, compared: bool = False) -> tuple[Path, int]:
+    """Parse the longest path that begins at `start`; return it and where it ends.
+
+    Args:
+        text: What holds it.
+        start: Where it begins.
+        compared: It stands in a filter: an operator may follow it without a space.
+    """
     if not text.startswith("$", start):
         raise PathSyntax(f"The path '{text[start:]}' does not begin with $")
     at = start + 1
@@ -257,15 +234,17 @@ def parse_prefix(text: str, start: int) -> tuple[Path, int]:
     steps: list[Step] = []
     while at < len(text):
         if text[at] == ".":
-            at = _dotted(text, at, steps)
+            at = _dotted(text, at, steps, _COMPARED_NAME if compared else _NAME)
         elif text[at] == "[":
             at = _bracketed(text, at, steps)
         else:
             break
+    if steps and steps[-1].kind == "deep":
+        raise PathSyntax(f"'{text}' ends with a descent")
     return Path(text[start:at], root, tuple(steps)), at
 
 
-def _dotted(text: str, at: int, steps: list[Step]) -> int:
+def _dotted(text: str, at: int, steps: list[Step], names: re.Pattern[str]) -> int:
     if text.startswith("..", at):
         steps.append(Step("deep"))
         at += 2
@@ -278,14 +257,12 @@ def _dotted(text: str, at: int, steps: list[Step]) -> int:
     if text.startswith("*", at):
         steps.append(Step("all"))
         return at + 1
-    match = _NAME.match(text, at)
+    match = names.match(text, at)
     if match is None:
         raise PathSyntax(f"A name is missing at position {at} of '{text}'")
-    if text.startswith("()", match.end()) and match.group() in CALLS:
-        steps.append(Step("call", match.group()))
-        return match.end() + 2
-    steps.append(Step("key", match.group()))
-    return match.end()
+    end = match.end() + 2 * text.startswith("()", match.end())
+    steps.append(Step("key", text[at:end]))
+    return end
 
 
 def _bracketed(text: str, at: int, steps: list[Step]) -> int:
@@ -318,12 +295,14 @@ def _numbers(inner: str, text: str) -> Step:
         return Step("all")
     if _INT.match(inner):
         return Step("index", int(inner))
+    if match := _FROM_END.match(inner):
+        return Step("last", int(match.group(1)))
     if ":" in inner:
         parts = [part.strip() for part in inner.split(":")]
         if len(parts) <= 3 and all(not part or _INT.match(part) for part in parts):
-            numbers = [int(part) if part else None for part in parts]
-            if len(numbers) < 3 or numbers[2] != 0:
-                return Step("slice", slice(*numbers))
+            ends = [int(part) if part else None for part in parts[:2]]  # a step is read past
+            if ends != [None, None]:
+                return Step("slice", tuple(ends))
     parts = [part.strip() for part in inner.split(",")]
     if len(parts) > 1 and all(_INT.match(part) for part in parts):
         return Step("indexes", tuple(map(int, parts)))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherry.statemachine import faults
-from wherry.statemachine.faults import StatesError
+from wherry.statemachine.faults import conflict
 from wherry.statemachine.paths import Path
 from wherry.statemachine.text import to_text
 
@@ -14,17 +13,17 @@ def place(raw: Any, path: Path, result: Any) -> Any:
     """Return `raw` with `result` at `path`; what is missing on the way is made.
 
     Raises:
-        StatesError: States.ResultPathMatchFailure.
+        StatesError: States.ReferencePathConflict.
     """
     if not path.steps:
         return result
     try:
         return _placed(raw, path, 0, result)
     except _Mismatch:
-        raise StatesError(
-            faults.RESULT_PATH,
-            f"Unable to apply ReferencePath {path.text} to input {to_text(raw)}",
-        ) from None
+        what = f"ReferencePath {path.text}"
+        if isinstance(raw, list):
+            what = f'step "{path.steps[0].argument}"'
+        raise conflict(f"Unable to apply {what} to input {to_text(raw)}") from None
 
 
 class _Mismatch(Exception):

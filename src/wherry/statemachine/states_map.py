@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import limits
 from wherry.statemachine.context import STATE_DATA, StateScope, items_cell, result_cell
-from wherry.statemachine.faults import QUERY, StatesError, runtime, too_large
+from wherry.statemachine.faults import QUERY, StatesError, conflict, runtime, too_large
 from wherry.statemachine.jsonata import compile_query, unexpected_type
-from wherry.statemachine.paths import NoMatch, parse
+from wherry.statemachine.paths import NoMatch, Path, parse
 from wherry.statemachine.quantities import Quantity
 from wherry.statemachine.records import Frame, Join
 from wherry.statemachine.states import Compiling, State
@@ -153,13 +153,7 @@ class ItemsField:
             StatesError: There is no array.
         """
         if self._path is not None:
-            try:
-                found = self._path.read(root_of(self._path, scope, effective))
-            except (NoMatch, KeyError):
-                step = self._path.steps[-1].argument if self._path.steps else self._path.text
-                raise runtime(f'Unable to apply step "{step}" to input {to_text(effective)}') from (
-                    None
-                )
+            found = self._read(self._path, scope, effective)
             if self._takes_objects and isinstance(found, dict):
                 return pairs(found)
             if not isinstance(found, list):
@@ -176,6 +170,18 @@ class ItemsField:
                 QUERY, unexpected_type(text, "Items", "array", found), location="Items"
             )
         return found
+
+    def _read(self, path: Path, scope: StateScope, effective: Any) -> Any:
+        step = path.text
+        try:
+            root = root_of(path, scope, effective)
+            try:
+                return path.read(root)
+            except NoMatch:
+                step = path.stops_at(root)
+        except KeyError:
+            pass
+        raise conflict(f'Unable to apply step "{step}" to input {to_text(effective)}')
 
 
 def pairs(items: dict[str, Any]) -> list[Any]:

@@ -16,6 +16,8 @@ from wherry.statemachine.text import to_text
 Template: TypeAlias = Callable[[Scope, Any], Any]
 """Gives a template's value, for what `$` is."""
 
+_NO_INPUT = "Unable to apply Path transformation to null or empty input."
+
 
 def compile_template(template: Any) -> Template:
     """Compile a payload template.
@@ -57,6 +59,8 @@ def compile_reference(text: Any, field: str) -> Template:
 
     def read(scope: Scope, value: Any) -> Any:
         root = value
+        if value is None and path.root == "$":
+            raise runtime(_NO_INPUT)
         try:
             root = root_of(path, scope, value)
             return path.read(root)
@@ -94,6 +98,8 @@ def compile_path(text: str) -> Template:
     path = parse(text)
 
     def read(scope: Scope, value: Any) -> Any:
+        if value is None and path.root == "$":
+            raise runtime(_NO_INPUT)
         try:
             return path.read(root_of(path, scope, value))
         except NoMatch as nothing:

@@ -10,6 +10,7 @@ import msgspec
 
 _encoder = msgspec.json.Encoder()
 _number_to_rewrite = re.compile(rb"\d[.eE]\d|\de[-+]")
+_escape = re.compile(rb"\\(?:u00[01][0-9a-f]|.)")
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?(?:(Z)|([+-])(\d\d):?(\d\d))\Z"
 )
@@ -18,14 +19,17 @@ _WITHOUT_SECONDS = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d)(Z|[+-]\d\d:?\d\d)\Z"
 
 
 def to_text(value: Any) -> str:
-    """Return a JSON value as compact text; numbers with a fraction or exponent as Java does."""
+    """Return a JSON value as compact text, as Jackson does.
+
+    Numbers with a fraction or an exponent are Java's, the digits of an escape large: `\\u001B`.
+    """
     try:
         raw = _encoder.encode(value)
     except (OverflowError, UnicodeEncodeError):
         return _slowly(value)
     if _number_to_rewrite.search(raw):
         return _slowly(value)
-    return raw.decode()
+    return (_with_large_escapes(raw) if b"\\u00" in raw else raw).decode()
 
 
 def size_bytes(text: str) -> int:
@@ -56,9 +60,14 @@ def _slowly(value: Any) -> str:
 
 def _encode_string(value: str) -> str:
     try:
-        return _encoder.encode(value).decode()
+        raw = _encoder.encode(value)
     except UnicodeEncodeError:
-        return _encoder.encode(value.encode("utf-8", "replace").decode()).decode()
+        raw = _encoder.encode(value.encode("utf-8", "replace").decode())
+    return _with_large_escapes(raw).decode()
+
+
+def _with_large_escapes(raw: bytes) -> bytes:
+    return _escape.sub(lambda found: found[0][:2] + found[0][2:].upper(), raw)
 
 
 def java_double(value: float) -> str:

@@ -19,6 +19,7 @@ _TEXTS = (
 """The functions that a Fail takes: Developer Guide, "Fail state"."""
 
 _VARIABLE = re.compile(r"\$\w")
+_OPEN_BRACKET = re.compile(r"\[(?!['\"0-9])")
 
 Check: TypeAlias = Callable[[Findings, Any, str, bool], None]
 """Adds faults of a value at a location, for a state in JSONata or not."""
@@ -129,9 +130,10 @@ def reference(findings: Findings, value: Any, location: str, jsonata: bool) -> N
             location, "Value is not a Reference Path: Reference path didn't start with '$'"
         )
     elif not is_reference(value):
-        findings.add(
-            location, "Value is not a Reference Path: The path can refer to more than one value"
-        )
+        why = "The path can refer to more than one value"
+        if _OPEN_BRACKET.search(value):
+            why = "'[' must be followed by ' or '['"
+        findings.add(location, f"Value is not a Reference Path: {why}")
 
 
 def result_path(findings: Findings, value: Any, location: str, jsonata: bool) -> None:

@@ -126,7 +126,7 @@ MAPS: list[tuple[dict[str, Any], Any, Any]] = [
         [{"i": 0, "v": "a", "k": 9}, {"i": 1, "v": "b", "k": 9}],
     ),
     ({"Parameters": {"v.$": "$$.Map.Item.Value"}}, [1], [{"v": 1}]),
-    ({"ResultSelector": {"n.$": "$.length()"}}, [1, 2], {"n": 2}),
+    ({"ResultSelector": {"n.$": "States.ArrayLength($)"}}, [1, 2], {"n": 2}),
     ({"ItemsPath": "$.l", "ResultPath": "$.r"}, {"l": [1]}, {"l": [1], "r": [1]}),
     ({"MaxConcurrency": 1}, [3, 2, 1], [3, 2, 1]),
     ({"ItemsPath": "$.l", "MaxConcurrencyPath": "$.c"}, {"l": [1, 2], "c": 1}, [1, 2]),
@@ -217,6 +217,13 @@ BAD_MAPS = [
 @pytest.mark.parametrize(("fields", "data", "cause"), BAD_MAPS)
 def test_a_map_that_cannot_be_read_ends_the_run(fields: Any, data: Any, cause: str) -> None:
     assert run(mapped(PASS, **fields), data) == ("States.Runtime", in_state(cause))
+
+
+def test_an_items_path_that_names_nothing_tells_the_step_that_is_missing() -> None:
+    assert run(mapped(PASS, ItemsPath="$.d.gone.l"), {"d": {"s": 1}}) == (
+        "States.ReferencePathConflict",
+        'Unable to apply step "gone" to input {"d":{"s":1}}',
+    )
 
 
 def test_a_map_within_a_map_sees_its_own_items() -> None:

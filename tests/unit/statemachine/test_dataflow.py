@@ -63,6 +63,15 @@ ERRORS = [
         "The JSONPath '$.gone' specified for the field 'a.$' could not be found in the input"
         ' \'{"who":"alice"}\'',
     ),
+    (
+        {"Parameters": {"a.$": "$.who.length()"}},
+        "The JSONPath '$.who.length()' specified for the field 'a.$' could not be found in the"
+        ' input \'{"who":"alice"}\'',
+    ),
+    (
+        {"InputPath": "$.who.x"},
+        "Invalid path '$.who.x' : Property ['x'] not found in path $['who']",
+    ),
 ]
 
 
@@ -72,12 +81,24 @@ def test_a_path_that_names_nothing_ends_the_run(fields: dict[str, Any], cause: s
     assert outcome == ("States.Runtime", in_state(cause))
 
 
-def test_a_result_cannot_go_into_what_is_no_object() -> None:
-    outcome = run(only({"Type": "Pass", "Result": 1, "ResultPath": "$.a.b"}), {"a": "text"})
-    assert outcome == (
-        "States.ResultPathMatchFailure",
-        in_state('Unable to apply ReferencePath $.a.b to input {"a":"text"}'),
-    )
+@pytest.mark.parametrize("fields", [{"Parameters": {"a.$": "$"}}, {"InputPath": "$.a"}])
+def test_no_path_is_read_from_null(fields: dict[str, Any]) -> None:
+    machine = chain({"Type": "Pass", "Result": None}, {"Type": "Pass", **fields})
+    cause = "Unable to apply Path transformation to null or empty input."
+    assert run(machine) == ("States.Runtime", in_state(cause, "B", 4))
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "cause"),
+    [
+        ("$.a.b", {"a": "text"}, 'Unable to apply ReferencePath $.a.b to input {"a":"text"}'),
+        ("$.a", "text", 'Unable to apply ReferencePath $.a to input "text"'),
+        ("$.a", [1], 'Unable to apply step "a" to input [1]'),
+    ],
+)
+def test_a_result_cannot_go_into_what_is_no_object(path: str, data: Any, cause: str) -> None:
+    outcome = run(only({"Type": "Pass", "Result": 1, "ResultPath": path}), data)
+    assert outcome == ("States.ReferencePathConflict", cause)
 
 
 def test_the_context_object_tells_of_execution_machine_and_state() -> None:
@@ -99,6 +120,13 @@ def test_the_context_object_tells_of_execution_machine_and_state() -> None:
         "State": {"Name": "B", "EnteredTime": "2026-01-01T00:00:02.000Z"},
     }
     assert list(context) == ["Execution", "StateMachine", "State"]
+
+
+def test_texts_are_written_as_jackson_does() -> None:
+    machine = only({"Type": "Pass", "Parameters": {"v.$": "States.JsonToString($)"}})
+    text, written = "\x1b\\u001b\n\x7fé", '"\\u001B\\\\u001b\\n\x7fé"'
+    assert run(machine, text) == {"v": written}
+    assert run(machine, [text, 0.5]) == {"v": f"[{written},0.5]"}
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ VALUES = [
     ("States.Base64Decode('ab==cd')", "i"),
     ("States.Base64Decode(' YWJjZA== ')", "abcd"),
     ("States.StringToJson('')", None),
+    ("States.StringToJson('  ')", None),
     ("States.Hash(123, 'MD5')", "202cb962ac59075b964b07152d234b70"),
     ("States.JsonMerge($.obj, $.obj, 'false')", {"a": {"x": 1}}),
     ("States.ArrayRange(1, 9, 2)", [1, 3, 5, 7, 9]),

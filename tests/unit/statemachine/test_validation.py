@@ -162,6 +162,21 @@ def test_a_bad_state_is_refused(fields: dict[str, Any], message: str, location: 
 
 
 RULES: list[tuple[dict[str, Any], str, str]] = [
+    (
+        {"Variable": "States.ArrayLength($.l)", "NumericEquals": 0, "Next": "S"},
+        "Value is not a Reference Path: Reference path didn't start with '$'",
+        "/Variable",
+    ),
+    (
+        {"Variable": "$.l[$$.Execution.Id]S", "IsNull": True, "Next": "S"},
+        "Value is not a Reference Path: '[' must be followed by ' or '['",
+        "/Variable",
+    ),
+    (
+        {"Variable": "$.a", "StringEqualsPath": "$..b", "Next": "S"},
+        "Value is not a Reference Path: The path can refer to more than one value",
+        "/StringEqualsPath",
+    ),
     ({"Variable": "$.a", "IsPresent": True}, "These fields are required: [Next]", ""),
     ({"IsPresent": True, "Next": "Z"}, "These fields are required: [Variable]", ""),
     ({**RULE, "IsPresent": 1}, "Expected value of type Boolean", "/IsPresent"),
