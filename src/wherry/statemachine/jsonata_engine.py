@@ -242,7 +242,10 @@ def _leave(expr: Any, value: Any, environment: Any, result: Any) -> None:
 
 
 def _regex(pattern: str, flags: Any) -> Any:
-    return compile_regex(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+    from wherry.statemachine.jsonata_builtins import MatcherRegex
+
+    found = compile_regex(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+    return MatcherRegex(found.compiled)
 
 
 def inward(value: Any) -> Any:

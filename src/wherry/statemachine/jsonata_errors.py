@@ -26,8 +26,10 @@ def message_of(error: Any) -> EvaluationError:
     if template is None:
         return EvaluationError("", str(error.error))
     template = template.replace("a Object", "a function").replace("an Object", "a function")
-    template = _FUNCTION.sub("function", template)
+    template = _FUNCTION.sub("function", template).replace('"', "'")
     arguments = [error.current, error.expected, error.extra]
+    if error.error == "D1002":  # its first argument is the operator
+        arguments = [error.expected]
     given = iter(arguments)
     named = {}
 

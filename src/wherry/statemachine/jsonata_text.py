@@ -72,6 +72,8 @@ def number_text(value: float) -> str:
     """Return a number: whole ones in full below 1e21, others cut to fifteen digits."""
     if isinstance(value, float) and not math.isfinite(value):
         raise JException("D3001", -1)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(value)
     exact = Decimal(value) if isinstance(value, int) else Decimal(repr(value))
     if exact == exact.to_integral_value():
         if abs(exact) < Decimal("1e21"):
