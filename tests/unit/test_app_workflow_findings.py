@@ -33,7 +33,7 @@ def test_every_fault_of_a_definition_is_told_with_its_place_in_it() -> None:
     broken = one_task("charge", Nxt="a", TimeoutSeconds=-1)
     broken["StartAt"] = "Nowhere"
     told = [one.message for one in found(charging(broken)) if one.code == "workflow_invalid"]
-    assert any("/States/Do/Nxt: Field 'Nxt' is not supported" in one for one in told)
+    assert any("/States/Do: Field 'Nxt' is not supported" in one for one in told)
     assert any("/States/Do/TimeoutSeconds" in one for one in told)
     assert any("/StartAt: Missing 'Next' target: Nowhere" in one for one in told)
 

@@ -22,7 +22,11 @@ Part: TypeAlias = Callable[["Bindings"], Any]
 
 
 class QuerySyntax(ValueError):
-    """The text between the marks is no JSONata; the message is the engine's."""
+    """The text between the marks is no JSONata; `message` says why, without JSONata's code."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(f"{code}: {message}" if code else message)
+        self.message = message
 
 
 class QueryScope(Protocol):

@@ -68,11 +68,11 @@ def _number(value: Any, *_: Any) -> Any:
 
 
 def _power(base: Any, exponent: Any, *_: Any) -> Any:
-    if base is None or exponent is None:
+    if base is None:
         return None
     try:
         found = math.pow(base, exponent)
-    except (OverflowError, ValueError):
+    except (OverflowError, ValueError, TypeError):
         found = math.inf
     if not math.isfinite(found):
         raise JException("D3061", -1, base, exponent)
@@ -165,10 +165,7 @@ def _to_millis(text: Any, picture: Any, *_: Any) -> Any:
 def _from_millis(millis: Any, picture: Any, zone: Any, *_: Any) -> Any:
     if millis is not None and picture is None and zone is None and 0 <= millis <= _LAST_MS:
         return timestamp(int(millis))
-    try:
-        return Functions.datetime_from_millis(millis, picture, zone)
-    except KeyError as error:
-        raise JException("D3132", -1, error.args[0]) from None
+    return Functions.datetime_from_millis(millis, picture, zone)
 
 
 def _parse_integer(text: Any, picture: Any, *_: Any) -> Any:
@@ -208,18 +205,22 @@ _PICTURE_FAULTS = {
     "No matching closing bracket": "D3135",
     "The date/time picture string": "D3136",
 }
+_WRONG_COMPONENTS = {
+    "D3132": r"\[\s*([^YMDdFWwXxHhPmsfZzCE\s\[\]])",
+    "D3133": r"\[\s*([^MFP\s\[\]])[^\]]*[nN]",
+}
 
 
-def picture_fault(error: RuntimeError, args: list[Any]) -> Exception:
+def picture_fault(error: Exception, args: list[Any]) -> Any:
     """Return JSONata's error for what the library says of a picture, the second argument."""
-    said = str(error)
+    said = "Unknown component specifier" if isinstance(error, KeyError) else str(error)
     code = next((code for text, code in _PICTURE_FAULTS.items() if said.startswith(text)), None)
     if code is None or len(args) < 2 or not isinstance(args[1], str):
         return error
     picture = args[1]
-    if code == "D3133":
-        named = re.search(r"\[([^MFP\]\s])[^\]]*[nN]", picture)
-        return JException(code, -1, None if named is None else named.group(1))
+    if code in _WRONG_COMPONENTS:
+        wrong = re.search(_WRONG_COMPONENTS[code], picture)
+        return JException(code, -1, None if wrong is None else wrong.group(1))
     return JException(code, -1, picture.partition(";")[0] if code == "D3130" else None)
 
 

@@ -58,7 +58,7 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
         _before(self.function_name, args, meter)
         try:
             found = self._called(input, args)
-        except RuntimeError as error:
+        except (RuntimeError, KeyError) as error:
             raise picture_fault(error, args) from None
         except (TypeError, ValueError, AttributeError):
             self.validate(args, input)  # another function called it: nobody looked before
@@ -104,7 +104,7 @@ class _Arity:
 class _Own(Jsonata.JFunction):  # type: ignore[misc]
     """A function of AWS's or ours; it gets its arguments as they are, None for undefined.
 
-    `short` is the count of arguments to which the context is added as the first.
+    `short` is the count of arguments to which the context is added as the first, and its type.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class _Own(Jsonata.JFunction):  # type: ignore[misc]
         name: str,
         implementation: Callable[[list[Any]], Any],
         most: int,
-        short: int | None = None,
+        short: tuple[int, Any] | None = None,
     ) -> None:
         super().__init__(None, None)
         self.function_name = name
@@ -122,7 +122,11 @@ class _Own(Jsonata.JFunction):  # type: ignore[misc]
         self._short = short
 
     def validate(self, args: Any, context: Any) -> Any:
-        return [context, *args] if len(args) == self._short else args
+        if self._short is None or len(args) != self._short[0]:
+            return args
+        if context is not None and not isinstance(context, self._short[1]):
+            raise JException("T0411", -1, 1, self.function_name)
+        return [context, *args]
 
     def call(self, input: Any, args: Any) -> Any:
         given = list(args or ())
@@ -297,7 +301,9 @@ def _texts(name: str, given: list[Any]) -> None:
 
 
 def _shuffle(given: list[Any]) -> Any:
-    values = given[0] if given else None
+    if not given:
+        raise _mismatch(1, "shuffle")
+    values = given[0]
     if not isinstance(values, list):
         return values
     found = list(values)
@@ -357,20 +363,20 @@ def _decode_component(given: list[Any]) -> Any:
     return None if not given or given[0] is None else decode_component(given[0])
 
 
-_OWN: dict[str, tuple[Callable[[list[Any]], Any], int, int | None]] = {
+_OWN: dict[str, tuple[Callable[[list[Any]], Any], int, tuple[int, Any] | None]] = {
     "partition": (_partition, 2, None),
-    "range": (_range, 3, 2),
-    "hash": (_hash, 2, 1),
+    "range": (_range, 3, (2, int | float)),
+    "hash": (_hash, 2, (1, str)),
     "random": (_random, 1, None),
     "uuid": (_uuid, 0, None),
-    "parse": (_parse, 1, 0),
+    "parse": (_parse, 1, (0, str)),
     "now": (_now, 2, None),
     "millis": (lambda _given: active().now_ms, 0, None),
     "shuffle": (_shuffle, 1, None),
     "distinct": (lambda given: _distinct(given[0] if given else None), 1, None),
-    "string": (_string, 2, 0),
-    "base64decode": (_base64decode, 1, 0),
-    "decodeUrlComponent": (_decode_component, 1, 0),
+    "string": (_string, 2, (0, object)),
+    "base64decode": (_base64decode, 1, (0, str)),
+    "decodeUrlComponent": (_decode_component, 1, (0, str)),
 }
 """Each with how many arguments it takes at most, and at how few the context is the first."""
 

@@ -105,7 +105,7 @@ class _Machine:
         findings = self._findings
         for name in block:
             if name not in known:
-                findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                findings.add(location, f"Field '{name}' is not supported")
         missing = [name for name in ("States", "StartAt") if name not in block]
         if missing:
             findings.add(location, f"These fields are required: [{', '.join(missing)}]")

@@ -27,7 +27,7 @@ def check_rule(
         if "Assign" in rule:
             values.object_template(findings, rule["Assign"], f"{location}/Assign", jsonata)
     elif "Next" in rule:
-        findings.add(f"{location}/Next", "Field 'Next' is not supported")
+        findings.add(location, "Field 'Next' is not supported")
     if jsonata:
         _check_condition(findings, rule, location)
         return
@@ -105,4 +105,4 @@ def _check_operand(findings: Findings, name: str, operand: Any, location: str) -
 def _unknown(findings: Findings, rule: dict[str, Any], known: set[str], location: str) -> None:
     for name in rule:
         if name not in known:
-            findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+            findings.add(location, f"Field '{name}' is not supported")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from wherry.statemachine.findings import Findings
+from wherry.statemachine.findings import QUERY_REFERENCE, QUERY_SYNTAX, Findings
 from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression, is_half_open
 
 _SKIPPED = ("_outer_instance", "type", "value", "id", "position", "lbp", "bp", "environment")
@@ -25,6 +25,7 @@ def check_queries(
         findings.add(
             location,
             "The JSONata expression is not valid: it must begin with '{%' and end with '%}'",
+            QUERY_SYNTAX,
         )
     elif isinstance(value, dict):
         for name, one in value.items():
@@ -38,14 +39,14 @@ def _check(findings: Findings, text: str, location: str, readable: tuple[str, ..
     try:
         tree = engine().compile_expression(text).tree
     except QuerySyntax as error:
-        findings.add(location, f"The JSONata expression is not valid: {error}")
+        findings.add(location, error.message, QUERY_SYNTAX)
         return
     try:
         faults = list(dict.fromkeys(_faults(tree, readable, True)))
     except RecursionError:
         faults = ["The JSONata expression is nested too deeply"]
     for fault in faults:
-        findings.add(location, fault)
+        findings.add(location, fault, QUERY_REFERENCE)
 
 
 def _faults(node: Any, readable: tuple[str, ...], top: bool) -> Iterator[str]:

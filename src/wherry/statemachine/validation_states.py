@@ -108,7 +108,7 @@ class StateChecks:
         for name, value in fields.items():
             check = known.get(name)
             if check is None:
-                self._findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                self._findings.add(location, f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata) and not (
                 jsonata and name == "Branches" and value is None
             ):
@@ -159,7 +159,7 @@ class StateChecks:
             return False
         for name, value in clause.items():
             if name not in known:
-                self._findings.add(f"{location}/{name}", f"Field '{name}' is not supported")
+                self._findings.add(location, f"Field '{name}' is not supported")
             elif self._belongs(name, location, jsonata):
                 known[name](self._findings, value, f"{location}/{name}", jsonata)
         return True
@@ -328,7 +328,7 @@ class StateChecks:
                     where, "Express state machine does not support Map states in DISTRIBUTED mode"
                 )
         elif kind is not None:
-            self._findings.add(f"{where}/ExecutionType", "Field 'ExecutionType' is not supported")
+            self._findings.add(where, "Field 'ExecutionType' is not supported")
 
 
 def assignments(fields: dict[str, Any], location: str) -> list[tuple[str, dict[str, Any]]]:
