@@ -11,8 +11,7 @@ from jsonata.datetimeutils import DateTimeUtils  # type: ignore[import-untyped]
 from jsonata.functions import Functions  # type: ignore[import-untyped]
 from jsonata.jexception import JException  # type: ignore[import-untyped]
 
-from wherry.statemachine.jsonata_pictures import check_picture
-from wherry.statemachine.jsonata_text import rounded_for
+from wherry.statemachine.jsonata_pictures import format_number
 from wherry.statemachine.regexes import Regex
 from wherry.statemachine.text import timestamp
 
@@ -188,8 +187,7 @@ def _format_base(value: Any, radix: Any, *_: Any) -> Any:
 def _format_number(value: Any, picture: Any, options: Any, *_: Any) -> Any:
     if value is None or not isinstance(picture, str):
         return None
-    check_picture(picture, options if isinstance(options, dict) else {})
-    return Functions.format_number(rounded_for(value, picture), picture, options)
+    return format_number(value, picture, options if isinstance(options, dict) else {})
 
 
 def _is_number(value: Any) -> bool:

@@ -36,21 +36,28 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
 
     def validate(self, args: Any, context: Any) -> Any:
         """Return the arguments as the signature wants them; null is none of its types."""
-        signature = self.signature
-        given = "".join("l" if one is NULL else signature.get_symbol(one) for one in args)
-        if "l" in given and not signature._regex.fullmatch(given):
-            raise _mismatch(_first_wrong(signature, given), self.function_name)
+        if any(one is NULL for one in args):
+            given = self._types(args)
+            if not self.signature._regex.fullmatch(given):
+                raise _mismatch(_first_wrong(self.signature, given), self.function_name)
         try:
             return super().validate(args, context)
         except JException as error:
-            if error.error == "T0410":
-                raise _mismatch(_first_wrong(signature, given), self.function_name) from None
-            if error.error == "T0411":
-                raise JException("T0411", -1, error.expected, self.function_name) from None
-            if error.error == "T0412":
-                kinds = ARRAYS[error.extra[0]]
-                raise JException("T0412", -1, error.current, self.function_name, kinds) from None
-            raise
+            said: tuple[Any, ...]
+            match error.error:
+                case "T0410":
+                    said = _first_wrong(self.signature, self._types(args)), self.function_name
+                case "T0411":
+                    said = error.expected, self.function_name
+                case "T0412":
+                    said = error.current, self.function_name, ARRAYS[error.extra[0]]
+                case _:
+                    raise
+            raise JException(error.error, -1, *said) from None
+
+    def _types(self, args: Any) -> str:
+        symbol = self.signature.get_symbol
+        return "".join("l" if one is NULL else symbol(one) for one in args)
 
     def call(self, input: Any, args: Any) -> Any:
         meter = active().meter

@@ -80,6 +80,15 @@ REFERENCE: list[tuple[str, Any]] = [
     ("$toMillis('2017-11')", 1509494400000),
     ("$fromMillis(253402300799999)", "9999-12-31T23:59:59.999Z"),
     ("$parseInteger('xyz', '0')", "NaN"),
+    ("$formatNumber(0.5, '#.##') & ' ' & $formatNumber(1, '#.##')", ".5 1.0"),
+    ("$formatNumber(-34.555, '#0.00;(#0.00)')", "(34.56)"),
+    ("$formatNumber(0.14, '01%') & $formatNumber(0.14, '#0\u2030')", "14%140\u2030"),
+    ("$formatNumber(1234567.5, '##,##,##0.0##')", "12,34,567.5"),
+    ("$formatNumber(123456.789, '#,##0.000,0')", "123,456.789,0"),
+    ("$formatNumber(1234.5678, '00.000e0')", "12.346e2"),
+    ("$formatNumber(0.00012, '$0.0e00 x')", "$1.2e-04 x"),
+    ("$formatNumber(1234.5, '#.##0,0', {'decimal-separator': ',', 'grouping-separator': '.'})",
+     "1.234,5"),
     ("$parseInteger('12x', '0')", 12),
 ]  # fmt: skip
 
