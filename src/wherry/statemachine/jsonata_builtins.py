@@ -194,6 +194,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def first_wrong(signature: Any, given: str) -> int:
+    """Return the number of the first argument that a signature does not take."""
+    pattern, good = "", 0
+    for param in signature._params:
+        pattern += param.regex
+        found = re.match(pattern, given)
+        if found is None:
+            break
+        good = found.end()
+    return good + 1
+
+
 _PICTURE_FAULTS = {
     "Formatting or parsing an integer": "D3130",
     "In a decimal digit pattern": "D3131",

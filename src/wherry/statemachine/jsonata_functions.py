@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -16,7 +15,7 @@ from jsonata.utils import Utils  # type: ignore[import-untyped]
 from wherry import limits
 from wherry.statemachine.functions import HASHES, uuid4
 from wherry.statemachine.javarandom import JavaRandom
-from wherry.statemachine.jsonata_builtins import BUILTINS, picture_fault
+from wherry.statemachine.jsonata_builtins import BUILTINS, first_wrong, picture_fault
 from wherry.statemachine.jsonata_engine import active, inward
 from wherry.statemachine.jsonata_text import (
     decode_base64,
@@ -39,14 +38,14 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
         if any(one is NULL for one in args):
             given = self._types(args)
             if not self.signature._regex.fullmatch(given):
-                raise _mismatch(_first_wrong(self.signature, given), self.function_name)
+                raise _mismatch(first_wrong(self.signature, given), self.function_name)
         try:
             return super().validate(args, context)
         except JException as error:
             said: tuple[Any, ...]
             match error.error:
                 case "T0410":
-                    said = _first_wrong(self.signature, self._types(args)), self.function_name
+                    said = first_wrong(self.signature, self._types(args)), self.function_name
                 case "T0411":
                     said = error.expected, self.function_name
                 case "T0412":
@@ -81,18 +80,6 @@ class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
         if name in BUILTINS:
             return BUILTINS[name](*[*args, None, None, None, None][:4])
         return super().call(input, args)
-
-
-def _first_wrong(signature: Any, given: str) -> int:
-    """Return the number of the first argument that a signature does not take."""
-    pattern, good = "", 0
-    for param in signature._params:
-        pattern += param.regex
-        found = re.match(pattern, given)
-        if found is None:
-            break
-        good = found.end()
-    return good + 1
 
 
 class _Arity:

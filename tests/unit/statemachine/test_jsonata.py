@@ -329,6 +329,16 @@ def test_a_map_selects_and_counts_with_expressions() -> None:
     assert run(machine, {"l": ["a", "b", "c"], "suffix": "!"}) == ["a!", "b!", "c!"]
 
 
+def test_a_distributed_map_takes_an_object_that_is_written_out() -> None:
+    inner = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "End": True}},
+    }
+    state = {"Type": "Map", "Items": {"a": "{% 1 + 1 %}"}, "ItemProcessor": inner}
+    assert run(only(state, jsonata=True)) == [{"Key": "a", "Value": 2}]
+
+
 def test_a_parallel_hands_arguments_to_every_branch() -> None:
     branches = [
         {
