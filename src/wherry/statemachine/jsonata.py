@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wherry.statemachine.faults import QUERY, StatesError
-from wherry.statemachine.functions import Draw
+from wherry.statemachine.functions import Draw, uuid4
 from wherry.statemachine.overtime import TIMEOUT, allowance
 from wherry.statemachine.text import to_text
 
@@ -163,6 +163,8 @@ def _expression(text: str, field: str) -> Part:
         except module.EvaluationError as error:
             mark = f". {error.code}: " if error.code else ": "
             cause = f"{named} threw an error during evaluation{mark}{error.message}"
+            if error.internal:  # AWS tells no more, and an ID of its own
+                cause = f"{named} threw an internal error during evaluation. {uuid4(bindings.draw)}"
             raise StatesError(QUERY, cause, location=field) from None
         except QuerySyntax as error:
             raise StatesError(QUERY, f"{named} is not valid: {error}", location=field) from None

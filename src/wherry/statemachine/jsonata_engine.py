@@ -189,7 +189,7 @@ class Expression:
         except (EvaluationError, Unsupported):
             raise
         except Exception as error:  # the library has not foreseen it
-            raise EvaluationError("", str(error)) from None
+            raise EvaluationError("", str(error), internal=True) from None
         finally:
             allowance.evaluating = False
             _active.evaluation = None

@@ -12,12 +12,16 @@ _FUNCTION = re.compile(r"\bObject\b(?! with)")
 
 
 class EvaluationError(Exception):
-    """An expression failed. `code` is JSONata's, empty where a bound was reached."""
+    """An expression failed. `code` is JSONata's, empty where a bound was reached.
 
-    def __init__(self, code: str, message: str) -> None:
+    `internal` says that JSONata has no error for it; `message` is then for nobody's eyes.
+    """
+
+    def __init__(self, code: str, message: str, *, internal: bool = False) -> None:
         super().__init__(f"{code}: {message}" if code else message)
         self.code = code
         self.message = message
+        self.internal = internal
 
 
 def message_of(error: Any) -> EvaluationError:
