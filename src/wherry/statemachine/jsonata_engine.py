@@ -94,6 +94,14 @@ class _Bounded(Jsonata):  # type: ignore[misc]
                 return Utils.create_sequence_from_iter(range(lhs, rhs + 1))
         return super().evaluate_range_expression(lhs, rhs)
 
+    def evaluate_includes_expression(self, lhs: Any, rhs: Any) -> bool:
+        if lhs is None or rhs is None:
+            return False
+        values = rhs if isinstance(rhs, list) else [rhs]
+        if isinstance(lhs, bool):
+            return any(one is lhs for one in values)
+        return any(one == lhs and not isinstance(one, bool) for one in values)
+
     def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:
         if isinstance(proc, str | int | float | list | dict):
             raise JException("T1006", -1)

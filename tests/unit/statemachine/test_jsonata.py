@@ -67,6 +67,8 @@ REFERENCE: list[tuple[str, Any]] = [
     ("$string(1e100)", "1e+100"),
     ("$number('05') + $number('-1.5e1')", -10),
     ("$power(2, -1)", 0.5),
+    ("[1 in [true], true in [1], true in true, {'a': 1} in [{'a': 1}]]",
+     [False, False, True, True]),
     ("$replace('abc', /(b)/, '[$1$12$3$$$0]')", "a[bb2$b]c"),
     ("$replace('abc', /b/, '[$1$2]')", "a[]c"),
     ("$replace('abc', /b/, '\\\\1\\\\n')", "a\\1\\nc"),
