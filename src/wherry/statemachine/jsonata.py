@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from wherry.statemachine.faults import QUERY, StatesError
-from wherry.statemachine.functions import Draw
+from wherry.statemachine.functions import Draw, uuid4
 from wherry.statemachine.overtime import TIMEOUT, allowance
 from wherry.statemachine.text import to_text
 
@@ -22,7 +22,11 @@ Part: TypeAlias = Callable[["Bindings"], Any]
 
 
 class QuerySyntax(ValueError):
-    """The text between the marks is no JSONata; the message is the engine's."""
+    """The text between the marks is no JSONata; `message` says why, without JSONata's code."""
+
+    def __init__(self, message: str, code: str = "") -> None:
+        super().__init__(f"{code}: {message}" if code else message)
+        self.message = message
 
 
 class QueryScope(Protocol):
@@ -159,6 +163,8 @@ def _expression(text: str, field: str) -> Part:
         except module.EvaluationError as error:
             mark = f". {error.code}: " if error.code else ": "
             cause = f"{named} threw an error during evaluation{mark}{error.message}"
+            if error.internal:  # AWS tells no more, and an ID of its own
+                cause = f"{named} threw an internal error during evaluation. {uuid4(bindings.draw)}"
             raise StatesError(QUERY, cause, location=field) from None
         except QuerySyntax as error:
             raise StatesError(QUERY, f"{named} is not valid: {error}", location=field) from None

@@ -94,6 +94,19 @@ class _Bounded(Jsonata):  # type: ignore[misc]
                 return Utils.create_sequence_from_iter(range(lhs, rhs + 1))
         return super().evaluate_range_expression(lhs, rhs)
 
+    def evaluate_includes_expression(self, lhs: Any, rhs: Any) -> bool:
+        if lhs is None or rhs is None:
+            return False
+        values = rhs if isinstance(rhs, list) else [rhs]
+        if isinstance(lhs, bool):
+            return any(one is lhs for one in values)
+        return any(one == lhs and not isinstance(one, bool) for one in values)
+
+    def apply_inner(self, proc: Any, args: Any, input: Any, environment: Any) -> Any:
+        if isinstance(proc, str | int | float | list | dict):
+            raise JException("T1006", -1)
+        return super().apply_inner(proc, args, input, environment)
+
     def evaluate_string_concat(self, lhs: Any, rhs: Any) -> str:
         return _shown(lhs) + _shown(rhs)
 
@@ -184,7 +197,7 @@ class Expression:
         except (EvaluationError, Unsupported):
             raise
         except Exception as error:  # the library has not foreseen it
-            raise EvaluationError("", str(error)) from None
+            raise EvaluationError("", str(error), internal=True) from None
         finally:
             allowance.evaluating = False
             _active.evaluation = None
@@ -210,9 +223,12 @@ def compile_expression(text: str) -> Expression:
                 Jsonata.get_parser().symbol_table.pop(newer, None)
             engine = _Bounded(text, regex_engine=_regex)
     except JException as error:
-        raise QuerySyntax(str(message_of(error))) from None
+        escape = error.error == "S0301" and error.current is not None
+        said = message_of(JException("S0103", -1, error.current) if escape else error)
+        raise QuerySyntax(said.message, said.code) from None
     except Exception as error:  # the library has not foreseen it
-        raise QuerySyntax(f"Syntax error: {error}") from None
+        said = message_of(_unforeseen(error))
+        raise QuerySyntax(said.message, said.code) from None
     if engine.errors:
         raise QuerySyntax(str(engine.errors[0]))
     engine.set_output_convert_nulls(False)
@@ -221,6 +237,18 @@ def compile_expression(text: str) -> Expression:
     engine.environment.set_evaluate_entry_callback(_enter)
     engine.environment.set_evaluate_exit_callback(_leave)
     return Expression(engine, "context" in text or "$states" in text.replace("$states.", ""))
+
+
+def _unforeseen(error: Exception) -> Any:
+    """Return the error of JSONata for where the library's parser itself fails."""
+    if isinstance(error, IndexError):
+        return JException("S0106", -1)
+    if isinstance(error, KeyError):
+        token = error.args[0]
+        if token in ("??", "?:"):
+            return JException("S0211", -1, token[1])
+        return JException("S0204", -1, token)
+    return JException(f"Syntax error: {error}", -1)
 
 
 @contextmanager
@@ -242,7 +270,10 @@ def _leave(expr: Any, value: Any, environment: Any, result: Any) -> None:
 
 
 def _regex(pattern: str, flags: Any) -> Any:
-    return compile_regex(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+    from wherry.statemachine.jsonata_builtins import MatcherRegex
+
+    found = compile_regex(pattern, ignore_case=flags.case_insensitive, multiline=flags.multiline)
+    return MatcherRegex(found.compiled)
 
 
 def inward(value: Any) -> Any:

@@ -12,12 +12,16 @@ _FUNCTION = re.compile(r"\bObject\b(?! with)")
 
 
 class EvaluationError(Exception):
-    """An expression failed. `code` is JSONata's, empty where a bound was reached."""
+    """An expression failed. `code` is JSONata's, empty where a bound was reached.
 
-    def __init__(self, code: str, message: str) -> None:
+    `internal` says that JSONata has no error for it; `message` is then for nobody's eyes.
+    """
+
+    def __init__(self, code: str, message: str, *, internal: bool = False) -> None:
         super().__init__(f"{code}: {message}" if code else message)
         self.code = code
         self.message = message
+        self.internal = internal
 
 
 def message_of(error: Any) -> EvaluationError:
@@ -26,8 +30,10 @@ def message_of(error: Any) -> EvaluationError:
     if template is None:
         return EvaluationError("", str(error.error))
     template = template.replace("a Object", "a function").replace("an Object", "a function")
-    template = _FUNCTION.sub("function", template)
+    template = _FUNCTION.sub("function", template).replace('"', "'")
     arguments = [error.current, error.expected, error.extra]
+    if error.error == "D1002":  # its first argument is the operator
+        arguments = [error.expected]
     given = iter(arguments)
     named = {}
 

@@ -15,47 +15,112 @@ from jsonata.utils import Utils  # type: ignore[import-untyped]
 from wherry import limits
 from wherry.statemachine.functions import HASHES, uuid4
 from wherry.statemachine.javarandom import JavaRandom
+from wherry.statemachine.jsonata_builtins import BUILTINS, first_wrong, picture_fault
 from wherry.statemachine.jsonata_engine import active, inward
 from wherry.statemachine.jsonata_text import (
     decode_base64,
     decode_component,
     parse_leniently,
-    rounded_for,
     to_string,
 )
 
-_MISSING: Any = None
+NULL: Any = Utils.NULL_VALUE
+ARRAYS = {
+    "a": "arrays", "b": "booleans", "f": "functions", "n": "numbers", "o": "objects", "s": "strings"
+}  # fmt: skip
 
 
 class _Counted(Jsonata.JNativeFunction):  # type: ignore[misc]
     """A function of the library."""
 
+    def validate(self, args: Any, context: Any) -> Any:
+        """Return the arguments as the signature wants them; null is none of its types."""
+        if any(one is NULL for one in args):
+            given = self._types(args)
+            if not self.signature._regex.fullmatch(given):
+                raise _mismatch(first_wrong(self.signature, given), self.function_name)
+        try:
+            return super().validate(args, context)
+        except JException as error:
+            said: tuple[Any, ...]
+            match error.error:
+                case "T0410":
+                    said = first_wrong(self.signature, self._types(args)), self.function_name
+                case "T0411":
+                    said = error.expected, self.function_name
+                case "T0412":
+                    said = error.current, self.function_name, ARRAYS[error.extra[0]]
+                case _:
+                    raise
+            raise JException(error.error, -1, *said) from None
+
+    def _types(self, args: Any) -> str:
+        symbol = self.signature.get_symbol
+        return "".join("l" if one is NULL else symbol(one) for one in args)
+
     def call(self, input: Any, args: Any) -> Any:
         meter = active().meter
         meter.step(1)
         _before(self.function_name, args, meter)
-        args = _instead(self.function_name, args)
-        if self.function_name == "replace" and (plain := _plainly(args)) is not None:
-            return plain
         try:
-            found = _sort(args) if self.function_name == "sort" else super().call(input, args)
-        except ValueError:
-            if self.function_name == "number":
-                raise JException("D3030", -1, args[0]) from None
+            found = self._called(input, args)
+        except (RuntimeError, KeyError) as error:
+            raise picture_fault(error, args) from None
+        except (TypeError, ValueError, AttributeError):
+            self.validate(args, input)  # another function called it: nobody looked before
             raise
         if isinstance(found, str | list | dict):
             meter.measure(found)
         return found
 
+    def _called(self, input: Any, args: Any) -> Any:
+        name = self.function_name
+        if name == "sort" and len(args) > 1 and args[1] is not None:
+            return _sort(args)
+        if name in BUILTINS:
+            return BUILTINS[name](*[*args, None, None, None, None][:4])
+        return super().call(input, args)
+
+
+class _Arity:
+    """As much of a signature as the library asks functions for that have none."""
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def get_min_number_of_args(self) -> int:
+        return self._least
+
+    def set_function_name(self, name: str) -> None:
+        """Keep the name: a variable that holds the function does not rename it."""
+
 
 class _Own(Jsonata.JFunction):  # type: ignore[misc]
-    """A function of AWS's or ours; it gets its arguments as they are, None for undefined."""
+    """A function of AWS's or ours; it gets its arguments as they are, None for undefined.
 
-    def __init__(self, name: str, implementation: Callable[[list[Any]], Any], most: int) -> None:
+    `short` is the count of arguments to which the context is added as the first, and its type.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        implementation: Callable[[list[Any]], Any],
+        most: int,
+        short: tuple[int, Any] | None = None,
+    ) -> None:
         super().__init__(None, None)
         self.function_name = name
+        self.signature = _Arity(min(most, 1))
         self._implementation = implementation
         self._most = most
+        self._short = short
+
+    def validate(self, args: Any, context: Any) -> Any:
+        if self._short is None or len(args) != self._short[0]:
+            return args
+        if context is not None and not isinstance(context, self._short[1]):
+            raise JException("T0411", -1, 1, self.function_name)
+        return [context, *args]
 
     def call(self, input: Any, args: Any) -> Any:
         given = list(args or ())
@@ -70,25 +135,6 @@ class _Own(Jsonata.JFunction):  # type: ignore[misc]
 
     def get_number_of_args(self) -> int:
         return self._most
-
-
-def _instead(name: str, args: Any) -> Any:
-    """Return the arguments with a number rounded as AWS does it, where it is to be shown."""
-    if name == "formatNumber" and args and len(args) > 1 and _is_number(args[0]):
-        return [rounded_for(args[0], args[1]), *args[1:]]
-    return args
-
-
-def _plainly(args: Any) -> str | None:
-    """Return a text with another in place of a third; `$0` in it means itself on AWS."""
-    text, pattern, replacement, limit = [*(args or ()), None, None, None, None][:4]
-    if not all(isinstance(one, str) for one in (text, pattern, replacement)):
-        return None
-    if not pattern:
-        raise JException("D3010", -1)
-    if limit is not None and (not _is_number(limit) or limit < 0):
-        raise JException("D3011", -1)
-    return str(text.replace(pattern, replacement, -1 if limit is None else int(limit)))
 
 
 def _before(name: str, args: Any, meter: Any) -> None:
@@ -137,7 +183,7 @@ def _distinct(values: Any) -> Any:
     if not isinstance(values, list) or len(values) <= 1:
         return values
     seen: set[Any] = set()
-    found = Utils.create_sequence() if isinstance(values, Utils.JList) else []
+    found = Utils.create_sequence() if getattr(values, "sequence", False) else []
     for one in values:
         key = (type(one).__name__ if isinstance(one, bool | str) else "", to_string_key(one))
         if key not in seen:
@@ -249,7 +295,9 @@ def _texts(name: str, given: list[Any]) -> None:
 
 
 def _shuffle(given: list[Any]) -> Any:
-    values = given[0] if given else None
+    if not given:
+        raise _mismatch(1, "shuffle")
+    values = given[0]
     if not isinstance(values, list):
         return values
     found = list(values)
@@ -309,21 +357,22 @@ def _decode_component(given: list[Any]) -> Any:
     return None if not given or given[0] is None else decode_component(given[0])
 
 
-_OWN: dict[str, tuple[Callable[[list[Any]], Any], int]] = {
-    "partition": (_partition, 2),
-    "range": (_range, 3),
-    "hash": (_hash, 2),
-    "random": (_random, 1),
-    "uuid": (_uuid, 0),
-    "parse": (_parse, 1),
-    "now": (_now, 2),
-    "millis": (lambda _given: active().now_ms, 0),
-    "shuffle": (_shuffle, 1),
-    "distinct": (lambda given: _distinct(given[0] if given else None), 1),
-    "string": (_string, 2),
-    "base64decode": (_base64decode, 1),
-    "decodeUrlComponent": (_decode_component, 1),
+_OWN: dict[str, tuple[Callable[[list[Any]], Any], int, tuple[int, Any] | None]] = {
+    "partition": (_partition, 2, None),
+    "range": (_range, 3, (2, int | float)),
+    "hash": (_hash, 2, (1, str)),
+    "random": (_random, 1, None),
+    "uuid": (_uuid, 0, None),
+    "parse": (_parse, 1, (0, str)),
+    "now": (_now, 2, None),
+    "millis": (lambda _given: active().now_ms, 0, None),
+    "shuffle": (_shuffle, 1, None),
+    "distinct": (lambda given: _distinct(given[0] if given else None), 1, None),
+    "string": (_string, 2, (0, object)),
+    "base64decode": (_base64decode, 1, (0, str)),
+    "decodeUrlComponent": (_decode_component, 1, (0, str)),
 }
+"""Each with how many arguments it takes at most, and at how few the context is the first."""
 
 
 @lru_cache(maxsize=1)
@@ -336,6 +385,6 @@ def frame() -> Any:
         counted = _Counted.__new__(_Counted)
         counted.__dict__.update(native.__dict__)
         found.bindings[name] = counted
-    for name, (implementation, most) in _OWN.items():
-        found.bindings[name] = _Own(name, implementation, most)
+    for name, about in _OWN.items():
+        found.bindings[name] = _Own(name, *about)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from typing import Any
 
 from jsonata.jexception import JException  # type: ignore[import-untyped]
@@ -72,6 +72,8 @@ def number_text(value: float) -> str:
     """Return a number: whole ones in full below 1e21, others cut to fifteen digits."""
     if isinstance(value, float) and not math.isfinite(value):
         raise JException("D3001", -1)
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        value = float(value)
     exact = Decimal(value) if isinstance(value, int) else Decimal(repr(value))
     if exact == exact.to_integral_value():
         if abs(exact) < Decimal("1e21"):
@@ -94,18 +96,6 @@ def _java(exact: Decimal) -> str:
         return f"{minus}{whole}.{fraction}"
     mantissa = text[0] + (f".{text[1:]}" if len(text) > 1 else "")
     return f"{minus}{mantissa}e{'+' if adjusted > 0 else '-'}{abs(adjusted)}"
-
-
-def rounded_for(value: float, picture: Any) -> float:
-    """Return a number rounded half to even at the digits that a picture shows of it."""
-    if not isinstance(picture, str) or any(mark in picture for mark in "%\u2030eE"):
-        return value
-    if isinstance(value, int) or not math.isfinite(value):
-        return value
-    shown = picture.split(";")[0].partition(".")[2]
-    digits = sum(mark in "0#" for mark in shown)
-    exact = Decimal(repr(value)).quantize(Decimal(1).scaleb(-digits), rounding=ROUND_HALF_EVEN)
-    return float(exact)
 
 
 def decode_base64(text: str) -> str:

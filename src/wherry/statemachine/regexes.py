@@ -23,6 +23,11 @@ class Regex:
         """The source."""
         return str(self._pattern.pattern)
 
+    @property
+    def compiled(self) -> Any:
+        """The pattern, unbounded."""
+        return self._pattern
+
     def matches(self, text: str) -> bool:
         """Whether the whole text matches."""
         return self._within(self._pattern.fullmatch, text) is not None

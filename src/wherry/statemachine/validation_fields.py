@@ -84,7 +84,7 @@ STATES: dict[str, dict[str, Check]] = {
         **_COMMON, **_FLOW, **_DATA, **_ASSIGN, **_RESULT,
         "ItemProcessor": values.mapping,
         "Iterator": values.mapping,
-        "Items": values.array,
+        "Items": values.items,
         "ItemsPath": values.reference,
         "ItemSelector": values.template,
         "Parameters": values.template,

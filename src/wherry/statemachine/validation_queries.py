@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from wherry.statemachine.findings import INVALID_QUERY, UNSUPPORTED_QUERY, Findings
 from wherry.statemachine.jsonata import QuerySyntax, engine, inner, is_expression, is_half_open
 
-_CODE = re.compile(r"\A[A-Z]\d{4}: ")
 _SKIPPED = ("_outer_instance", "type", "value", "id", "position", "lbp", "bp", "environment")
 _RELATIVE = ("predicate", "stages", "group", "update", "delete", "pattern", "terms")
 
@@ -37,7 +35,7 @@ def _check(findings: Findings, text: str, location: str, readable: tuple[str, ..
     try:
         tree = engine().compile_expression(text).tree
     except QuerySyntax as error:
-        findings.add(location, _CODE.sub("", str(error)), INVALID_QUERY)
+        findings.add(location, error.message, INVALID_QUERY)
         return
     try:
         faults = list(dict.fromkeys(_faults(tree, readable, True)))

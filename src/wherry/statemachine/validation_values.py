@@ -62,11 +62,11 @@ def clauses(findings: Findings, value: Any, location: str, jsonata: bool) -> Non
     findings.expect(isinstance(value, list), location, "Expected value of type Array")
 
 
-def array(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
-    """Take an array; in JSONata an expression, too."""
+def items(findings: Findings, value: Any, location: str, jsonata: bool) -> None:
+    """Take an array, an object or an expression."""
     if jsonata and is_expression(value):
         return
-    findings.expect(isinstance(value, list), location, "Expected value of type Array")
+    findings.expect(isinstance(value, list | dict), location, "Expected value of type Array")
 
 
 def integer(least: int, most: int = limits.STATE_SECONDS_MAX) -> Check:

@@ -54,6 +54,52 @@ VALUES: list[tuple[str, Any]] = [
     ("($f := function($n) { $n = 0 ? 'end' : $f($n - 1) }; $f(500))", "end"),
 ]  # fmt: skip
 
+REFERENCE: list[tuple[str, Any]] = [
+    ("$map([1, 2.5, true], $string)", ["1", "2.5", "true"]),
+    ("$map(['1', '0xFF', '0b101'], $number)", [1, 255, 5]),
+    ("$states.input.items.price.$string()", ["5", "20"]),
+    ("('YQ==').$base64decode() & ('%41').$decodeUrlComponent()", "aA"),
+    ("('[1,2]').$parse()[1]", 2),
+    ("('input data').$hash('SHA-256') = $hash('input data', 'SHA-256')", True),
+    ("(1).$range(9, 4)", [1, 5, 9]),
+    ("$distinct([1, 1])", [1]),
+    ("$distinct($states.input.items.(price > 1))", True),
+    ("$string(1e100)", "1e+100"),
+    ("$number('05') + $number('-1.5e1')", -10),
+    ("$power(2, -1)", 0.5),
+    ("[1 in [true], true in [1], true in true, {'a': 1} in [{'a': 1}]]",
+     [False, False, True, True]),
+    ("$replace('abc', /(b)/, '[$1$12$3$$$0]')", "a[bb2$b]c"),
+    ("$replace('abc', /b/, '[$1$2]')", "a[]c"),
+    ("$replace('abc', /b/, '\\\\1\\\\n')", "a\\1\\nc"),
+    ("$replace('aaa', /a/, 'b$0', 2)", "babaa"),
+    ("$replace('abab', /a(b)/, function($m) { $uppercase($m.groups[0]) }, 1)", "Bab"),
+    ("$replace('abc', /.*/, 'x')", "x"),
+    ("$match('abc', /[^,]*/).match", "abc"),
+    ("$replace('abc  ', /\\s*$/, '')", "abc"),
+    ("$split('a1b22c', /\\d+/)", ["a", "b", "c"]),
+    ("$split('a1b', /(\\d)/)", ["a", "b"]),
+    ("$toMillis('2017-11')", 1509494400000),
+    ("$fromMillis(253402300799999)", "9999-12-31T23:59:59.999Z"),
+    ("$parseInteger('xyz', '0')", "NaN"),
+    ("$formatNumber(0.5, '#.##') & ' ' & $formatNumber(1, '#.##')", ".5 1.0"),
+    ("$formatNumber(-34.555, '#0.00;(#0.00)')", "(34.56)"),
+    ("$formatNumber(0.14, '01%') & $formatNumber(0.14, '#0\u2030')", "14%140\u2030"),
+    ("$formatNumber(1234567.5, '##,##,##0.0##')", "12,34,567.5"),
+    ("$formatNumber(123456.789, '#,##0.000,0')", "123,456.789,0"),
+    ("$formatNumber(1234.5678, '00.000e0')", "12.346e2"),
+    ("$formatNumber(0.00012, '$0.0e00 x')", "$1.2e-04 x"),
+    ("$formatNumber(1234.5, '#.##0,0', {'decimal-separator': ',', 'grouping-separator': '.'})",
+     "1.234,5"),
+    ("$parseInteger('12x', '0')", 12),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("expression", "value"), REFERENCE)
+def test_an_expression_gives_what_the_reference_gives(expression: str, value: Any) -> None:
+    assert evaluate(expression, INPUT) == value
+
+
 INPUT = {"items": [{"name": "a", "price": 5}, {"name": "b", "price": 20}]}
 
 
@@ -100,6 +146,40 @@ FAILURES = [
     ("($f := function($n) { $n = 0 ? 0 : 1 + $f($n - 1) }; $f(32))", f"{FAILED}: {STACK}"),
     ("($f := function() { $f() }; $f())",
      f"{FAILED}: Expression evaluation timeout: Check for infinite loop"),
+    ("$sum(['a'])",
+     f'{FAILED}. T0412: Argument 1 of function "sum" must be an array of "numbers"'),
+    ("$sum(1, 2)",
+     f'{FAILED}. T0410: Argument 2 of function "sum" does not match function signature'),
+    ("$substring('abc', null)",
+     f'{FAILED}. T0410: Argument 2 of function "substring" does not match function signature'),
+    ("($f := $uppercase; $f(1))",
+     f'{FAILED}. T0410: Argument 1 of function "uppercase" does not match function signature'),
+    ("$map([1, 2], $uppercase)",
+     f'{FAILED}. T0410: Argument 1 of function "uppercase" does not match function signature'),
+    ("(5).$hash('MD5')", f"{FAILED}. T0411: Context value is not a compatible type with argument 1"
+     ' of function "hash"'),
+    ("(5).$uppercase()", f"{FAILED}. T0411: Context value is not a compatible type with argument 1"
+     ' of function "uppercase"'),
+    ("$number('1_0')", f'{FAILED}. D3030: Unable to cast value to a number: "1_0"'),
+    ("$number(' 5')", f'{FAILED}. D3030: Unable to cast value to a number: " 5"'),
+    ("-'a'", f'{FAILED}. D1002: Cannot negate a non-numeric value: "a"'),
+    ("$power(10, 400)", f"{FAILED}. D3061: The power function has resulted in a value that cannot"
+     " be represented as a JSON number: base=10, exponent=400"),
+    ("$sort([1, 'a'])", f"{FAILED}. D3070: The single argument form of the sort function can only"
+     " be applied to an array of strings or an array of numbers.  Use the second argument to"
+     " specify a comparison function"),
+    ("$formatBase(5, 37)", f"{FAILED}. D3100: The radix of the formatBase function must be between"
+     " 2 and 36.  It was given 37"),
+    ("$toMillis('soon')", f"{FAILED}. D3110: The argument of the toMillis function must be an ISO"
+     ' 8601 formatted timestamp. Given "soon"'),
+    ("$fromMillis(0, '[q]')",
+     f'{FAILED}. D3132: Unknown component specifier "q" in date/time picture string'),
+    ("$fromMillis(0, '[Y')",
+     f"{FAILED}. D3135: No matching closing bracket ']' in date/time picture string"),
+    ("$formatInteger(5, '#')", f"{FAILED}. D3130: Formatting or parsing an integer as a sequence"
+     ' starting with "#" is not supported by this implementation'),
+    ("$split('abc', /x*/)", f"{FAILED}. D1004: Regular expression matches zero length string"),
+    ("$states.input()", f"{FAILED}. T1006: Attempted to invoke a non-function"),
     ("function($x) { $x }", "returned an unsupported result type."),
 ]  # fmt: skip
 
@@ -110,6 +190,21 @@ def test_an_expression_that_fails_says_why(expression: str, said: str) -> None:
         "States.QueryEvaluationError",
         in_state(f"The JSONata expression '{expression}' specified for the field 'Output' {said}"),
     )
+
+
+PICTURES = [
+    ("0;0;0", "D3080"), ("0.0.0", "D3081"), ("0%%", "D3082"), ("0\u2030\u2030", "D3083"),
+    ("0%\u2030", "D3084"), ("", "D3085"), ("x", "D3086"), ("0a0", "D3086"), ("0,.0", "D3087"),
+    ("0,", "D3088"), ("0,,0", "D3089"), ("0#", "D3090"), (".#0", "D3091"), ("0%e0", "D3092"),
+    ("0e0e0", "D3093"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("picture", "code"), PICTURES)
+def test_a_bad_picture_is_refused_with_its_code(picture: str, code: str) -> None:
+    error, cause = evaluate(f"$formatNumber(1, '{picture}')")
+    assert error == "States.QueryEvaluationError"
+    assert f"{FAILED}. {code}: " in cause
 
 
 FIELDS: list[tuple[dict[str, Any], str]] = [
@@ -234,6 +329,16 @@ def test_a_map_selects_and_counts_with_expressions() -> None:
     }  # fmt: skip
     machine = only(state, jsonata=True)
     assert run(machine, {"l": ["a", "b", "c"], "suffix": "!"}) == ["a!", "b!", "c!"]
+
+
+def test_a_distributed_map_takes_an_object_that_is_written_out() -> None:
+    inner = {
+        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+        "StartAt": "I",
+        "States": {"I": {"Type": "Pass", "End": True}},
+    }
+    state = {"Type": "Map", "Items": {"a": "{% 1 + 1 %}"}, "ItemProcessor": inner}
+    assert run(only(state, jsonata=True)) == [{"Key": "a", "Value": 2}]
 
 
 def test_a_parallel_hands_arguments_to_every_branch() -> None:
