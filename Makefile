@@ -4,7 +4,7 @@ VENV   ?= .venv
 PORT   ?= 8000
 DATA   ?= .wherry
 
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 2)))
 
 BIN   := $(VENV)/bin
 STAMP := $(VENV)/.installed
