@@ -40,14 +40,14 @@ class Awake:
         self._fd = fd
         self._clock = clock
         self._numbers = numbers
-        self._newest = numbers.newest
+        self._given = numbers.given
         self._until_s: float | None = None  # None: processors may sleep
 
     def look(self) -> None:
         """See whether runs have begun since the last look, or none for a while."""
-        newest, now_s = self._numbers.newest, self._clock.steady_s()
-        if newest != self._newest:
-            self._newest = newest
+        given, now_s = self._numbers.given, self._clock.steady_s()
+        if given != self._given:
+            self._given = given
             if self._until_s is None:
                 os.write(self._fd, AT_ONCE)
             self._until_s = now_s + limits.AWAKE_S

@@ -15,14 +15,18 @@ class Numbers:
 
     Args:
         node: Which engine of its store this is, 0 to 255: no two of them give the same number.
+
+    Attributes:
+        given: How many it has given away.
     """
 
-    __slots__ = ("_clock", "_count", "_ms", "_node")
+    __slots__ = ("_clock", "_count", "_ms", "_node", "given")
 
     def __init__(self, clock: Clock, node: int = 0) -> None:
         self._clock = clock
         self._ms = 0
         self._count = 0
+        self.given = 0
         self.move(node)
 
     def move(self, node: int) -> None:
@@ -36,13 +40,9 @@ class Numbers:
         self._ms = max(self._ms, (number >> NUMBER_BITS) + 1)
         self._count = 0
 
-    @property
-    def newest(self) -> int:
-        """The number that was given away last."""
-        return self._ms << NUMBER_BITS | self._node | self._count
-
     def next(self) -> int:
         """Return the next number. It never goes back, although the wall clock may."""
+        self.given += 1
         now_ms = self._clock.now_ms()
         if now_ms > self._ms:
             self._ms, self._count = now_ms, 0
