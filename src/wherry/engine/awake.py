@@ -2,8 +2,8 @@
 
 A run passes through the engine, an environment and the store, and each hand-over wakes a process.
 A processor that had gone to sleep meanwhile takes tens of microseconds to wake, and then its caches
-are cold: in virtual machines a step of a workflow took a third longer. Linux lets a program say how
-long a wake-up may take (PM QoS): as long as `/dev/cpu_dma_latency` is open with a 0 in it, no
+are cold: in a virtual machine a step of a workflow took a quarter longer. Linux lets a program say
+how long a wake-up may take (PM QoS): as long as `/dev/cpu_dma_latency` is open with a 0 in it, no
 processor sleeps. That costs power, and on a shared host somebody's processor time, so it is said
 only while runs begin. Root alone may say it; who may not runs as before.
 
