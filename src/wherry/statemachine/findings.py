@@ -52,6 +52,19 @@ class Findings:
         return ok
 
 
+def not_longer(
+    findings: Findings, location: str, what: str, name: str, most: int, code: str
+) -> None:
+    """Add a fault where a name (of a `what`: State, Label) has more characters than AWS allows."""
+    if len(name) > most:
+        findings.add(
+            location,
+            f"Invalid {what} name: {what} '{name}' exceeds the"
+            f" {most}-character limit allowed by the service",
+            code,
+        )
+
+
 def only_one(findings: Findings, location: str, fields: dict[str, Any], names: list[str]) -> None:
     """Add a fault unless exactly one of some fields is there."""
     if not any(name in fields for name in names):

@@ -161,10 +161,11 @@ def _expression(text: str, field: str) -> Part:
                 compiled.append(module.compile_expression(text))
             found = compiled[0].evaluate(bindings.values, bindings.draw, bindings.now_ms)
         except module.EvaluationError as error:
-            mark = f". {error.code}: " if error.code else ": "
-            cause = f"{named} threw an error during evaluation{mark}{error.message}"
             if error.internal:  # AWS tells no more, and an ID of its own
                 cause = f"{named} threw an internal error during evaluation. {uuid4(bindings.draw)}"
+            else:
+                mark = f". {error.code}: " if error.code else ": "
+                cause = f"{named} threw an error during evaluation{mark}{error.message}"
             raise StatesError(QUERY, cause, location=field) from None
         except QuerySyntax as error:
             raise StatesError(QUERY, f"{named} is not valid: {error}", location=field) from None

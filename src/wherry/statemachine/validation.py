@@ -22,6 +22,7 @@ from wherry.statemachine.findings import (
     TRANSITION,
     Finding,
     Findings,
+    not_longer,
 )
 from wherry.statemachine.jsonata import is_expression
 from wherry.statemachine.validation_queries import check_queries
@@ -134,13 +135,7 @@ class _Machine:
             where = f"{location}/States/{name}"
             if not name:
                 findings.add(where, "Invalid State name: it cannot be empty", INVALID_NAME)
-            if len(name) > limits.STATE_NAME_LENGTH:
-                findings.add(
-                    where,
-                    f"Invalid State name: State '{name}' exceeds the"
-                    f" {limits.STATE_NAME_LENGTH}-character limit allowed by the service",
-                    INVALID_NAME,
-                )
+            not_longer(findings, where, "State", name, limits.STATE_NAME_LENGTH, INVALID_NAME)
             if name in self._names:
                 findings.add(where, f"Duplicate State name: {name}", DUPLICATE)
             self._names.add(name)

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wherry.statemachine.findings import Findings
+from wherry.statemachine.integration_fields import FIELDS
 from wherry.statemachine.resources import Resource
 
 _SERVICES = frozenset({
@@ -42,18 +43,15 @@ _WITHOUT_TOKEN = frozenset({
 _REQUIRED: dict[str, tuple[str, ...]] = {
     "apigateway:invoke": ("ApiEndpoint", "Method"),
     "batch:submitJob": ("JobDefinition", "JobName", "JobQueue"),
-    "dynamodb:deleteItem": ("TableName", "Key"),
-    "dynamodb:getItem": ("TableName", "Key"),
-    "dynamodb:putItem": ("TableName", "Item"),
-    "dynamodb:updateItem": ("TableName", "Key"),
     "ecs:runTask": ("TaskDefinition",),
-    "events:putEvents": ("Entries",),
     "glue:startJobRun": ("JobName",),
-    "lambda:invoke": ("FunctionName",),
     "sns:publish": ("Message",),
-    "sqs:sendMessage": ("QueueUrl", "MessageBody"),
-    "states:startExecution": ("StateMachineArn",),
+    **{
+        action: tuple(name for name, field in known.items() if field.required)
+        for action, known in FIELDS.items()
+    },
 }
+"""Of wherry's own integrations it is said with their arguments."""
 
 
 def check_resource(

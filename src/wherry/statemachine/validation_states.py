@@ -18,6 +18,7 @@ from wherry.statemachine.findings import (
     RESERVED_VARIABLE,
     Findings,
     at_most_one,
+    not_longer,
     only_one,
 )
 from wherry.statemachine.validation_choices import check_rule
@@ -273,13 +274,7 @@ class StateChecks:
             where = f"{location}/Label"
             if label == "":
                 findings.add(where, "Label cannot be empty", INVALID_LABEL)
-            if len(label) > limits.STATE_LABEL_LENGTH:
-                findings.add(
-                    where,
-                    f"Invalid Label name: Label '{label}' exceeds the"
-                    f" {limits.STATE_LABEL_LENGTH}-character limit allowed by the service",
-                    INVALID_LABEL,
-                )
+            not_longer(findings, where, "Label", label, limits.STATE_LABEL_LENGTH, INVALID_LABEL)
             if label in self._labels:
                 findings.add(where, f"Duplicate Label name: {label}", DUPLICATE_LABEL)
             self._labels.add(label)
