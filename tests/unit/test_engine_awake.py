@@ -13,6 +13,7 @@ import pytest
 from wherry import limits
 from wherry.engine.awake import DEVICE, Awake, opened
 from wherry.engine.numbers import Numbers
+from wherry.engine.work import Work
 from wherry.world import ManualClock
 
 SLEEPS = 2_000_000_000  # microseconds that a wake-up may take where nobody asks for less
@@ -33,6 +34,16 @@ class Engine:
         self.clock.advance(seconds)
         self._awake.look()
         return [found for (found,) in struct.iter_unpack("=i", self._device.read_bytes())]
+
+
+class Alone:
+    """An engine that is its store itself, as with Postgres."""
+
+    def __init__(self) -> None:
+        self.numbers = Numbers(ManualClock())
+        self.running: dict[Work, None] = {}
+        self.busy = False
+        self.pid = os.getpid()
 
 
 @pytest.fixture
@@ -63,8 +74,7 @@ def test_as_long_as_runs_begin_it_is_said_once(engine: Engine) -> None:
 
 @pytest.mark.parametrize("missing", [lambda folder: folder / "none", lambda folder: folder])
 def test_who_may_not_say_it_runs_as_before(tmp_path: Path, missing: Callable[[Path], Path]) -> None:
-    clock = ManualClock()
-    assert opened(clock, Numbers(clock), str(missing(tmp_path))) is None
+    assert opened(ManualClock(), Alone(), Alone(), str(missing(tmp_path))) is None
 
 
 @pytest.mark.skipif(
@@ -72,11 +82,10 @@ def test_who_may_not_say_it_runs_as_before(tmp_path: Path, missing: Callable[[Pa
 )
 def test_the_kernel_takes_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "AWAKE_PROCESSORS", 1_000_000)
-    clock = ManualClock()
-    numbers = Numbers(clock)
-    awake = opened(clock, numbers)
+    engine = Alone()
+    awake = opened(ManualClock(), engine, engine)
     assert awake is not None
-    numbers.next()
+    engine.numbers.next()
     awake.look()
     with open(DEVICE, "rb", buffering=0) as device:
         assert device.read(4) == struct.pack("=i", 0)

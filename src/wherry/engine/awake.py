@@ -18,8 +18,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from wherry import limits
+from wherry.engine.apart import Apart
+from wherry.runtime.process import places
 
 if TYPE_CHECKING:
+    from wherry.engine.apart import Dispatching, StoreBeside
     from wherry.engine.numbers import Numbers
     from wherry.world import Clock
 
@@ -34,9 +37,11 @@ class Awake:
     Args:
         fd: Of the device.
         numbers: Of the runs.
+        apart: What else is done for quick hand-overs; it looks when this does.
     """
 
-    def __init__(self, fd: int, clock: Clock, numbers: Numbers) -> None:
+    def __init__(self, fd: int, clock: Clock, numbers: Numbers, apart: Apart | None = None) -> None:
+        self._apart = apart
         self._fd = fd
         self._clock = clock
         self._numbers = numbers
@@ -54,14 +59,23 @@ class Awake:
         elif self._until_s is not None and now_s >= self._until_s:
             os.write(self._fd, ANY_TIME)
             self._until_s = None
+        if self._apart is not None:
+            self._apart.look(runs=self._until_s is not None)
 
     def close(self) -> None:
         """Say nothing any more."""
+        if self._apart is not None:
+            self._apart.let_go()
         os.close(self._fd)
 
 
-def opened(clock: Clock, numbers: Numbers, device: str = DEVICE) -> Awake | None:
+def opened(
+    clock: Clock, dispatcher: Dispatching, store: StoreBeside, device: str = DEVICE
+) -> Awake | None:
     """Return who keeps processors awake; None where that cannot be, or is not worth it.
+
+    Args:
+        store: It gets a processor of its own, if it is another process than this.
 
     It concerns all processors of a machine: on a large one most of them would wait for nothing.
     """
@@ -71,4 +85,6 @@ def opened(clock: Clock, numbers: Numbers, device: str = DEVICE) -> Awake | None
         fd = os.open(device, os.O_WRONLY)
     except OSError:  # not root, or a container that has no such device
         return None
-    return Awake(fd, clock, numbers)
+    alone = store.pid == os.getpid() or len(places.GIVEN) < 2
+    apart = None if alone else Apart(clock, dispatcher, store)
+    return Awake(fd, clock, dispatcher.numbers, apart)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from wherry.runtime.process import places
 
 if TYPE_CHECKING:
     import asyncio
@@ -31,7 +34,9 @@ class Threads:
         if self._executor is None:
             from concurrent.futures import ThreadPoolExecutor
 
-            self._executor = ThreadPoolExecutor(self._count, "wherry")
+            self._executor = ThreadPoolExecutor(
+                self._count, "wherry", initializer=partial(places.free, 0)
+            )
         loop = self._loop
 
         def run() -> None:

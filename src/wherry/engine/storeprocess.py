@@ -22,6 +22,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.owed import Owed
 from wherry.engine.store import Then, When, decode_answer
 from wherry.ports import Broken, Request
+from wherry.runtime.process import places
 
 if TYPE_CHECKING:
     import asyncio
@@ -101,6 +102,7 @@ class StoreProcess:
         self._process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
         )
+        places.free(self._process.pid)
         theirs.close()
         ours.setblocking(False)
         self._sock = ours

@@ -15,6 +15,7 @@ from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.environments import Listener, ProcessEnvironment
 from wherry.engine.mailbox import SocketChannel
+from wherry.runtime.process import places
 from wherry.runtime.process.forking import allowed_environment
 from wherry.runtime.zygote import Ended, Hello, Invalid, Said, Setup, Start, Started
 
@@ -69,6 +70,7 @@ class ZygoteProcess:
             env=allowed_environment(os.environ, setup.tmp, {}),
             start_new_session=True,
         )
+        places.free(self._process.pid)
         theirs.close()
         loop.add_reader(ours.fileno(), self._readable)
         loop.call_later(limits.IMPORT_S, self._overdue)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from wherry import limits
 from wherry.engine.workflows.wire import Ask, Fault, Told, applied, length_of, pack, unpack
+from wherry.runtime.process import places
 from wherry.statemachine.records import Commands, Event, Run
 
 if TYPE_CHECKING:
@@ -134,6 +135,7 @@ class Worker:
             stdout=2,
             start_new_session=True,
         )
+        places.free(self._process.pid)
         theirs.close()
         ours.setblocking(False)
         self._sock = ours
