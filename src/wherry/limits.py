@@ -119,6 +119,7 @@ STORE_SILENT_S = 4.0  # a store that answers nothing for so long makes the engin
 LEASE_RENEW_S = 4.0
 POLL_S = 5.0  # hints wake a consumer at once; this is how long it sleeps without one
 HELD_PER_ENVIRONMENT = 4  # messages leased at once for each environment of a consumer
+HELD_AHEAD_S = 0.01  # where claims are dear: as many as are done in that time, if those are more
 CLAIM_BATCH = 64
 HELD_COUNTED = 10_000  # messages of a queue that wait behind others; beyond, "so many or more"
 BLOCKED_SHOWN = 10  # groups of a queue that wait for a failure, by name

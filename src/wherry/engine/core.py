@@ -113,7 +113,7 @@ class Core:
         self.feeds = Feeds(
             loop, self._time, chance, store, self.dispatcher, settings.owner, _message_done
         )
-        self.feeds.unordered = not settings.alone
+        self.feeds.shared = not settings.alone
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission

@@ -46,7 +46,10 @@ class Feed:
     def wanted(self) -> int:
         """How many messages this engine wants to hold for the consumer: some more than run."""
         pool = self.function.pool
-        wanted = limits.HELD_PER_ENVIRONMENT * (len(pool.idle) + len(pool.busy) + 1)
+        each = limits.HELD_PER_ENVIRONMENT
+        if self._feeds.shared:  # a claim is a question to a database
+            each = max(each, int(limits.HELD_AHEAD_S / max(pool.pace_s, 1e-4)))
+        wanted = each * (len(pool.idle) + len(pool.busy) + 1)
         return wanted if wanted < pool.concurrency else pool.concurrency
 
     def room(self) -> int:
@@ -69,7 +72,7 @@ class Feed:
         now_ms = self._feeds.clock.now_ms()
         if due_ms <= now_ms:
             self.backlog = True
-            self._again = self._claiming and self._feeds.unordered
+            self._again = self._claiming and self._feeds.shared
             self.claim()
             return
         if self._timer is not None:
@@ -83,7 +86,7 @@ class Feed:
     def _timer_due(self) -> None:
         self._timer = None
         self.backlog = True
-        self._again = self._claiming and self._feeds.unordered
+        self._again = self._claiming and self._feeds.shared
         self.claim()
 
     def claim(self) -> None:

@@ -53,7 +53,7 @@ class Feeds:
         self.stopping = False
         self.admission: Admission | None = None
         self.paused = False
-        self.unordered = False  # an answer may not know of what was answered before it
+        self.shared = False  # the store: an answer may not know of what was answered before it
         self.feeds: dict[str, Feed] = {}
         self._former: dict[str, Feed] = {}  # of queues that are declared no more, till all is done
         self._polling = False

@@ -68,7 +68,7 @@ class Pool:
         self._failed_starts = 0
         self._retrying: Timer | None = None
         self.held = False  # nothing can be started now: all work waits
-        self._pace_s = limits.LINE_S  # what a run takes, on a moving average
+        self.pace_s = limits.LINE_S  # what a run takes, on a moving average
         self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
         self._away_s = 0.0  # how much of that it waits
 
@@ -125,7 +125,7 @@ class Pool:
 
     def _short(self, mailbox: Mailbox) -> bool:
         count = len(mailbox.works)
-        return count < limits.MAILS and (count + 1) * self._pace_s < limits.LINE_S
+        return count < limits.MAILS and (count + 1) * self.pace_s < limits.LINE_S
 
     def recall(self, environment: Environment) -> None:
         """Take back what waits in front of an environment whose run goes on."""
@@ -214,7 +214,7 @@ class Pool:
 
     def took(self, environment: Environment) -> None:
         """A run has ended."""
-        self._pace_s += limits.AVERAGE_SHARE * (environment.ran_s - self._pace_s)
+        self.pace_s += limits.AVERAGE_SHARE * (environment.ran_s - self.pace_s)
         spent = environment.spent
         if spent is None:
             if self.run_s:  # some are slow, this one was quick

@@ -82,9 +82,10 @@ class Messages:
         )
         found = row["messages_"] or []
         if row["looked_us"] is not None and most:  # else it is paused
-            seen.searched(number, since, row["looked_us"], clock.steady_s())
+            more = len(found) == most
+            seen.searched(number, since, row["looked_us"], clock.steady_s(), more)
             # All that was due before the last one is somebody's now.
-            seen.none_before(number, row["a_now"] if len(found) < most else found[-1]["due_ms"])
+            seen.none_before(number, found[-1]["due_ms"] if more else row["a_now"])
         for one in found:
             seen.newest = max(seen.newest, one["token"])
             if one["grp"] is None:

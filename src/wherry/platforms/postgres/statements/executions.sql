@@ -23,7 +23,9 @@ WHERE e.id = ANY ($1::bigint[])
 SELECT id, states, error, cause, output FROM executions WHERE id = ANY ($1::bigint[])
 -- name: executions_named
 SELECT k.nth, e.id FROM unnest($1::integer[], $2::text[]) WITH ORDINALITY AS k (workflow, name, nth)
-JOIN executions e ON e.workflow = k.workflow AND e.name = k.name AND e.listed = 1
+CROSS JOIN LATERAL (
+    SELECT id FROM executions
+    WHERE workflow = k.workflow AND name = k.name AND listed = 1 OFFSET 0) e
 -- name: execution_head
 SELECT head FROM executions WHERE id = $1
 -- name: execution_add

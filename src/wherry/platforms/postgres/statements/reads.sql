@@ -26,7 +26,8 @@ SELECT * FROM (
     SELECT p.*, count(*) OVER () AS total, row_number() OVER w AS nth,
         sum(octet_length(pk) + octet_length(sk) + octet_length(body)) OVER w AS size
     FROM (SELECT i.pk_whole, i.pk, i.sk, i.body, i.version, e.sort FROM entries e
-          JOIN items i ON i.tbl = $9 AND i.pk = e.pk AND i.sk = e.sk
+          CROSS JOIN LATERAL (
+              SELECT * FROM items WHERE tbl = $9 AND pk = e.pk AND sk = e.sk OFFSET 0) i
           WHERE e.idx = $1 AND e.key = $2 AND (e.sort, e.pk, e.sk) > ($3, $4, $5) AND e.sort < $6
               AND (i.expires_ms IS NULL OR i.expires_ms > now_ms())
           ORDER BY e.sort, e.pk, e.sk LIMIT $7) p
@@ -37,7 +38,8 @@ SELECT * FROM (
     SELECT p.*, count(*) OVER () AS total, row_number() OVER w AS nth,
         sum(octet_length(pk) + octet_length(sk) + octet_length(body)) OVER w AS size
     FROM (SELECT i.pk_whole, i.pk, i.sk, i.body, i.version, e.sort FROM entries e
-          JOIN items i ON i.tbl = $9 AND i.pk = e.pk AND i.sk = e.sk
+          CROSS JOIN LATERAL (
+              SELECT * FROM items WHERE tbl = $9 AND pk = e.pk AND sk = e.sk OFFSET 0) i
           WHERE e.idx = $1 AND e.key = $2 AND e.sort >= $6 AND (e.sort, e.pk, e.sk) < ($3, $4, $5)
               AND (i.expires_ms IS NULL OR i.expires_ms > now_ms())
           ORDER BY e.sort DESC, e.pk DESC, e.sk DESC LIMIT $7) p
@@ -58,10 +60,12 @@ WHERE bucket = $1 AND key > $2 AND key >= $3 AND key < $4 ORDER BY key LIMIT $5
 SELECT now_ms() AS a_now, array(
     SELECT ROW(k.nth, i.version, i.expires_ms, i.body)
     FROM unnest($1::integer[], $2::bytea[], $3::bytea[]) WITH ORDINALITY AS k (tbl, pk, sk, nth)
-    JOIN items i ON i.tbl = k.tbl AND i.pk = k.pk AND i.sk = k.sk) AS rows
+    CROSS JOIN LATERAL (SELECT version, expires_ms, body FROM items
+        WHERE tbl = k.tbl AND pk = k.pk AND sk = k.sk OFFSET 0) i) AS rows
 -- name: objects_stored
 SELECT o.bucket, o.key, blob, size_bytes, sha256, media_type, metadata, created_ms
 FROM unnest($1::integer[], $2::bytea[]) AS k (bucket, key)
-JOIN objects o ON o.bucket = k.bucket AND o.key = k.key
+CROSS JOIN LATERAL (
+    SELECT * FROM objects WHERE bucket = k.bucket AND key = k.key OFFSET 0) o
 -- name: one_snapshot
 SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY

@@ -40,6 +40,6 @@ DELETE FROM garbage WHERE id = ANY ($1::bigint[]) RETURNING id
 SELECT id, bucket, blob FROM garbage WHERE since_ms <= now_ms() - $1::bigint ORDER BY id LIMIT $2
 -- name: orphans
 SELECT u.blob FROM unnest($3::text[]) WITH ORDINALITY AS u (blob, nth)
-WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.blob = u.blob AND o.bucket = $1)
-    AND NOT EXISTS (SELECT 1 FROM garbage g WHERE g.blob = u.blob AND g.bucket = $2)
+WHERE NOT EXISTS (SELECT 1 FROM objects o WHERE o.blob = u.blob AND o.bucket = $1 OFFSET 0)
+    AND NOT EXISTS (SELECT 1 FROM garbage g WHERE g.blob = u.blob AND g.bucket = $2 OFFSET 0)
 ORDER BY u.nth
