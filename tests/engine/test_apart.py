@@ -14,6 +14,7 @@ from wherry.runtime.process import places
 from wherry.runtime.process.trees import descendants
 
 from .server_kit import serving, until
+from .stores_kit import sqlite_alone
 
 APP = """
 import os
@@ -27,6 +28,7 @@ def look() -> list[int]:
 """
 
 
+@sqlite_alone("the store process")
 @pytest.mark.skipif(
     sys.platform != "linux"
     or not os.access(DEVICE, os.W_OK)
