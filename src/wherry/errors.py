@@ -173,6 +173,12 @@ class EnvironmentDied(Problem):
     code, status = "environment_died", 502
 
 
+class CallerGone(Problem):
+    """The caller hung up before its request was begun: it was not run. Only logs show this."""
+
+    code, status = "caller_gone", 499  # as nginx says it
+
+
 class Unavailable(Problem):
     """There is no capacity for this now; try again."""
 

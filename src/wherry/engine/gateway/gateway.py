@@ -216,6 +216,16 @@ class Gateway:
             done=partial(self._done, request, responder), idempotency=asked is not None,
         )  # fmt: skip
         self._dispatcher.submit(work)
+        if asked is None and work.environment is None and not work.finished:  # it waits
+            responder.on_gone(partial(self._left, work))
+
+    def _left(self, work: Work) -> None:
+        """Nobody waits for this any more: what has not begun is not run.
+
+        With an Idempotency-Key it is run: its caller asks again for the answer.
+        """
+        if work.function.pool.withdraw(work):
+            self._dispatcher.fail(work, "refused", errors.CallerGone(), counted=False)
 
     def _done(
         self, request: Request, responder: Responder, work: Work, reply: Reply | None
