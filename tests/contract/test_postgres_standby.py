@@ -7,7 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -92,8 +92,9 @@ def stopped(primary: Server, standby: Server) -> Iterator[Callable[[], None]]:
 
     def crash() -> None:
         pids = [primary.postmaster, *primary.processes(b"postgres")]
-        os.kill(pids[0], signal.SIGKILL)
-        os.kill(sender, signal.SIGKILL)
+        for pid in pids:  # all: one may wait for a lock that the stopped sender holds
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         until(lambda: not any(map(running, pids)), "its end")
         primary.start()
 
