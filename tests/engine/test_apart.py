@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,9 @@ def test_handlers_may_use_all_processors_also_of_a_version_loaded_meanwhile(tmp_
         (code / "places_app.py").write_text(APP + "\n# another version\n")
         engine.call("reload")
         assert engine.client("GET", "/").json() == sorted(places.GIVEN)
-        others = {pid for pid in descendants(engine.pid) if pid != store}
-        assert {frozenset(os.sched_getaffinity(pid)) for pid in others} == {places.GIVEN}
+        found = set()
+        for pid in set(descendants(engine.pid)) - {store}:
+            with suppress(ProcessLookupError):  # of the version that is ending
+                found.add(frozenset(os.sched_getaffinity(pid)))
+        assert found == {places.GIVEN}
         until(lambda: os.sched_getaffinity(engine.pid) == places.GIVEN, "an engine without work")

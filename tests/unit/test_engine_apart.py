@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from wherry import limits
+from wherry import App, limits
 from wherry.engine.apart import Apart
 from wherry.engine.numbers import Numbers
 from wherry.engine.offload import Threads
+from wherry.engine.releases import ActiveRelease
 from wherry.runtime.process import places
-from wherry.world import ManualClock
+from wherry.world import Chance, ManualClock, ManualLoop
 
 pytestmark = pytest.mark.skipif(len(places.GIVEN) < 2, reason="needs Linux and two processors")
 
@@ -33,7 +34,7 @@ class Engine:
     numbers: Numbers = field(default_factory=lambda: Numbers(ManualClock()))
 
     def __post_init__(self) -> None:
-        self.apart = Apart(self.clock, self, self.store)
+        self.apart = Apart(self.clock, Chance(7), self, self.store)
 
     def looks(self, seconds: float = 0.0, runs: bool = True) -> tuple[set[int], set[int]]:
         """Where the engine and the store may run, after so long."""
@@ -103,6 +104,31 @@ def test_another_store_process_is_bound_after_the_first_has_died(engine: Engine)
         assert apart(engine.looks())
         engine.apart.let_go()
         other.kill()
+
+
+def test_a_version_that_is_loaded_meanwhile_counts_all_processors(engine: Engine) -> None:
+    """A function that computes gets as many environments as there are, not as the engine has."""
+    assert apart(engine.looks())
+    app = App("busy")
+
+    @app.get("/")
+    def look() -> int:
+        return 1
+
+    nobody: Any = None
+    release = ActiveRelease(
+        "digest", app.freeze(), "owner", ManualLoop(engine.clock), engine.clock,
+        nobody, nobody, nobody, nobody, nobody,
+    )  # fmt: skip
+    assert [one.pool.processors for one in release.functions.values()] == [len(places.GIVEN)]
+
+
+def test_a_process_that_nothing_was_bound_for_is_left_as_it_is(engine: Engine) -> None:
+    """A container may have been given more processors since, or somebody has chosen some."""
+    one = frozenset([min(places.GIVEN)])
+    os.sched_setaffinity(engine.store.pid, one)
+    places.free(engine.store.pid)
+    assert os.sched_getaffinity(engine.store.pid) == one
 
 
 def test_threads_for_blocking_work_may_run_everywhere(engine: Engine) -> None:

@@ -14,7 +14,7 @@ from wherry import limits
 from wherry.engine.awake import DEVICE, Awake, opened
 from wherry.engine.numbers import Numbers
 from wherry.engine.work import Work
-from wherry.world import ManualClock
+from wherry.world import Chance, ManualClock
 
 SLEEPS = 2_000_000_000  # microseconds that a wake-up may take where nobody asks for less
 
@@ -74,7 +74,7 @@ def test_as_long_as_runs_begin_it_is_said_once(engine: Engine) -> None:
 
 @pytest.mark.parametrize("missing", [lambda folder: folder / "none", lambda folder: folder])
 def test_who_may_not_say_it_runs_as_before(tmp_path: Path, missing: Callable[[Path], Path]) -> None:
-    assert opened(ManualClock(), Alone(), Alone(), str(missing(tmp_path))) is None
+    assert opened(ManualClock(), Chance(7), Alone(), Alone(), str(missing(tmp_path))) is None
 
 
 @pytest.mark.skipif(
@@ -83,7 +83,7 @@ def test_who_may_not_say_it_runs_as_before(tmp_path: Path, missing: Callable[[Pa
 def test_the_kernel_takes_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "AWAKE_PROCESSORS", 1_000_000)
     engine = Alone()
-    awake = opened(ManualClock(), engine, engine)
+    awake = opened(ManualClock(), Chance(7), engine, engine)
     assert awake is not None
     engine.numbers.next()
     awake.look()

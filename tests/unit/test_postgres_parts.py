@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.database import refuse_name
-from wherry.platforms.postgres.hints import MARGIN_MS, NEAR_MS, TOKENS, Seen
+from wherry.platforms.postgres.hints import MARGIN_MS, TOKENS, Seen
 from wherry.platforms.postgres.hosts import hosts_of
 from wherry.platforms.postgres.keys import CATALOG, INDEXED_BYTES, in_order, indexed, lock, whole
 from wherry.platforms.postgres.pool import Pool
@@ -46,19 +46,6 @@ def test_a_schema_whose_name_needs_quotes_is_refused(name: str) -> None:
 
 
 # --- what was seen of queues --------------------------------------------------------------------
-
-
-def test_while_a_queue_is_worked_off_the_margin_is_small_but_for_now_and_then() -> None:
-    """What was done in the time of the whole margin are many rows, which each claim would walk."""
-    seen = Seen()
-    seen.none_before(1, 50_000)
-    seen.searched(1, 0, 900_000, 100.0, more=True)
-    assert seen.searched_from(1, False, 100.04) == 50_000 - NEAR_MS
-    assert seen.searched_from(1, False, 100.06) == 50_000 - MARGIN_MS
-    seen.searched(1, 50_000 - MARGIN_MS, 100, 100.06, more=True)
-    assert seen.searched_from(1, False, 100.07) == 50_000 - NEAR_MS
-    seen.searched(1, 50_000 - NEAR_MS, 100, 100.08, more=False)
-    assert seen.searched_from(1, False, 100.08) == 50_000 - MARGIN_MS
 
 
 def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> None:

@@ -11,7 +11,6 @@ https://man7.org/linux/man-pages/man2/sched_setaffinity.2.html
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Protocol
 
 from wherry import limits
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.numbers import Numbers
     from wherry.engine.work import Work
-    from wherry.world import Clock
+    from wherry.world import Chance, Clock
 
 
 class Dispatching(Protocol):
@@ -52,6 +51,7 @@ class Apart:
     def __init__(
         self,
         clock: Clock,
+        chance: Chance,
         dispatching: Dispatching,
         store: StoreBeside,
         given: Collection[int] = places.GIVEN,
@@ -60,9 +60,11 @@ class Apart:
         self._dispatching = dispatching
         self._store = store
         order = sorted(given)
-        first = os.getpid() % len(order)  # several engines of a machine are not on the same one
-        self._engines = frozenset([order[first]])
-        self._stores = frozenset([order[(first + len(order) // 2) % len(order)]])
+        # By chance: several engines of a machine are not on the same one.
+        first = order.pop(chance.below(len(order)))
+        cores = [one for one in order if one not in places.siblings(first)]
+        self._engines = frozenset([first])
+        self._stores = frozenset([(cores or order)[0]])
         self._bound = 0  # the store's process, while it is bound
         self._not_before_s = 0.0
 
@@ -87,6 +89,7 @@ class Apart:
     def let_go(self) -> None:
         """Let the kernel decide."""
         if self._bound:
-            places.free(0)
-            places.free(self._bound)
+            places.let_go(0)
+            if self._bound == self._store.pid:  # else it has died, and the ID may be a stranger's
+                places.let_go(self._bound)
             self._bound = 0

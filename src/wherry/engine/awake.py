@@ -24,7 +24,7 @@ from wherry.runtime.process import places
 if TYPE_CHECKING:
     from wherry.engine.apart import Dispatching, StoreBeside
     from wherry.engine.numbers import Numbers
-    from wherry.world import Clock
+    from wherry.world import Chance, Clock
 
 DEVICE = "/dev/cpu_dma_latency"
 AT_ONCE = struct.pack("=i", 0)
@@ -70,7 +70,7 @@ class Awake:
 
 
 def opened(
-    clock: Clock, dispatcher: Dispatching, store: StoreBeside, device: str = DEVICE
+    clock: Clock, chance: Chance, dispatcher: Dispatching, store: StoreBeside, device: str = DEVICE
 ) -> Awake | None:
     """Return who keeps processors awake; None where that cannot be, or is not worth it.
 
@@ -86,5 +86,5 @@ def opened(
     except OSError:  # not root, or a container that has no such device
         return None
     alone = store.pid == os.getpid() or len(places.GIVEN) < 2
-    apart = None if alone else Apart(clock, dispatcher, store)
+    apart = None if alone else Apart(clock, chance, dispatcher, store)
     return Awake(fd, clock, dispatcher.numbers, apart)

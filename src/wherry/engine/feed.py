@@ -46,10 +46,11 @@ class Feed:
     def wanted(self) -> int:
         """How many messages this engine wants to hold for the consumer: some more than run."""
         pool = self.function.pool
-        each = limits.HELD_PER_ENVIRONMENT
-        if self._feeds.shared:  # a claim is a question to a database
-            each = max(each, int(limits.HELD_AHEAD_S / max(pool.pace_s, 1e-4)))
-        wanted = each * (len(pool.idle) + len(pool.busy) + 1)
+        environments = len(pool.idle) + len(pool.busy) + 1
+        wanted = limits.HELD_PER_ENVIRONMENT * environments
+        if self._feeds.shared and pool.pace_s:  # a claim is a question to a database
+            ahead = int(limits.HELD_AHEAD_S * environments / pool.pace_s)
+            wanted = max(wanted, min(ahead, limits.CLAIM_BATCH))
         return wanted if wanted < pool.concurrency else pool.concurrency
 
     def room(self) -> int:

@@ -62,7 +62,7 @@ class Pool:
         self._begin = begin
         self._post = post
         self._room = room
-        self._processors = processors
+        self.processors = processors
         self._admission = admission
         self._growing: Timer | None = None
         self._failed_starts = 0
@@ -209,7 +209,7 @@ class Pool:
         if self._away_s >= max(limits.QUICK_OWN_S, limits.GROW_AFTER_S / rounds):
             return self.concurrency
         if stuck or self.run_s >= max(limits.QUICK_OWN_S, limits.GROW_EXPECTED_S / rounds):
-            return self._processors + limits.SPARE_ENVIRONMENTS
+            return self.processors + limits.SPARE_ENVIRONMENTS
         return 0
 
     def took(self, environment: Environment) -> None:

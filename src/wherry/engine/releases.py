@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +15,7 @@ from wherry.blueprint import (
     WorkflowSpec,
 )
 from wherry.engine.pools import Pool
+from wherry.runtime.process import places
 
 if TYPE_CHECKING:
     from wherry.engine.admission import Admission
@@ -87,7 +87,7 @@ class ActiveRelease:
         self.functions: dict[str, ActiveFunction] = {}
         self.workflows: dict[str, ActiveFunction] = {}  # no environment runs what they get
         fed = frozenset(source.queue for source in blueprint.sources)
-        processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        processors = len(places.GIVEN) or 1
 
         def active(spec: FunctionSpec) -> ActiveFunction:
             pool = Pool(

@@ -231,7 +231,7 @@ class Server:
     def _keep_awake(self) -> None:
         if not self._options.keep_awake:
             return
-        self._awake = awake.opened(self._clock, self._core.dispatcher, self._store)
+        self._awake = awake.opened(self._clock, Chance(), self._core.dispatcher, self._store)
         if self._awake is not None:
             self._core.every(limits.AWAKE_LOOK_S, self._awake.look)
 

@@ -222,10 +222,14 @@ class Gateway:
     def _left(self, work: Work) -> None:
         """Nobody waits for this any more: what has not begun is not run.
 
-        With an Idempotency-Key it is run: its caller asks again for the answer.
+        With an Idempotency-Key it is run: its caller asks again for the answer. So is what runs
+        again: its named steps are committed.
         """
-        if work.function.pool.withdraw(work):
-            self._dispatcher.fail(work, "refused", errors.CallerGone(), counted=False)
+        if not work.reruns and work.function.pool.withdraw(work):
+            feeds = self._dispatcher.feeds
+            stopping = feeds is not None and feeds.stopping  # then it was us who hung up
+            problem = errors.Unavailable() if stopping else errors.CallerGone()
+            self._dispatcher.fail(work, "refused", problem, counted=False)
 
     def _done(
         self, request: Request, responder: Responder, work: Work, reply: Reply | None

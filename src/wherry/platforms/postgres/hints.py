@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from wherry.platforms.postgres.database import Database
 
 MARGIN_MS = 50  # a message may be there that much later than it is due: its commit took so long
-NEAR_MS = 2  # the margin while more waits than is claimed at once ...
-NEAR_S = 0.05  # ... for so long: then a search with the whole margin finds what came late
 TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
 TOLD_AGAIN_S = 0.02  # ... while more and more is to be said: then the others are awake
 TOKENS = 100_000  # of leases, whose messages are known to be of no group
@@ -39,7 +37,6 @@ class Seen:
         self.slow_us = limits.CLAIM_SLOW_US
         self._since: dict[int, int] = {}
         self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
-        self._near_until_s: dict[int, float] = {}
         self.newest = 0  # of the tokens that are known here
         self._lost: dict[int, int] = {}  # queues of which a lease may be ours unknown, and `newest`
         self.pending: set[str] = set()  # queues whose consumers are to be told
@@ -51,30 +48,15 @@ class Seen:
 
     def searched_from(self, queue: int, fifo: bool, now_s: float) -> int:
         """Return from when on a claim searches."""
-        if self._whole_at_s.get(queue, 0.0) <= now_s:
-            return 0
-        since = self.since(queue, fifo)
-        if since and now_s < self._near_until_s.get(queue, 0.0):
-            since += MARGIN_MS - NEAR_MS
-        return since
+        whole = self._whole_at_s.get(queue, 0.0) <= now_s
+        return 0 if whole else self.since(queue, fifo)
 
     def none_before(self, queue: int, now_ms: int) -> None:
         """Nothing waits that was due by now."""
         self._since[queue] = now_ms - MARGIN_MS
 
-    def searched(
-        self, queue: int, since: int, took_us: int, now_s: float, more: bool = False
-    ) -> None:
-        """A claim has searched from there on, for so long.
-
-        Args:
-            more: It found as much as it may take: where a queue is being worked off, what was
-                done in the time of the margin is many rows, and each claim would walk them.
-        """
-        if not more:
-            self._near_until_s.pop(queue, None)
-        elif self._near_until_s.get(queue, 0.0) <= now_s:
-            self._near_until_s[queue] = now_s + NEAR_S
+    def searched(self, queue: int, since: int, took_us: int, now_s: float) -> None:
+        """A claim has searched from there on, for so long."""
         if since == 0:
             took_s, pause_s = took_us / 1e6, 0.0
             if took_us >= self.slow_us:
@@ -116,7 +98,6 @@ class Seen:
         """Search everything from the beginning again."""
         self._since.clear()
         self._whole_at_s.clear()
-        self._near_until_s.clear()
 
     def tell(self, queues: Iterable[str]) -> None:
         """Tell the other engines that there is something in these queues."""

@@ -82,10 +82,9 @@ class Messages:
         )
         found = row["messages_"] or []
         if row["looked_us"] is not None and most:  # else it is paused
-            more = len(found) == most
-            seen.searched(number, since, row["looked_us"], clock.steady_s(), more)
+            seen.searched(number, since, row["looked_us"], clock.steady_s())
             # All that was due before the last one is somebody's now.
-            seen.none_before(number, found[-1]["due_ms"] if more else row["a_now"])
+            seen.none_before(number, row["a_now"] if len(found) < most else found[-1]["due_ms"])
         for one in found:
             seen.newest = max(seen.newest, one["token"])
             if one["grp"] is None:

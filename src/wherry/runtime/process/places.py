@@ -10,18 +10,44 @@ from contextlib import suppress
 GIVEN: frozenset[int] = (
     frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
 )
+_bound: set[int] = set()
 
 
 def bind(pid: int, processors: frozenset[int]) -> None:
-    """Let a process run on these alone; 0 is the calling thread.
+    """Let a process run on these alone; 0 is the calling thread, whose children inherit it."""
+    _bound.add(pid)
+    _set(pid, processors)
 
-    Nothing happens where that cannot be: a processor taken away meanwhile, a process that ended.
-    """
-    if sys.platform == "linux" and processors:
-        with suppress(OSError):
-            os.sched_setaffinity(pid, processors)
+
+def let_go(pid: int) -> None:
+    """Let a process that was bound run on all that we were given."""
+    if pid in _bound:
+        _bound.discard(pid)
+        _set(pid, GIVEN)
 
 
 def free(pid: int) -> None:
-    """Let a process run on all that we were given: it inherits what its starter is bound to."""
-    bind(pid, GIVEN)
+    """Take from a process or thread that was just started what it has inherited; 0 is itself."""
+    if 0 in _bound:  # else what others have set for it meanwhile is left alone
+        _set(pid, GIVEN)
+
+
+def siblings(processor: int) -> frozenset[int]:
+    """Return the processors that share a core with this one, itself among them."""
+    path = f"/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list"
+    try:
+        with open(path) as file:
+            text = file.read()
+    except OSError:
+        return frozenset([processor])
+    found = {processor}
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
+
+
+def _set(pid: int, processors: frozenset[int]) -> None:
+    if sys.platform == "linux":
+        with suppress(OSError):  # a processor taken away meanwhile, a process that has ended
+            os.sched_setaffinity(pid, processors)
