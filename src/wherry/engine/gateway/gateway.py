@@ -216,7 +216,8 @@ class Gateway:
             done=partial(self._done, request, responder), idempotency=asked is not None,
         )  # fmt: skip
         self._dispatcher.submit(work)
-        if asked is None and work.environment is None and not work.finished:  # it waits
+        pending = function.pool.pending
+        if pending and pending[-1] is work and asked is None:  # it waits
             responder.on_gone(partial(self._left, work))
 
     def _left(self, work: Work) -> None:

@@ -30,6 +30,7 @@ class Reply:
         connection = self._connection
         if connection is not None:
             self._connection = None
+            self._callbacks = None  # else they and what they hold were a cycle
             connection.answer(response)
 
     def on_gone(self, callback: Callable[[], None]) -> None:
