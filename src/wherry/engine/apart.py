@@ -17,8 +17,6 @@ from wherry import limits
 from wherry.runtime.process import places
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
-
     from wherry.engine.numbers import Numbers
     from wherry.engine.work import Work
     from wherry.world import Chance, Clock
@@ -44,22 +42,16 @@ class StoreBeside(Protocol):
 class Apart:
     """Binds the two, and lets go of them. Called by the engine's main thread alone.
 
-    Args:
-        given: The processors that we may use: at least two.
+    We have to have been given two processors at least.
     """
 
     def __init__(
-        self,
-        clock: Clock,
-        chance: Chance,
-        dispatching: Dispatching,
-        store: StoreBeside,
-        given: Collection[int] = places.GIVEN,
+        self, clock: Clock, chance: Chance, dispatching: Dispatching, store: StoreBeside
     ) -> None:
         self._clock = clock
         self._dispatching = dispatching
         self._store = store
-        order = sorted(given)
+        order = sorted(places.GIVEN)
         # By chance: several engines of a machine are not on the same one.
         first = order.pop(chance.below(len(order)))
         cores = [one for one in order if one not in places.siblings(first)]

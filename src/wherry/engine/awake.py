@@ -74,10 +74,10 @@ def opened(
 ) -> Awake | None:
     """Return who keeps processors awake; None where that cannot be, or is not worth it.
 
+    It concerns all processors of a machine: on a large one most of them would wait for nothing.
+
     Args:
         store: It gets a processor of its own, if it is another process than this.
-
-    It concerns all processors of a machine: on a large one most of them would wait for nothing.
     """
     if sys.platform != "linux" or (os.cpu_count() or 1) > limits.AWAKE_PROCESSORS:
         return None

@@ -99,10 +99,7 @@ class StoreProcess:
                 end.setsockopt(socket.SOL_SOCKET, option, 1 << 20)
         command = [sys.executable, "-m", "wherry.platforms.sql.process"]
         command += ["--fd", str(theirs.fileno()), "--path", self._path]
-        self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, start_new_session=True
-        )
-        places.free(self._process.pid)
+        self._process = places.started(command, theirs.fileno())
         theirs.close()
         ours.setblocking(False)
         self._sock = ours

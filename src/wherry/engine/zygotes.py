@@ -61,16 +61,13 @@ class ZygoteProcess:
         self._sock = ours
         command = [sys.executable, "-m", "wherry.runtime.zygote", str(theirs.fileno())]
         command.append(msgspec.json.encode(setup).decode())
-        self._process = subprocess.Popen(
+        self._process = places.started(
             command,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            theirs.fileno(),
             stdout=2,
             cwd=setup.folder,
             env=allowed_environment(os.environ, setup.tmp, {}),
-            start_new_session=True,
         )
-        places.free(self._process.pid)
         theirs.close()
         loop.add_reader(ours.fileno(), self._readable)
         loop.call_later(limits.IMPORT_S, self._overdue)

@@ -128,14 +128,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         command = [sys.executable, "-m", "wherry.engine.workflows.expressions"]
         command += ["--fd", str(theirs.fileno())]
-        self._process = subprocess.Popen(
-            command,
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            start_new_session=True,
-        )
-        places.free(self._process.pid)
+        self._process = places.started(command, theirs.fileno(), stdout=2)
         theirs.close()
         ours.setblocking(False)
         self._sock = ours

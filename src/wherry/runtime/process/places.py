@@ -3,33 +3,49 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from contextlib import suppress
+from typing import Any
 
 # Before anything is bound: what somebody has set for us (taskset, a container) holds for all.
 GIVEN: frozenset[int] = (
     frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
 )
-_bound: set[int] = set()
+_inherited = False  # whether what the engine's thread starts now is bound as it is
 
 
 def bind(pid: int, processors: frozenset[int]) -> None:
     """Let a process run on these alone; 0 is the calling thread, whose children inherit it."""
-    _bound.add(pid)
+    global _inherited
+    _inherited |= pid == 0
     _set(pid, processors)
 
 
 def let_go(pid: int) -> None:
     """Let a process that was bound run on all that we were given."""
-    if pid in _bound:
-        _bound.discard(pid)
-        _set(pid, GIVEN)
+    global _inherited
+    _inherited &= pid != 0
+    _set(pid, GIVEN)
 
 
 def free(pid: int) -> None:
     """Take from a process or thread that was just started what it has inherited; 0 is itself."""
-    if 0 in _bound:  # else what others have set for it meanwhile is left alone
+    if _inherited:  # else what others have set for it meanwhile is left alone
         _set(pid, GIVEN)
+
+
+def started(command: list[str], fd: int, **more: Any) -> subprocess.Popen[bytes]:
+    """Start a process of ours, bound to nothing, with one descriptor, in a session of its own.
+
+    Args:
+        more: For `subprocess.Popen`.
+    """
+    process = subprocess.Popen(
+        command, pass_fds=[fd], stdin=subprocess.DEVNULL, start_new_session=True, **more
+    )
+    free(process.pid)
+    return process
 
 
 def siblings(processor: int) -> frozenset[int]:
