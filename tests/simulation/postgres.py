@@ -24,6 +24,7 @@ from wherry.world import Chance, ManualClock
 
 from .cluster import Cluster, Node, NodeLoop, Shared, Weather, Wire
 
+REPEATED = 0.01  # of all requests, also in good weather: a life has few here, and each is to repeat
 TOGETHER_S = 0.002
 SIZE = 4  # connections of a node
 HINTS_LOST = 0.2
@@ -223,7 +224,9 @@ class SharedCluster(Cluster):
     def _ask(self) -> None:
         waiting, self._waiting = self._waiting, []
         for wire, number, asked in waiting:
-            if not isinstance(asked[1], Configure) and self.chance.random() < self.weather.repeat:
+            if not isinstance(asked[1], Configure) and self.chance.random() < max(
+                self.weather.repeat, REPEATED
+            ):
                 self.hit("repeat")
                 waiting = [*waiting, (wire, -number, asked)]
         self.platform.show()
