@@ -16,7 +16,9 @@ OLDEST_SQLITE = (3, 51, 3)  # before it two connections could corrupt a WAL (sql
 APPLICATION_ID = 0x77687279  # "whry"
 PAGE_BYTES = 4_096  # 8 KiB pages cost 10-20 % more per commit: more bytes in the log per change
 CHECKPOINT_PAGES = 1_000  # 4 MB: some 6 ms of work; twice as much stalls twice as long
-CACHE_KIB = 65_536
+# After rows have moved between pages, a commit looks through all pages that are kept in memory (its
+# pages had a number beyond all others for a moment). What is not here, the system mostly still has.
+CACHE_KIB = 16_384
 STATEMENTS = 256  # kept compiled: all that there are
 CHECKED_BYTES = 16 * 1024 * 1024  # a larger file is not checked whole at the start
 
