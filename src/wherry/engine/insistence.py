@@ -46,9 +46,31 @@ class Insistence:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
-        in_hand = self._dispatcher.open  # this, and what may have something to commit in a moment
-        when: When = "now" if in_hand == 1 else "late" if self._dispatcher.busy else "soon"
-        self._store.send(commit.function, commit, then, when)
+        self._store.send(commit.function, commit, then, self._when(work))
+
+    def _when(self, work: Work) -> When:
+        """Say how soon a commit has to be sent."""
+        dispatcher = self._dispatcher
+        if dispatcher.open == 1:  # else there is what may have something to commit in a moment
+            return "now"
+        if dispatcher.busy:
+            return "late"
+        # By itself it would keep the store at its sync when a request's commit comes.
+        return "along" if not self._is_waited_for(work) and self._requests() else "soon"
+
+    def _is_waited_for(self, work: Work) -> bool:
+        """Whether a caller, or another message, goes on with this commit."""
+        message, feeds = work.message, self._dispatcher.feeds
+        if message is None or feeds is None or work.function.sends:
+            return True
+        feed = feeds.feeds.get(message.queue)
+        return feed is None or feed.queue.fifo
+
+    def _requests(self) -> bool:
+        """Whether there are requests that commit, or may do so in a moment."""
+        return bool(self._dispatcher.committing) or any(
+            one.message is None and one.function.writes for one in self._dispatcher.running
+        )
 
     def _answered(
         self,

@@ -35,7 +35,17 @@ class ActiveFunction:
         fed: The queues that sources put messages into.
     """
 
-    __slots__ = ("fed", "grants", "owner", "pool", "release", "sends", "spec", "starts")
+    __slots__ = (
+        "fed",
+        "grants",
+        "owner",
+        "pool",
+        "release",
+        "sends",
+        "spec",
+        "starts",
+        "writes",
+    )
 
     def __init__(
         self,
@@ -58,6 +68,7 @@ class ActiveFunction:
             if grant.kind == "queue" or (grant.kind == "workflow" and grant.action != "read")
         ]
         self.sends = tuple(dict.fromkeys(sends))
+        self.writes = any(grant.action != "read" for grant in spec.grants)
         self.starts = any(one.kind == "workflow" and one.action == "start" for one in spec.grants)
 
 

@@ -12,7 +12,7 @@ from wherry.ports import Answer, Platform, Request
 from wherry.world import Loop
 
 Then: TypeAlias = Callable[[Any], None]
-When: TypeAlias = Literal["now", "soon", "late"]
+When: TypeAlias = Literal["now", "soon", "late", "along"]
 
 decode_answer: Callable[[bytes | msgspec.Raw], Answer] = msgspec.msgpack.Decoder(Answer).decode
 _request = msgspec.msgpack.Decoder(Request)
@@ -26,7 +26,8 @@ class Store(Protocol):
 
         Args:
             when: `soon`: with what else is sent in this turn of the loop. `now`: nothing else is
-                to come. `late`: it may wait a moment for others to share its sync.
+                to come. `late`: it may wait a moment for others to share its sync. `along`: nobody
+                waits for it; it goes with the next one that somebody waits for.
         """
         ...
 
