@@ -10,11 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
 
-import pytest
-
 from tests.contract.conftest import Place
-from wherry import limits
-from wherry.codec import to_msgpack
 from wherry.engine.store import When
 from wherry.engine.storeprocess import StoreProcess
 from wherry.ports import Claim, Claims, QueueDepths, Recover, Request
@@ -94,55 +90,5 @@ def test_what_is_sent_now_overtakes_nothing(tmp_path: Path) -> None:
             store.process.send("", QueueDepths(), kept, cast(When, when))
         until(lambda: store.turn() and len(answered) == 4, "all answers")
         assert answered == ["a", "b", "c", "d"]
-    finally:
-        store.close()
-
-
-def test_what_nobody_waits_for_goes_with_what_somebody_waits_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A job's commit does not keep the store at its sync when a request's commit comes."""
-    monkeypatch.setattr(limits, "COMMIT_ALONG_S", 3600.0)
-    store = Asked(tmp_path / "store.sqlite")
-    try:
-        answered: list[str] = []
-
-        def send(name: str, when: When) -> None:
-            store.process.send("", QueueDepths(), lambda answer: answered.append(name), when)
-
-        send("job", "along")
-        store.process.forward("", to_msgpack(QueueDepths()), lambda answer: answered.append("read"))
-        until(lambda: store.turn() and answered, "the read")
-        assert answered == ["read"]
-        send("request", "soon")
-        until(lambda: store.turn() and len(answered) == 3, "all answers")
-        assert answered == ["read", "job", "request"]
-        send("job", "along")
-        monkeypatch.setattr(limits, "COMMIT_WINDOW_S", 0.0)
-        send("request", "late")
-        until(lambda: store.turn() and len(answered) == 5, "all answers")
-        assert sorted(answered[3:]) == ["job", "request"]
-    finally:
-        store.close()
-
-
-def test_what_nobody_waits_for_goes_by_itself_in_the_end(tmp_path: Path) -> None:
-    """At once where the store has nothing to do, and in bounded time where it always has."""
-    store = Asked(tmp_path / "store.sqlite")
-    try:
-        answered: list[str] = []
-
-        def hold(name: str) -> None:
-            store.process.send("", QueueDepths(), lambda answer: answered.append(name), "along")
-
-        def read(answer: bytes) -> None:
-            if len(answered) < 2:
-                store.process.forward("", to_msgpack(QueueDepths()), read)
-
-        hold("alone")
-        until(lambda: store.turn() and answered, "the one alone")
-        hold("beside reads without an end")
-        read(b"")
-        until(lambda: store.turn() and len(answered) == 2, "the one beside reads")
     finally:
         store.close()

@@ -155,6 +155,8 @@ class Wire:
     What it does after a break is the engine's own (`engine.owed`), as with a store process.
     """
 
+    gathers = True
+
     def __init__(self, cluster: Cluster, loop: NodeLoop) -> None:
         self._cluster = cluster
         self._loop = loop

@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from wherry import App, Batch, Struct, limits
-from wherry.engine.store import DirectStore, When
 from wherry.errors import StoreFull
-from wherry.ports import Commit
 from wherry.testing import Backend, running
 
 
@@ -24,10 +22,6 @@ class Job(Struct):
 class Thing(Struct):
     name: str
     count: int = 0
-
-
-class Other(Struct):
-    name: str
 
 
 ATTEMPTS = 3
@@ -133,57 +127,3 @@ def test_a_task_whose_end_is_never_taken_is_told_to_its_execution() -> None:
         assert found is not None
         assert found.status == "SUCCEEDED"
         assert backend.items(things) == []
-
-
-def beside_a_request(
-    monkeypatch: pytest.MonkeyPatch, fifo: bool = False, sends: bool = False
-) -> list[str]:
-    """Run a job while a request is on its way; return how soon its commit was to be sent."""
-    app = App("insistent")
-    group: Callable[[Job], str] = lambda job: job.name  # noqa: E731
-    jobs = app.queue(Job, fifo=True, group=group) if fifo else app.queue(Job)
-    others = app.queue(Other)
-    things = app.table(Thing, key="name")
-
-    @app.post("/things", grants=[things.write, jobs.send], concurrency=1)
-    def make(thing: Thing) -> None:
-        things.put(thing)
-        jobs.send(Job(thing.name))
-
-    @app.consume(jobs, grants=[things.write, others.send] if sends else [things.write])
-    def work(job: Job) -> None:
-        things.add(job.name, count=1)
-
-    @app.consume(others)
-    def read(other: Other) -> None: ...
-
-    said: list[str] = []
-    send = DirectStore.send
-
-    def told(
-        store: DirectStore, function: str, request: Any, then: Any, when: When = "soon"
-    ) -> None:
-        if isinstance(request, Commit) and function == "work":
-            said.append(when)
-        send(store, function, request, then, when)
-
-    monkeypatch.setattr(DirectStore, "send", told)
-    with running(app) as backend:
-        backend._composed.core.feeds.pause(False)
-        backend.together(*[("POST", "/things", '{"name":"a"}')] * 4)
-        backend.drain()
-    return said
-
-
-def test_a_jobs_commit_goes_along_with_that_of_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By itself it would keep the store at its sync when that comes."""
-    said = beside_a_request(monkeypatch)
-    assert said == ["along"] * 3 + ["now"]
-
-
-@pytest.mark.parametrize("waited_for", [{"fifo": True}, {"sends": True}])
-def test_a_jobs_commit_does_not_linger_where_another_message_waits_for_it(
-    monkeypatch: pytest.MonkeyPatch, waited_for: dict[str, bool]
-) -> None:
-    """The next one of its group, or one that it sends."""
-    assert "along" not in beside_a_request(monkeypatch, **waited_for)

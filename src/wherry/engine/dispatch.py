@@ -96,7 +96,7 @@ class Dispatcher:
         self.batches = Batches(self, journal)
         self.steps = Steps(self, store)
         self.deadlines = Deadlines(self, clock)
-        self.insistence = Insistence(self, loop, chance, store, journal)
+        self.insistence = Insistence(self, loop, clock, chance, store, journal)
 
     @property
     def busy(self) -> bool:

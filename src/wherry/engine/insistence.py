@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from wherry import limits
 from wherry.engine.feeds import INSIST_S
+from wherry.engine.syncs import Syncs
 from wherry.errors import StoreFull
 from wherry.ports import Broken
 
@@ -24,53 +25,35 @@ if TYPE_CHECKING:
 
     from wherry.engine.dispatch import Dispatcher
     from wherry.engine.journal import Journal
-    from wherry.engine.store import Store, When
+    from wherry.engine.store import Store
     from wherry.engine.work import Work
     from wherry.ports import Commit, CommitAnswer
-    from wherry.world import Chance, Loop
+    from wherry.world import Chance, Clock, Loop
 
 
 class Insistence:
     """Sends commits for the dispatcher, those of messages until the store has taken them."""
 
     def __init__(
-        self, dispatcher: Dispatcher, loop: Loop, chance: Chance, store: Store, journal: Journal
+        self,
+        dispatcher: Dispatcher,
+        loop: Loop,
+        clock: Clock,
+        chance: Chance,
+        store: Store,
+        journal: Journal,
     ) -> None:
         self._dispatcher = dispatcher
         self._loop = loop
         self._chance = chance
-        self._store = store
+        self._syncs = Syncs(dispatcher, loop, clock, store)
         self._journal = journal
 
     def send(self, work: Work, commit: Commit, then: Callable[[CommitAnswer], None]) -> None:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
-        self._store.send(commit.function, commit, then, self._when(work))
-
-    def _when(self, work: Work) -> When:
-        """Say how soon a commit has to be sent."""
-        dispatcher = self._dispatcher
-        if dispatcher.open == 1:  # else there is what may have something to commit in a moment
-            return "now"
-        if dispatcher.busy:
-            return "late"
-        # By itself it would keep the store at its sync when a request's commit comes.
-        return "along" if not self._is_waited_for(work) and self._requests() else "soon"
-
-    def _is_waited_for(self, work: Work) -> bool:
-        """Whether a caller, or another message, goes on with this commit."""
-        message, feeds = work.message, self._dispatcher.feeds
-        if message is None or feeds is None or work.function.sends:
-            return True
-        feed = feeds.feeds.get(message.queue)
-        return feed is None or feed.queue.fifo
-
-    def _requests(self) -> bool:
-        """Whether there are requests that commit, or may do so in a moment."""
-        return bool(self._dispatcher.committing) or any(
-            one.message is None and one.function.writes for one in self._dispatcher.running
-        )
+        self._syncs.send(work, commit, then)
 
     def _answered(
         self,

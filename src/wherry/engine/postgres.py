@@ -111,6 +111,8 @@ class PostgresClient:
 
     # -- asking ----------------------------------------------------------------------------------
 
+    gathers = False  # the server groups the syncs
+
     def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         """Ask; answers come in any order."""
         if self.hangs or len(self._asked) >= limits.POSTGRES_REQUESTS:

@@ -12,22 +12,27 @@ from wherry.ports import Answer, Platform, Request
 from wherry.world import Loop
 
 Then: TypeAlias = Callable[[Any], None]
-When: TypeAlias = Literal["now", "soon", "late", "along"]
+When: TypeAlias = Literal["now", "soon"]
 
 decode_answer: Callable[[bytes | msgspec.Raw], Answer] = msgspec.msgpack.Decoder(Answer).decode
 _request = msgspec.msgpack.Decoder(Request)
 
 
 class Store(Protocol):
-    """Where the engine sends requests. `then` is called with the answer, in order of sending."""
+    """Where the engine sends requests. `then` is called with the answer, in order of sending.
+
+    Attributes:
+        gathers: What is sent in one turn of the loop has one sync, so that it is worth a wait.
+    """
+
+    gathers: bool
 
     def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         """Send a request on behalf of a function ('' is the engine itself).
 
         Args:
             when: `soon`: with what else is sent in this turn of the loop. `now`: nothing else is
-                to come. `late`: it may wait a moment for others to share its sync. `along`: nobody
-                waits for it; it goes with the next one that somebody waits for.
+                to come.
         """
         ...
 
@@ -39,8 +44,11 @@ class Store(Protocol):
 class DirectStore:
     """A platform in this process: for tests and for `--inline`.
 
-    What is sent in one turn of the loop is one batch, as it is with the store process.
+    What is sent in one turn of the loop is one batch, as it is with the store process. There is no
+    sync that would be worth a wait.
     """
+
+    gathers = False
 
     def __init__(self, platform: Platform, loop: Loop) -> None:
         self._platform = platform

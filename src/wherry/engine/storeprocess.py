@@ -53,6 +53,8 @@ class StoreProcess:
         on_gone: Called instead where it died too often in a row.
     """
 
+    gathers = True
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -69,9 +71,6 @@ class StoreProcess:
         self._owed: Owed[bytes] = Owed(loop, self._ask_again, decode_answer)
         self._number = 0
         self._out: list[bytes] = []
-        self._late: list[bytes] = []  # what waits a moment, so that more share its sync
-        self._along: list[bytes] = []  # what waits for others to go with
-        self._along_until_s = 0.0
         self._rest = b""
         self._in = b""
         self._flushing = False
@@ -115,17 +114,7 @@ class StoreProcess:
             self._loop.call_soon(then, HANGS)
             return
         framed = self._framed(function, to_msgpack(request), then, True)
-        if when == "along":
-            self._hold(framed)
-            return
-        if when != "late":
-            if self._along:
-                self._put_along()
-            self._put(framed, when == "now")
-            return
-        if not self._late:
-            self._loop.call_later(limits.COMMIT_WINDOW_S, self._put_late)
-        self._late.append(framed)
+        self._put(framed, when == "now")
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
         if self.hangs:
@@ -144,35 +133,6 @@ class StoreProcess:
 
     def _ask_again(self, number: int, framed: bytes) -> None:
         self._put(framed)
-
-    def _hold(self, framed: bytes) -> None:
-        """Keep a request until others go, or none has come for a moment."""
-        self._along.append(framed)
-        if len(self._along) == 1:
-            self._along_until_s = self._clock.steady_s() + limits.COMMIT_ALONG_MAX_S
-            self._loop.call_later(limits.COMMIT_ALONG_S, self._hold_on)
-
-    def _hold_on(self) -> None:
-        """Look whether others may still come."""
-        if not self._along:
-            return
-        now_s = self._clock.steady_s()
-        at_work = len(self._owed.entries) > len(self._along)
-        answered = now_s < self._since_s + limits.COMMIT_ALONG_S
-        if (at_work or answered) and now_s < self._along_until_s:
-            self._loop.call_later(limits.COMMIT_ALONG_S, self._hold_on)
-        else:
-            self._put_along()
-
-    def _put_along(self) -> None:
-        along, self._along = self._along, []
-        self._put(b"".join(along))
-
-    def _put_late(self) -> None:
-        late, self._late = self._late, []
-        if late:
-            self._put(b"".join(late + self._along))
-            self._along.clear()
 
     def _put(self, framed: bytes, now: bool = False) -> None:
         self._out.append(framed)
@@ -241,8 +201,6 @@ class StoreProcess:
             self._on_gone(f"the store process ended {self._deaths} times in a row ({status})")
             return
         self._out.clear()
-        self._late.clear()
-        self._along.clear()
         self._rest = b""
         self.hangs = False
         self._owed.forget(self._at_restart)
