@@ -8,13 +8,22 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """What is made meanwhile, and all there was before, stays: no garbage is looked for in it."""
+def paused() -> Iterator[None]:
+    """No garbage is looked for meanwhile, and nothing runs that waits for that."""
     looked = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         if looked:
             gc.enable()
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """What is made meanwhile, and all there was before, stays: no garbage is looked for in it."""
+    with paused():
+        try:
+            yield
+        finally:
+            gc.freeze()
