@@ -68,6 +68,12 @@ class Feed:
         """Whether messages are in hand that wait for others."""
         return False
 
+    @property
+    def patient(self) -> bool:
+        """Whether nothing goes on with the end of a message: no other one, here or elsewhere."""
+        queue, function = self.queue, self.function
+        return not (queue.fifo or self.backlog or function.leads_on) and self.room() > 0
+
     def wake(self, due_ms: int) -> None:
         """A message falls due at `due_ms`: claim then."""
         now_ms = self._feeds.clock.now_ms()

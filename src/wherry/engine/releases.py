@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, assert_never
 
 from wherry.blueprint import (
     Blueprint,
+    ChangeSource,
+    EventSource,
     FunctionSpec,
     HttpTrigger,
+    ObjectSource,
     QueueSpec,
     QueueTrigger,
+    ScheduleSource,
     TaskTrigger,
     WorkflowSpec,
 )
@@ -18,6 +22,7 @@ from wherry.engine.pools import Pool
 from wherry.runtime.process import places
 
 if TYPE_CHECKING:
+    from wherry.blueprint import Source
     from wherry.engine.admission import Admission
     from wherry.engine.environments import Environment
     from wherry.engine.mailbox import Mailbox
@@ -33,11 +38,13 @@ class ActiveFunction:
 
     Args:
         fed: The queues that sources put messages into.
+        heard: The tables and buckets whose changes are sources.
     """
 
     __slots__ = (
         "fed",
         "grants",
+        "leads_on",
         "owner",
         "pool",
         "release",
@@ -54,6 +61,7 @@ class ActiveFunction:
         owner: str,
         pool: Pool,
         fed: frozenset[str] = frozenset(),
+        heard: frozenset[str] = frozenset(),
     ) -> None:
         self.spec = spec
         self.release = release
@@ -68,7 +76,12 @@ class ActiveFunction:
             if grant.kind == "queue" or (grant.kind == "workflow" and grant.action != "read")
         ]
         self.sends = tuple(dict.fromkeys(sends))
-        self.writes = any(grant.action != "read" for grant in spec.grants)
+        writes = [grant for grant in spec.grants if grant.action != "read"]
+        self.writes = bool(writes)
+        # Other messages may begin with its commits.
+        self.leads_on = bool(self.sends) or any(
+            grant.kind == "event" or grant.resource in heard for grant in writes
+        )
         self.starts = any(one.kind == "workflow" and one.action == "start" for one in spec.grants)
 
 
@@ -98,6 +111,7 @@ class ActiveRelease:
         self.functions: dict[str, ActiveFunction] = {}
         self.workflows: dict[str, ActiveFunction] = {}  # no environment runs what they get
         fed = frozenset(source.queue for source in blueprint.sources)
+        heard = frozenset(map(_heard, blueprint.sources))
         processors = len(places.GIVEN) or 1
 
         def active(spec: FunctionSpec) -> ActiveFunction:
@@ -114,7 +128,7 @@ class ActiveRelease:
                 admission if _serves(spec) else None,
                 spec.reserved,
             )
-            return ActiveFunction(spec, digest, owner, pool, fed)
+            return ActiveFunction(spec, digest, owner, pool, fed, heard)
 
         for spec in blueprint.functions:
             self.functions[spec.name] = active(spec)
@@ -176,3 +190,15 @@ def _serves(spec: FunctionSpec) -> bool:
 
 def _starter(start: Callable[[str, int], None], memory_mb: int) -> Callable[[str], None]:
     return lambda function: start(function, memory_mb)
+
+
+def _heard(source: Source) -> str:
+    match source:
+        case ChangeSource():
+            return source.table
+        case ObjectSource():
+            return source.bucket
+        case EventSource() | ScheduleSource():
+            return ""  # what publishes has a grant that says so; a schedule hears nothing
+        case _:
+            assert_never(source)

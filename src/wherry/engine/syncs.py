@@ -1,7 +1,7 @@
-"""Which commits share a sync: on a busy engine those that come in a turn of the loop and the next.
+"""Which commits share a sync: on a busy engine those of runs that end in one turn of the loop.
 
-And a job's goes with the next one of a request: by itself it would keep the store at its sync when
-that comes.
+And where a sync takes its time a job's goes with the next one of a request: by itself it would keep
+the store at its sync when that comes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from wherry import limits
 
 if TYPE_CHECKING:
     from wherry.engine.dispatch import Dispatcher
+    from wherry.engine.feed import Feed
     from wherry.engine.store import Store, When
     from wherry.engine.work import Work
     from wherry.ports import Commit
@@ -30,8 +31,10 @@ class Syncs:
         self._clock = clock
         self._store = store
         self._held: list[tuple[Commit, Then]] = []
+        self._feeds: list[Feed] = []  # those of it that wait for a request
         self._going = False  # at the end of this turn
         self._until_s = 0.0
+        self._took_s = 0.0  # to commit a request's, on a moving average
         self._came = False  # at the last look there were requests
         self._timer: Timer | None = None
 
@@ -47,11 +50,15 @@ class Syncs:
             if not self._going:
                 self._going = True
                 self._loop.call_soon(self._let_go)
-        elif self._is_waited_for(work, commit) or not self._requests():
-            self._let_go()
+        elif work.message is None:
+            self._send(commit, self._timed(then))
+            self._let_go()  # behind it, which has not seen what they write
+        elif (feed := self._may_wait(work, commit)) is None or not self._requests():
             self._send(commit, then)
+            self._let_go()
         else:
             self._held.append((commit, then))
+            self._feeds.append(feed)
             if self._timer is None:
                 self._came = True
                 self._until_s = self._clock.steady_s() + limits.COMMIT_ALONG_S
@@ -60,13 +67,29 @@ class Syncs:
     def _send(self, commit: Commit, then: Then, when: When = "soon") -> None:
         self._store.send(commit.function, commit, then, when)
 
-    def _is_waited_for(self, work: Work, commit: Commit) -> bool:
-        """Whether a caller, an execution or another message goes on with a commit."""
-        message, feeds = work.message, self._dispatcher.feeds
-        if message is None or feeds is None or commit.advances or work.function.sends:
-            return True
-        feed = feeds.feeds.get(message.queue)
-        return feed is None or feed.queue.fifo
+    def _timed(self, then: Then) -> Then:
+        began_s = self._clock.steady_s()
+
+        def answered(answer: Any) -> None:
+            took_s = self._clock.steady_s() - began_s
+            self._took_s += limits.AVERAGE_SHARE * (took_s - self._took_s)
+            then(answer)
+
+        return answered
+
+    def _may_wait(self, work: Work, commit: Commit) -> Feed | None:
+        """Return where a message is from with whose end nothing goes on; None: do not wait.
+
+        What its run has read would change meanwhile, and who has a key for himself keeps others
+        from it.
+        """
+        feeds = self._dispatcher.feeds
+        if self._took_s < limits.COMMIT_SLOW_S or feeds is None or work.message is None:
+            return None
+        if commit.guards or work.solo:
+            return None
+        feed = feeds.feeds.get(work.message.queue)
+        return feed if feed is not None and feed.patient else None
 
     def _requests(self) -> bool:
         """Whether there are requests that commit, or may do so in a moment."""
@@ -83,6 +106,7 @@ class Syncs:
         came, self._came = self._came, self._requests()
         if (
             not self._dispatcher.busy
+            and all(feed.patient for feed in self._feeds)
             and self._clock.steady_s() < self._until_s
             and (came or self._came)  # one look may fall between two requests of a caller
         ):
@@ -96,6 +120,6 @@ class Syncs:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        held, self._held = self._held, []
-        for commit, then in held:
-            self._send(commit, then)
+        self._feeds.clear()
+        while self._held:
+            self._send(*self._held.pop(0))

@@ -41,6 +41,10 @@ _body = msgspec.json.Decoder(_Body)
 class TaskFeed(Feed):
     """The queue of a function that workflows call."""
 
+    @property
+    def patient(self) -> bool:
+        return False  # an execution goes on
+
     def take(self, message: Claimed) -> None:
         work = self.work_of(message)
         self.in_hand[message.id] = work
@@ -70,6 +74,10 @@ class TaskFeed(Feed):
 
 class WorkflowFeed(Feed):
     """The queue of a workflow: no function consumes it, but the engine itself."""
+
+    @property
+    def patient(self) -> bool:
+        return False  # an execution goes on
 
     def __init__(self, feeds: Feeds, queue: QueueSpec, workflow: ActiveFunction) -> None:
         super().__init__(feeds, queue, workflow, "")
