@@ -61,6 +61,8 @@ class PostgresClient:
         others: Whether other engines were there when it came.
     """
 
+    gathers = False  # the server groups the syncs
+
     def __init__(
         self,
         clock: Clock,
@@ -110,8 +112,6 @@ class PostgresClient:
             )
 
     # -- asking ----------------------------------------------------------------------------------
-
-    gathers = False  # the server groups the syncs
 
     def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
         """Ask; answers come in any order."""

@@ -113,8 +113,7 @@ class StoreProcess:
         if self.hangs:
             self._loop.call_soon(then, HANGS)
             return
-        framed = self._framed(function, to_msgpack(request), then, True)
-        self._put(framed, when == "now")
+        self._put(self._framed(function, to_msgpack(request), then, True), when == "now")
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
         if self.hangs:

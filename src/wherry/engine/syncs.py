@@ -50,12 +50,9 @@ class Syncs:
             if not self._going:
                 self._going = True
                 self._loop.call_soon(self._let_go)
-        elif work.message is None:
-            self._send(commit, self._timed(then))
-            self._let_go()  # behind it, which has not seen what they write
         elif (feed := self._may_wait(work, commit)) is None or not self._requests():
-            self._send(commit, then)
-            self._let_go()
+            self._send(commit, self._timed(then) if work.message is None else then)
+            self._let_go()  # behind it: a request has not seen what they write
         else:
             self._held.append((commit, then))
             self._feeds.append(feed)
