@@ -51,6 +51,7 @@ ZYGOTE_RETRY_MAX_S = 1.0  # between two starts of a zygote that keeps ending
 FAILED_STARTS = 3  # in a row: then what waits for such an environment fails
 GROW_EXPECTED_S = 0.03  # ... beyond the first few, where this long for others that compute
 QUICK_ENVIRONMENTS = 4  # the first few, which even quick runs get
+ASKING_ENVIRONMENTS = 12  # ... if most of them ask the store: in the meantime they compute nothing
 QUICK_RUN_S = 0.02  # a run that takes less by itself lacks processors, not time
 QUICK_OWN_S = 0.002  # a run that takes less by itself counts as taking no time at all
 SPARE_ENVIRONMENTS = 2  # beyond one a processor, for runs that compute

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
 from wherry import App, limits
 from wherry.engine.admission import Admission
+from wherry.engine.mailbox import Mailbox, SocketChannel
 from wherry.engine.pools import Pool
 from wherry.invocation import Spent
 from wherry.platforms.socket import EngineLink
@@ -31,6 +35,7 @@ class Standing:
         self.pid = 1
         self.end = ""
         self.mailbox: Any = None
+        self.asked = 0
 
     def asleep(self) -> bool:
         return self.work is not None and self.spends.away_s > self.spends.cpu_s
@@ -46,12 +51,14 @@ class Machine:
         queued_s: float,
         concurrency: int = 32,
         reserved: int | None = None,
+        asks: int = 0,
     ) -> None:
         self.clock = ManualClock()
         self.loop = ManualLoop(self.clock)
         self.done = 0
         self.admission = Admission()
         self._run = (cpu_s, away_s)
+        self._asks = asks
         self._run_s = cpu_s + away_s + queued_s
         self.pool = Pool(
             "function", concurrency, self.loop, self.clock, self._start, self._begin, self._post,
@@ -79,6 +86,7 @@ class Machine:
         quick = cpu_s + away_s < limits.QUICK_OWN_S or environment.runs == 1  # as a stopwatch says
         environment.spent = None if quick else environment.spends
         environment.ran_s = self._run_s
+        environment.asked = self._asks
         self.pool.took(environment)
         self.submit()  # its client asks again
         self.pool.release(environment)
@@ -98,6 +106,13 @@ class Machine:
 def test_quick_runs_get_a_few_environments_however_long_they_queue_for_engine_and_store() -> None:
     for clients in (32, 256):
         assert Machine(0.0003, 0.0, queued_s=0.015).after(2.0, clients) == limits.QUICK_ENVIRONMENTS
+
+
+def test_quick_runs_that_ask_the_store_get_more_since_others_compute_while_one_waits() -> None:
+    for asks in (1, 5):
+        machine = Machine(0.0003, 0.0, queued_s=0.015, asks=asks)
+        assert machine.after(2.0, 32) == limits.ASKING_ENVIRONMENTS
+    assert Machine(0.0003, 0.0, queued_s=0.015, asks=1).after(2.0, 2) == 2  # for two callers
 
 
 class Usages:
@@ -196,3 +211,79 @@ def test_memory_is_kept_for_what_others_have_reserved_and_do_not_have_yet() -> N
         assert release.kept_mb("noisy") == 350
         release.functions["quiet"].pool.warm(5)
         assert (release.kept_mb("noisy"), release.kept_mb("still")) == (150, 0)
+
+
+class Boxes:
+    """A pool of quick runs whose environments have mailboxes; runs end when the test says so."""
+
+    def __init__(self) -> None:
+        self.clock = ManualClock()
+        loop = ManualLoop(self.clock)
+        self.began: list[Any] = []
+        self.channels: dict[Any, SocketChannel] = {}
+        self.admission = Admission()
+        self.pool = Pool(
+            "function", 32, loop, self.clock, self._start, self._begin, self._post,
+            lambda: True, PROCESSORS, self.admission,
+        )  # fmt: skip
+        self.admission.pools.append(self.pool)
+        self.pool.pace_s = 0.0001
+        for _ in range(4):
+            environment: Any = Standing(0.0001, 0.0)
+            channel = SocketChannel()
+            self.channels[environment] = channel
+            environment.mailbox = Mailbox(channel, cast(Any, loop))
+            self.pool.starting += 1
+            self.pool.ready(environment)
+
+    def _start(self, function: str) -> None:
+        raise AssertionError("there are enough")
+
+    def _begin(self, environment: Any, work: Any, taken: bool) -> None:
+        environment.work = work
+        environment.mailbox.begin(b"begun", True)
+        self.channels[environment].theirs.recv(limits.MAIL_BYTES)  # it has taken it
+        self.began.append(environment)
+
+    def _post(self, mailbox: Any, work: Any) -> bool:
+        mailbox.add(work, work.name.encode(), True)
+        return True
+
+    def submit(self, name: str) -> None:
+        now_s = self.clock.steady_s()
+        work: Any = SimpleNamespace(name=name, at_s=now_s, ran_from_s=now_s, members=None)
+        assert self.pool.submit(work)
+
+    def close(self) -> None:
+        for channel in self.channels.values():
+            channel.close()
+
+
+@pytest.fixture
+def boxes() -> Iterator[Boxes]:
+    found = Boxes()
+    yield found
+    found.close()
+
+
+def test_what_admission_lets_in_together_is_run_by_one_environment(boxes: Boxes) -> None:
+    boxes.admission.behind = True
+    for number in range(3):
+        boxes.submit(f"order {number}")
+    assert not boxes.began
+    for _ in range(4):  # messages done
+        boxes.admission.done()
+    (environment,) = boxes.began
+    assert [work.name for work in environment.mailbox.works] == ["order 1", "order 2"]
+
+
+def test_what_is_taken_back_from_behind_a_slow_run_is_not_put_there_again(boxes: Boxes) -> None:
+    boxes.submit("slow")
+    boxes.submit("behind")
+    (slow,) = boxes.began
+    assert len(slow.mailbox.works) == 1
+    boxes.clock.advance(limits.RECALL_S)
+    boxes.pool.recall(slow)
+    assert not slow.mailbox.works
+    (_, other) = boxes.began
+    assert (other is slow, other.work.name) == (False, "behind")

@@ -72,6 +72,7 @@ class Environment(Protocol):
     mailbox: Mailbox | None  # None: nothing can wait in front of it
     unsigned: list[bytes]  # lines it has printed, of which it has not said in which run
     spent: Spent | None  # what the present run came to; None: it was quick, or goes on
+    asked: int  # how often its present run, or the one that has just ended, has asked
 
     def run(self, payload: bytes, at_once: bool) -> None:
         """Start an invocation (encoded); not at once: with others that follow in a moment."""
@@ -118,6 +119,7 @@ class ProcessEnvironment:
         self._channel = channel
         self.unsigned: list[bytes] = []
         self.spent: Spent | None = None
+        self.asked = 0
         self._asking = False
         self._loop = loop
         self._sock = sock
@@ -217,6 +219,7 @@ class ProcessEnvironment:
             self._done(payload)
         elif kind in (READ, BROKER, STEP):
             self._asking = True
+            self.asked += 1
             self._listener.asked(self, kind, payload)
         elif kind == SPENT:
             self.spent = _spent.decode(payload)

@@ -69,6 +69,7 @@ class InlineEnvironment:
         self.mailbox: Mailbox | None = None
         self.unsigned: list[bytes] = []
         self.spent: Spent | None = None
+        self.asked = 0
         self.runner = runner
         self._host = host
 

@@ -71,6 +71,7 @@ class Pool:
         self.pace_s = limits.LINE_S  # what a run takes, on a moving average
         self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
         self._away_s = 0.0  # how much of that it waits
+        self._asks = 0.0  # the share of runs that ask the store, on a moving average
 
     @property
     def size(self) -> int:
@@ -86,7 +87,7 @@ class Pool:
 
     def submit(self, work: Work) -> bool:
         """Begin work, or let it wait. False: too much waits already."""
-        if self.busy and not self.pending and self._posted(work):
+        if not self.pending and self._posted(work):
             return True
         if self.idle and self._may_begin():
             environment = self.idle.pop()
@@ -111,17 +112,29 @@ class Pool:
 
     def _posted(self, work: Work) -> bool:
         """Put work where quick work is being done, if its turn comes soon."""
-        if len(self.busy) > limits.QUICK_ENVIRONMENTS:
+        if not self.busy or len(self.busy) > self._quick or (self.idle and self._asking):
             return False
+        slow_s = self._clock.steady_s() - limits.RECALL_S
         for environment in self.busy:
             mailbox = environment.mailbox
-            if mailbox is not None and self._short(mailbox) and _takes_more(environment):
+            if mailbox is not None and self._short(mailbox) and _takes_more(environment, slow_s):
                 return self._added(mailbox, work)
         return False
 
     def _added(self, mailbox: Mailbox, work: Work) -> bool:
         """Put work into a mailbox, if it may begin, and not as a batch."""
         return work.members is None and self._may_begin() and self._post(mailbox, work)
+
+    @property
+    def _asking(self) -> bool:
+        """Whether most runs ask the store. While one waits for the answer others can run, and what
+        many ask at a time is one batch there."""
+        return self._asks >= 0.5
+
+    @property
+    def _quick(self) -> int:
+        """How many environments even quick runs get."""
+        return limits.ASKING_ENVIRONMENTS if self._asking else limits.QUICK_ENVIRONMENTS
 
     def _short(self, mailbox: Mailbox) -> bool:
         count = len(mailbox.works)
@@ -141,7 +154,12 @@ class Pool:
 
     def go_on(self) -> None:
         """Begin what may be begun now."""
-        while self.pending and self.idle and self._may_begin():
+        while self.pending:
+            if self._posted(self.pending[0]):
+                self.pending.popleft()
+                continue
+            if not self.idle or not self._may_begin():
+                return
             environment = self.idle.pop()
             self.busy[environment] = None
             self._begin(environment, self.pending.popleft(), False)
@@ -179,7 +197,7 @@ class Pool:
                 break
             self._start_one()
         if self.size < self.concurrency:
-            growing = wanted or self.size < limits.QUICK_ENVIRONMENTS
+            growing = wanted or self.size < self._quick
             delay_s = limits.GROW_AFTER_S if growing else limits.QUICK_RUN_S
             self._growing = self._loop.call_later(delay_s, self._grow)
 
@@ -192,7 +210,7 @@ class Pool:
         if now_s - self.pending[0].at_s < limits.GROW_AFTER_S:
             return 0
         size = self.size
-        if size < limits.QUICK_ENVIRONMENTS:
+        if size < self._quick:
             return min(1, self.concurrency - size)
         worth = min(self.concurrency, self._worth(now_s, waiting / size))
         return max(0, min(waiting, worth - size, size))
@@ -215,6 +233,8 @@ class Pool:
     def took(self, environment: Environment) -> None:
         """A run has ended."""
         self.pace_s += limits.AVERAGE_SHARE * (environment.ran_s - self.pace_s)
+        self._asks += limits.AVERAGE_SHARE * (bool(environment.asked) - self._asks)
+        environment.asked = 0
         spent = environment.spent
         if spent is None:
             if self.run_s:  # some are slow, this one was quick
@@ -289,7 +309,10 @@ class Pool:
         return [found for found in self.idle if now_s - found.idle_since_s > idle_s]
 
 
-def _takes_more(environment: Environment) -> bool:
-    """Whether its run leaves it able to go on with others: alone, and not being ended."""
+def _takes_more(environment: Environment, slow_s: float) -> bool:
+    """Whether its run lets it go on with others soon: alone, not being ended, and not slow, which
+    is one that began before `slow_s`."""
     work = environment.work
-    return work is not None and work.members is None and not environment.end
+    if work is None or work.members is not None or environment.end:
+        return False
+    return work.ran_from_s > slow_s
