@@ -13,6 +13,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from wherry import limits
 from wherry.platforms.sql.client import StoreClient
 from wherry.platforms.sql.process import Frames, main
 from wherry.world import ManualClock
@@ -42,13 +43,14 @@ class ForkedClient(StoreClient):
     Args:
         path: The database file.
         clock: The file of the clock.
+        slow_s: Where commits take longer, a thread syncs.
     """
 
-    def __init__(self, path: Path, clock: Path) -> None:
+    def __init__(self, path: Path, clock: Path, slow_s: float = limits.SYNC_SLOW_S) -> None:
         self._forks = _forks()
         self._sock, theirs = socket.socketpair()
         with theirs:
-            asked = b"\0".join((os.fsencode(path), os.fsencode(clock)))
+            asked = b"\0".join((os.fsencode(path), os.fsencode(clock), b"%f" % slow_s))
             socket.send_fds(self._forks, [asked], [theirs.fileno()])
         self._frames = Frames()
         self._number = 0
@@ -85,10 +87,10 @@ def _fork_each(asked: socket.socket) -> None:
         pid = os.fork()
         if pid == 0:
             asked.close()
-            path, clock = map(os.fsdecode, question.split(b"\0"))
+            path, clock, slow_s = map(os.fsdecode, question.split(b"\0"))
             status = 70
             try:
-                status = main(files[0], path, FileClock(clock))
+                status = main(files[0], path, FileClock(clock), float(slow_s))
             finally:
                 os._exit(status)
         os.close(files[0])

@@ -6,12 +6,14 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from msgspec import Raw, json, msgpack
 
 from tests.contract.clocked_store import ForkedClient
 from tests.postgres_kit import schema
+from wherry import limits
 from wherry.blueprint import (
     Blueprint,
     BucketSpec,
@@ -259,9 +261,11 @@ def _in_memory(tmp_path: Path) -> Iterator[Place]:
 
 
 def _in_a_process(tmp_path: Path) -> Iterator[Place]:
+    """Every other test as on a disk whose syncs are slow, by its name."""
     offset = tmp_path / "clock"
     offset.write_text("0")
-    with ForkedClient(tmp_path / "store.sqlite", offset) as client:
+    slow_s = -1.0 if crc32(tmp_path.name.encode()) % 2 else limits.SYNC_SLOW_S
+    with ForkedClient(tmp_path / "store.sqlite", offset, slow_s) as client:
         yield Place(client, lambda to: offset.write_text(str(to)))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec import Raw, msgpack
 
+from wherry.platforms.sql.answering import Answering
 from wherry.platforms.sql.client import StoreClient
 from wherry.platforms.sql.process import (
     REFUSED_STATUS,
@@ -25,9 +26,16 @@ from wherry.world import ManualClock
 decode = msgpack.Decoder(tuple[int, Answer]).decode
 
 
+def sent(store: SqlStore, *frames: bytes) -> list[bytes]:
+    answering = Answering(store)
+    found = list(answer_frames(answering, list(frames)))
+    answering.finish()
+    return found
+
+
 def answers(store: SqlStore, *frames: bytes) -> list[tuple[int, Answer]]:
     cutter = Frames()
-    cutter.feed(b"".join(answer_frames(store, list(frames))))
+    cutter.feed(b"".join(sent(store, *frames)))
     return [decode(frame) for frame in cutter.take(1000)]
 
 
@@ -67,7 +75,7 @@ def test_requests_are_answered_under_their_numbers_in_order() -> None:
 def test_reads_are_answered_before_the_writes_that_came_with_them_are_begun() -> None:
     store = SqlStore(":memory:", ManualClock())
     get = ask(2, GetItem("orders", b"sx", b""))
-    first, second = answer_frames(store, [ask(1, PutState("k", b"1")), get])
+    first, second = sent(store, ask(1, PutState("k", b"1")), get)
     assert [decode(frame[4:]) for frame in (first, second)] == [(2, Nothing()), (1, Count(1))]
 
 

@@ -11,7 +11,8 @@ import msgspec
 
 from wherry.codec import to_msgpack
 from wherry.errors import Passing
-from wherry.platforms.sql.process import READS, Frames, framed
+from wherry.platforms.sql.process import Frames, framed
+from wherry.platforms.sql.touched import READS
 from wherry.ports import Answer, Request
 
 PIECE = 64  # requests sent at once: the process answers before it has read all

@@ -26,6 +26,7 @@ from wherry.platforms.sql.records import Records
 from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.sources import Sources
+from wherry.platforms.sql.touched import Touched
 from wherry.ports import (
     Ack,
     Already,
@@ -71,6 +72,7 @@ class Commits:
         self._sources = sources
         self._executions = executions
         self._orders = orders
+        self.touched: Touched | None = None  # where somebody wants to know what is changed
 
     def commit(self, caller: str, commit: Commit) -> CommitAnswer:
         """Check and apply one commit. What it says holds once the batch is committed."""
@@ -203,6 +205,8 @@ class Commits:
                 old = self._objects.apply(effect)
                 if self._catalog.listeners.objects:
                     self._sources.object(effect, old, record.number, plan)
+        if self.touched is not None:
+            self.touched.add(commit, plan)
         if moves:
             self._executions.apply(moves, plan)
         if plan.orders:

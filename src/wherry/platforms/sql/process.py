@@ -3,8 +3,8 @@
 Started by the engine as `python -m wherry.platforms.sql.process --fd N --path FILE`. It reads
 frames (4 bytes length, big-endian, then msgpack `[number, function, request]`) from the socket,
 takes all that is there as one batch and answers it with one send of `[number, answer]` frames
-(and one before it for what is only read).
-One thread, no event loop. It ends when the socket is closed.
+(and one before it for what is only read). Where syncs are slow it takes what comes meanwhile
+(`answering`). One thread, and one that syncs; no event loop. It ends when the socket is closed.
 """
 
 from __future__ import annotations
@@ -24,16 +24,9 @@ import msgspec
 from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.errors import WherryError
+from wherry.platforms.sql.answering import Answering, Answers, Asked
 from wherry.platforms.sql.store import SqlStore
-from wherry.ports import (
-    Broken,
-    GetItem,
-    GetObject,
-    GetReply,
-    ListObjects,
-    QueryItems,
-    Request,
-)
+from wherry.ports import Broken, Request
 from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
@@ -43,7 +36,6 @@ IDLE_MS = 50  # nothing asked for so long: time to tidy up
 REFUSED_STATUS = 3
 
 _length = struct.Struct(">I")
-READS = (GetItem, QueryItems, GetObject, ListObjects, GetReply)
 _decode = msgspec.msgpack.Decoder(tuple[int, str, Request]).decode
 
 
@@ -95,37 +87,32 @@ def framed(payload: bytes) -> bytes:
     return _length.pack(len(payload)) + payload
 
 
-def answer_frames(store: SqlStore, frames: list[bytes]) -> Iterator[bytes]:
-    """Run frames; yield the answers' frames, those of the reads before the writes are begun.
+def answer_frames(answering: Answering, frames: list[bytes]) -> Iterator[bytes]:
+    """Run frames; yield the answers' frames as far as they are there, reads before writes.
 
-    Requests that are here together are concurrent: whoever waits for an answer has sent nothing
-    else. So a read need not wait for the sync of somebody else's write. What cannot be decoded is
-    answered as broken, where it still has a number.
+    What cannot be decoded is answered as broken, where it still has a number.
     """
-    reads: list[tuple[int, str, Request]] = []
-    writes: list[tuple[int, str, Request]] = []
-    out: list[bytes] = []
+    asked: list[Asked] = []
     for frame in frames:
         try:
-            found = _decode(frame)
+            asked.append(_decode(frame))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            out += _undecodable(frame, error)
-            continue
-        (reads if isinstance(found[2], READS) else writes).append(found)
-    for batch in (reads, writes):
-        if batch:
-            answers = store.run([found[1:] for found in batch], tidy=False)
-            for (number, _, _), answer in zip(batch, answers, strict=True):
-                payload = to_msgpack((number, answer))
-                size = len(payload)
-                if size > limits.FRAME_BYTES:
-                    payload = to_msgpack((number, Broken("passing", "The answer is too large.")))
-                    size = len(payload)
-                out += (_length.pack(size), payload)
-        if out:
-            yield b"".join(out)
-            out = []
-    store.tidy()
+            yield from _undecodable(frame, error)
+    for answers in answering.take(asked):
+        yield encoded(answers)
+
+
+def encoded(answers: Answers) -> bytes:
+    """Return the frames of answers."""
+    out: list[bytes] = []
+    for number, answer in answers:
+        payload = to_msgpack((number, answer))
+        size = len(payload)
+        if size > limits.FRAME_BYTES:
+            payload = to_msgpack((number, Broken("passing", "The answer is too large.")))
+            size = len(payload)
+        out += (_length.pack(size), payload)
+    return b"".join(out)
 
 
 def _undecodable(frame: bytes, error: Exception) -> list[bytes]:
@@ -145,26 +132,42 @@ def _leading_number(frame: bytes) -> int | None:
     return int.from_bytes(frame[2 : 2 + width], "big") if width else None
 
 
-def serve(sock: socket.socket, store: SqlStore) -> None:
+def serve(sock: socket.socket, store: SqlStore, slow_s: float = limits.SYNC_SLOW_S) -> None:
     """Answer until the other end closes the socket."""
+    answering = Answering(store, slow_s)
+    try:
+        _serve(sock, store, answering)
+    finally:
+        answering.finish()
+
+
+def _serve(sock: socket.socket, store: SqlStore, answering: Answering) -> None:
     frames = Frames()
     poller = select.poll()
     poller.register(sock, select.POLLIN)
+    if answering.told >= 0:
+        poller.register(answering.told, select.POLLIN)
     while True:
         batch = frames.take(BATCH)
         if batch:
-            for answers in answer_frames(store, batch):
+            for answers in answer_frames(answering, batch):
                 sock.sendall(answers)
-            continue
-        if not poller.poll(IDLE_MS):
+            if not answering.busy:
+                continue
+        ready = [fd for fd, _ in poller.poll(0 if batch else IDLE_MS)]
+        if answering.told in ready:
+            for said in answering.synced():
+                sock.sendall(encoded(said))
+        if sock.fileno() in ready:
+            data = sock.recv(RECEIVE_BYTES)
+            if not data:
+                return
+            frames.feed(data)
+        elif not ready and not batch and not answering.busy:
             store.idle()
-        data = sock.recv(RECEIVE_BYTES)
-        if not data:
-            return
-        frames.feed(data)
 
 
-def main(fd: int, path: str, clock: Clock | None = None) -> int:
+def main(fd: int, path: str, clock: Clock | None = None, slow_s: float = limits.SYNC_SLOW_S) -> int:
     """Serve the store at `path` on the socket `fd`; return the exit status."""
     # The engine decides when this ends: a signal to the whole group must not come first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -181,7 +184,7 @@ def main(fd: int, path: str, clock: Clock | None = None) -> int:
     gc.freeze()
     gc.set_threshold(50_000, 50, 100)
     with suppress(ConnectionResetError, BrokenPipeError):  # the engine is gone
-        serve(sock, store)
+        serve(sock, store, slow_s)
     try:
         store.close()
     except Exception as error:  # nothing is lost: what was answered is in the log

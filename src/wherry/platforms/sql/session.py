@@ -32,6 +32,7 @@ class Session:
         self.now_ms, self.steady_s = clock.now_ms(), clock.steady_s()
         self.writing = False
         self.committing = False  # from the beginning of COMMIT on it may be in the log
+        self.commit_s = 0.0  # what a commit that syncs has taken, on a moving average
         self.open()
         seen = self.row("counter_get", CLOCK)
         self._noted_ms: int = seen[0] if seen else 0
@@ -58,6 +59,7 @@ class Session:
         self._log_pages = 0
         self._checkpoint_at = CHECKPOINT_PAGES
         self.writing = self.committing = False
+        self.syncs = True
         self._last = self._reserved = 0
         if self.path != ":memory:":
             try:
@@ -69,7 +71,7 @@ class Session:
 
     def close(self) -> None:
         """Close the database. What is not committed is gone; the log stays as it is."""
-        self.writing = False
+        self.writing, self.syncs = False, True  # the next one does
         self.db.close(True)
 
     def abandon(self) -> None:
@@ -102,17 +104,37 @@ class Session:
             self.run("BEGIN IMMEDIATE")
             self.writing = True
 
-    def commit(self) -> None:
-        """Commit and sync. Only when this returns is anything of the batch done."""
+    def sync_commits(self, syncs: bool) -> None:
+        """Have commits sync, or not: then somebody else does. No transaction may be open.
+
+        They do in any case after something has failed. Whether they sync or not, a checkpoint syncs
+        the log before it begins, and the database before the log is used again.
+        """
+        if syncs is not self.syncs:
+            # https://www.sqlite.org/pragma.html#pragma_synchronous
+            self.run(f"PRAGMA synchronous = {'FULL' if syncs else 'NORMAL'}").fetchall()
+            self.syncs = syncs
+
+    def commit(self) -> bool:
+        """Commit, and sync unless others do; return whether there was anything to commit.
+
+        Only when it is synced is anything of the batch done.
+        """
         if self.writing:
             noted_ms = self._noted_ms
             if not 0 <= self.now_ms - noted_ms < limits.CLOCK_NOTED_MS:
                 noted_ms = self.now_ms
                 self.run(self.sql["counter_put"], (CLOCK, noted_ms))
             self.committing = True
+            began_s = self.clock.steady_s()
             self.run("COMMIT")
+            if self.syncs:
+                took_s = self.clock.steady_s() - began_s
+                self.commit_s += limits.AVERAGE_SHARE * (took_s - self.commit_s)
             self.committing = self.writing = False
             self._noted_ms, self.set_back_ms = noted_ms, 0
+            return True
+        return False
 
     def rollback(self) -> None:
         """Undo the batch. SQLite may have done so already."""
@@ -120,6 +142,7 @@ class Session:
         self._last = self._reserved = 0
         if self.db.in_transaction:
             self.run("ROLLBACK")
+        self.sync_commits(True)
 
     def next(self) -> int:
         """Return the next number; it is never returned again."""

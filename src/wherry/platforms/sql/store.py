@@ -36,6 +36,7 @@ from wherry.platforms.sql.replies import Replies
 from wherry.platforms.sql.session import Session
 from wherry.platforms.sql.setbacks import Setbacks
 from wherry.platforms.sql.sources import Sources
+from wherry.platforms.sql.touched import Touched
 from wherry.platforms.sql.upkeep import Upkeep
 from wherry.platforms.sql.wakes import Wakes
 from wherry.ports import (
@@ -151,20 +152,20 @@ class SqlStore:
             tidy: Write the log back if it has grown long. Who sends answers may do so after.
         """
         try:
-            answers = self._batch(requests)
+            answers = self.apply(requests)
+            self.commit()
         except Exception as error:  # whatever it was: nothing of the batch may stay
-            committing = self._session.committing
-            self._undo(error)
-            if committing and not self._open:
-                return [_in_doubt(request, error) for _, request in requests]
-            if len(requests) == 1:
-                return [self._failed(requests[0][1], error)]
-            return [self.run([request])[0] for request in requests]
+            return self.rescue(error, requests)
         if tidy:
             self._tidy(idle=False)
         return answers
 
-    def _batch(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+    def apply(self, requests: list[tuple[str, Request]]) -> list[Answer]:
+        """Answer each request in a transaction that stays open.
+
+        What the answers say is neither durable nor certain yet. Where this or `commit` fails with
+        whatever exception, `rescue` has to be asked for all that was applied since the last one.
+        """
         self._session.tick()
         if not self._open:
             self._reopen()
@@ -177,9 +178,42 @@ class SqlStore:
         ]
         if self._messages.woken:
             self._tell(requests, answers)
-        self._records.before_commit()
-        self._session.commit()
         return answers
+
+    def commit(self) -> bool:
+        """Commit what was applied; return whether there was anything that has to be synced."""
+        self._records.before_commit()
+        return self._session.commit()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the database is open: a disk that fails keeps it from being opened again."""
+        return self._open
+
+    @property
+    def session(self) -> Session:
+        """The open database."""
+        return self._session
+
+    def watch(self, touched: Touched | None) -> None:
+        """Have somebody told what commits change."""
+        self._commits.touched = touched
+
+    def rescue(
+        self, error: Exception, requests: list[tuple[str, Request]], committed: bool = False
+    ) -> list[Answer]:
+        """Undo what failed, and answer each request by itself.
+
+        Args:
+            committed: It was the sync that failed.
+        """
+        committing = committed or self._session.committing
+        self._undo(error)
+        if committing and not self._open:
+            return [_in_doubt(request, error) for _, request in requests]
+        if len(requests) == 1:
+            return [self._failed(requests[0][1], error)]
+        return [self.run([request])[0] for request in requests]
 
     def _tell(self, requests: list[tuple[str, Request]], answers: list[Answer]) -> None:
         """Say in an answer whose reader looks for it which messages' turn has come."""
