@@ -48,14 +48,24 @@ class Feed:
         pool = self.function.pool
         environments = len(pool.idle) + len(pool.busy) + 1
         wanted = limits.HELD_PER_ENVIRONMENT * environments
-        if self._feeds.shared and pool.pace_s:  # a claim is a question to a database
+        if pool.pace_s:  # a claim is a question to a database, or waits for a sync
             ahead = int(limits.HELD_AHEAD_S * environments / pool.pace_s)
             wanted = max(wanted, min(ahead, limits.CLAIM_BATCH))
         return wanted if wanted < pool.concurrency else pool.concurrency
 
     def room(self) -> int:
-        """How many more messages this engine wants to hold."""
-        room = 0 if self.paused else self.wanted() - len(self.in_hand) - self.offered
+        """How many more messages this engine wants to hold.
+
+        One whose run is over, and waits for its commit, keeps nobody from running; but where one
+        runs at a time the next has to find what it wrote.
+        """
+        if self.paused:
+            return 0
+        wanted, held = self.wanted(), len(self.in_hand)
+        if wanted > 1:
+            over = sum(work.outcome is not None for work in self.in_hand.values())
+            held -= over if over < wanted else wanted
+        room = wanted - held - self.offered
         return room if room > 0 else 0
 
     @property
@@ -160,10 +170,12 @@ class Feed:
         assert work.message is not None
         if self.in_hand.get(work.message.id) is work:  # else it was leased anew meanwhile
             del self.in_hand[work.message.id]
-        if self.backlog and not (self._claiming or self.paused):
-            wanted = self.wanted()
-            if 2 * (wanted - len(self.in_hand) - self.offered) >= wanted:  # half of them at once
-                self.claim()
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Claim more, where more is due and there is room for half of what is wanted at once."""
+        if self.backlog and not self._claiming and 2 * self.room() >= self.wanted():
+            self.claim()
 
     def work_of(self, message: Claimed) -> Work:
         """Return the work that a message is."""

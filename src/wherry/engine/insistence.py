@@ -53,7 +53,14 @@ class Insistence:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
+            self._more(work.message.queue)
         self._syncs.send(work, commit, then)
+
+    def _more(self, queue: str) -> None:
+        """A run of a message is over, and its environment free for the next."""
+        feeds = self._dispatcher.feeds
+        if feeds is not None and (feed := feeds.feeds.get(queue)) is not None:
+            feed.go_on()
 
     def _answered(
         self,

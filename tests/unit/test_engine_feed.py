@@ -1,0 +1,54 @@
+"""How many messages an engine holds for a consumer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from wherry import App, Struct
+from wherry.engine.store import DirectStore, Then, When
+from wherry.ports import Commit, Request
+from wherry.testing import running
+
+
+class Job(Struct):
+    number: int
+
+
+@pytest.mark.parametrize(("concurrency", "runs"), [(1, 1), (4, 8)])
+def test_while_ends_are_committed_others_run_unless_one_runs_at_a_time(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int, runs: int
+) -> None:
+    """Where one runs at a time the next is to find what it wrote. And there is a bound."""
+    app = App("slow")
+    jobs = app.queue(Job)
+    began: list[int] = []
+    held: list[Any] = []
+
+    @app.consume(jobs, concurrency=concurrency)
+    def work(job: Job) -> None:
+        began.append(job.number)
+
+    send = DirectStore.send
+
+    def hold(
+        store: DirectStore, function: str, request: Request, then: Then, when: When = "soon"
+    ) -> None:
+        if isinstance(request, Commit) and function == "work":
+            held.append(lambda: send(store, function, request, then, when))
+        else:
+            send(store, function, request, then, when)
+
+    with running(app) as backend:
+        with backend.acting():
+            jobs.send.many([Job(number) for number in range(40)])
+        with monkeypatch.context() as patched:
+            patched.setattr(DirectStore, "send", hold)
+            backend._composed.core.feeds.pause(False)
+            backend._composed.loop.advance(0.05)
+            assert len(began) == runs
+        for commit in held:
+            commit()
+        backend.drain()
+        assert sorted(began) == list(range(40))
