@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import select
 import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, cast
+
+import uvloop
 
 from tests.contract.conftest import Place
 from wherry.engine.store import When
@@ -22,8 +25,8 @@ from .server_kit import until
 class Asked:
     """A store process that is asked from outside of its loop."""
 
-    def __init__(self, path: Path) -> None:
-        self.loop = asyncio.new_event_loop()
+    def __init__(self, path: Path, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = loop or asyncio.new_event_loop()
         self.process = StoreProcess(
             self.loop, SystemClock(), str(path), self._restarted, lambda why: None
         )
@@ -52,6 +55,27 @@ class Asked:
     def close(self) -> None:
         self.process.stop()
         self.loop.close()
+
+
+def test_a_store_that_dies_after_an_answer_and_before_a_request_is_replaced(
+    tmp_path: Path,
+) -> None:
+    """Its answer lies unread with us, our request with it: uvloop tells of that once."""
+    asked = Asked(tmp_path / "store.sqlite", uvloop.new_event_loop())
+    asked.wait(asked.send(QueueDepths()))
+    pid = asked.process.pid
+    first = asked.send(QueueDepths())
+    asked.process._flush()
+    select.select([asked.process._sock], [], [], 30)  # answered, and not read by us
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: "T" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3], "a stop")
+    second = asked.send(QueueDepths())
+    asked.process._flush()
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: "Z" in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2][:3], "its end")
+    assert asked.wait(first) == asked.wait(second)
+    assert asked.process.pid != pid
+    asked.close()
 
 
 def test_what_a_store_hands_out_as_it_dies_twice_is_not_taken_back(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.owed import Owed
 from wherry.engine.store import Then, When, decode_answer
+from wherry.engine.streams import received
 from wherry.ports import Broken, Request
 from wherry.runtime.process import places
 
@@ -165,17 +165,15 @@ class StoreProcess:
     # -- answers ---------------------------------------------------------------------------------
 
     def _readable(self) -> None:
-        try:
-            piece = self._sock.recv(limits.RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
-        if not piece:
-            self._died()
-            return
-        self._deaths = 0
-        self._since_s = self._clock.steady_s()
+        for piece in received(self._sock):
+            if piece:
+                self._deaths = 0
+                self._since_s = self._clock.steady_s()
+                self._take(piece)
+            else:
+                self._died()
+
+    def _take(self, piece: bytes) -> None:
         data = self._in + piece if self._in else piece
         start, size = 4, len(data)
         while start <= size:

@@ -15,6 +15,7 @@ from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.environments import Listener, ProcessEnvironment
 from wherry.engine.mailbox import SocketChannel
+from wherry.engine.streams import received
 from wherry.runtime.process import places
 from wherry.runtime.process.forking import allowed_environment
 from wherry.runtime.zygote import Ended, Hello, Invalid, Said, Setup, Start, Started
@@ -105,15 +106,13 @@ class ZygoteProcess:
     # -- what it says ----------------------------------------------------------------------------
 
     def _readable(self) -> None:
-        try:
-            piece = self._sock.recv(limits.RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
-        if not piece:
-            self._gone()
-            return
+        for piece in received(self._sock):
+            if piece:
+                self._take(piece)
+            else:
+                self._gone()
+
+    def _take(self, piece: bytes) -> None:
         data = self._in + piece
         while len(data) >= 4 and len(data) >= (end := 4 + int.from_bytes(data[:4], "big")):
             message = _said.decode(data[4:end])

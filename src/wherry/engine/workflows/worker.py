@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 
 from wherry import limits
+from wherry.engine.streams import received
 from wherry.engine.workflows.wire import Ask, Fault, Told, applied, length_of, pack, unpack
 from wherry.runtime.process import places
 from wherry.statemachine.records import Commands, Event, Run
@@ -155,15 +156,13 @@ class Worker:
 
     def _readable(self) -> None:
         assert self._sock is not None
-        try:
-            piece = self._sock.recv(limits.RECEIVE_BYTES)
-        except BlockingIOError:
-            return
-        except OSError:
-            piece = b""
-        if not piece:
-            self._over(Died("its process ended"))
-            return
+        for piece in received(self._sock):
+            if piece:
+                self._take(piece)
+            else:
+                self._over(Died("its process ended"))
+
+    def _take(self, piece: bytes) -> None:
         self._in += piece
         if len(self._in) < 4 or len(self._in) < 4 + length_of(bytes(self._in[:4])):
             return
