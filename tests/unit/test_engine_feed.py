@@ -52,3 +52,20 @@ def test_while_ends_are_committed_others_run_unless_one_runs_at_a_time(
             commit()
         backend.drain()
         assert sorted(began) == list(range(40))
+
+
+def test_runs_that_take_no_time_at_all_do_not_grow_without_a_bound() -> None:
+    """In the test kit a clock stands still while they run."""
+    app = App("quick")
+    jobs = app.queue(Job)
+
+    @app.consume(jobs)
+    def work(job: Job) -> None: ...
+
+    with running(app) as backend:
+        core = backend._composed.core
+        assert core.active is not None
+        core.active.functions["work"].pool.pace_s = 5e-324
+        with backend.acting():
+            jobs.send.many([Job(number) for number in range(40)])
+        backend.drain()

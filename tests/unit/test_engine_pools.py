@@ -220,6 +220,7 @@ class Boxes:
         self.clock = ManualClock()
         loop = ManualLoop(self.clock)
         self.began: list[Any] = []
+        self.refuses = False
         self.channels: dict[Any, SocketChannel] = {}
         self.admission = Admission()
         self.pool = Pool(
@@ -246,8 +247,9 @@ class Boxes:
         self.began.append(environment)
 
     def _post(self, mailbox: Any, work: Any) -> bool:
-        mailbox.add(work, work.name.encode(), True)
-        return True
+        if not self.refuses:
+            mailbox.add(work, work.name.encode(), True)
+        return not self.refuses
 
     def submit(self, name: str) -> None:
         now_s = self.clock.steady_s()
@@ -287,3 +289,24 @@ def test_what_is_taken_back_from_behind_a_slow_run_is_not_put_there_again(boxes:
     assert not slow.mailbox.works
     (_, other) = boxes.began
     assert (other is slow, other.work.name) == (False, "behind")
+
+
+def test_what_is_taken_back_goes_to_who_is_idle_and_not_behind_another_run(boxes: Boxes) -> None:
+    boxes.submit("slow")
+    boxes.submit("behind")
+    slow = boxes.began[0]
+    boxes.clock.advance(limits.RECALL_S)
+    boxes.submit("quick")
+    assert len(boxes.began) == 2
+    boxes.pool.recall(slow)
+    assert [environment.work.name for environment in boxes.began] == ["slow", "quick", "behind"]
+
+
+def test_what_no_mailbox_takes_costs_no_credit_of_admission(boxes: Boxes) -> None:
+    boxes.submit("first")
+    boxes.refuses = True
+    boxes.admission.behind = True
+    boxes.submit("large")
+    for _ in range(2):  # messages done: 1.8 credits
+        boxes.admission.done()
+    assert [environment.work.name for environment in boxes.began] == ["first", "large"]

@@ -36,6 +36,10 @@ class Admission:
         self._credits -= 1.0
         return True
 
+    def give_back(self) -> None:
+        """What was taken is not begun now."""
+        self._credits += self.behind
+
     def done(self) -> None:
         """A message is done."""
         self._done += 1

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from wherry.world import Timer
 
 
+_LEAST_S = 1e-6  # no run is quicker; an average of none would grow infinitely small
+
+
 class Feed:
     """One queue and its consumer."""
 
@@ -49,7 +52,7 @@ class Feed:
         environments = len(pool.idle) + len(pool.busy) + 1
         wanted = limits.HELD_PER_ENVIRONMENT * environments
         if pool.pace_s:  # a claim is a question to a database, or waits for a sync
-            ahead = int(limits.HELD_AHEAD_S * environments / pool.pace_s)
+            ahead = int(limits.HELD_AHEAD_S * environments / max(pool.pace_s, _LEAST_S))
             wanted = max(wanted, min(ahead, limits.CLAIM_BATCH))
         return wanted if wanted < pool.concurrency else pool.concurrency
 
@@ -119,6 +122,7 @@ class Feed:
         self._claiming = False
         feed = self._feeds.feeds.get(self.queue.name, self)  # a new version may have taken over
         if not isinstance(answer, Claims):  # the store is in trouble: look again soon
+            self.backlog = False
             self.wake(self._feeds.clock.now_ms() + 1000)
             return
         if answer.now_ms:

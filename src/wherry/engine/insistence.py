@@ -53,7 +53,8 @@ class Insistence:
         """Send a commit that ends `work`; `then` gets what came of it in the end."""
         if work.message is not None:
             then = partial(self._answered, work, commit, then)
-            self._more(work.message.queue)
+            if not work.unwritten:
+                self._more(work.message.queue)
         self._syncs.send(work, commit, then)
 
     def _more(self, queue: str) -> None:

@@ -123,7 +123,13 @@ class Pool:
 
     def _added(self, mailbox: Mailbox, work: Work) -> bool:
         """Put work into a mailbox, if it may begin, and not as a batch."""
-        return work.members is None and self._may_begin() and self._post(mailbox, work)
+        if work.members is not None or not self._may_begin():
+            return False
+        if self._post(mailbox, work):
+            return True
+        if self._admission is not None:
+            self._admission.give_back()
+        return False
 
     @property
     def _asking(self) -> bool:
@@ -149,6 +155,8 @@ class Pool:
     def _return(self, back: list[Work]) -> None:
         if back:
             self.pending.extendleft(reversed(back))
+            while self._begin_next():  # not behind another one, while there are idle ones
+                pass
             self.go_on()
             self._provide()
 
@@ -157,12 +165,17 @@ class Pool:
         while self.pending:
             if self._posted(self.pending[0]):
                 self.pending.popleft()
-                continue
-            if not self.idle or not self._may_begin():
+            elif not self._begin_next():
                 return
-            environment = self.idle.pop()
-            self.busy[environment] = None
-            self._begin(environment, self.pending.popleft(), False)
+
+    def _begin_next(self) -> bool:
+        """Begin what has waited longest on an idle environment, if there is one and it may."""
+        if not (self.pending and self.idle and self._may_begin()):
+            return False
+        environment = self.idle.pop()
+        self.busy[environment] = None
+        self._begin(environment, self.pending.popleft(), False)
+        return True
 
     def _may_begin(self) -> bool:
         admission = self._admission

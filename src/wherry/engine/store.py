@@ -19,7 +19,7 @@ _request = msgspec.msgpack.Decoder(Request)
 
 
 class Store(Protocol):
-    """Where the engine sends requests. `then` is called with the answer, in order of sending.
+    """Where the engine sends requests. `then` is called with the answer; reads overtake.
 
     Attributes:
         gathers: What is sent in one turn of the loop has one sync, so that it is worth a wait.

@@ -89,6 +89,9 @@ class Answering:
 
     def finish(self) -> None:
         """Do all that was asked for, and let go. Nobody waits for the answers any more."""
+        if self._log is not None and not self.busy:  # it ended while something was being said
+            for _ in self._commit():
+                pass
         while self.busy:
             for _ in self.synced():
                 pass
@@ -105,7 +108,7 @@ class Answering:
             return
         session = self._session
         try:
-            self._log = LogSync(f"{session.path}-wal", session.clock, self._sync, self.told)
+            self._log = LogSync(session.db.filename_wal, session.clock, self._sync, self.told)
         except OSError:
             return  # no descriptor or no thread is free: another time
         self._sync_s = session.commit_s
@@ -191,8 +194,7 @@ class Answering:
         if self.busy:
             yield from self._end_sync()
         undone, self._open = self._open, []
-        if undone:
-            yield self._rescued(error, undone)
+        yield self._rescued(error, undone)  # there may be nobody's: a clock was set back
         self._join()
 
     def _rescued(

@@ -33,10 +33,11 @@ class Session:
         self.writing = False
         self.committing = False  # from the beginning of COMMIT on it may be in the log
         self.commit_s = 0.0  # what a commit that syncs has taken, on a moving average
+        self.set_back_ms = self._repaired_ms = 0
         self.open()
         seen = self.row("counter_get", CLOCK)
         self._noted_ms: int = seen[0] if seen else 0
-        # By how much the wall clock was set back, until a batch that knows of it is committed.
+        # By how much the wall clock was set back, until what waits was put right for that.
         back_ms = self._noted_ms - self.now_ms
         self.set_back_ms = back_ms if back_ms > limits.CLOCK_BACK_MS else 0
 
@@ -47,6 +48,15 @@ class Session:
         if back_ms > limits.CLOCK_BACK_MS:
             self.set_back_ms += ceil(back_ms)
         self.now_ms, self.steady_s = now_ms, steady_s
+
+    def repaired(self) -> None:
+        """What waits was put right in the open transaction; it is not to be done twice in it."""
+        self._repaired_ms += self.set_back_ms
+        self.set_back_ms = 0
+
+    def _undo_repair(self) -> None:
+        self.set_back_ms += self._repaired_ms
+        self._repaired_ms = 0
 
     def open(self) -> None:
         """Open the database (again)."""
@@ -61,6 +71,7 @@ class Session:
         self.writing = self.committing = False
         self.syncs = True
         self._last = self._reserved = 0
+        self._undo_repair()
         if self.path != ":memory:":
             try:
                 # What a failed sync may have left only in the page cache is written again here.
@@ -132,7 +143,7 @@ class Session:
                 took_s = self.clock.steady_s() - began_s
                 self.commit_s += limits.AVERAGE_SHARE * (took_s - self.commit_s)
             self.committing = self.writing = False
-            self._noted_ms, self.set_back_ms = noted_ms, 0
+            self._noted_ms, self._repaired_ms = noted_ms, 0
             return True
         return False
 
@@ -140,6 +151,7 @@ class Session:
         """Undo the batch. SQLite may have done so already."""
         self.writing = self.committing = False
         self._last = self._reserved = 0
+        self._undo_repair()
         if self.db.in_transaction:
             self.run("ROLLBACK")
         self.sync_commits(True)

@@ -32,3 +32,4 @@ class Setbacks:
         session.write("schedules_not_begun", now)
         if back > limits.SCHEDULE_REPEAT_S * 1000:
             session.write("schedules_set_back", now)
+        session.repaired()

@@ -205,10 +205,11 @@ class SqlStore:
         """Undo what failed, and answer each request by itself.
 
         Args:
-            committed: It was the sync that failed.
+            committed: It was the sync that failed. What it left is written again by opening the
+                database again: the system takes it for written.
         """
         committing = committed or self._session.committing
-        self._undo(error)
+        self._undo(error, again=committed)
         if committing and not self._open:
             return [_in_doubt(request, error) for _, request in requests]
         if len(requests) == 1:
@@ -262,12 +263,16 @@ class SqlStore:
             except Exception as error:  # what was answered stays true: it is in the log
                 self._undo(error)
 
-    def _undo(self, error: BaseException) -> None:
-        """Undo the batch. After a failed write or sync the connection is not used again."""
+    def _undo(self, error: BaseException, again: bool = False) -> None:
+        """Undo the batch. After a failed write or sync the connection is not used again.
+
+        Args:
+            again: It is not, whatever the error is.
+        """
         if not self._open:
             return
         try:
-            if damaged_connection(error):
+            if again or damaged_connection(error):
                 self._open = False
                 self._session.close()
                 self._reopen()
