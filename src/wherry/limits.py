@@ -93,6 +93,7 @@ COMMIT_ALONG_S = 0.02  # a job's commit waits so long for a request's: slow disk
 COMMIT_LOOK_S = 0.001  # between two looks whether requests still come
 PATIENT_FROM = 8  # events in hand that make an engine busy
 SYNC_SLOW_S = 0.001  # where the store's commits take longer, it goes on while they are synced
+SYNC_SHARE = 0.03  # of the newest in its average: a disk that stalls now and then is not slow
 SYNC_HANGS_S = 0.5  # while a sync takes longer, the disk may hang: not even reads are answered
 COMMIT_TRIES = 10  # of what one attempt came to, while the store says no; then the attempt is over
 COMMIT_AGAIN_S = 0.2  # the wait after the first of them; it doubles

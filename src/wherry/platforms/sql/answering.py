@@ -186,7 +186,7 @@ class Answering:
                 yield [(asked[0], self._store.run([asked[1:]])[0])]
             self._join()
             return
-        self._sync_s += limits.AVERAGE_SHARE * (took_s - self._sync_s)
+        self._sync_s += limits.SYNC_SHARE * (took_s - self._sync_s)
         yield _said(applied)
 
     def _rescue(self, error: Exception) -> Iterator[Answers]:

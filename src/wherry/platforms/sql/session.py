@@ -141,7 +141,7 @@ class Session:
             self.run("COMMIT")
             if self.syncs:
                 took_s = self.clock.steady_s() - began_s
-                self.commit_s += limits.AVERAGE_SHARE * (took_s - self.commit_s)
+                self.commit_s += limits.SYNC_SHARE * (took_s - self.commit_s)
             self.committing = self.writing = False
             self._noted_ms, self._repaired_ms = noted_ms, 0
             return True
