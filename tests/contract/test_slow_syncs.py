@@ -238,14 +238,19 @@ def test_a_disk_that_is_quick_again_syncs_with_each_commit(tmp_path: Path, make_
     slow.close()
 
 
+def two_asked(tmp_path: Path, make_place: Any) -> Slow:
+    """Of two orders one is being synced, and the other not committed; both syncs may end."""
+    slow = Slow(tmp_path / "store.sqlite", make_place)
+    for number in (1, 2):
+        slow.ask(order(slow.place, number))
+        slow.disk.end(None)
+    return slow
+
+
 def test_when_the_engine_goes_all_that_it_asked_for_is_done(
     tmp_path: Path, make_place: Any
 ) -> None:
-    slow = Slow(tmp_path / "store.sqlite", make_place)
-    slow.ask(order(slow.place, 1))
-    slow.ask(order(slow.place, 2))
-    slow.disk.end(None)
-    slow.disk.end(None)
+    slow = two_asked(tmp_path, make_place)
     slow.answering.finish()
     assert present(slow.store) == {1, 2}
     slow.store.close()
@@ -297,11 +302,7 @@ def test_a_clock_that_was_set_back_is_made_up_for_once_in_a_transaction(slow: Sl
 def test_an_engine_that_goes_amid_an_answer_leaves_nothing_open(
     tmp_path: Path, make_place: Any
 ) -> None:
-    slow = Slow(tmp_path / "store.sqlite", make_place)
-    slow.ask(order(slow.place, 1))
-    slow.ask(order(slow.place, 2))
-    slow.disk.end(None)
-    slow.disk.end(None)
+    slow = two_asked(tmp_path, make_place)
     next(slow.answering.synced())  # and nobody takes the rest
     slow.answering.finish()
     assert present(slow.store) == {1, 2}

@@ -87,12 +87,7 @@ class Pool:
 
     def submit(self, work: Work) -> bool:
         """Begin work, or let it wait. False: too much waits already."""
-        if not self.pending and self._posted(work):
-            return True
-        if self.idle and self._may_begin():
-            environment = self.idle.pop()
-            self.busy[environment] = None
-            self._begin(environment, work, False)
+        if (not self.pending and self._posted(work)) or self._begun(work):
             return True
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
             return False
@@ -155,26 +150,23 @@ class Pool:
     def _return(self, back: list[Work]) -> None:
         if back:
             self.pending.extendleft(reversed(back))
-            while self._begin_next():  # not behind another one, while there are idle ones
-                pass
+            while self.pending and self._begun(self.pending[0]):  # not behind others, if some idle
+                self.pending.popleft()
             self.go_on()
             self._provide()
 
     def go_on(self) -> None:
         """Begin what may be begun now."""
-        while self.pending:
-            if self._posted(self.pending[0]):
-                self.pending.popleft()
-            elif not self._begin_next():
-                return
+        while self.pending and (self._posted(self.pending[0]) or self._begun(self.pending[0])):
+            self.pending.popleft()
 
-    def _begin_next(self) -> bool:
-        """Begin what has waited longest on an idle environment, if there is one and it may."""
-        if not (self.pending and self.idle and self._may_begin()):
+    def _begun(self, work: Work) -> bool:
+        """Begin work on an idle environment, if there is one and it may begin."""
+        if not self.idle or not self._may_begin():
             return False
         environment = self.idle.pop()
         self.busy[environment] = None
-        self._begin(environment, self.pending.popleft(), False)
+        self._begin(environment, work, False)
         return True
 
     def _may_begin(self) -> bool:

@@ -141,7 +141,7 @@ class SqlStore:
         self._upkeep = Upkeep(session, self._catalog, *rooms, self._inbox, sources, *lately)
         counted = (self._messages, self._inbox, self._pauses)
         self._overview = QueueOverview(session, self._catalog, *counted)
-        self._open = True
+        self.is_open = True  # a disk that fails keeps it from being opened again
 
     def run(self, requests: list[tuple[str, Request]], tidy: bool = True) -> list[Answer]:
         """Answer each request, in order. What an answer says is durable when this returns.
@@ -167,7 +167,7 @@ class SqlStore:
         whatever exception, `rescue` has to be asked for all that was applied since the last one.
         """
         self._session.tick()
-        if not self._open:
+        if not self.is_open:
             self._reopen()
         if self._session.set_back_ms:
             self._setbacks.repair()
@@ -184,11 +184,6 @@ class SqlStore:
         """Commit what was applied; return whether there was anything that has to be synced."""
         self._records.before_commit()
         return self._session.commit()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the database is open: a disk that fails keeps it from being opened again."""
-        return self._open
 
     @property
     def session(self) -> Session:
@@ -210,7 +205,7 @@ class SqlStore:
         """
         committing = committed or self._session.committing
         self._undo(error, again=committed)
-        if committing and not self._open:
+        if committing and not self.is_open:
             return [_in_doubt(request, error) for _, request in requests]
         if len(requests) == 1:
             return [self._failed(requests[0][1], error)]
@@ -228,7 +223,7 @@ class SqlStore:
     def _failed(self, request: Request, error: Exception) -> Answer:
         """Say what became of a request that failed. A commit may have arrived all the same: what
         a failed sync left in the log is written again when the store is opened again."""
-        if self._open and isinstance(request, Commit) and self._is_there(request):
+        if self.is_open and isinstance(request, Commit) and self._is_there(request):
             return Already(None)
         if isinstance(request, Commit) and request_fault(error):
             return inapplicable(error)
@@ -244,8 +239,8 @@ class SqlStore:
 
     def close(self) -> None:
         """Write the log back and close the file."""
-        if self._open:
-            self._open = False
+        if self.is_open:
+            self.is_open = False
             self._session.finish()
 
     def tidy(self) -> None:
@@ -257,7 +252,7 @@ class SqlStore:
         self._tidy(idle=True)
 
     def _tidy(self, idle: bool) -> None:
-        if self._open:
+        if self.is_open:
             try:
                 self._session.tidy(idle)
             except Exception as error:  # what was answered stays true: it is in the log
@@ -269,19 +264,19 @@ class SqlStore:
         Args:
             again: It is not, whatever the error is.
         """
-        if not self._open:
+        if not self.is_open:
             return
         try:
             if again or damaged_connection(error):
-                self._open = False
+                self.is_open = False
                 self._session.close()
                 self._reopen()
             else:
                 self._session.rollback()
                 self._forget()
         except Exception:
-            if self._open:
-                self._open = False
+            if self.is_open:
+                self.is_open = False
                 self._session.abandon()
 
     def _reopen(self) -> None:
@@ -291,7 +286,7 @@ class SqlStore:
         except BaseException:
             self._session.abandon()
             raise
-        self._open = True
+        self.is_open = True
 
     def _forget(self) -> None:
         self._catalog.forget_unless_stored()
