@@ -112,7 +112,7 @@ def test_what_a_claim_leased_that_came_to_nothing_comes_with_the_next_one(engine
 
 
 def test_what_was_born_leased_in_a_lost_answer_has_spent_no_attempt(engine: Engine) -> None:
-    engine.breaks.add("commit_run")
+    engine.breaks.add("commit_plain")
     assert isinstance(send(engine, "a", jobs=5), Already)
     assert engine.breaks == set()
     assert engine.claim() == [("a", 1)]

@@ -256,3 +256,27 @@ def record_row(record: InvocationRecord) -> tuple[Any, ...]:
         to_msgpack(record),
         None,
     )
+
+
+def plain_arguments(arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    """Return the arguments of `commit_plain`, made of those of `commit_run`; None: it cannot."""
+    (
+        catalog, locks, guards, changes, objects, cancels, plain, apart, messages, replies, record,
+        others, _, rooms, who, lease_ms, in_groups,
+    ) = arguments  # fmt: skip
+    if objects or cancels or apart or others or in_groups or len(messages) + len(replies) > 1:
+        return None
+    for _, _, _, _, kind, _, body, _, entries in changes:
+        if kind > IF_PRESENT or body is None or entries is not None:
+            return None
+    wanted: set[int] = set()
+    for queue, _, _, _, _, _, _, tail, _, at_once in plain:
+        if tail != WHOLE:
+            return None
+        if at_once:
+            wanted.add(queue)
+    free = [room for room in rooms if room[0] in wanted] if wanted else []
+    ack = messages[0] if messages else (None, None)
+    return (
+        catalog, locks, guards, changes, plain, free, *ack, replies, record, who, lease_ms
+    )  # fmt: skip

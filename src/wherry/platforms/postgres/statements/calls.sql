@@ -1,6 +1,8 @@
 -- name: commit
 SELECT * FROM commit_run($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
     $17)
+-- name: commit_plain
+SELECT * FROM commit_plain($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 -- name: take_locks
 SELECT take_locks($1, '{}')
 -- name: lock_catalog
