@@ -99,6 +99,17 @@ def test_records_go_after_their_retention_in_small_batches(place: Any) -> None:
     assert len(place.ask(GetTimeline("y")).records) == 3
 
 
+def test_a_record_stays_for_its_retention_though_others_with_higher_numbers_go(place: Any) -> None:
+    """Numbers are those of engines, whose clocks may differ."""
+    later_ms = place.now_ms + int(limits.RECORDS_S * 500)
+    place.ask(Note([place.record(n, correlation_id="x") for n in (1, 3)]))
+    place.ask(Note([place.record(2, correlation_id="y", at_ms=later_ms)]))
+    place.advance(limits.RECORDS_S + 1)
+    while place.ask(Sweep(limits.SWEEP_BATCH)).count:
+        pass
+    assert [one.number for one in place.ask(GetTimeline("y")).records] == [2]
+
+
 # --- objects ------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -130,16 +130,23 @@ class Items:
 
     def remove_expired(self, limit: int, gone: Callable[[Table, Key, bytes], None]) -> int:
         """Remove up to `limit` items that have expired; tell `gone` of those that are followed."""
-        session = self._session
+        session, tables = self._session, self._catalog.tables_by_id
         rows = session.rows("items_expired", session.now_ms, limit)
-        for number, table_id, pk, sk, body in rows:
-            table = self._catalog.tables_by_id.get(table_id)
+        if not rows:
+            return 0
+        session.begin()
+        entries: list[tuple[Any, ...]] = []
+        followed: list[tuple[Table, Key, bytes]] = []
+        for _, table_id, pk, sk, body in rows:
+            table = tables.get(table_id)
             if table is not None and table.indexes:
-                for entry in table.entries(body):
-                    session.write("entry_delete", *entry, pk, sk)
-            session.write("item_delete", number)
+                entries += [(*entry, pk, sk) for entry in table.entries(body)]
             if table is not None and table.followers:
-                gone(table, (table_id, pk, sk), body)
+                followed.append((table, (table_id, pk, sk), body))
+        session.many(self._entry_delete, entries)
+        session.many(self._delete, [(row[0],) for row in rows])
+        for one in followed:
+            gone(*one)
         return len(rows)
 
     def fill_index(self, table: Table, index: int, limit: int) -> int:

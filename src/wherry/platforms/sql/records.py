@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from itertools import takewhile
 
 import msgspec
 
@@ -217,17 +218,16 @@ class Records:
         session = self._session
         self.flush()
         before = session.now_ms - limits.RECORDS_S * 1000
-        count = 0
-        for number, at_ms in session.rows("records_oldest", limit):
-            if at_ms > before:
-                break
-            session.write("record_delete", number)
-            count += 1
+        oldest = session.rows("records_oldest", limit)
+        old = [number for number, _ in takewhile(lambda row: row[1] <= before, oldest)]
+        if old:
+            session.write("records_delete", old[-1])
+        count = len(old)
         if count < limit and self._runs and self._runs[0][2] <= before:
             run = self._runs[0][0]
             rows = session.rows("run_rows", run, limit - count)
-            for term, number in rows:
-                session.write("finder_delete", run, term, number)
+            if rows:
+                session.write("finder_delete", run, *rows[-1])
             count += len(rows)
             if not rows:
                 # The newest run's number is not to be used again for what is already gone.

@@ -27,7 +27,9 @@ class Replies:
 
     def remove_old(self, limit: int) -> int:
         """Remove what is kept no longer."""
-        rows = self._session.rows("replies_expired", self._session.now_ms, limit)
-        for (number,) in rows:
-            self._session.write("reply_delete", number)
+        session = self._session
+        rows = session.rows("replies_expired", session.now_ms, limit)
+        if rows:
+            session.begin()
+            session.many(session.sql["reply_delete"], rows)
         return len(rows)

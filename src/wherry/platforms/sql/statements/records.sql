@@ -12,8 +12,8 @@ SELECT body FROM records WHERE number > ? ORDER BY number
 SELECT body FROM records ORDER BY number DESC LIMIT ?
 -- name: records_oldest
 SELECT number, at_ms FROM records ORDER BY number LIMIT ?
--- name: record_delete
-DELETE FROM records WHERE number = ?
+-- name: records_delete
+DELETE FROM records WHERE number <= ?
 -- name: finder_add
 INSERT OR IGNORE INTO finder (run, term, number, more) VALUES (?, ?, ?, ?)
 -- name: finder_find
@@ -24,9 +24,9 @@ SELECT run, rows, newest_ms FROM runs ORDER BY run
 INSERT INTO runs (run, rows, newest_ms) VALUES (?, ?, ?)
 ON CONFLICT (run) DO UPDATE SET rows = excluded.rows, newest_ms = excluded.newest_ms
 -- name: run_rows
-SELECT term, number FROM finder WHERE run = ? LIMIT ?
+SELECT term, number FROM finder WHERE run = ? ORDER BY term, number LIMIT ?
 -- name: finder_delete
-DELETE FROM finder WHERE run = ? AND term = ? AND number = ?
+DELETE FROM finder WHERE run = ? AND (term, number) <= (?, ?)
 -- name: run_delete
 DELETE FROM runs WHERE run = ?
 -- name: unfound_all
