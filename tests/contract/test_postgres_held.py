@@ -14,7 +14,7 @@ from tests.postgres_kit import Schema, loop, schema
 from wherry import limits
 from wherry.effects import SendMessage
 from wherry.platforms.postgres.hints import Seen
-from wherry.ports import Commit, Committed, MessageAck
+from wherry.ports import Commit, Committed, MessageAck, Poll
 from wherry.world import ManualClock
 
 DONE = 1_200  # messages; a page of the index has some hundred entries
@@ -115,6 +115,21 @@ def test_a_claim_does_not_walk_what_is_done(held: Held) -> None:
     assert held.touched(0) > 4 * fresh  # what is done is there still
 
 
+def test_what_a_claim_leaves_out_a_poll_finds(held: Held) -> None:
+    """Where a search from the beginning is dear: here, a message whose consumer has died."""
+    place = held.place
+    held.store.seen.slow_us = 0
+    assert isinstance(place.send("job"), Committed)
+    [first] = place.claim(owner="a dead engine")
+    place.advance(limits.LEASE_S - 1)
+    assert place.ask(Poll(["jobs"])).queued == {}
+    place.advance(2)
+    assert place.claim() == []
+    assert place.ask(Poll(["jobs"])).queued == {"jobs": first.visible_at_ms}
+    [again] = place.claim()
+    assert (again.id, again.attempt) == ("job", 2)
+
+
 @pytest.mark.parametrize(
     ("took_us", "part"),
     [
@@ -130,7 +145,7 @@ def test_a_dear_search_from_the_beginning_is_a_small_part_of_the_time(
     seen.none_before(1, 5_000_000)
     begun_s = now_s
     for _ in range(100_000):
-        since = seen.searched_from(1, False, now_s)
+        since = seen.searched_from(1, False, now_s, polls=True)
         seen.searched(1, since, took_us if since == 0 else 100, now_s)
         spent_s += took_us / 1e6 if since == 0 else 0.0
         now_s += 0.001

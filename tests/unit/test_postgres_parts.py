@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wherry import limits
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.database import refuse_name
 from wherry.platforms.postgres.hints import MARGIN_MS, TOKENS, Seen
@@ -55,17 +56,35 @@ def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> N
     seen.searched(1, 0, 100, 100.0)
     assert seen.searched_from(1, False, 100.0) == 0  # it took no time
     seen.searched(1, 0, 20_000, 100.0)
-    assert seen.searched_from(1, False, 100.5) == 50_000 - MARGIN_MS
+    assert _polled_from(seen, 100.5) == 50_000 - MARGIN_MS
     assert seen.searched_from(1, True, 100.5) == 0  # the next of a FIFO group may be older
-    assert seen.searched_from(1, False, 101.1) == 0
+    assert _polled_from(seen, 101.1) == 0
     seen.searched(1, 0, 200_000, 200.0)
-    assert seen.searched_from(1, False, 204.9) == 50_000 - MARGIN_MS
-    assert seen.searched_from(1, False, 205.1) == 0  # with a poll, though it takes a bit more
+    assert _polled_from(seen, 204.9) == 50_000 - MARGIN_MS
+    assert _polled_from(seen, 205.1) == 0  # with a poll, though it takes a bit more
     seen.searched(1, 0, 1_000_000, 300.0)
-    assert seen.searched_from(1, False, 319.9) == 50_000 - MARGIN_MS
-    assert seen.searched_from(1, False, 320.1) == 0  # never more than a twentieth of the time
+    assert _polled_from(seen, 319.9) == 50_000 - MARGIN_MS
+    assert _polled_from(seen, 320.1) == 0  # never more than a twentieth of the time
     seen.forget()
     assert seen.since(1) == 0
+
+
+def _polled_from(seen: Seen, now_s: float) -> int:
+    return seen.searched_from(1, False, now_s, polls=True)
+
+
+def test_a_claim_leaves_a_dear_search_to_a_poll_as_long_as_there_are_polls() -> None:
+    """Who claims waits for it, and with him the consumer."""
+    seen = Seen()
+    seen.none_before(1, 50_000)
+    seen.searched(1, 0, 20_000, 100.0)
+    assert _polled_from(seen, 101.1) == 0
+    assert seen.searched_from(1, False, 101.1) == 50_000 - MARGIN_MS
+    assert seen.searched_from(1, False, 101.1 + limits.CLAIM_LEAVES_S) == 0  # none has come
+    seen.one_waits(1, 30_000)
+    assert seen.searched_from(1, False, 101.1) == 30_000
+    seen.searched(1, 0, 100, 102.0)
+    assert seen.searched_from(1, False, 102.0) == 0  # it is cheap again
 
 
 def test_what_is_leased_without_a_group_is_known_once_and_only_so_much_of_it() -> None:

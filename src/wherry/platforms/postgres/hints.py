@@ -37,6 +37,7 @@ class Seen:
         self.slow_us = limits.CLAIM_SLOW_US
         self._since: dict[int, int] = {}
         self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
+        self._dear: set[int] = set()  # queues where that has taken long
         self.newest = 0  # of the tokens that are known here
         self._lost: dict[int, int] = {}  # queues of which a lease may be ours unknown, and `newest`
         self.pending: set[str] = set()  # queues whose consumers are to be told
@@ -46,20 +47,31 @@ class Seen:
         """Return from when on to look whether something waits. A FIFO group's next may be older."""
         return 0 if fifo else self._since.get(queue, 0)
 
-    def searched_from(self, queue: int, fifo: bool, now_s: float) -> int:
-        """Return from when on a claim searches."""
-        whole = self._whole_at_s.get(queue, 0.0) <= now_s
-        return 0 if whole else self.since(queue, fifo)
+    def searched_from(self, queue: int, fifo: bool, now_s: float, polls: bool = False) -> int:
+        """Return from when on to search: for a poll, or for a claim.
+
+        Nobody waits for a poll. So a claim leaves to it what is dear, as long as there are polls.
+        """
+        whole_at_s = self._whole_at_s.get(queue, 0.0)
+        if queue in self._dear and not polls:
+            whole_at_s += limits.CLAIM_LEAVES_S
+        return 0 if whole_at_s <= now_s else self.since(queue, fifo)
 
     def none_before(self, queue: int, now_ms: int) -> None:
         """Nothing waits that was due by now."""
         self._since[queue] = now_ms - MARGIN_MS
 
+    def one_waits(self, queue: int, due_ms: int) -> None:
+        """One waits that was due then: it may be older than what is searched."""
+        self._since[queue] = min(due_ms, self.since(queue))
+
     def searched(self, queue: int, since: int, took_us: int, now_s: float) -> None:
-        """A claim has searched from there on, for so long."""
+        """It was searched from there on, for so long."""
         if since == 0:
             took_s, pause_s = took_us / 1e6, 0.0
+            self._dear.discard(queue)
             if took_us >= self.slow_us:
+                self._dear.add(queue)
                 # Ended leases are found so: not more seldom than needed, nor most of the time.
                 often_s = max(limits.POLL_S, took_s * limits.CLAIM_SLOW_LEAST)
                 pause_s = min(took_s * limits.CLAIM_SLOW_FACTOR, often_s)
@@ -98,6 +110,7 @@ class Seen:
         """Search everything from the beginning again."""
         self._since.clear()
         self._whole_at_s.clear()
+        self._dear.clear()
 
     def tell(self, queues: Iterable[str]) -> None:
         """Tell the other engines that there is something in these queues."""

@@ -40,8 +40,9 @@ class Messages:
         clock, seen = self._database.clock, self._seen
         found = [(name, await self._number(name)) for name in request.queues]
         known = {number: name for name, number in found if number is not None}
+        now_s = clock.steady_s()
         since = [
-            seen.searched_from(number, self._is_fifo(number), clock.steady_s()) for number in known
+            seen.searched_from(number, self._is_fifo(number), now_s, polls=True) for number in known
         ]
         row = await self._database.row("poll", list(known), since)
         queued: dict[str, int] = {}
@@ -51,6 +52,8 @@ class Messages:
             seen.searched(number, begin, looked_us, clock.steady_s())
             if due is None or due > row["a_now"]:
                 seen.none_before(number, row["a_now"])
+            elif begin == 0:
+                seen.one_waits(number, due)
             if seen.lost(number) is not None:
                 due = row["a_now"]
             if due is not None:
