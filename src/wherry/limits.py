@@ -171,7 +171,7 @@ POSTGRES_TRIES = 5  # after a deadlock or a serialization failure
 CLAIM_SLOW_US = 2_000  # a search of a whole queue that takes longer is made more seldom,
 CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time;
 CLAIM_SLOW_LEAST = 20  # in so many where that would be more seldom than POLL_S
-CLAIM_LEAVES_S = 12.0  # so late a claim makes it where no poll has: nobody waits for a poll
+CLAIM_LEAVES_S = 3.0  # where a poll has looked so lately, the next one makes it, and no claim
 
 # --- Events -----------------------------------------------------------------------------------
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type

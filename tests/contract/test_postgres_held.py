@@ -142,7 +142,7 @@ def test_a_dear_search_from_the_beginning_is_a_small_part_of_the_time(
 ) -> None:
     """It finds what came late: an ended lease, a commit that took long."""
     seen, now_s, spent_s = Seen(), 1_000.0, 0.0
-    seen.none_before(1, 5_000_000)
+    seen.none_before(1, 5_000_000, 0)
     begun_s = now_s
     for _ in range(100_000):
         since = seen.searched_from(1, False, now_s, polls=True)

@@ -52,7 +52,7 @@ def test_a_schema_whose_name_needs_quotes_is_refused(name: str) -> None:
 def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> None:
     seen = Seen()
     assert seen.searched_from(1, False, 100.0) == 0
-    seen.none_before(1, 50_000)
+    seen.none_before(1, 50_000, 0)
     seen.searched(1, 0, 100, 100.0)
     assert seen.searched_from(1, False, 100.0) == 0  # it took no time
     seen.searched(1, 0, 20_000, 100.0)
@@ -73,18 +73,30 @@ def _polled_from(seen: Seen, now_s: float) -> int:
     return seen.searched_from(1, False, now_s, polls=True)
 
 
-def test_a_claim_leaves_a_dear_search_to_a_poll_as_long_as_there_are_polls() -> None:
+def test_a_claim_leaves_a_dear_search_to_polls_while_the_queue_is_polled() -> None:
     """Who claims waits for it, and with him the consumer."""
     seen = Seen()
-    seen.none_before(1, 50_000)
+    seen.none_before(1, 50_000, 0)
     seen.searched(1, 0, 20_000, 100.0)
+    assert seen.searched_from(1, False, 101.1) == 0  # nobody polls
     assert _polled_from(seen, 101.1) == 0
     assert seen.searched_from(1, False, 101.1) == 50_000 - MARGIN_MS
-    assert seen.searched_from(1, False, 101.1 + limits.CLAIM_LEAVES_S) == 0  # none has come
-    seen.one_waits(1, 30_000)
-    assert seen.searched_from(1, False, 101.1) == 30_000
+    assert seen.searched_from(1, False, 101.1 + limits.CLAIM_LEAVES_S) == 0  # not any more
     seen.searched(1, 0, 100, 102.0)
     assert seen.searched_from(1, False, 102.0) == 0  # it is cheap again
+
+
+def test_who_was_asked_before_an_older_message_turned_up_says_nothing_of_it() -> None:
+    seen = Seen()
+    seen.none_before(1, 50_000, 0)
+    asked = seen.since(1)
+    seen.one_waits(1, 30_000)
+    seen.none_before(1, 51_000, asked)
+    assert seen.since(1) == 30_000
+    seen.none_before(1, 51_000, 30_000)
+    assert seen.since(1) == 51_000 - MARGIN_MS
+    seen.one_waits(1, 60_000)  # later: it is found so
+    assert seen.since(1) == 51_000 - MARGIN_MS
 
 
 def test_what_is_leased_without_a_group_is_known_once_and_only_so_much_of_it() -> None:

@@ -152,11 +152,15 @@ class Commits:
     ) -> CommitAnswer:
         """Apply what needs no reading: in few statements, where it is as most are."""
         plain = plain_arguments(arguments)
-        if plain is not None:
-            row = await self._database.row("commit_plain", *plain)
-            if row["a_now"] is not None:
-                return self._committed_plainly(commit, made, row["a_now"], row["tokens"])
-        return self.answer(commit, made, await self._database.row("commit", *arguments))
+
+        async def call(session: Session) -> CommitAnswer:
+            if plain is not None:
+                row = await session.row("commit_plain", *plain)
+                if row["a_now"] is not None:
+                    return self._committed_plainly(commit, made, row["a_now"], row["tokens"])
+            return self.answer(commit, made, await session.row("commit", *arguments))
+
+        return await self._database.run(call)
 
     async def read(self, session: Session, made: Made) -> None:
         """Read what the commit is to be judged by."""
@@ -212,6 +216,7 @@ class Commits:
             for name, places in commit.leases.items()
             if places > 0 and name in queues
         ]
+        made.since = {queue: since for queue, _, since in rooms}
         row = record_row(record)
         return in_order(locks), messages, replies, row, others, duplicate, rooms, in_groups
 
@@ -277,7 +282,7 @@ class Commits:
     def _committed(self, commit: Commit, made: Made, row: Any) -> Committed:
         now = row["a_now"]
         leased = [
-            self._leased(commit, made.sends[id][1], id, token, body, now)
+            self._leased(commit, made, made.sends[id][1], id, token, body, now)
             for id, token, body in row["leased"] or ()
         ]
         return Committed(leased, self._queued(row))
@@ -289,7 +294,8 @@ class Commits:
         queued: dict[str, int] = {}
         for (message, queue), token in zip(made.plan.sends, tokens or (), strict=True):
             if token:
-                leased.append(self._leased(commit, queue, message.id, token, message.body, now))
+                body = message.body
+                leased.append(self._leased(commit, made, queue, message.id, token, body, now))
             elif token == 0:
                 note_due(queued, queue.name, now + message.delay_ms)
         if queued:
@@ -297,9 +303,9 @@ class Commits:
         return Committed(leased, queued)
 
     def _leased(
-        self, commit: Commit, queue: Queue, id: str, token: int, body: bytes, now: int
+        self, commit: Commit, made: Made, queue: Queue, id: str, token: int, body: bytes, now: int
     ) -> Claimed:
-        self._seen.none_before(queue.id, now)
+        self._seen.none_before(queue.id, now, made.since[queue.id])
         if not queue.grouped:
             self._seen.leased(token)
         trace = (commit.record.correlation_id, commit.record.traceparent)
@@ -309,7 +315,10 @@ class Commits:
         queued: dict[str, int] = {}
         if row["woken_queues"]:
             found = zip(row["woken_queues"], row["woken_dues"], strict=True)
-            note_turns(queued, self._catalog, [one for one in found if one[1] is not None])
+            turns = [one for one in found if one[1] is not None]
+            for number, due_ms in turns:
+                self._seen.one_waits(number, due_ms)
+            note_turns(queued, self._catalog, turns)
             self._seen.tell(queued)
         return queued
 

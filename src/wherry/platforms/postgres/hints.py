@@ -38,6 +38,7 @@ class Seen:
         self._since: dict[int, int] = {}
         self._whole_at_s: dict[int, float] = {}  # when to search from the beginning again
         self._dear: set[int] = set()  # queues where that has taken long
+        self._polled_s: dict[int, float] = {}  # when a poll has looked at a queue
         self.newest = 0  # of the tokens that are known here
         self._lost: dict[int, int] = {}  # queues of which a lease may be ours unknown, and `newest`
         self.pending: set[str] = set()  # queues whose consumers are to be told
@@ -50,20 +51,29 @@ class Seen:
     def searched_from(self, queue: int, fifo: bool, now_s: float, polls: bool = False) -> int:
         """Return from when on to search: for a poll, or for a claim.
 
-        Nobody waits for a poll. So a claim leaves to it what is dear, as long as there are polls.
+        Nobody waits for a poll. So a claim leaves to it what is dear, while the queue is polled.
         """
-        whole_at_s = self._whole_at_s.get(queue, 0.0)
-        if queue in self._dear and not polls:
-            whole_at_s += limits.CLAIM_LEAVES_S
-        return 0 if whole_at_s <= now_s else self.since(queue, fifo)
+        if polls:
+            self._polled_s[queue] = now_s
+        elif queue in self._dear:
+            polled_s = self._polled_s.get(queue)
+            if polled_s is not None and now_s - polled_s < limits.CLAIM_LEAVES_S:
+                return self.since(queue, fifo)
+        whole = self._whole_at_s.get(queue, 0.0) <= now_s
+        return 0 if whole else self.since(queue, fifo)
 
-    def none_before(self, queue: int, now_ms: int) -> None:
-        """Nothing waits that was due by now."""
-        self._since[queue] = now_ms - MARGIN_MS
+    def none_before(self, queue: int, now_ms: int, since: int) -> None:
+        """Nothing waits that was due by now; it was searched from `since` on.
+
+        Who was asked before one turned up that is older has not seen it, and says nothing of it.
+        """
+        if since <= self._since.get(queue, 0):
+            self._since[queue] = now_ms - MARGIN_MS
 
     def one_waits(self, queue: int, due_ms: int) -> None:
-        """One waits that was due then: it may be older than what is searched."""
-        self._since[queue] = min(due_ms, self.since(queue))
+        """One waits that falls due then, which may be before what is searched."""
+        if due_ms < self.since(queue):
+            self._since[queue] = due_ms
 
     def searched(self, queue: int, since: int, took_us: int, now_s: float) -> None:
         """It was searched from there on, for so long."""
@@ -111,6 +121,7 @@ class Seen:
         self._since.clear()
         self._whole_at_s.clear()
         self._dear.clear()
+        self._polled_s.clear()
 
     def tell(self, queues: Iterable[str]) -> None:
         """Tell the other engines that there is something in these queues."""

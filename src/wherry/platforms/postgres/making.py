@@ -38,6 +38,7 @@ class Made:
         opened: IDs of the messages whose bodies lack the time.
         faults: What is wrong with changes, by their place in the plan.
         sends: All messages with their queues, by their IDs.
+        since: From when on queues are searched whose messages may be born leased.
     """
 
     def __init__(self, catalog: Catalog, number: int, plan: Plan) -> None:
@@ -47,6 +48,7 @@ class Made:
         self.opened: set[str] = set()
         self.faults: dict[int, Rejected] = {}
         self.sends: dict[str, tuple[SendMessage, Queue]] = {}
+        self.since: dict[int, int] = {}
         self.objects: dict[tuple[str, str], ObjectRow] = {}
         self.object_effects = [
             one for one in plan.others if isinstance(one, PutObject | DeleteObject)

@@ -51,8 +51,8 @@ class Messages:
         ):
             seen.searched(number, begin, looked_us, clock.steady_s())
             if due is None or due > row["a_now"]:
-                seen.none_before(number, row["a_now"])
-            elif begin == 0:
+                seen.none_before(number, row["a_now"], begin)
+            else:
                 seen.one_waits(number, due)
             if seen.lost(number) is not None:
                 due = row["a_now"]
@@ -87,7 +87,8 @@ class Messages:
         if row["looked_us"] is not None and most:  # else it is paused
             seen.searched(number, since, row["looked_us"], clock.steady_s())
             # All that was due before the last one is somebody's now.
-            seen.none_before(number, row["a_now"] if len(found) < most else found[-1]["due_ms"])
+            due_ms = row["a_now"] if len(found) < most else found[-1]["due_ms"]
+            seen.none_before(number, due_ms, since)
         for one in found:
             seen.newest = max(seen.newest, one["token"])
             if one["grp"] is None:
@@ -168,6 +169,8 @@ class Messages:
         Other engines are told.
         """
         queued: dict[str, int] = {}
+        for number, due_ms in found or ():
+            self._seen.one_waits(number, due_ms)
         note_turns(queued, self._catalog, found or ())
         if queued:
             self._seen.tell(queued)

@@ -64,7 +64,7 @@ async def tell(
         sent = {message.id: (message, queue, origin) for message, queue, origin in messages}
         for id, token in zip(found["ids"] or (), found["tokens_"] or (), strict=True):
             message, queue, origin = sent[id]
-            seen.none_before(queue.id, now_ms)
+            seen.none_before(queue.id, now_ms, rooms[queue.id][2])
             seen.leased(token)
             trace = (origin.correlation_id, origin.traceparent)
             told.leased.append(

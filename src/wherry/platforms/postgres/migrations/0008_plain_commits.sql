@@ -49,7 +49,7 @@ BEGIN
             AND substring(body, 1, 16) <> '{"wherry_claim":'::bytea;
         holds := FOUND;
     END IF;
-    IF NOT holds THEN
+    IF holds IS NOT TRUE THEN
         a_now := NULL;
         RETURN;
     END IF;
