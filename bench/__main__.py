@@ -7,6 +7,7 @@ bench/results.json. Exit status 0 when everything asked for was measured, whatev
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -138,6 +139,9 @@ def read_arguments() -> argparse.Namespace:
 
 def main() -> int:
     said = read_arguments()
+    # A deployment has its byte code. Where none may be written, what was edited would be compiled
+    # by every process of the bench.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     asked = Asked(
         quick=said.quick,
         only=said.only,

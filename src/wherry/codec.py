@@ -7,7 +7,6 @@ database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbe
 from __future__ import annotations
 
 import re
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime
@@ -106,7 +105,7 @@ def refuse_duplicate_keys(text: bytes) -> None:
 
 _TEXT = b"s"
 _NUMBER = b"n"
-_DOUBLE = struct.Struct(">d")
+_DOUBLE = ">d"
 
 
 def key_bytes(value: object) -> bytes:
@@ -136,12 +135,14 @@ def key_bytes(value: object) -> bytes:
 
 
 def _number_bytes(value: int | float) -> bytes:
+    from struct import pack  # here: few have keys that are numbers, and everybody imports this
+
     number = float(value)
     if number != value:
         raise ValueError(f"{value} cannot be held exactly in a key; use text")
     if number == 0.0:
         number = 0.0
-    raw = int.from_bytes(_DOUBLE.pack(number), "big")
+    raw = int.from_bytes(pack(_DOUBLE, number), "big")
     raw = raw ^ 0xFFFF_FFFF_FFFF_FFFF if raw >> 63 else raw | 1 << 63
     return raw.to_bytes(8, "big")
 
@@ -157,9 +158,11 @@ def key_text(key: bytes) -> str:
     if key[:1] == _TEXT:
         return key[1:].decode("utf-8", "replace")
     if key[:1] == _NUMBER and len(key) == 9:
+        from struct import unpack
+
         raw = int.from_bytes(key[1:], "big")
         raw = raw & ~(1 << 63) if raw >> 63 else raw ^ 0xFFFF_FFFF_FFFF_FFFF
-        number = float(_DOUBLE.unpack(raw.to_bytes(8, "big"))[0])
+        number = float(unpack(_DOUBLE, raw.to_bytes(8, "big"))[0])
         return str(int(number)) if number.is_integer() else str(number)
     return key.hex()
 

@@ -7,7 +7,7 @@ Pydantic, which is only imported if the team uses it: a model brings its own met
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
@@ -180,7 +180,7 @@ class Shape(Generic[T]):
             raise Refused(f"{where} does not take {value!r}: {error}") from None
 
 
-class Field(NamedTuple):
+class Field(msgspec.Struct, frozen=True):
     """A field of an item's type: its name in JSON, its type, and that without any bounds."""
 
     name: str
