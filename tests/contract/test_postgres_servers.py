@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
+import asyncpg
 import pytest
 from msgspec import json
 
@@ -20,7 +21,8 @@ from tests.engine.shared_kit import asked as look
 from tests.postgres_kit import Server, found, loop
 from wherry.codec import key_bytes
 from wherry.effects import SendMessage, UpdateItem
-from wherry.platforms.postgres.database import Lost
+from wherry.errors import FateUnknown
+from wherry.platforms.postgres.database import Lost, Session
 from wherry.platforms.postgres.pool import Pool
 from wherry.platforms.postgres.store import PostgresStore, open_store
 from wherry.ports import (
@@ -165,6 +167,40 @@ def test_a_commit_whose_answer_was_lost_is_known_when_its_connection_is_cut(
     assert place.get("counters", "once") == {"id": "once", "n": 12}
     rows = loop().run(found(asked.store, "SELECT id FROM messages WHERE id LIKE 'once%'"))
     assert len(rows) == 12
+
+
+@pytest.mark.parametrize("code", ["53100", "55P03"])
+def test_who_was_cut_off_is_in_doubt_even_if_the_next_try_was_refused(
+    asked: Asked, code: str
+) -> None:
+    """The try whose answer nobody heard may have been done, whatever the later one says."""
+    tries: list[str] = []
+
+    async def work(session: Session) -> Any:
+        tries.append("one")
+        cut, refuse = "pg_terminate_backend(pg_backend_pid())", f"RAISE SQLSTATE '{code}';"
+        statement = f"SELECT {cut}" if len(tries) == 1 else f"DO $$BEGIN {refuse} END$$"
+        return await session._connection.execute(statement)
+
+    with pytest.raises(Lost, match=code if code == "55P03" else "disk"):
+        loop().run(asked.store.database.run(work))
+    with pytest.raises(asyncpg.PostgresError):  # where no answer was lost it is what it is
+        loop().run(asked.store.database.run(work))
+    assert len(tries) == 3
+
+
+def test_an_applied_commit_whose_keeping_cannot_be_confirmed_is_in_doubt(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second delivery finds it applied: to be told "not done" would be a lie."""
+    place = Place(asked, no_move)
+    request = place.request(add("kept", 1))
+    [first] = asked.run([("", request)])
+    assert isinstance(first, Committed)
+    monkeypatch.setitem(asked.store.database._sql, "wait_for_standby", "SELECT FROM no_standby")
+    [answer] = asked.run([("", request)])
+    assert (type(answer), answer.code) == (Broken, FateUnknown.code)
+    assert place.get("counters", "kept") == {"id": "kept", "n": 1}
 
 
 def test_a_deadlock_with_others_is_tried_again(asked: Asked) -> None:

@@ -7,7 +7,7 @@ changed meanwhile it is read again, at last with the keys locked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -15,7 +15,13 @@ from wherry.codec import from_msgpack, to_msgpack
 from wherry.effects import CancelMessage, PublishEvent
 from wherry.errors import FateUnknown
 from wherry.platforms.postgres.catalog import Catalog, Stale
-from wherry.platforms.postgres.database import Database, Lost, Session, request_fault
+from wherry.platforms.postgres.database import (
+    Database,
+    Lost,
+    Session,
+    passing_fault,
+    request_fault,
+)
 from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.making import Made, plain_arguments, record_row
 from wherry.platforms.postgres.messages import LEASE_MS
@@ -43,15 +49,30 @@ from wherry.ports import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from wherry.platforms.postgres.hints import Seen
     from wherry.platforms.shared.shapes import Queue
 
+T = TypeVar("T")
 OPTIMISTIC = 3  # tries before the keys are locked for reading them
 
 
 def refused(answer: object) -> bool:
     """Whether a commit was not even looked at, so that it may have been applied before."""
     return isinstance(answer, Denied | Rejected)
+
+
+async def in_doubt(asking: Awaitable[T]) -> T:
+    """Ask about what has been applied, or may have been.
+
+    Raises:
+        Lost: There was no answer: "not done" would be a lie.
+    """
+    try:
+        return await asking
+    except Exception as error:
+        raise Lost(str(passing_fault(error))) from error
 
 
 class Commits:
@@ -76,7 +97,7 @@ class Commits:
             if isinstance(answer, Already):
                 # A primary that crashed shows what had not reached its synchronous standby. This
                 # writes a little, and waits until the standby has that, and all before it.
-                await self._database.value("wait_for_standby")
+                await in_doubt(self._database.value("wait_for_standby"))
             return answer
         except Lost as error:  # it may have been applied, and cannot be looked up
             return Broken(FateUnknown.code, str(error))
@@ -89,7 +110,9 @@ class Commits:
         plan = self.plan(commit)
         if isinstance(plan, Plan) and (plan.orders or commit.advances):
             answer = await self._moving.apply(commit)
-            return (await self._was_applied(commit) or answer) if refused(answer) else answer
+            if not refused(answer):
+                return answer
+            return await in_doubt(self._was_applied(commit)) or answer
         made = self.make(commit, plan) if isinstance(plan, Plan) else plan
         if not isinstance(made, Made):
             return await self._was_applied(commit) or made

@@ -194,7 +194,7 @@ class Database:
             own: On the connection that is kept for renewals.
 
         Raises:
-            Lost: The connection broke, again and again; it may have been done.
+            Lost: The connection broke, and no later try came to an end; it may have been done.
             Passing: It was not done.
         """
         pool = self._own if own else self._pool
@@ -224,6 +224,9 @@ class Database:
                         kind = Lost if lost else Passing
                         raise kind(f"The database cannot be reached ({why}).") from None
                     pause_s = 0.1
+                elif lost and not request_fault(error) and isinstance(error, Exception):
+                    # This try was refused; the one whose answer was lost may have been done.
+                    raise Lost(str(passing_fault(error))) from error
                 else:
                     raise
             else:
