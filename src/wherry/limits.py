@@ -62,7 +62,6 @@ ENVIRONMENT_PROCESSES = 1_024  # AWS Lambda: threads and processes
 DATA_HEADROOM_MB = 256  # RLIMIT_DATA above memory and a quarter: thread stacks count in full there
 MEMORY_SAMPLE_S = 0.2  # how often the memory of environments is looked at
 IMPORT_S = 50.0  # an app that is still being imported then is given up; a reload waits for that
-SPARE_AFTER_S = 0.002  # without a request to a zygote, until it forks for the next start
 FORK_TRIAL_S = 2.0  # one fork on trial, to learn whether a library's threads survive it
 GROUP_SWEEP_S = 1.0  # killed processes have this long to leave their control group
 AWAKE_S = 0.25  # after the last run that was seen to begin, processors may sleep

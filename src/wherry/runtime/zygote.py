@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.runtime.process.trees import children
 
@@ -180,7 +179,7 @@ class Zygote:
         buffer = bytearray()
         fds: list[int] = []
         while True:
-            wait_s = limits.SPARE_AFTER_S if self._wants_spare else None
+            wait_s = 0 if self._wants_spare else None  # who asks comes first
             ready, _, _ = select.select([self._engine.fileno(), self._wake_read], [], [], wait_s)
             if not ready:
                 self._keep_spare()
