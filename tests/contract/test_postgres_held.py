@@ -4,7 +4,9 @@ what a claim touches must not grow with them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 
 import pytest
 from msgspec import json
@@ -12,14 +14,22 @@ from msgspec import json
 from tests.contract.conftest import Place
 from tests.postgres_kit import Schema, loop, schema
 from wherry import limits
-from wherry.effects import SendMessage
+from wherry.effects import DeleteItem, Effect, SendMessage
 from wherry.platforms.postgres.hints import Seen
-from wherry.ports import Commit, Committed, MessageAck, Poll
+from wherry.ports import Answer, Commit, Committed, MessageAck, Poll
 from wherry.world import ManualClock
 
 DONE = 1_200  # messages; a page of the index has some hundred entries
 AT_ONCE = 40
 CLAIM = "SELECT * FROM claim_messages($1, 10, 'another', 1, $2, 12000, 1000000)"
+
+SLOW = """
+CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_advisory_xact_lock_shared(0, 1); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER wait_here AFTER INSERT ON messages
+DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait_here();
+"""
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND NOT granted"
 
 
 class Held:
@@ -42,6 +52,32 @@ class Held:
 
     def close(self) -> None:
         loop().run(self._holder.close())
+        self._asked.execute("DROP FUNCTION IF EXISTS wait_here CASCADE")
+
+    @contextmanager
+    def commits_waiting(self) -> Iterator[None]:
+        """Meanwhile who sends a message comes as far as its commit, and waits there."""
+        self._run("SELECT pg_advisory_lock(0, 1)")
+        self._asked.execute(SLOW)
+        yield
+        self._run("SELECT pg_advisory_unlock(0, 1)")
+
+    def begin(self, commit: Commit) -> Coroutine[None, None, Answer]:
+        """Begin a commit, and wait until it waits."""
+
+        async def begun() -> asyncio.Task[Answer]:
+            task = asyncio.create_task(self.store.answer("", commit))
+            while not await self._holder.fetchval(WAITING):
+                assert not task.done(), task.result()
+                await asyncio.sleep(0)
+            return task
+
+        task = loop().run(begun())
+
+        async def ended() -> Answer:
+            return await task
+
+        return ended()
 
     def send_ten(self) -> None:
         effects = [SendMessage("jobs", f"{self.place.now_ms}-{n}", b"{}") for n in range(10)]
@@ -128,6 +164,24 @@ def test_what_a_claim_leaves_out_a_poll_finds(held: Held) -> None:
     assert place.ask(Poll(["jobs"])).queued == {"jobs": first.visible_at_ms}
     [again] = place.claim()
     assert (again.id, again.attempt) == ("job", 2)
+
+
+@pytest.mark.parametrize("effects", [1, 2], ids=["plain", "whole"])
+def test_a_claim_finds_what_took_long_to_commit(held: Held, effects: int) -> None:
+    """As where a standby is far away: its queue was searched while the commit was under way."""
+    place = held.place
+    held.store.seen.slow_us = 0
+    assert place.claim() == []
+    sent: list[Effect] = [
+        SendMessage("jobs", "slow", b"{}"),
+        DeleteItem("orders", *place.key("c", "none")),
+    ]
+    with held.commits_waiting():
+        committed = held.begin(place.request(*sent[:effects]))
+        place.advance(1)
+        assert place.claim() == []
+    assert isinstance(loop().run(committed), Committed)
+    assert [one.id for one in place.claim()] == ["slow"]
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ class Bulk:
         if not await self._database.rows("redrives_all"):
             return Redriven(0, {}, None)
         answer = await self._database.run(lambda session: self._tick(session, request), atomic=True)
-        self._seen.tell(answer.queued)
+        self._seen.tell(answer.queued, self._catalog)
         return answer
 
     async def _tick(self, session: Session, request: RedriveTick) -> Redriven:

@@ -322,7 +322,7 @@ class Commits:
             elif token == 0:
                 note_due(queued, queue.name, now + message.delay_ms)
         if queued:
-            self._seen.tell(queued)
+            self._seen.tell(queued, self._catalog)
         return Committed(leased, queued)
 
     def _leased(
@@ -339,10 +339,8 @@ class Commits:
         if row["woken_queues"]:
             found = zip(row["woken_queues"], row["woken_dues"], strict=True)
             turns = [one for one in found if one[1] is not None]
-            for number, due_ms in turns:
-                self._seen.one_waits(number, due_ms)
             note_turns(queued, self._catalog, turns)
-            self._seen.tell(queued)
+            self._seen.tell(queued, self._catalog)
         return queued
 
     async def _was_applied(self, commit: Commit) -> Already | None:

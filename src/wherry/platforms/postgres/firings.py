@@ -59,7 +59,7 @@ class Firings:
         """Make the messages of schedules that are due: so many, for a bounded time."""
         answer = await self._database.run(lambda session: self._fire(session, request), atomic=True)
         if answer.queued:
-            self._seen.tell(answer.queued)
+            self._seen.tell(answer.queued, self._catalog)
         return answer
 
     async def _fire(self, session: Session, request: Fire) -> Fired:

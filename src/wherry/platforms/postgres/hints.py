@@ -7,7 +7,7 @@ notification that is lost costs the time until the next poll.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import json
@@ -16,6 +16,7 @@ from wherry import limits
 from wherry.platforms.postgres.pool import rest
 
 if TYPE_CHECKING:
+    from wherry.platforms.postgres.catalog import Catalog
     from wherry.platforms.postgres.database import Database
 
 MARGIN_MS = 50  # a message may be there that much later than it is due: its commit took so long
@@ -123,9 +124,16 @@ class Seen:
         self._dear.clear()
         self._polled_s.clear()
 
-    def tell(self, queues: Iterable[str]) -> None:
-        """Tell the other engines that there is something in these queues."""
-        self.pending.update(queues)
+    def tell(self, queued: Mapping[str, int], catalog: Catalog) -> None:
+        """Tell the other engines that something waits in these queues, due then.
+
+        It may be older than what is searched here: it is seen only since its commit is over.
+        """
+        for name, due_ms in queued.items():
+            number = catalog.find("queue", name)
+            if number is not None:
+                self.one_waits(number, due_ms)
+        self.pending.update(queued)
         self.told()
 
 

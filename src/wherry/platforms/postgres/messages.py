@@ -160,7 +160,7 @@ class Messages:
         if row is None or row["of_queue"] is None:
             return LeaseLost()
         if row["woken"] is not None:
-            self._seen.tell([self._catalog.name(row["of_queue"])])
+            self._seen.tell({self._catalog.name(row["of_queue"]): row["woken"]}, self._catalog)
         return Done(self.turns(row["turns"]))
 
     def turns(self, found: list[Any] | None) -> dict[str, int]:
@@ -169,11 +169,9 @@ class Messages:
         Other engines are told.
         """
         queued: dict[str, int] = {}
-        for number, due_ms in found or ():
-            self._seen.one_waits(number, due_ms)
         note_turns(queued, self._catalog, found or ())
         if queued:
-            self._seen.tell(queued)
+            self._seen.tell(queued, self._catalog)
         return queued
 
 

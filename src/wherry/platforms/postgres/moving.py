@@ -65,7 +65,7 @@ class Moving:
         except Undone as undone:
             return undone.answer
         if isinstance(answer, Committed):
-            self._seen.tell(answer.queued)
+            self._seen.tell(answer.queued, self._catalog)
         return answer
 
     async def _run(self, session: Session, commit: Commit) -> CommitAnswer:

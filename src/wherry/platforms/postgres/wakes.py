@@ -32,7 +32,7 @@ class Wakes:
         limit = max(1, min(request.limit, limits.FIRE_BATCH))
         answer = await self._database.run(lambda one: self._wake(one, limit), atomic=True)
         if answer.queued:
-            self._seen.tell(answer.queued)
+            self._seen.tell(answer.queued, self._catalog)
         return answer
 
     async def _wake(self, session: Session, limit: int) -> Woken:
