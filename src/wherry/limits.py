@@ -330,6 +330,7 @@ FAILURES_S = _kept(
 EXECUTIONS_S = _kept("EXECUTIONS_S", 90 * 86_400)  # AWS: what has ended, with its history
 AUDIT_S = 400 * 86_400  # who redrove, edited or discarded what
 RELEASES_KEPT = 10
+RELEASES_SERVED = 2  # the newest, and the one before, which runs on while machines take turns
 SWEEP_BATCH = 500
 LOG_FILE_BYTES = 64 * MIB
 LOG_FILES = 8

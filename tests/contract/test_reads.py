@@ -274,11 +274,39 @@ def test_an_index_of_an_empty_table_is_ready_at_once(place: Any) -> None:
 def test_an_index_that_a_release_no_longer_has_is_gone_and_its_entries_are_swept(
     place: Any,
 ) -> None:
+    """Not with the first such release: the one before it may run on, on another machine."""
     fill(place, 5)
     place.configure("release-2", tables=(orders_table(),))
+    assert place.ask(Sweep(3)).count == 0
+    place.configure("release-3", tables=(orders_table(),))
     assert isinstance(place.query("orders", "open", "by_status"), NotReady)
     assert [place.ask(Sweep(3)).count for _ in range(3)] == [3, 2, 0]
     assert place.configure("release-1").unready == [("orders", "by_status", 5)]
+
+
+def test_each_release_is_answered_from_the_index_that_it_means_by_a_name(place: Any) -> None:
+    """Machines take turns with a new version; until then the old one runs beside it."""
+    place.commit(place.put("orders", "c", "1", status="open", at=1, total=9))
+    place.commit(place.put("orders", "c", "2", status="open", at=9, total=1))
+    changed = orders_table(IndexSpec(name="by_status", key="status", sort="total"))
+
+    def above_five(release: str) -> Any:
+        low = key_bytes(5)
+        asked = QueryItems("orders", "by_status", key_bytes("open"), low, None, 9, False, None)
+        answer = place.ask(asked, f"shop@{release}")
+        return answer if isinstance(answer, NotReady) else [row.sk for row in answer.rows]
+
+    place.configure("release-2", tables=(changed,))
+    assert above_five("release-1") == [key_bytes("2")]
+    assert above_five("release-2") == NotReady("orders", "by_status")
+    while place.ask(Reindex("orders", "by_status", 10)).count:
+        pass
+    place.commit(place.put("orders", "c", "3", status="open", at=8, total=8))
+    assert above_five("release-1") == [key_bytes("3"), key_bytes("2")]
+    assert above_five("release-2") == [key_bytes("3"), key_bytes("1")]
+    place.configure("release-3", tables=(changed,))
+    assert above_five("release-1") == NotReady("orders", "by_status")
+    assert above_five("release-2") == [key_bytes("3"), key_bytes("1")]
 
 
 def test_a_release_that_is_only_prepared_fills_its_index_and_leaves_the_old_one_alone(

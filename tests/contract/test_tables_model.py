@@ -154,7 +154,8 @@ class Tables(Model):
         if drop:
             orders, *others = self.place.tables
             bare = structs.replace(orders, indexes=())
-            self.place.configure("bare", tables=(bare, *others))
+            for release in ("bare", "bare as before"):  # the one before is still served
+                self.place.configure(release, tables=(bare, *others))
             self.place.configure("release-1")
         for _ in range(steps):
             self.place.ask(Reindex("orders", "by_status", 1))

@@ -155,8 +155,9 @@ class Scope(Struct, eq=False):
                 raise GrantMissing(self.function, resource, action)
             case ports.NotReady(table=table, index=index):
                 raise Unavailable(
-                    f"The index {index!r} of {table!r} is being filled.",
-                    advice=f"Run `wherry tables reindex {table}`, then query it.",
+                    f"The index {index!r} of {table!r} is not filled.",
+                    advice=f"Run `wherry tables reindex {table}`, then query it. If the newest "
+                    "version of the app has no such index, deploy this function again.",
                 )
             case ports.Broken(code=code, message=message):
                 raise (StoreFull if code == StoreFull.code else Passing)(message)

@@ -184,7 +184,7 @@ class Nothing(Struct, frozen=True, array_like=True, tag="nothing"):
 
 
 class NotReady(Struct, frozen=True, array_like=True, tag="notready"):
-    """The index is being filled; queries on it are refused until that is done."""
+    """The index is not filled, or not kept any more; queries on it are refused."""
 
     table: str
     index: str

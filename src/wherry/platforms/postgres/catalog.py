@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from wherry import limits
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.keys import in_order
 from wherry.platforms.shared.declared import Declared, lean
@@ -144,14 +145,11 @@ class Catalog(Declared):
         if names:
             await session.run("names_add", *map(list, zip(*names, strict=True)))
         await self.read(session)
-        wanted = {
-            (self.number("table", table.name), index.name, table.definition(index))
-            for table in shape.tables
-            for index in table.indexes
-        }
-        for key in sorted(wanted - set(self.definitions)):
+        for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
             await session.run("index_add", *key)
         if activate:
+            lately = await session.rows("releases_lately", limits.RELEASES_SERVED)
+            wanted = self.wanted_indexes(*(self._known[row["digest"]] for row in lately))
             for key, old in list(self.definitions.items()):
                 if key not in wanted:
                     await session.run("index_drop", old.id)

@@ -79,15 +79,15 @@ class Reads:
             await self._check()
             return unread(rights, "table", request.table) or Page([], None)
         try:
-            return await self._page(request, table)
+            return await self._page(function, request, table)
         except msgspec.MsgspecError:
             return wrong_cursor()
 
-    async def _page(self, query: QueryItems, table: Table) -> Page | NotReady:
+    async def _page(self, function: str, query: QueryItems, table: Table) -> Page | NotReady:
         limit = query_limit(query)
         if query.index is None:
             return await self._by_key(query, table, limit)
-        index = self._catalog.index(table, query.index)
+        index = self._catalog.index(function, query.table, query.index)
         if index is None or not index.ready:
             await self._check()  # another node may have filled it
             return NotReady(query.table, query.index)

@@ -106,6 +106,7 @@ class Declared:
         kept: dict[int, list[Index]] = {}
         self.dropped: list[int] = []
         self.definitions: dict[tuple[int, str, str], Index] = {}
+        self._indexes: dict[tuple[str, str, str], Index | None] = {}  # what was asked for
         for number, table, name, definition, ready, dropped in indexes:
             if dropped:
                 self.dropped.append(number)
@@ -168,14 +169,33 @@ class Declared:
             for release in self.releases.values()
         )
 
-    def index(self, table: Table, name: str) -> Index | None:
-        """Return the index of this name: as the activated release declares it, else the newest."""
-        for shape in table.shape.indexes:
-            if shape.name == name:
-                found = self.definitions.get((table.id, name, table.shape.definition(shape)))
-                if found is not None:
-                    return found
-        return next((index for index in reversed(table.indexes) if index.name == name), None)
+    def index(self, function: str, table: str, name: str) -> Index | None:
+        """Return the index that the release of this "function@release" declares, if it is kept.
+
+        Another release may mean something else by the same name.
+        """
+        digest = function.partition("@")[2]
+        asked = (digest, table, name)
+        if asked not in self._indexes:
+            self._indexes[asked] = self._index(self.release(digest), table, name)
+        return self._indexes[asked]
+
+    def _index(self, release: ReleaseShape, table: str, name: str) -> Index | None:
+        for shape in release.tables:
+            for index in shape.indexes if shape.name == table else ():
+                if index.name == name:
+                    number = self.number("table", table)
+                    return self.definitions.get((number, name, shape.definition(index)))
+        return None
+
+    def wanted_indexes(self, *releases: ReleaseShape) -> set[tuple[int, str, str]]:
+        """Return which `definitions` these releases need."""
+        return {
+            (self.number("table", table.name), index.name, table.definition(index))
+            for release in releases
+            for table in release.tables
+            for index in table.indexes
+        }
 
     def unfilled(self, request: Reindex) -> tuple[Table, Index] | Rejected | None:
         """Return the index that is to be filled, and its table; None: it is ready."""

@@ -72,21 +72,19 @@ class Catalog(Declared):
         session.write("release_put", digest, session.next(), blueprint)
         if activate:
             session.write("release_activate", session.now_ms, session.next(), digest)
-        wanted: dict[tuple[int, str, str], str] = {}
         for table in shape.tables:
-            number = self.number("table", table.name)
-            for index in table.indexes:
-                wanted[number, index.name, table.definition(index)] = table.name
+            self.number("table", table.name)
         for queue in shape.queues:
             self.number("queue", queue.name)
         for workflow in shape.workflows:
             self.number("workflow", str(workflow["name"]))
             self.number("queue", str(workflow["name"]))
-        for key, table_name in wanted.items():
-            if key not in self.definitions:
-                empty = session.row("table_used", self.number("table", table_name)) is None
-                session.write("index_add", *key, int(empty))
+        for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
+            empty = session.row("table_used", key[0]) is None
+            session.write("index_add", *key, int(empty))
         if activate:
+            lately = session.rows("releases_lately", limits.RELEASES_SERVED)
+            wanted = self.wanted_indexes(*(read_release(row[0]) for row in lately))
             for key, old in self.definitions.items():
                 if key not in wanted:
                     session.write("index_drop", old.id)

@@ -19,7 +19,7 @@ class Queries:
         self._session = session
         self._catalog = catalog
 
-    def page(self, query: QueryItems, table: Table) -> Page | NotReady:
+    def page(self, function: str, query: QueryItems, table: Table) -> Page | NotReady:
         """Answer one query. Expired items are not there.
 
         Raises:
@@ -28,7 +28,7 @@ class Queries:
         limit = query_limit(query)
         if query.index is None:
             return self._by_key(query, table, limit)
-        index = self._catalog.index(table, query.index)
+        index = self._catalog.index(function, query.table, query.index)
         if index is None or not index.ready:
             return NotReady(query.table, query.index)
         return self._by_index(query, index, limit)

@@ -50,7 +50,7 @@ class Reads:
                 if table is None:
                     return unread(rights, "table", request.table) or Page([], None)
                 try:
-                    return self._queries.page(request, table)
+                    return self._queries.page(function, request, table)
                 except msgspec.MsgspecError:
                     return wrong_cursor()
             case GetObject():

@@ -17,6 +17,8 @@ UPDATE releases SET activated_ms = now_ms(), activation = nextval('numbers') WHE
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read
 SELECT digest, blueprint FROM releases WHERE digest = ANY ($1::text[])
+-- name: releases_lately
+SELECT digest FROM releases WHERE activation > 0 ORDER BY activation DESC LIMIT $1
 -- name: releases_list
 SELECT digest, activated_ms, blueprint FROM releases ORDER BY activation DESC, configured DESC
 -- name: release_delete

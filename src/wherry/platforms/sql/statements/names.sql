@@ -18,6 +18,8 @@ SELECT blueprint FROM releases WHERE digest = ?
 SELECT digest, blueprint FROM releases WHERE activation > 0 ORDER BY activation DESC LIMIT 1
 -- name: release_newest
 SELECT digest, blueprint FROM releases ORDER BY configured DESC LIMIT 1
+-- name: releases_lately
+SELECT blueprint FROM releases WHERE activation > 0 ORDER BY activation DESC LIMIT ?
 -- name: releases_list
 SELECT digest, activated_ms, blueprint FROM releases ORDER BY activation DESC, configured DESC
 -- name: release_delete
