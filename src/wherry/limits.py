@@ -207,6 +207,7 @@ PATTERN_STEPS = 500_000  # of one event and pattern, through arrays of objects; 
 OBJECT_KEY_BYTES = 1_024  # AWS S3
 OBJECT_BYTES = 5 * 1024 * MIB  # AWS S3: one PUT
 OBJECT_METADATA_BYTES = 2_048  # AWS S3
+MEDIA_TYPE_LENGTH = 255  # RFC 6838: 127 for the type, 127 for the subtype
 LIST_LIMIT = 1_000  # AWS S3
 PRESIGN_S = 900
 PRESIGN_MAX_S = 7 * 86_400  # AWS S3, Signature Version 4

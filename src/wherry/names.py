@@ -1,13 +1,23 @@
-"""Names: of buckets and blobs, which make paths; of objects and executions, which never do."""
+"""Names: of buckets and blobs, which make paths; of objects and executions, which never do.
+
+And what headers say of an object: its media type and metadata.
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from wherry import limits
 from wherry.errors import Invalid
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 ACCOUNT = "000000000000"  # in ARNs, where AWS has an account and a region
 REGION = "local"
 _HEX = frozenset("0123456789abcdef")
+PLAIN = "ASCII, printable, no space at its ends and no two in a row"
+_NOT_IN_TOKENS = frozenset(' "(),/:;<=>?@[\\]{}')  # RFC 9110 section 5.6.2
 _NOT_IN_EXECUTIONS = frozenset('<>{}[]?*"#%\\^|~`$&,;:/\ufffe\uffff\U0010ffff')
 
 
@@ -70,6 +80,73 @@ def _key_fault(key: str) -> str:
     if any(segment in (".", "..") for segment in key.split("/")):
         return "has a segment '.' or '..'"
     return ""
+
+
+def is_word(text: str) -> bool:
+    """Whether this is ASCII letters, digits, `-` and `_`, with a letter or digit among them."""
+    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
+
+
+def is_plain(value: str) -> bool:
+    """Whether a header carries this value unchanged, and a signature covers all of it (`PLAIN`).
+
+    SigV4 trims values and folds spaces: a value that this would change is not one value.
+    """
+    plain = value.isascii() and value.isprintable()
+    return plain and value == value.strip() and "  " not in value
+
+
+def check_media_type(media_type: str) -> str:
+    """Return the media type of an object as it is, if a Content-Type header can say it.
+
+    `type/subtype`, with parameters or without (RFC 9110 section 8.3).
+
+    Raises:
+        Invalid: With what is wrong with it.
+    """
+    kind, _, subtype = media_type.partition(";")[0].rstrip(" ").partition("/")
+    fault = ""
+    if len(media_type) > limits.MEDIA_TYPE_LENGTH:
+        fault = f"has {len(media_type)} characters; {limits.MEDIA_TYPE_LENGTH} are allowed"
+    elif not (_is_token(kind) and _is_token(subtype)):
+        fault = "is not type/subtype, such as image/png"
+    elif not is_plain(media_type):
+        fault = f"has to be {PLAIN}"
+    if fault:
+        raise Invalid(
+            f"The media type {media_type[:80]!a} {fault}.",
+            faults=[{"at": "media_type", "fault": fault}],
+        )
+    return media_type
+
+
+def _is_token(text: str) -> bool:
+    plain = text.isascii() and text.isprintable()
+    return bool(text) and plain and _NOT_IN_TOKENS.isdisjoint(text)
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Hold the metadata of an object against what headers (`x-amz-meta-...`) can say.
+
+    Raises:
+        Invalid: With everything that is wrong with it.
+    """
+    faults = []
+    seen: set[str] = set()
+    for name, value in metadata.items():
+        if not is_word(name):
+            fault = "a name has to be ASCII letters, digits, '-' and '_'"
+        elif name.lower() in seen:
+            fault = "the name is there twice: upper and lower case are one in a header"
+        elif not is_plain(value):
+            fault = f"the value has to be {PLAIN}"
+        else:
+            fault = ""
+        seen.add(name.lower())
+        if fault:
+            faults.append({"at": f"metadata.{name[:80]}", "fault": fault})
+    if faults:
+        raise Invalid("The metadata of the object cannot be sent in headers.", faults=faults)
 
 
 def check_execution_name(name: str) -> str:

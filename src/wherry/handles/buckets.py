@@ -16,13 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from typing import Unpack
 
-    from wherry import effects, ports
+    from wherry import effects, names, ports
     from wherry.blueprint.records import Place
     from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.tables import Page
     from wherry.ports import ObjectRow
 else:
     effects, ports = Late("wherry.effects", globals()), Late("wherry.ports", globals())
+    names = Late("wherry.names", globals())
+
+_UNKNOWN = "application/octet-stream"
+_HEX = frozenset("0123456789abcdefABCDEF")
 
 
 class UploadTicket(Struct, frozen=True):
@@ -97,7 +101,7 @@ class Bucket:
         key: str,
         content: bytes | IO[bytes] | Iterable[bytes],
         *,
-        media_type: str = "application/octet-stream",
+        media_type: str = _UNKNOWN,
         metadata: Mapping[str, str] | None = None,
         if_absent: bool = False,
         commit: bool = False,
@@ -108,6 +112,8 @@ class Bucket:
 
         Args:
             content: Bytes, an open file, or pieces; at most the bucket's `max_bytes`.
+            media_type: What a download says it is; an empty one is bytes of no known type.
+            metadata: Short texts that a download has in headers, `x-amz-meta-<name>`.
             commit: Where objects are written at once (S3), and may be seen without their commit,
                 stage this one there too and copy it after the commit. Here every put is so.
 
@@ -116,7 +122,7 @@ class Bucket:
         """
         scope = self._scope("create", "write")
         only_new = if_absent or not self._may(scope, "write")
-        self._check(key, media_type, metadata)
+        media_type = self._check(key, media_type, metadata)
         scope.charge(len(key), count=0 if (self.name, key) in scope.objects else 1)
         blob = scope.next_blob()
         with scope.link.stage(self.name, blob) as writer:
@@ -179,7 +185,7 @@ class Bucket:
         key: str,
         *,
         size_bytes: int,
-        media_type: str = "application/octet-stream",
+        media_type: str = _UNKNOWN,
         sha256: str | None = None,
         metadata: Mapping[str, str] | None = None,
         expires_s: int = limits.PRESIGN_S,
@@ -192,15 +198,14 @@ class Bucket:
         from base64 import b64encode
 
         scope = self._scope("create", "write")
-        self._check(key, media_type, metadata)
+        media_type = self._check(key, media_type, metadata)
         if not 0 <= size_bytes <= self.max_bytes:
             raise BadRequest(f"{size_bytes} bytes: {self.name} takes 0 to {self.max_bytes}.")
         headers = {"content-length": str(size_bytes), "content-type": media_type}
         if sha256 is not None:
-            try:
-                headers["x-amz-checksum-sha256"] = b64encode(bytes.fromhex(sha256)).decode()
-            except ValueError:
-                raise BadRequest("sha256 is not 64 hexadecimal digits.") from None
+            if len(sha256) != 64 or not _HEX.issuperset(sha256):
+                raise BadRequest("sha256 is not 64 hexadecimal digits.")
+            headers["x-amz-checksum-sha256"] = b64encode(bytes.fromhex(sha256)).decode()
         if not self._may(scope, "write"):
             headers["if-none-match"] = "*"
         headers |= {f"x-amz-meta-{name}": value for name, value in (metadata or {}).items()}
@@ -212,7 +217,7 @@ class Bucket:
     ) -> str:
         """Return a URL from which the object can be read until it expires."""
         scope = self._scope("read")
-        self._check(key, "", None)
+        names.check_key(key)
         query = {}
         if filename is not None:
             from urllib.parse import quote
@@ -273,20 +278,24 @@ class Bucket:
             raise GrantMissing(scope.function, self.name, actions[0])
         return scope
 
-    def _check(self, key: str, media_type: str, metadata: Mapping[str, str] | None) -> None:
-        from wherry.names import check_key
-
-        check_key(key)
-        if self.media_types and media_type and media_type not in self.media_types:
+    def _check(self, key: str, media_type: str, metadata: Mapping[str, str] | None) -> str:
+        """Hold what is to be stored against what can be served; return its media type."""
+        names.check_key(key)
+        media_type = names.check_media_type(
+            media_type or _UNKNOWN
+        )  # as HTTP reads a body of no type
+        if self.media_types and media_type not in self.media_types:
             raise BadRequest(
                 f"{media_type} is not taken by {self.name}: {', '.join(self.media_types)}."
             )
         size = sum(len(name) + len(value) for name, value in (metadata or {}).items())
         if size > limits.OBJECT_METADATA_BYTES:
             raise BadRequest(f"The metadata has {size} bytes: {limits.OBJECT_METADATA_BYTES}.")
+        names.check_metadata(metadata or {})
+        return media_type
 
     def _row(self, scope: Scope, key: str) -> ObjectRow | None:
-        self._check(key, "", None)
+        names.check_key(key)
         match scope.objects.get((self.name, key)):
             case effects.PutObject() as put:
                 return ports.ObjectRow(
@@ -313,7 +322,7 @@ class _Deleter:
         """Remove an object at the commit. Removing one that is not there is no error."""
         bucket = self._bucket
         scope = bucket._scope("delete", "write")
-        bucket._check(key, "", None)
+        names.check_key(key)
         scope.charge(len(key), count=0 if (bucket.name, key) in scope.objects else 1)
         scope.objects[bucket.name, key] = effects.DeleteObject(bucket.name, key)
         scope.marks.append(f"delete {bucket.name}/{key}")

@@ -13,6 +13,7 @@ from wherry.codec import to_msgpack
 from wherry.effects import PutObject
 from wherry.engine.gateway.uploads import Upload, storage_problem
 from wherry.engine.http.messages import FileSlice, Request, Responder, Response
+from wherry.engine.http.wire import can_send
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.presign import Verified, split_object_path, verify
 from wherry.platforms.files.refs import BlobRef
@@ -199,8 +200,9 @@ class Objects:
         if isinstance(path, Exception):
             self._failed(path, responder, correlation)
             return
+        kind = ("content-type", row.media_type)
         headers = [
-            ("content-type", row.media_type),
+            kind if row.media_type and can_send(*kind) else (kind[0], "application/octet-stream"),
             ("etag", f'"{row.sha256}"'),
             ("x-content-type-options", "nosniff"),
             ("content-security-policy", "sandbox"),
@@ -208,7 +210,11 @@ class Objects:
         ]
         if verdict.disposition:
             headers.append(("content-disposition", verdict.disposition))
-        headers += [(f"x-amz-meta-{name}", value) for name, value in row.metadata.items()]
+        metadata = [(f"x-amz-meta-{name}", value) for name, value in row.metadata.items()]
+        sendable = [header for header in metadata if can_send(*header)]
+        if len(sendable) < len(metadata):  # put by an older version; said as S3 says it
+            headers.append(("x-amz-missing-meta", str(len(metadata) - len(sendable))))
+        headers += sendable
         responder.send(Response(200, headers, FileSlice(path, 0, row.size_bytes)))
 
 

@@ -56,6 +56,15 @@ def date_line(now_ms: int) -> str:
     )
 
 
+def can_send(name: str, value: str) -> bool:
+    """Whether a header of an answer can be this one."""
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return _TOKEN.fullmatch(name) is not None and value.isprintable()
+
+
 def encode_head(response: Response, length: int, connection: str, date: str) -> bytes:
     """Return status line and headers.
 

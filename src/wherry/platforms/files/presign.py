@@ -22,9 +22,9 @@ import msgspec
 
 from wherry import limits
 from wherry.errors import Invalid, Refused
-from wherry.names import check_bucket, check_key
+from wherry.names import PLAIN, check_bucket, check_key, is_plain, is_word
 
-from .sigv4 import ALGORITHM, SigningKey, amz_date, encode, is_word, scope, signature
+from .sigv4 import ALGORITHM, SigningKey, amz_date, encode, scope, signature
 
 METHODS = ("GET", "HEAD", "PUT")
 DISPOSITION = "response-content-disposition"
@@ -317,13 +317,10 @@ def _headers_to_sign(method: str, host: str, headers: Mapping[str, str]) -> dict
 
 
 def _check_value(name: str, value: str) -> None:
-    """SigV4 trims values and folds spaces: a value that this would change is not one value."""
-    plain = value.isascii() and value.isprintable()
-    if not plain or value != value.strip() or "  " in value:
-        fault = "ASCII, printable, no space at its ends and no two in a row"
+    if not is_plain(value):
         raise Invalid(
-            f"The value of {name} cannot be signed. It has to be {fault}.",
-            faults=[{"at": name, "fault": fault}],
+            f"The value of {name} cannot be signed. It has to be {PLAIN}.",
+            faults=[{"at": name, "fault": PLAIN}],
         )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
+from wherry.names import is_word
+
 ALGORITHM = "AWS4-HMAC-SHA256"
 
 
@@ -85,8 +87,3 @@ def amz_date(now_ms: int) -> str:
     from datetime import UTC, datetime
 
     return datetime.fromtimestamp(now_ms // 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
-
-
-def is_word(text: str) -> bool:
-    """Whether this is ASCII letters, digits, `-` and `_`, with a letter or digit among them."""
-    return text.isascii() and text.replace("-", "").replace("_", "").isalnum()
