@@ -7,6 +7,7 @@ import json
 import pytest
 
 from wherry.engine.http.bounds import Bounds
+from wherry.engine.http.messages import Request, Responder
 
 from .http_kit import GET, SMUGGLED, Memory, Recorder, chunked, finish, post, read_answers, running
 
@@ -289,10 +290,13 @@ def test_a_refusal_reaches_a_client_that_goes_on_sending() -> None:
 
 
 class Named(Recorder):
-    """An app that gives correlation IDs."""
+    """An app that gives correlation IDs, and lets pages read what the server refuses."""
 
     def correlation_of(self, headers: dict[str, str]) -> str:
         return headers.get("x-correlation-id", "made-here")
+
+    def cors_of(self, request: Request) -> list[tuple[str, str]]:
+        return [("access-control-allow-origin", request.headers.get("origin", ""))]
 
 
 @pytest.mark.parametrize(
@@ -322,3 +326,26 @@ def test_who_finds_no_place_or_comes_too_slowly_is_told_an_id_too() -> None:
     answers = [read_answers(one.transport.output)[0] for one in (first, second)]
     assert [status for status, _, _ in answers] == [408, 503]
     assert [headers["x-correlation-id"] for _, headers, _ in answers] == ["made-here"] * 2
+
+
+def test_what_the_server_refuses_by_itself_can_be_read_by_a_page_that_may_call() -> None:
+    """The app says which origins may read it, also of a body that only the server has seen."""
+    client = Memory(Named(), Bounds(body_bytes=4)).connect()
+    client.feed(chunked(b"5\r\nhello\r\n0\r\n\r\n", b"Origin: https://a.example"))
+    [(status, headers, _)] = read_answers(client.transport.output)
+    assert (status, headers["access-control-allow-origin"]) == (413, "https://a.example")
+
+
+def test_a_fault_of_the_app_is_told_with_the_id_of_its_request() -> None:
+    """500 without details, and with all that every answer to this request has."""
+
+    class Broken(Named):
+        def handle(self, request: Request, responder: Responder) -> None:
+            raise RuntimeError("a bug")
+
+    client = Memory(Broken()).connect()
+    client.feed(get(b"Host: a", b"X-Correlation-Id: mine", b"Origin: https://a.example"))
+    [(status, headers, body)] = read_answers(client.transport.output)
+    assert (status, headers["x-correlation-id"]) == (500, "mine")
+    assert json.loads(body)["correlation_id"] == "mine"
+    assert headers["access-control-allow-origin"] == "https://a.example"

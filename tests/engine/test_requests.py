@@ -7,6 +7,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -138,11 +139,79 @@ def test_a_preflight_is_answered_for_the_known_origin_only(desk: Engine) -> None
     assert reply.headers["access-control-allow-origin"] == "https://shop.example"
     assert reply.headers["access-control-allow-credentials"] == "true"
     other = desk.client("OPTIONS", "/orders", headers=asked | {"origin": "https://evil.example"})
-    assert "access-control-allow-origin" not in other.headers
+    assert not [name for name in other.headers if name.startswith("access-control-")]
     for path in ("/totals/x", "/orders/x", "/nowhere"):  # answers and refusals alike
         seen = desk.client("GET", path, headers=asked)
         assert seen.headers["access-control-allow-origin"] == "https://shop.example"
         assert seen.headers["vary"] == "Origin"
+
+
+PAGE = {"origin": "https://shop.example"}
+
+
+def test_a_page_of_the_known_origin_uses_presigned_urls(desk: Engine) -> None:
+    """Preflight, upload and download; answers and refusals are readable, an upload's ETag too."""
+    asked = {"key": "page", "size_bytes": 5}
+    ticket = desk.client("POST", "/uploads", asked).json()
+    url = urlsplit(ticket["url"])
+    target = f"{url.path}?{url.query}"
+    names = ",".join(sorted(ticket["headers"]))
+    before = PAGE | {
+        "access-control-request-method": "PUT",
+        "access-control-request-headers": names,
+    }
+    allowed = desk.client("OPTIONS", target, headers=before)
+    assert allowed.status == 204
+    assert allowed.headers["access-control-allow-origin"] == PAGE["origin"]
+    assert "PUT" in allowed.headers["access-control-allow-methods"].split(", ")
+    assert allowed.headers["access-control-allow-headers"] == names
+    other = desk.client("OPTIONS", target, headers=before | {"origin": "https://evil.example"})
+    assert (other.status, "access-control-allow-origin" in other.headers) == (403, False)
+    stored = desk.client("PUT", target, b"hello", headers=PAGE | ticket["headers"])
+    gone = desk.client("PUT", target, b"hello", headers=PAGE | ticket["headers"])
+    changed = desk.client("PUT", target + "0", b"hello", headers=PAGE | ticket["headers"])
+    url = urlsplit(desk.client("POST", "/downloads", {"key": "page"}).json())
+    read = desk.client("GET", f"{url.path}?{url.query}", headers=PAGE)
+    answers = [stored, gone, changed, read]
+    assert [answer.status for answer in answers] == [200, 412, 403, 200]
+    for answer in answers:
+        assert answer.headers["access-control-allow-origin"] == PAGE["origin"]
+        assert "etag" in answer.headers["access-control-expose-headers"].split(", ")
+
+
+def test_a_page_of_the_known_origin_logs_people_in(desk: Engine) -> None:
+    """The development issuer is open to the pages that the app's routes are open to."""
+    before = PAGE | {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type",
+    }
+    for verb in ("sign-up", "log-in"):
+        path = f"/_issuer/customers/{verb}"
+        allowed = desk.client("OPTIONS", path, headers=before)
+        assert (allowed.status, allowed.headers["access-control-allow-headers"]) == (
+            204,
+            "content-type",
+        )
+        assert "POST" in allowed.headers["access-control-allow-methods"].split(", ")
+        person = {"username": "page", "password": "correct horse battery"}
+        for account in (person, person | {"password": ""}):
+            answer = desk.client("POST", path, account, headers=PAGE)
+            assert answer.headers["access-control-allow-origin"] == PAGE["origin"], answer
+
+
+def test_a_page_learns_that_a_body_is_too_large(desk: Engine) -> None:
+    """By its length or as it comes, 413 can be read by the page that sent it."""
+    lines = ["POST /echo HTTP/1.1", "Host: a", f"Origin: {PAGE['origin']}"]
+    size = limits.REQUEST_BODY_BYTES + 1
+    for framing, body in (
+        (f"Content-Length: {size}", b""),
+        ("Transfer-Encoding: chunked", b"%x\r\n" % size + b"x" * size + b"\r\n"),
+    ):
+        with socket.create_connection(("127.0.0.1", desk.port), 10) as sock:
+            sock.sendall("\r\n".join([*lines, framing, "", ""]).encode() + body)
+            answer = sock.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert f"access-control-allow-origin: {PAGE['origin']}\r\n".encode() in answer
 
 
 def test_the_engine_says_how_it_is(desk: Engine) -> None:
@@ -159,6 +228,10 @@ def test_the_engine_says_how_it_is(desk: Engine) -> None:
 
 def test_the_correlation_id_is_the_callers_or_a_new_one(desk: Engine) -> None:
     """In, through the handler, and out; what could break a log line is not taken over."""
+    asked = {"origin": "https://shop.example", "access-control-request-method": "POST"}
+    for headers in ({}, asked):
+        options = desk.client("OPTIONS", "/context", headers=headers | {"x-correlation-id": "o-1"})
+        assert (options.status, options.headers["x-correlation-id"]) == (204, "o-1")
     reply = desk.client("GET", "/context", headers={"x-correlation-id": "order-7.a"})
     assert reply.headers["x-correlation-id"] == "order-7.a" == reply.json()["correlation_id"]
     made = set()

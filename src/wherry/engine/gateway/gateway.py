@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wherry import errors, limits
-from wherry.engine.gateway import cors
 from wherry.engine.gateway.callers import ISSUER_PREFIX, Callers
+from wherry.engine.gateway.cors import CrossOrigin, Headers, Readable, readable
 from wherry.engine.gateway.edge import (
     TrustedProxies,
     correlation_id,
@@ -84,7 +84,7 @@ class Gateway:
         self._ready = ready
         self._router: Router[Route] = Router([])
         self._pages: Callable[[], Pages] = dict
-        self._cors: Any = None
+        self._cors: CrossOrigin | None = None
         self._clients: Buckets | None = None
         self._joined: dict[str, tuple[HttpEvent, list[Callable[[Reply], None]]]] = {}
 
@@ -96,7 +96,7 @@ class Gateway:
             for function, trigger in release.routes()
         )
         self._pages = _once(lambda: self._make_pages(blueprint))
-        self._cors = blueprint.cors
+        self._cors = CrossOrigin(blueprint.cors) if blueprint.cors is not None else None
         limit = blueprint.throttle
         self._clients = Buckets(limit.rate_per_s, limit.burst, self._clock) if limit else None
         self.callers = callers
@@ -105,32 +105,43 @@ class Gateway:
 
     def admit(self, request: Request, length: int | None) -> Any:
         """Decide on a request's body: refuse it, stream it to its file, or collect it."""
-        if request.path.startswith(OBJECTS_PREFIX + "/"):
-            return self.objects.admit(request, self._correlation(request))
-        if length is None or length <= limits.REQUEST_BODY_BYTES:
+        if request.path.startswith(OBJECTS_PREFIX + "/") and request.method != "OPTIONS":
+            admitted = self.objects.admit(request, self._correlation(request))
+        elif length is None or length <= limits.REQUEST_BODY_BYTES:
             return None
-        return self.refuse(errors.TooLarge(), self._correlation(request))
+        else:
+            admitted = self.refuse(errors.TooLarge(), self._correlation(request))
+        if isinstance(admitted, Response):
+            return readable(admitted, self.cors_of(request))
+        return admitted
 
     def handle(self, request: Request, responder: Responder) -> None:
         """Answer a request, now or later."""
         path = request.path
+        if self._cors is not None:
+            if request.method == "OPTIONS":
+                allowed = self._cors.preflight(request)
+                if allowed is not None:
+                    self._nothing(allowed, request, responder)
+                    return
+            if "origin" in request.headers:
+                responder = Readable(responder, self._cors.on_reply(request))
         if path in _OWN or path.startswith("/_"):
             self._system(request, responder)
             return
-        if request.method == "OPTIONS" and self._cors is not None:
-            allowed = cors.preflight(self._cors, request.headers)
-            if allowed is not None:
-                responder.send(Response(204, allowed))
-                return
         found = self._router.find(request.method, request.segments)
         if isinstance(found, Match):
             self._route(found.target, found.parameters, request, responder)
         elif found is None:
             self._refuse(errors.NotFound("route", path), request, responder)
         elif request.method == "OPTIONS":
-            responder.send(Response(204, [("allow", ", ".join(found))]))
+            self._nothing([("allow", ", ".join(found))], request, responder)
         else:
             self._refuse(errors.MethodNotAllowed(found), request, responder)
+
+    def _nothing(self, headers: Headers, request: Request, responder: Responder) -> None:
+        correlation = ("x-correlation-id", self._correlation(request))
+        responder.send(Response(204, [*headers, correlation]))
 
     # -- routes ----------------------------------------------------------------------------------
 
@@ -187,7 +198,7 @@ class Gateway:
         try:
             asked = idempotency_key(headers) if request.method not in _SAFE else None
         except errors.Problem as problem:
-            responder.send(self.refuse(problem, correlation, request))
+            responder.send(self.refuse(problem, correlation))
             return
         now_ms = self._clock.now_ms()
         now_s = self._clock.steady_s()
@@ -205,7 +216,7 @@ class Gateway:
         else:
             subject = caller.subject if caller else None
             key = key_of_idempotent(name, route.label, subject, asked)
-            if self._join(key, event, correlation, request, responder):
+            if self._join(key, event, correlation, responder):
                 return
         work = Work(
             function, event, route.label,
@@ -213,7 +224,7 @@ class Gateway:
             trace=trace, traceparent=traceparent(trace, request_id), parent=parent, attempt=1,
             started_ms=now_ms, at_ms=now_ms, at_s=now_s, ran_from_s=now_s,
             deadline_s=now_s + function.spec.timeout_s,
-            done=partial(self._done, request, responder), idempotency=asked is not None,
+            done=partial(self._done, responder), idempotency=asked is not None,
         )  # fmt: skip
         self._dispatcher.submit(work)
         pending = function.pool.pending
@@ -232,22 +243,19 @@ class Gateway:
             problem = errors.Unavailable() if stopping else errors.CallerGone()
             self._dispatcher.fail(work, "refused", problem, counted=False)
 
-    def _done(
-        self, request: Request, responder: Responder, work: Work, reply: Reply | None
-    ) -> None:
+    def _done(self, responder: Responder, work: Work, reply: Reply | None) -> None:
         assert reply is not None
         if work.idempotency:
             joined = self._joined.pop(work.key, None)
             for follower in joined[1] if joined else ():
                 follower(reply)
-        responder.send(self._response(reply, work.correlation_id, work.traceparent, request))
+        responder.send(_response(reply, work.correlation_id, work.traceparent))
 
     def _join(
         self,
         key: str,
         event: HttpEvent,
         correlation: str,
-        request: Request,
         responder: Responder,
     ) -> bool:
         """Join a running request with the same Idempotency-Key, or become the one to join."""
@@ -258,22 +266,10 @@ class Gateway:
         first, followers = running
         if (first.body, first.path, first.query) != (event.body, event.path, event.query):
             problem = errors.Invalid("This Idempotency-Key was used with another request.")
-            responder.send(self.refuse(problem, correlation, request))
+            responder.send(self.refuse(problem, correlation))
             return True
-        followers.append(
-            lambda reply: responder.send(self._response(reply, correlation, None, request))
-        )
+        followers.append(lambda reply: responder.send(_response(reply, correlation, None)))
         return True
-
-    def _response(
-        self, reply: Reply, correlation: str, traceparent: str | None, request: Request
-    ) -> Response:
-        headers = [*reply.headers, ("x-correlation-id", correlation)]
-        if traceparent is not None:
-            headers.append(("traceparent", traceparent))
-        if self._cors is not None:
-            headers += cors.on_reply(self._cors, request.headers)
-        return Response(reply.status, headers, reply.body)
 
     # -- refusals --------------------------------------------------------------------------------
 
@@ -284,18 +280,16 @@ class Gateway:
         """Return the caller's correlation ID if it is usable, else a new one."""
         return correlation_id(headers) or f"{self._dispatcher.numbers.next():016x}"
 
-    def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
-        responder.send(self.refuse(problem, self._correlation(request), request))
+    def cors_of(self, request: Request) -> Headers:
+        """Return the headers that let a page of another origin read the answer."""
+        return self._cors.on_reply(request) if self._cors is not None else []
 
-    def refuse(
-        self, problem: errors.Problem, correlation: str, request: Request | None = None
-    ) -> Response:
+    def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
+        responder.send(self.refuse(problem, self._correlation(request)))
+
+    def refuse(self, problem: errors.Problem, correlation: str) -> Response:
         """Return the response for a problem."""
-        reply = problem_reply(problem, correlation)
-        headers = [*reply.headers, ("x-correlation-id", correlation)]
-        if self._cors is not None and request is not None:
-            headers += cors.on_reply(self._cors, request.headers)
-        return Response(reply.status, headers, reply.body)
+        return _response(problem_reply(problem, correlation), correlation, None)
 
     # -- what the engine serves itself -----------------------------------------------------------
 
@@ -361,6 +355,13 @@ class Gateway:
 
 _OWN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def _response(reply: Reply, correlation: str, traceparent: str | None) -> Response:
+    headers = [*reply.headers, ("x-correlation-id", correlation)]
+    if traceparent is not None:
+        headers.append(("traceparent", traceparent))
+    return Response(reply.status, headers, reply.body)
 
 
 def _json(status: int, body: bytes) -> Response:

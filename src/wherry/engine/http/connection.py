@@ -211,7 +211,7 @@ class Connection(Writing):
             try:
                 admitted = self._hub.app.admit(request, length)
             except Exception as fault:
-                admitted = self._hub.answer_to(fault)
+                admitted = self._hub.answer_to(fault, self._request)
         if isinstance(admitted, Response):
             if length == 0:
                 self._send(admitted)
@@ -291,7 +291,7 @@ class Connection(Writing):
                 self._pause()
                 cast(FillingSink, sink).on_room(partial(self._on_room, intake))
         except Exception as fault:
-            self._refuse(self._hub.answer_to(fault))
+            self._refuse(self._hub.answer_to(fault, self._request))
 
     def _on_room(self, intake: Intake) -> None:
         if self._intake is intake and self._sink_full:
@@ -319,7 +319,7 @@ class Connection(Writing):
             try:
                 sink.close(True)
             except Exception as fault:
-                self._send(hub.answer_to(fault))
+                self._send(hub.answer_to(fault, self._request))
                 return
         elif self._intake is not None:
             pieces = self._collector.pieces
@@ -332,7 +332,7 @@ class Connection(Writing):
         try:
             hub.app.handle(request, reply)
         except Exception as fault:
-            reply.send(hub.answer_to(fault))
+            reply.send(hub.answer_to(fault, self._request))
 
     def _drop_body(self) -> None:
         intake, self._intake = self._intake, None

@@ -56,18 +56,20 @@ class Hub:
         else:
             self.loop.call_exception_handler({"message": "fault in an app", "exception": fault})
 
-    def answer_to(self, fault: Exception) -> Response:
+    def answer_to(self, fault: Exception, request: Request | None) -> Response:
         """Return the answer to a fault of the app, and report it unless it is an answer."""
         if not isinstance(fault, Problem):
             self.report(fault)
-        return self.named(answer_to(fault), None)
+        return self.named(answer_to(fault), request)
 
     def named(self, response: Response, request: Request | None) -> Response:
-        """Return a refusal with a correlation ID: the request's, as far as it could be read."""
+        """Return a refusal with what every answer has, as far as the request could be read."""
         if not (hasattr(self.app, "correlation_of") and is_nameless(response)):
             return response
-        headers = {} if request is None else request.headers
-        return named(response, cast(Names, self.app).correlation_of(headers))
+        app = cast(Names, self.app)
+        if request is None:
+            return named(response, app.correlation_of({}))
+        return named(response, app.correlation_of(request.headers), app.cors_of(request))
 
     def sweep(self) -> None:
         """Let every connection whose deadline has passed expire."""

@@ -62,7 +62,10 @@ class Response(msgspec.Struct, frozen=True):
 class Responder(Protocol):
     """Answers one request. Used on the thread of the event loop only."""
 
-    gone: bool
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        ...
 
     def send(self, response: Response) -> None:
         """Send the answer. The first one counts; harmless once the client is gone."""
@@ -96,10 +99,14 @@ class FillingSink(Sink, Protocol):
 
 
 class Names(Protocol):
-    """An app that gives correlation IDs, also to what the server refuses by itself."""
+    """An app that says what every answer has, also one by which the server itself refuses."""
 
     def correlation_of(self, headers: dict[str, str]) -> str:
         """Return the ID of a request: that of its headers if it is usable, else a new one."""
+        ...
+
+    def cors_of(self, request: Request) -> list[tuple[str, str]]:
+        """Return the headers that let a page of another origin read the answer."""
         ...
 
 

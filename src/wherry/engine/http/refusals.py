@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from msgspec import structs
@@ -50,11 +51,15 @@ def is_nameless(response: Response) -> bool:
     return PROBLEM in response.headers and all(name != CORRELATION for name, _ in response.headers)
 
 
-def named(response: Response, correlation: str) -> Response:
-    """Return problem details with the correlation ID that a client may ask about."""
+def named(response: Response, correlation: str, more: Iterable[tuple[str, str]] = ()) -> Response:
+    """Return problem details with the correlation ID that a client may ask about.
+
+    Args:
+        more: Further headers.
+    """
     assert isinstance(response.body, bytes), "problem details are no file"
     document = {**from_json(response.body), "correlation_id": correlation}
-    headers = [*response.headers, (CORRELATION, correlation)]
+    headers = [*response.headers, (CORRELATION, correlation), *more]
     return structs.replace(response, headers=headers, body=to_json(document))
 
 

@@ -114,7 +114,7 @@ class Writing(asyncio.Protocol):
         try:
             data, pump = self._encode(response, keep)
         except (ValueError, TypeError, OSError) as fault:
-            data, pump = self._encode(self._hub.answer_to(fault), keep)
+            data, pump = self._encode(self._hub.answer_to(fault, self._request), keep)
         self._keep = keep
         if pump is None:
             self._transport.write(data)
@@ -175,7 +175,7 @@ class Writing(asyncio.Protocol):
                 raise TypeError("a refusal before the body cannot be a file")
             data = self._encode(response, False)[0]
         except (ValueError, TypeError) as fault:
-            data = self._encode(self._hub.answer_to(fault), False)[0]
+            data = self._encode(self._hub.answer_to(fault, self._request), False)[0]
         self._transport.write(data)
         self._linger()
 
