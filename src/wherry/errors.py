@@ -184,6 +184,11 @@ class Unavailable(Problem):
 
     code, status = "unavailable", 503
 
+    def __init__(self, message: str = "", **more: Any) -> None:
+        super().__init__(message, **more)
+        if all(name.lower() != "retry-after" for name in self.headers):
+            self.headers["retry-after"] = "1"
+
 
 class FateUnknown(Problem):
     """The store died and its successor cannot tell whether this was applied; ask again."""

@@ -326,6 +326,7 @@ def test_who_finds_no_place_or_comes_too_slowly_is_told_an_id_too() -> None:
     answers = [read_answers(one.transport.output)[0] for one in (first, second)]
     assert [status for status, _, _ in answers] == [408, 503]
     assert [headers["x-correlation-id"] for _, headers, _ in answers] == ["made-here"] * 2
+    assert "retry-after" in answers[1][1]
 
 
 def test_what_the_server_refuses_by_itself_can_be_read_by_a_page_that_may_call() -> None:

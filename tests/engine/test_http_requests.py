@@ -220,6 +220,7 @@ def test_all_bodies_together_have_a_bound() -> None:
     memory = Memory(bounds=Bounds(body_bytes=10, bodies_bytes=25))
     clients = [memory.connect().feed(post(b"x" * 10)[:-1]) for _ in range(3)]
     assert [client.statuses for client in clients] == [[], [], [503]]
+    assert read_answers(clients[2].transport.output)[0][1]["retry-after"] == "1"
     clients[0].feed(b"x")
     assert clients[0].statuses == [200]
     clients[1].leave()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from wherry import App, BadRequest, Caller, RawBody, Reply, current, log, now, outside
+from wherry import App, BadRequest, Caller, RawBody, Reply, Unavailable, current, log, now, outside
 from wherry.errors import AppInvalid, ConditionFailed, Refused
 from wherry.testing import Backend, running
 
@@ -158,6 +158,20 @@ def test_what_cannot_be_sent_is_named_to_the_team_and_not_to_the_caller() -> Non
         assert "$.mean" not in reply.text
         assert any("$.mean is nan" in str(line["message"]) for line in backend.logs)
         assert "$.mean is nan" in backend.timeline(reply.correlation_id)
+
+
+@pytest.mark.parametrize(("given", "told"), [({}, "1"), ({"Retry-After": "60"}, "60")])
+def test_who_is_told_to_come_later_is_told_when(given: dict[str, str], told: str) -> None:
+    """A 503 that a handler raises has a Retry-After, its own where it gives one."""
+    app = App("later")
+
+    @app.get("/later")
+    def later() -> None:
+        raise Unavailable("Later.", headers=given)
+
+    with running(app) as backend:
+        reply = backend.get("/later")
+        assert (reply.status, reply.headers["retry-after"]) == (503, told)
 
 
 def test_another_host_is_no_backend_of_this_test(backend: Backend) -> None:

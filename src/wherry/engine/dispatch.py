@@ -120,7 +120,7 @@ class Dispatcher:
 
     def refuse(self, work: Work) -> None:
         """Too much waits. A message that was not begun has not had its attempt."""
-        problem = errors.Unavailable(headers={"retry-after": "1"})
+        problem = errors.Unavailable()
         self.fail(work, "refused", problem, counted=False)
 
     def begin(self, environment: Environment, work: Work, taken: bool = False) -> None:
@@ -298,7 +298,7 @@ class Dispatcher:
         """Somebody else was first at `where`: run again, on what he has left."""
         if not self.reruns.again(work, where, self._clock.steady_s()):
             text = f"Too many writers on {where}; nothing was applied."
-            busy = errors.Unavailable(text, headers={"retry-after": "1"})
+            busy = errors.Unavailable(text)
             self.fail(work, "conflict", busy, error=f"{winner}; it lost {ALL_ITS_TIME}")
         elif work.members:
             self.batches.note(work, "conflict", winner)
@@ -309,7 +309,7 @@ class Dispatcher:
         """Run work again that lost a conflict: a new attempt under the same key."""
         if self._clock.steady_s() >= work.deadline_s:  # it has waited for its turn for too long
             self.batches.renumber(work.members or [work])
-            busy = errors.Unavailable(headers={"retry-after": "1"})
+            busy = errors.Unavailable()
             where = f" on {work.solo}" if work.solo else ""
             text = f"It lost conflicts and waited for its turn{where} {ALL_ITS_TIME}"
             self.fail(work, "conflict", busy, error=text)

@@ -306,10 +306,7 @@ class Gateway:
         elif path == "/readyz":
             missing = self._ready()
             if missing:
-                retry = {"retry-after": "1"}
-                self._refuse(
-                    errors.Unavailable("; ".join(missing), headers=retry), request, responder
-                )
+                self._refuse(errors.Unavailable("; ".join(missing)), request, responder)
             else:
                 responder.send(_json(200, b'{"status":"ready"}'))
         else:

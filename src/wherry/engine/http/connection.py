@@ -26,7 +26,7 @@ from .head import (
 )
 from .hub import Hub
 from .messages import FillingSink, Request, Response, Sink
-from .refusals import Refusal, malformed, problem
+from .refusals import Refusal, busy, malformed, problem
 from .reply import Reply
 from .wire import CONTINUE
 from .writing import BODY, BUSY, CLOSED, DRAIN, FILE, HEAD, LINGER, NEVER, Writing
@@ -70,7 +70,7 @@ class Connection(Writing):
         self._client = peer[0] if isinstance(peer, tuple) else ""
         if len(hub.open) >= hub.bounds.connections or hub.stopping:
             self._state = CLOSED
-            full = problem(503, "unavailable", "There are too many connections; try again.")
+            full = busy("There are too many connections; try again.").response
             self._transport.write(self._encode(hub.named(full, None), False)[0])
             self._transport.close()
             return
@@ -273,7 +273,7 @@ class Connection(Writing):
         intake.held += size
         hub.held += size
         if hub.held > hub.bounds.bodies_bytes:
-            raise Refusal(503, "unavailable", "There is no memory for this body now; try again.")
+            raise busy("There is no memory for this body now; try again.")
 
     def _check_size(self, intake: Intake) -> None:
         limit = self._hub.bounds.body_bytes

@@ -20,14 +20,21 @@ PHRASES = {status.value: status.phrase for status in HTTPStatus}
 class Refusal(Exception):
     """The request is refused with `response`, and its connection is closed."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(
+        self, status: int, code: str, detail: str, headers: list[tuple[str, str]] | None = None
+    ) -> None:
         super().__init__(detail)
-        self.response = problem(status, code, detail)
+        self.response = problem(status, code, detail, headers)
 
 
 def malformed(detail: str) -> Refusal:
     """Return the refusal of a request that cannot be read in one way only."""
     return Refusal(400, "bad_request", detail)
+
+
+def busy(detail: str) -> Refusal:
+    """Return the refusal of what there is no room for now; soon there may be."""
+    return Refusal(503, "unavailable", detail, [("retry-after", "1")])
 
 
 def problem(
