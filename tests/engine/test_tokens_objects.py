@@ -113,6 +113,34 @@ def test_a_person_signs_up_and_logs_in(desk: Engine) -> None:
     assert desk.client("GET", "/orders/x", token=token).status == 404
 
 
+def test_every_answer_of_the_issuer_has_a_correlation_id(desk: Engine) -> None:
+    """In the header, the caller's own where it sent one, and in errors as a member too."""
+    issuer = "/_issuer/customers"
+    asked = {"x-correlation-id": "log-in-7"}
+    account = {"username": "olga", "password": "correct horse battery"}
+    refused = [
+        desk.client("POST", f"{issuer}/log-in", account | {"password": "wrong"}, asked),
+        desk.client("POST", f"{issuer}/sign-up", {"username": "olga"}, asked),
+        desk.client("POST", f"{issuer}/log-in", b"{", asked),
+        desk.client("POST", f"{issuer}/log-in", b"{}", asked | {"content-type": "text/plain"}),
+        desk.client("GET", f"{issuer}/log-in", headers=asked),
+        desk.client("GET", f"{issuer}/nothing", headers=asked),
+    ]
+    assert [reply.status for reply in refused] == [401, 422, 400, 415, 405, 404]
+    assert [reply.json()["correlation_id"] for reply in refused] == ["log-in-7"] * 6
+    keys = f"{issuer}/.well-known/jwks.json"
+    done = [
+        desk.client("POST", f"{issuer}/sign-up", account, asked),
+        desk.client("GET", keys, headers=asked),
+        desk.client("HEAD", keys, headers=asked),
+    ]
+    assert [reply.status for reply in done] == [201, 200, 200]
+    for reply in refused + done:
+        assert reply.headers["x-correlation-id"] == "log-in-7"
+    without = desk.client("POST", f"{issuer}/log-in", b"{")
+    assert without.json()["correlation_id"] == without.headers["x-correlation-id"] != ""
+
+
 # -- objects ---------------------------------------------------------------------------------------
 
 

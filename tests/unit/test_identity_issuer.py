@@ -42,7 +42,7 @@ class Desk:
 
     def call(self, method: str, path: str, body: Any = b"", headers: Any = JSON) -> Answer:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return handle(self.issuer, method, "/_issuer" + path, headers, data)
+        return handle(self.issuer, method, "/_issuer" + path, headers, data, "asked-1")
 
     def faults(self, path: str, body: Any) -> dict[str, str]:
         status, headers, answer = self.call("POST", path, body)
@@ -280,6 +280,9 @@ def test_the_documents_are_found_where_openid_says(desk: Desk) -> None:
     assert (status, headers["Content-Type"]) == (200, "application/json")
     assert json.loads(body)["jwks_uri"] == URL + "/.well-known/jwks.json"
     assert json.loads(desk.call("GET", "/.well-known/jwks.json")[2]) == desk.issuer.jwks()
+    assert desk.call("HEAD", "/.well-known/jwks.json")[0] == 200
+    status, headers, _ = desk.call("POST", "/.well-known/jwks.json")
+    assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_every_fault_of_a_body_is_listed(desk: Desk) -> None:
@@ -308,15 +311,15 @@ def test_a_body_that_cannot_be_read_is_a_bad_request(desk: Desk, body: bytes) ->
 
 def test_what_is_no_endpoint_is_told_as_a_problem(desk: Desk) -> None:
     body = {"username": "alice", "password": GOOD}
-    assert desk.call("POST", "/log-in", body, {"content-type": "text/plain"})[0] == 400
-    assert desk.call("POST", "/log-in", body, {})[0] == 400
+    assert desk.call("POST", "/log-in", body, {"content-type": "text/plain"})[0] == 415
+    assert desk.call("POST", "/log-in", body, {})[0] == 415
     assert desk.call("POST", "/log-in", b" " * 9000)[0] == 413
     status, headers, _ = desk.call("GET", "/log-in")
     assert (status, headers["allow"]) == (405, "POST")
     assert desk.call("POST", "/.well-known/jwks.json")[0] == 405
     for path in ("", "/", "/log-in/", "x/log-in", "/../log-in"):
         assert desk.call("POST", path, body)[0] == 404
-    assert handle(desk.issuer, "POST", "/log-in", JSON, b"{}")[0] == 404
+    assert handle(desk.issuer, "POST", "/log-in", JSON, b"{}", "asked-1")[0] == 404
 
 
 def test_the_throttle_and_a_wrong_password_are_answered_with_their_headers(desk: Desk) -> None:
@@ -337,7 +340,7 @@ def test_a_state_that_is_away_for_a_moment_is_a_503() -> None:
     desk = Desk(Away(ManualClock()))
     desk.issuer.prepare()
     status, headers, _ = desk.call("POST", "/log-in", {"username": "a", "password": GOOD})
-    assert (status, headers["Retry-After"]) == (503, "1")
+    assert (status, headers["retry-after"]) == (503, "1")
 
 
 def test_importing_the_room_loads_nothing_heavy() -> None:

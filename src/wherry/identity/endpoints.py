@@ -4,10 +4,10 @@
     POST /log-in     {"username", "password", "device"?}    200, tokens
     POST /refresh    {"refresh_token"}                      200, tokens
     POST /log-out    {"refresh_token"}                      204
-    GET  /.well-known/openid-configuration, /.well-known/jwks.json
+    GET  /.well-known/openid-configuration, /.well-known/jwks.json (and HEAD)
 
-below the path of the issuer's URL (its mount, `/_issuer`). A body that cannot be read is 400;
-one that breaks its contract is 422 and lists every fault.
+below the path of the issuer's URL (its mount, `/_issuer`). A body that is not said to be JSON is
+415, one that cannot be read 400; one that breaks its contract is 422 and lists every fault.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from wherry.errors import (
     Problem,
     TooLarge,
     Unavailable,
+    UnsupportedMediaType,
 )
 from wherry.identity.issuer import CONFIGURATION_PATH, JWKS_PATH, DevelopmentIssuer
 
@@ -53,19 +54,23 @@ def handle(
     path: str,
     headers: Mapping[str, str],
     body: bytes,
+    correlation_id: str,
 ) -> Answer:
     """Answer one request. Blocks (hashing, the state): call it in a thread.
 
     Args:
         path: The whole path, with the mount, decoded, without a query.
         headers: Names in lower case.
+        correlation_id: What a caller may ask about: in every answer, and in errors a member too.
     """
     try:
-        return _answer(issuer, method, path, headers, body)
+        answer = _answer(issuer, method, path, headers, body)
     except Problem as problem:
-        return _problem(problem)
+        answer = _problem(problem, correlation_id)
     except Passing:
-        return _problem(Unavailable(headers={"Retry-After": "1"}))
+        answer = _problem(Unavailable(), correlation_id)
+    answer[1]["X-Correlation-Id"] = correlation_id
+    return answer
 
 
 def _answer(
@@ -79,9 +84,9 @@ def _answer(
     }
     if not path.startswith(mount) or not (place in documents or place in _FIELDS):
         raise NotFound("endpoint", path)
-    allowed = "GET" if place in documents else "POST"
-    if method != allowed:
-        raise MethodNotAllowed([allowed])
+    allowed = ["GET", "HEAD"] if place in documents else ["POST"]
+    if method not in allowed:
+        raise MethodNotAllowed(allowed)
     if place in documents:
         return _json(200, documents[place](), "public, max-age=300")
     fields = _read(headers.get("content-type", ""), body, _FIELDS[place])
@@ -100,7 +105,9 @@ def _answer(
 def _read(content_type: str, body: bytes, known: dict[str, tuple[str, bool]]) -> dict[str, Any]:
     # Only JSON: a form of a foreign page can send the other types without asking first.
     if content_type.partition(";")[0].strip().lower() != "application/json":
-        raise BadRequest("The body must be JSON; say so with Content-Type: application/json.")
+        raise UnsupportedMediaType(
+            "The body must be JSON; say so with Content-Type: application/json."
+        )
     if len(body) > limits.TOKEN_BYTES:
         raise TooLarge(f"The body has more than {limits.TOKEN_BYTES} bytes.")
     try:
@@ -134,7 +141,7 @@ def _json(status: int, value: object, caching: str) -> Answer:
     return status, headers, to_json(value)
 
 
-def _problem(problem: Problem) -> Answer:
+def _problem(problem: Problem, correlation_id: str) -> Answer:
     document: dict[str, Any] = dict(problem.extra)
     document |= {
         "type": "about:blank",
@@ -142,6 +149,7 @@ def _problem(problem: Problem) -> Answer:
         "status": problem.status,
         "detail": problem.message,
         "code": problem.code,
+        "correlation_id": correlation_id,
     }
     if problem.faults:
         document["faults"] = problem.faults

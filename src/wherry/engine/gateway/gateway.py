@@ -335,16 +335,18 @@ class Gateway:
             self._refuse(errors.NotFound("issuer", name), request, responder)
             return
 
+        correlation = self._correlation(request)
+
         def answered(result: Any) -> None:
             if isinstance(result, Exception):
-                self._refuse(errors.HandlerFailed(), request, responder)
+                responder.send(self.refuse(errors.HandlerFailed(), correlation))
                 return
             status, headers, body = result
             responder.send(Response(status, list(headers.items()), body))
 
         self._offload(
             lambda: handle_issuer(
-                issuer, request.method, request.path, request.headers, request.body
+                issuer, request.method, request.path, request.headers, request.body, correlation
             ),
             answered,
         )
