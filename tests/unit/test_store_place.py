@@ -27,7 +27,7 @@ HOST = "db.internal:5432/shop"
         (f"postgres://{HOST}?user=a&password=hush", f"postgres://{HOST}?user=a"),
         ("postgres://a:hush@/shop?host=/run/pg", "postgres://a@/shop?host=/run/pg"),
         ("postgres://a:hush@one:1,two:2/shop", "postgres://a@one:1,two:2/shop"),
-        ("postgres://a:hu:s@h@[::1]:5432/shop", "postgres://a@[::1]:5432/shop"),
+        ("postgres://a:hu:s%40h@[::1]:5432/shop", "postgres://a@[::1]:5432/shop"),
     ],
 )
 def test_an_address_is_shown_without_its_password(dsn: str, shown: str) -> None:
@@ -50,6 +50,31 @@ def test_what_is_no_address_is_refused(dsn: str) -> None:
     with pytest.raises(Refused, match="no address") as refused:
         StorePlace(dsn)
     assert "postgres://wherry@db.internal" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        f"postgres://shop:{password}@{HOST}"
+        for password in (
+            "hu/sh",
+            "hu?sh",
+            "hu#sh",
+            "hu@sh",
+            "1/hush",
+            "a@1/hush",
+            "1?hush",
+            "[hush",
+        )
+    ]
+    + [f"postgres://{HOST}?password=a&hush", "postgres://hush@a,b:hush/shop"],
+)
+def test_a_password_that_ends_the_address_early_is_shown_nowhere(dsn: str) -> None:
+    """A character that is not encoded makes the rest of it look like a host, a path or a field."""
+    for store, variables in ((dsn, {}), ("", {"WHERRY_STORE": dsn})):
+        with pytest.raises(Refused, match="in a password write %2F for /") as refused:
+            chosen(store, "", variables)
+        assert "hu" not in str(refused.value)
 
 
 def test_a_password_on_the_command_line_is_refused() -> None:

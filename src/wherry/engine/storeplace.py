@@ -40,13 +40,17 @@ class StorePlace:
         self.file = file
         try:
             parts = urlsplit(dsn)
-            query = parse_qsl(parts.query, keep_blank_values=True)
+            query = _fields(parts.query)
+            before, at, host = parts.netloc.rpartition("@")
+            for one in host.split(","):
+                _ = urlsplit(f"//{one}").port
         except ValueError:  # whose text might show the password
             raise _no_address() from None
         if parts.scheme not in ("postgres", "postgresql") or parts.fragment:
             raise _no_address()
+        if "@" in before + parts.path + parts.query:  # what is before it may be of a password
+            raise _no_address()
         self._secrets = [text for name, text in query if name in _SECRET and text]
-        before, at, host = parts.netloc.rpartition("@")
         user, colon, password = before.partition(":")
         if colon and password:
             self._secrets += [password, unquote(password)]
@@ -76,8 +80,16 @@ class _Remembered(msgspec.Struct, frozen=True):
     file: str = ""
 
 
+def _fields(query: str) -> list[tuple[str, str]]:
+    return parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+
+
 def _no_address() -> Refused:
-    return Refused("This is no address of a Postgres database.", advice=f"Write it so: {EXAMPLE}")
+    return Refused(
+        "This is no address of a Postgres database.",
+        advice=f"Write it so: {EXAMPLE}; in a password write %2F for /, %3F for ?, %40 for @, "
+        "%23 for #, %26 for &, %25 for %.",
+    )
 
 
 def chosen(store: str, file: str, variables: Mapping[str, str]) -> StorePlace | None:
