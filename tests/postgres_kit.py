@@ -199,6 +199,34 @@ def server() -> Server:
     return Server("fsync=off", "synchronous_commit=off", "shared_buffers=32MB", "autovacuum=off")
 
 
+def database(*statements: str, options: str = "", **names: str) -> str:
+    """Make a database, and a user who may nothing but connect to it; return its address.
+
+    Args:
+        statements: What the superuser runs in it then; `{user}` is the user, and the database.
+        options: Of the database, as SQL.
+        names: What else stands in braces in the statements.
+    """
+    name = f"db_{os.getpid()}_{next(_numbers)}"
+    own = server().dsn.replace("/postgres?", f"/{name}?")
+    loop().run(
+        _executed(server().dsn, f"CREATE ROLE {name} LOGIN", f"CREATE DATABASE {name} {options}")
+    )
+    loop().run(_executed(own, *(one.format(user=name, **names) for one in statements)))
+    return own.replace("wherry@", f"{name}@")
+
+
+async def _executed(dsn: str, *statements: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(dsn)
+    try:
+        for one in statements:
+            await connection.execute(one)
+    finally:
+        await connection.close()
+
+
 class Loop:
     """An event loop on a thread of its own."""
 

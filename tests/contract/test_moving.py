@@ -22,7 +22,7 @@ from tests.contract import inside
 from tests.contract import workflow_kit as flows
 from tests.contract.conftest import QUEUES, Place, function
 from tests.contract.trigger_kit import FAIR, LANE, STRICT, bury, claim, names, release, send
-from tests.postgres_kit import CLOCK, Server, Waited, loop, server
+from tests.postgres_kit import CLOCK, Server, Waited, database, loop, server
 from tests.s3_kit import KEYS, S3, remote
 from wherry.blueprint import ScheduleSource
 from wherry.cli.moving.move import Move, Moved
@@ -141,6 +141,7 @@ class Target:
     """A schema that something is moved to."""
 
     def __init__(self) -> None:
+        self.dsn = server().dsn
         self.schema = f"moved_{os.getpid()}_{next(_numbers)}"
         self._open: list[Waited] = []
 
@@ -149,12 +150,12 @@ class Target:
             assert count <= total or kind.endswith("verified")
 
         with Source(str(folder)) as source:
-            place = StorePlace(server().dsn)
+            place = StorePlace(self.dsn)
             move = Move(source, place, objects, SystemClock(), Chance(), tell, self.schema)
             return asyncio.run(move.run())
 
     def place(self, clock: ManualClock) -> Place:
-        opened = loop().run(open_store(server().dsn, clock, Chance(0), self.schema, 2))
+        opened = loop().run(open_store(self.dsn, clock, Chance(0), self.schema, 2))
         store = Waited(opened, clock)
         store.execute(CLOCK)
         self._open.append(store)
@@ -419,8 +420,44 @@ def test_a_schema_that_is_not_wherrys_is_left_alone(folder: Folder, target: Targ
         await connection.close()
 
     asyncio.run(make())
-    with pytest.raises(Refused, match="with tables in it"):
+    with pytest.raises(Refused, match="is not empty"):
         target.move(folder.path)
+
+
+MAY = "GRANT CREATE ON DATABASE {user} TO {user}"
+
+
+@pytest.mark.parametrize(
+    ("statements", "told"),
+    [
+        ([], "GRANT CREATE ON DATABASE"),
+        ([MAY, "CREATE SCHEMA {schema}"], "ALTER SCHEMA"),
+        ([MAY, "CREATE SCHEMA {schema}", "GRANT ALL ON SCHEMA {schema} TO {user}"], "ALTER SCHEMA"),
+        ([MAY, "CREATE SCHEMA {schema}_moving", "GRANT ALL ON SCHEMA {schema}_moving TO {user}"],
+         "ALTER SCHEMA"),
+        ([MAY, "CREATE SCHEMA {schema} AUTHORIZATION {user}",
+          "CREATE FUNCTION {schema}.theirs() RETURNS integer LANGUAGE sql AS 'SELECT 1'"],
+         "drop that schema"),
+    ],
+)  # fmt: skip
+def test_a_move_that_could_not_be_brought_to_its_end_is_refused_before_anything_is_copied(
+    folder: Folder, target: Target, statements: list[str], told: str
+) -> None:
+    folder.close(clean=True)
+    target.dsn = database(*statements, schema=target.schema)
+    with pytest.raises(Refused, match=told):
+        target.move(folder.path)
+
+
+def test_an_empty_schema_of_the_user_is_the_place_of_the_store(
+    folder: Folder, target: Target
+) -> None:
+    without_objects(folder)
+    folder.close(clean=True)
+    own = "CREATE SCHEMA {schema} AUTHORIZATION {user}"
+    target.dsn = database(MAY, own, schema=target.schema)
+    assert not target.move(folder.path).before
+    assert target.move(folder.path).before
 
 
 def test_content_of_objects_goes_to_s3_and_is_never_left_behind(

@@ -101,9 +101,10 @@ class Target:
         """Return what was moved here, where this very state was.
 
         Raises:
-            Refused: Something else is here.
+            Refused: Something else is here, or this user may not bring the move to its end.
         """
-        if not await self._tables(self._schema):
+        if not await self._filled(self._schema):
+            await self._see_rights()
             return None
         if await self._connection.fetchval("SELECT to_regclass($1)", f'"{self._schema}".state'):
             text = await self._connection.fetchval(
@@ -112,10 +113,33 @@ class Target:
             if text is not None and (found := _read(text)).source == source:
                 return found
         raise Refused(
-            f"The database has a schema {self._schema!r} with tables in it: a store is there "
-            "already.",
+            f"The schema {self._schema!r} is there and is not empty: a store is there already.",
             advice="Name another database, or drop that schema if nothing in it is needed.",
         )
+
+    async def _see_rights(self) -> None:
+        """See that this user may do what `finish` does, before anything is copied."""
+        user, database, may = await self._connection.fetchrow(
+            "SELECT current_user, current_database(), "
+            "has_database_privilege(current_database(), 'CREATE')"
+        )
+        if not may:
+            raise Refused(
+                f"The user {user!r} may make no schema in the database {database!r}.",
+                advice=f'For the move it needs that: GRANT CREATE ON DATABASE "{database}" '
+                f'TO "{user}"',
+            )
+        others = await self._connection.fetch(
+            "SELECT nspname, pg_get_userbyid(nspowner) FROM pg_namespace "
+            "WHERE nspname = ANY ($1) AND NOT pg_has_role(nspowner, 'USAGE')",
+            [self._schema, self._staged],
+        )
+        for schema, owner in others:
+            raise Refused(
+                f"The schema {schema!r} is of the user {owner!r}: {user!r} can put no store in its "
+                "place.",
+                advice=f'ALTER SCHEMA "{schema}" OWNER TO "{user}", or drop it.',
+            )
 
     async def begin(self, wanted: Progress) -> Progress:
         """Make the schema, or go on in it; return how far it is.
@@ -128,7 +152,7 @@ class Target:
             "one before its engine ran again.",
             advice=f'Drop it to begin anew: DROP SCHEMA "{self._staged}" CASCADE',
         )
-        there = bool(await self._tables(self._staged))
+        there = await self._filled(self._staged)
         marked = await self._connection.fetchval(
             "SELECT to_regclass($1)", f'"{self._staged}".moving'
         )
@@ -156,10 +180,11 @@ class Target:
             )
         return found
 
-    async def _tables(self, schema: str) -> int:
-        found: int = await self._connection.fetchval(
-            "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = $1",
+    async def _filled(self, schema: str) -> bool:
+        """Whether the schema has anything that keeps it from being dropped."""
+        found: bool = await self._connection.fetchval(
+            "SELECT EXISTS (SELECT 1 FROM pg_depend d JOIN pg_namespace n ON n.oid = d.refobjid "
+            "WHERE d.refclassid = 'pg_namespace'::regclass AND d.deptype = 'n' AND n.nspname = $1)",
             schema,
         )
         return found
@@ -212,7 +237,7 @@ class Target:
         for kind in ALL:
             await self._connection.execute(f"ANALYZE {kind.table}")
         async with self._connection.transaction():
-            if await self._tables(self._schema):
+            if await self._filled(self._schema):
                 raise Refused(
                     f"Somebody has begun a store in the schema {self._schema!r} meanwhile.",
                     advice="Drop that one if nothing in it is needed, and start this again.",
