@@ -19,7 +19,7 @@ from wherry.engine.postgres import KEY as SIGNING_KEY
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import FOLDER, Database, Session
-from wherry.platforms.postgres.migrating import migrate
+from wherry.platforms.postgres.migrating import migrate, take_time
 from wherry.platforms.postgres.pool import rest
 from wherry.platforms.shared.statements import load_statements
 
@@ -80,6 +80,7 @@ class Target:
         """
         connection = await database.connect()
         try:
+            await take_time(connection)  # while objects go to S3 it is idle
             clock = database.clock
             until_s = clock.steady_s() + limits.POSTGRES_RETRY_S
             while not await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):

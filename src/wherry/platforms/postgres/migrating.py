@@ -9,13 +9,23 @@ from wherry.platforms.shared.statements import texts
 
 LOCK = 0x7768657272790001  # "wherry": whoever migrates holds it
 OLDEST_POSTGRES = 140_000  # its functions and grammar are used
+# What a role or a database may set. The last one is there from Postgres 17 on.
+TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_session_timeout", "transaction_timeout")
+
+
+async def take_time(connection: Connection) -> None:
+    """Let no timeout end what a connection does, which takes as long as it takes."""
+    await connection.fetch(
+        "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = ANY ($1)", TIMEOUTS
+    )
 
 
 async def migrate(connection: Connection, schema: str) -> None:
     """Make the schema, or bring it forward. A newer one is left as it is: code runs on the next.
 
     Raises:
-        Refused: The server is too old, or the schema is not wherry's.
+        Refused: The server is too old, the database keeps other characters than all, or the schema
+            is not wherry's.
     """
     refuse_name(schema)
     version = int(await connection.fetchval("SHOW server_version_num"))
@@ -24,8 +34,14 @@ async def migrate(connection: Connection, schema: str) -> None:
             f"Postgres {version // 10_000} is too old.",
             advice=f"Use Postgres {OLDEST_POSTGRES // 10_000} or later.",
         )
+    encoding = await connection.fetchval("SHOW server_encoding")
+    if encoding != "UTF8":  # SQL_ASCII knows no characters: what is cut to a length is cut in two
+        raise Refused(
+            f"The encoding of the database is {encoding}: not every text can be kept in it.",
+            advice="Use another one: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0",
+        )
     steps = texts(FOLDER, "migrations")
-    await connection.execute("SET lock_timeout = 0")  # another node may take its time
+    await take_time(connection)  # another node may take its time, too
     await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
     try:
         at = await _version(connection, schema)
@@ -53,8 +69,10 @@ async def _version(connection: Connection, schema: str) -> int:
             f"The schema {schema!r} holds tables that are not wherry's.",
             advice="Choose another schema, or another database.",
         )
+    made = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     async with connection.transaction():
-        await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        if made is None:  # IF NOT EXISTS asks for the right to make one, also where it is there
+            await connection.execute(f'CREATE SCHEMA "{schema}"')
         await connection.execute(f'CREATE TABLE "{schema}".wherry (version integer NOT NULL)')
         await connection.execute(f'INSERT INTO "{schema}".wherry VALUES (0)')
     return 0

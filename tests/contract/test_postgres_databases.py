@@ -1,0 +1,62 @@
+"""A database as its administrator has made it: what its encoding is, what its user may, and what it
+sets for all who connect."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.postgres_kit import database, loop
+from wherry.cli.moving.target import Target
+from wherry.errors import Refused
+from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.migrating import TIMEOUTS
+from wherry.platforms.postgres.store import PostgresStore, open_store
+from wherry.ports import GetState, PutState, State
+from wherry.world import Chance, SystemClock
+
+
+def opened(dsn: str) -> PostgresStore:
+    return loop().run(open_store(dsn, SystemClock(), Chance(), size=2))
+
+
+def works(store: PostgresStore) -> bool:
+    """Whether it keeps what it is given. It is closed then."""
+    try:
+        loop().run(store.answer("", PutState("kept", b"value")))
+        return bool(loop().run(store.answer("", GetState("kept"))) == State(b"value"))
+    finally:
+        loop().run(store.close())
+
+
+def test_a_schema_that_was_made_for_its_user_is_taken_where_he_may_make_none() -> None:
+    assert works(opened(database("CREATE SCHEMA wherry AUTHORIZATION {user}")))
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_keep_every_text_is_refused(encoding: str) -> None:
+    """An error with a character that it lacks could not be written down, and the message of it
+    would be held until its lease ends."""
+    may = "GRANT CREATE ON DATABASE {user} TO {user}"
+    options = f"ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    with pytest.raises(Refused, match=f"is {encoding}.*ENCODING 'UTF8'"):
+        opened(database(may, options=options))
+
+
+def test_no_timeout_of_its_user_ends_a_move() -> None:
+    """It is idle while content of objects goes to S3, and reads whole tables."""
+    set_all = [f"ALTER ROLE {{user}} SET {name} = '10s'" for name in TIMEOUTS]
+    may = "GRANT CREATE ON DATABASE {user} TO {user}"
+    dsn = database(may, *set_all)
+
+    async def settings() -> set[str]:
+        place = Database(dsn, "wherry_moving", 1, SystemClock(), Chance())
+        target = await Target.open(place, "wherry")
+        try:
+            rows = "SELECT setting FROM pg_settings WHERE name = ANY ($1)"
+            found = await target._connection.fetch(rows, TIMEOUTS)
+            assert len(found) == len(TIMEOUTS)
+            return {row[0] for row in found}
+        finally:
+            await target.close()
+
+    assert loop().run(settings()) == {"0"}
