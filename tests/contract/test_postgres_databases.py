@@ -1,14 +1,15 @@
-"""A database as its administrator has made it: what its encoding is, what its user may, and what it
-sets for all who connect."""
+"""A database as its administrator has made it: its encoding, what its user may, what is set for all
+who connect, and what is in front of it."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.postgres_kit import database, loop
+from tests.engine.shared_kit import Pooler
+from tests.postgres_kit import database, loop, server
 from wherry.cli.moving.target import Target
 from wherry.errors import Refused
-from wherry.platforms.postgres.database import Database
+from wherry.platforms.postgres.database import SETTINGS, Database
 from wherry.platforms.postgres.migrating import TIMEOUTS
 from wherry.platforms.postgres.store import PostgresStore, open_store
 from wherry.ports import GetState, PutState, State
@@ -60,3 +61,24 @@ def test_no_timeout_of_its_user_ends_a_move() -> None:
             await target.close()
 
     assert loop().run(settings()) == {"0"}
+
+
+def test_a_store_behind_a_pooler_has_the_settings_of_every_other() -> None:
+    """A pooler in session mode lets them be set, and refuses them as parameters of a connection."""
+    user = database("CREATE SCHEMA wherry AUTHORIZATION {user}").partition("@")[0]
+    name = user.rpartition("/")[2]
+    pooler = Pooler(server())
+    store = opened(f"{user}@{pooler.address}/{name}?sslmode=disable")
+
+    async def settings() -> dict[str, str]:
+        connection = await store.database.connect()
+        try:
+            assert await connection.fetchval("SELECT current_schema()") == "wherry"
+            rows = "SELECT name, setting FROM pg_settings WHERE name = ANY ($1)"
+            return dict(await connection.fetch(rows, [*SETTINGS]))
+        finally:
+            await connection.close()
+
+    assert loop().run(settings()) == SETTINGS
+    assert works(store)
+    pooler.close()

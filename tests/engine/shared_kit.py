@@ -96,11 +96,17 @@ class Wire:
         with ours, socket.socket(socket.AF_UNIX) as theirs, suppress(OSError):
             self._open.wait()
             theirs.connect(there)
+            if not self._begin(ours, theirs):
+                return
             lost = threading.Event()
             back = threading.Thread(target=self._carry, args=(theirs, ours, lost), daemon=True)
             back.start()
             self._carry(ours, theirs, lost)
             back.join()
+
+    def _begin(self, ours: socket.socket, theirs: socket.socket) -> bool:
+        """Whether this connection is carried on at all."""
+        return True
 
     def _carry(self, source: socket.socket, target: socket.socket, lost: threading.Event) -> None:
         with suppress(OSError):
@@ -115,3 +121,26 @@ class Wire:
         for end in (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+class Pooler(Wire):
+    """What a pooler is to who connects: it refuses parameters of a connection that it does not know
+    how to give to the next one (PgBouncer's list)."""
+
+    KNOWN = frozenset(
+        (b"user", b"database", b"client_encoding", b"datestyle", b"timezone", b"application_name",
+         b"standard_conforming_strings")
+    )  # fmt: skip
+
+    def _begin(self, ours: socket.socket, theirs: socket.socket) -> bool:
+        with ours.makefile("rb", buffering=0) as reader:
+            size = reader.read(4) or b""
+            message = reader.read(int.from_bytes(size) - 4) or b""
+        fields = message[4:].split(b"\0")
+        unknown = [name for name in fields[:-2:2] if name.lower() not in self.KNOWN]
+        if unknown:
+            told = b"SFATAL\0C08P01\0Munsupported startup parameter: " + unknown[0] + b"\0\0"
+            ours.sendall(b"E" + (len(told) + 4).to_bytes(4) + told)
+            return False
+        theirs.sendall(size + message)
+        return True

@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from operator import methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
+
 from wherry import limits
 from wherry.errors import FateUnknown, Passing, Refused
 from wherry.platforms.postgres.hosts import hosts_of
@@ -26,8 +28,8 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 AGAIN = {"40001", "40P01"}  # serialization failure, deadlock
 # The server goes down, or comes up; it has no room; it is a standby (of a primary that has moved).
 DEAF = {"57P01", "57P02", "57P03", "53300", "25006"}
+# Set when a connection has been made: a pooler takes none of them with what makes one.
 SETTINGS = {
-    "application_name": "wherry",
     "jit": "off",  # no statement here is long enough for it to pay
     # Every statement finds its rows by an index, and has one plan. A plan that was made while a
     # table was small must not read it whole when it has grown.
@@ -117,6 +119,8 @@ class Database:
         self.turned: Callable[[], None] = _ignore
         self._began: object = None
         self._hosts = hosts_of(dsn)
+        settings = SETTINGS | {"search_path": f'"{schema}"'}
+        self._settings = msgspec.json.encode(settings).decode()
         self._sql = load_statements(FOLDER)
         self._pool = Pool(self._session, size, limits.POSTGRES_WAIT_S)
         # Leases are renewed however busy the others are.
@@ -145,7 +149,7 @@ class Database:
             else:
                 if self._hosts[0][1] != dsn:
                     self._hosts.sort(key=lambda one: one[1] != dsn)
-                await self._look(connection)
+                await self._settle(connection)
                 return connection
         raise Away("; ".join(faults))
 
@@ -161,19 +165,19 @@ class Database:
             target_session_attrs="read-write",
             statement_cache_size=512,
             max_cached_statement_lifetime=0,
-            server_settings=SETTINGS | {"search_path": f'"{self.schema}"'},
+            server_settings={"application_name": "wherry"},
         )
         return connection
 
-    async def _look(self, connection: Connection) -> None:
-        """See whether it is the server that it was."""
+    async def _settle(self, connection: Connection) -> None:
+        """Make its settings ours, and see whether it is the server that it was."""
         try:
-            began = await connection.fetchval(self._sql["server_began"])
+            rows = await connection.fetch(self._sql["settle"], self._settings)
         except BaseException:
             connection.terminate()
             raise
-        before, self._began = self._began, began
-        if before not in (None, began):
+        before, self._began = self._began, rows[0]["began"]
+        if before not in (None, self._began):
             self.turned()
 
     async def close(self) -> None:
