@@ -3,9 +3,12 @@ who connect, and what is in front of it."""
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
+
 import pytest
 
-from tests.engine.shared_kit import Pooler
+from tests.engine.shared_kit import Guarded, Pooler
 from tests.postgres_kit import database, loop, server
 from wherry.cli.moving.target import Target
 from wherry.errors import Refused
@@ -82,3 +85,17 @@ def test_a_store_behind_a_pooler_has_the_settings_of_every_other() -> None:
     assert loop().run(settings()) == SETTINGS
     assert works(store)
     pooler.close()
+
+
+def test_system_as_root_certificate_is_whom_the_machine_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As libpq has it: it is no file of that name."""
+    guarded = Guarded(server(), tmp_path)
+    address = f"postgres://a@{guarded.address}/b?sslmode=verify-full&sslrootcert=system"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        opened(address)
+    monkeypatch.setenv("SSL_CERT_FILE", str(guarded.certificate))
+    with pytest.raises(Exception, match=Guarded.TOLD):
+        opened(address)
+    guarded.close()

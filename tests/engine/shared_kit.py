@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +147,59 @@ class Pooler(Wire):
             return False
         theirs.sendall(size + message)
         return True
+
+
+class Guarded(Wire):
+    """A server that says who it is by a certificate, and of whoever trusts that, that he came.
+
+    Args:
+        folder: Where its certificate is written to, `ca.crt`: it has signed itself.
+    """
+
+    TOLD = "you have come so far"
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.certificate = folder / "ca.crt"
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        key = folder / "ca.key"
+        _sign_itself(self.certificate, key)
+        self._context.load_cert_chain(self.certificate, key)
+        super().__init__(server)
+
+    def _begin(self, ours: socket.socket, theirs: socket.socket) -> bool:
+        ours.recv(8)  # it asks for TLS
+        ours.sendall(b"S")
+        with self._context.wrap_socket(ours, server_side=True) as secured:
+            secured.recv(4096)
+            told = b"SFATAL\0C28000\0M" + self.TOLD.encode() + b"\0\0"
+            secured.sendall(b"E" + (len(told) + 4).to_bytes(4) + told)
+            secured.recv(1)
+        return False
+
+
+def _sign_itself(certificate: Path, key: Path) -> None:
+    """Write the certificate of 127.0.0.1, and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    secret = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, secret.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(secret, hashes.SHA256())
+    )
+    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    key.write_bytes(
+        secret.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

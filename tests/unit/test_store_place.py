@@ -38,6 +38,45 @@ def test_an_address_is_shown_without_its_password(dsn: str, shown: str) -> None:
     assert repr(place) == f"StorePlace({shown})"
 
 
+@pytest.mark.parametrize(
+    ("fields", "taken"),
+    [
+        ("?connect_timeout=10", ""),
+        (
+            "?sslmode=require&channel_binding=prefer&application_name=x",
+            "?sslmode=require&application_name=x",
+        ),
+        ("?channel_binding=require&sslmode=verify-full", "?sslmode=verify-full"),
+        ("?sslrootcert=system&channel_binding=require", "?sslrootcert=system"),
+        ("?keepalives=1&keepalives_idle=30&host=/run/pg", "?host=/run/pg"),
+    ],
+)
+def test_what_only_libpq_knows_is_left_out_where_nothing_depends_on_it(
+    fields: str, taken: str
+) -> None:
+    """Addresses of managed databases are full of it; asyncpg takes it for settings."""
+    place = StorePlace(f"postgres://shop:hush@{HOST}{fields}")
+    assert place.dsn == f"postgres://shop:hush@{HOST}{taken}"
+    assert place.shown == f"postgres://shop@{HOST}{fields}"
+
+
+def test_channel_binding_is_not_left_out_where_nothing_else_proves_who_the_server_is() -> None:
+    """Who asks for it wants that proof: the certificate is one, too."""
+    with pytest.raises(Refused, match="sslmode=verify-full too"):
+        StorePlace(f"postgres://shop@{HOST}?sslmode=require&channel_binding=require")
+
+
+@pytest.mark.parametrize("name", ["sslrootcert", "sslcert", "sslkey", "sslcrl"])
+def test_a_file_of_the_address_that_cannot_be_read_is_named(tmp_path: Path, name: str) -> None:
+    """What the system says of it names none."""
+    path = tmp_path / "ca.crt"
+    dsn = f"postgres://shop@{HOST}?sslmode=verify-full&{name}={path}"
+    with pytest.raises(Refused, match=f"{name}={path}, which cannot be read: No such file"):
+        StorePlace(dsn)
+    path.touch()
+    assert StorePlace(dsn).dsn == dsn
+
+
 def test_an_error_is_told_without_the_password() -> None:
     """As it was written, and as it is sent."""
     place = StorePlace(f"postgres://shop:h%40sh@{HOST}")

@@ -15,6 +15,7 @@ import msgspec
 
 from wherry.engine.datafolder import read_private, write_private
 from wherry.errors import Refused
+from wherry.platforms.postgres.hosts import SYSTEM_ROOTS
 
 if TYPE_CHECKING:
     from wherry.engine.datafolder import DataFolder
@@ -22,6 +23,20 @@ if TYPE_CHECKING:
 VARIABLE = "WHERRY_STORE"
 EXAMPLE = "postgres://wherry@db.internal:5432/shop"
 _SECRET = ("password", "sslpassword")
+_FILES = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
+# What libpq knows and asyncpg would take for a setting of the server. They are left out: how long
+# is waited for what is wherry's own affair, and so is what is sent in which encoding.
+_LEFT_OUT = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "client_encoding",
+    "fallback_application_name",
+    "channel_binding",
+)
 
 
 class StorePlace:
@@ -32,11 +47,14 @@ class StorePlace:
         file: The file that it was read from; "" where it came another way.
 
     Raises:
-        Refused: It is no address of a Postgres.
+        Refused: It is no address of a Postgres, or asks for what cannot be had.
+
+    Attributes:
+        dsn: The address as asyncpg takes it.
+        shown: What may be seen of it.
     """
 
     def __init__(self, dsn: str, file: str = "") -> None:
-        self.dsn = dsn
         self.file = file
         try:
             parts = urlsplit(dsn)
@@ -54,6 +72,9 @@ class StorePlace:
         user, colon, password = before.partition(":")
         if colon and password:
             self._secrets += [password, unquote(password)]
+        _see_files(dict(query))
+        _see_binding(dict(query))
+        self.dsn = _for_asyncpg(dsn)
         shown = urlencode([one for one in query if one[0] not in _SECRET], safe="/")
         self.shown = urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, shown, ""))
 
@@ -82,6 +103,36 @@ class _Remembered(msgspec.Struct, frozen=True):
 
 def _fields(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+
+
+def _for_asyncpg(dsn: str) -> str:
+    address, _, query = dsn.partition("?")
+    kept = "&".join(one for one in query.split("&") if one.partition("=")[0] not in _LEFT_OUT)
+    return f"{address}?{kept}" if kept else address
+
+
+def _see_files(fields: Mapping[str, str]) -> None:
+    for name in _FILES:
+        path = fields.get(name, "")
+        if not path or (name, path) == SYSTEM_ROOTS:
+            continue
+        try:
+            open(path, "rb").close()
+        except OSError as error:
+            raise Refused(
+                f"The address of the store says {name}={path}, which cannot be read: "
+                f"{error.strerror}.",
+                advice="Put the file there, for the engine's user to read, or name another one.",
+            ) from None
+
+
+def _see_binding(fields: Mapping[str, str]) -> None:
+    bound = fields.get("channel_binding") == "require"
+    if bound and fields.get("sslmode") != "verify-full" and SYSTEM_ROOTS not in fields.items():
+        raise Refused(
+            "The address of the store says channel_binding=require, which asyncpg cannot do.",
+            advice="Say sslmode=verify-full too: then the certificate tells who the database is.",
+        )
 
 
 def _no_address() -> Refused:

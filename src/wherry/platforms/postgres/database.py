@@ -16,7 +16,7 @@ import msgspec
 
 from wherry import limits
 from wherry.errors import FateUnknown, Passing, Refused
-from wherry.platforms.postgres.hosts import hosts_of
+from wherry.platforms.postgres.hosts import hosts_of, trusts_system
 from wherry.platforms.postgres.pool import Connection, Pool, rest
 from wherry.platforms.shared.statements import load_statements
 
@@ -119,6 +119,7 @@ class Database:
         self.turned: Callable[[], None] = _ignore
         self._began: object = None
         self._hosts = hosts_of(dsn)
+        self._tls = trusts_system(dsn) or None  # None: as the address says
         settings = SETTINGS | {"search_path": f'"{schema}"'}
         self._settings = msgspec.json.encode(settings).decode()
         self._sql = load_statements(FOLDER)
@@ -162,6 +163,7 @@ class Database:
         connection: Connection = await asyncpg.connect(
             dsn,
             timeout=limits.POSTGRES_CONNECT_S / len(self._hosts),
+            ssl=self._tls,
             target_session_attrs="read-write",
             statement_cache_size=512,
             max_cached_statement_lifetime=0,

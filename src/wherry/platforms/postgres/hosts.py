@@ -1,8 +1,8 @@
-"""An address that names several hosts: a primary and its standbys, of which any may be the next
-primary.
+"""What asyncpg does not read in an address as libpq does: whom the machine trusts, and several
+hosts, a primary and its standbys, of which any may be the next primary.
 
-Each is tried by itself, within a time of its own: a machine that is gone says nothing at all, and
-would take all the time there is.
+Each host is tried by itself, within a time of its own: a machine that is gone says nothing at all,
+and would take all the time there is.
 """
 
 from __future__ import annotations
@@ -10,6 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import chain, repeat
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+SYSTEM_ROOTS = ("sslrootcert", "system")  # whom the machine trusts, and no file of that name
+
+
+def trusts_system(dsn: str) -> bool:
+    """Whether an address says that the machine's own list tells who may sign for its hosts."""
+    return SYSTEM_ROOTS in parse_qsl(urlsplit(dsn).query)
 
 
 def hosts_of(dsn: str) -> list[tuple[str, str]]:
