@@ -157,6 +157,18 @@ def test_what_a_killed_engine_held_is_done_by_another(dsn: str, tmp_path: Path) 
         assert second.failures("tasks").total == 0
 
 
+def test_a_job_goes_on_beyond_its_lease_while_its_engine_stops(dsn: str, tmp_path: Path) -> None:
+    """As at every new version: another one does not begin it again beside it."""
+    short = {"LEASE_S": 1.5, "LEASE_RENEW_S": 0.3}
+    with engines("ledger", dsn, tmp_path, 2, limits=short) as both:
+        assert place(both[0], "long", work_s=3.0) == 201
+        until(lambda: any(one.pools()["work"]["busy"] for one in both), "its job")
+        stopping, other = sorted(both, key=lambda one: not one.pools()["work"]["busy"])
+        assert stopping.stop() == 0
+        assert other.client("GET", "/orders/long").json() == 1
+        assert other.environments("work") == []
+
+
 def test_a_postgres_that_dies_under_load_loses_and_repeats_nothing(
     safe: Server, dsn: str, tmp_path: Path
 ) -> None:

@@ -95,6 +95,7 @@ class Core:
         self.unready: list[tuple[str, str, int]] = []
         self.troubles: dict[str, str] = {}
         self.stopping = False
+        self.drained = False  # and nothing that had begun runs any more
         self._chance = chance
         self._offload = offload
         self._content = content
@@ -265,20 +266,23 @@ class Core:
     # -- upkeep ----------------------------------------------------------------------------------
 
     def begin_upkeep(self) -> None:
-        """Begin what runs for ever: deadlines, leases, polling, sweeping."""
-        self.every(0.02, self._check_deadlines)
-        self.every(limits.LEASE_RENEW_S, self.feeds.renew)
+        """Begin what runs for ever: deadlines, leases, polling, sweeping.
+
+        What runs while the engine is asked to stop is kept up until it has come to its end.
+        """
+        self.every(0.02, self._check_deadlines, until_drained=True)
+        self.every(limits.LEASE_RENEW_S, self.feeds.renew, until_drained=True)
+        self.every(0.1, self._drain_output, until_drained=True)
         poll_s = limits.POLL_S if self.settings.alone else limits.POLL_SHARED_S
         self.every(poll_s, self.feeds.poll)
         self.every(SWEEP_EVERY_S, self.sweep)
-        self.every(0.1, self._drain_output)
         self.orphans.begin()
 
-    def every(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call this again and again, until the engine stops."""
+    def every(self, seconds: float, call: Callable[[], None], until_drained: bool = False) -> None:
+        """Call this again and again, until the engine stops, or until what it runs has ended."""
 
         def again() -> None:
-            if not self.stopping:
+            if not (self.drained if until_drained else self.stopping):
                 self.loop.call_later(seconds, again)
                 call()
 

@@ -265,8 +265,8 @@ class Server:
         await http.stop(limits.DRAIN_TIMEOUT_S)
         give_up_s = self._clock.steady_s() + limits.DRAIN_TIMEOUT_S
         while core.dispatcher.open and self._clock.steady_s() < give_up_s:
-            core.dispatcher.deadlines.check()
             await asyncio.sleep(0.01)
+        core.drained = True
         await control.stop()
         self._versions.stop()
         if self._workers is not None:

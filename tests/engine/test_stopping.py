@@ -1,0 +1,83 @@
+"""An engine that is asked to stop: what had begun is kept up until it has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from .server_kit import Engine, serving, until
+
+APP = """
+import os, time
+from wherry import App
+
+app = App("stopping")
+
+def wait() -> None:
+    while not os.path.exists("go-on"):
+        time.sleep(0.01)
+
+@app.get("/waits", timeout_s=2)
+def waits() -> None:
+    wait()
+
+@app.get("/prints", timeout_s=20)
+def prints() -> str:
+    wait()
+    print("x" * 400_000)
+    return "printed"
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    (tmp_path / "stopping.py").write_text(APP)
+    with serving("stopping", tmp_path / "data", folder=tmp_path) as found:
+        yield found
+
+
+def stop_amid(engine: Engine, function: str) -> None:
+    """Ask the engine to stop when this function is running."""
+    until(lambda: engine.pools()[function]["busy"] > 0, "the run")
+    os.kill(engine.pid, signal.SIGTERM)
+    until(lambda: not takes_connections(engine.port), "the beginning of its stop")
+
+
+def takes_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as found:
+        yield found
+
+
+def test_a_deadline_holds_while_the_engine_stops(
+    engine: Engine, threads: ThreadPoolExecutor
+) -> None:
+    reply = threads.submit(engine.once, "GET", "/waits")
+    stop_amid(engine, "waits")
+    assert reply.result().status == 504
+    assert engine.wait() == 0
+
+
+def test_what_a_function_prints_is_read_while_the_engine_stops(
+    engine: Engine, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """Else it would wait for its pipe, and its caller for it."""
+    reply = threads.submit(engine.once, "GET", "/prints")
+    stop_amid(engine, "prints")
+    (tmp_path / "go-on").touch()
+    assert reply.result().json() == "printed"
+    assert engine.wait() == 0
