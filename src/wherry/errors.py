@@ -31,7 +31,8 @@ class Problem(WherryError):
     Args:
         message: One sentence for the caller. It leaves the system: no secrets, no internals.
         faults: For bad input, what is wrong: `{"at": "$.lines[0].count", "fault": "..."}`.
-        extra: Further members of the problem document.
+        extra: Further members of the problem document; of its own it may change `type`, `title`.
+        headers: Of the answer.
     """
 
     code = "problem"
@@ -46,7 +47,8 @@ class Problem(WherryError):
         headers: Mapping[str, str] | None = None,
         advice: str = "",
     ) -> None:
-        super().__init__(message or (type(self).__doc__ or "").split("\n")[0], advice=advice)
+        said = str(message or (type(self).__doc__ or "").split("\n")[0])
+        super().__init__(said, advice=advice)
         self.faults = list(faults)
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})

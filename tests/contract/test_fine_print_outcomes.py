@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import Conflict, NotFound, Reply, current, now
+from wherry import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Problem,
+    Reply,
+    TooManyRequests,
+    current,
+    limits,
+    now,
+)
 
 pytestmark = on_every_platform
 
@@ -29,6 +39,107 @@ def test_raising_discards_the_effects(run: Any, error: BaseException) -> None:
         assert backend.post("/things").status == getattr(error, "status", 500)
         assert backend.items(shelf.things) == []
         assert backend.messages(shelf.jobs) == []
+
+
+class NoStatus(Problem):
+    """A status that HTTP does not have."""
+
+    status = 99
+
+
+class NoProblem(Problem):
+    """It never becomes what a problem is."""
+
+    def __init__(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (TooManyRequests("no", headers={"retry-after": 7}), "'retry-after'"),  # type: ignore[dict-item]
+        (TooManyRequests("no", headers={"retry-after": "a\r\nx: y"}), "'retry-after'"),
+        (Conflict("no", headers={"content-length": "1"}), "'content-length'"),
+        (Conflict("no", extra={"of": object()}), "object has no JSON form"),
+        (Conflict("no", extra={"of": float("nan")}), "nan"),
+        (Conflict("no", extra={"status": 200, "code": "z"}), "['code', 'status']"),
+        (Conflict("no", extra={"of": "x" * limits.REPLY_BODY_BYTES}), "are allowed"),
+        (Invalid(faults=[{"at": object()}]), "object has no JSON form"),  # type: ignore[dict-item]
+        (NoStatus("no"), "status=99"),
+        (NoProblem(), "no attribute 'message'"),
+    ],
+)
+def test_a_problem_that_cannot_be_sent_is_the_function_s_fault(
+    run: Any, error: Problem, why: str
+) -> None:
+    """The caller gets a 500 without internals, the team the reason; a message fails as it may."""
+    shelf = Shelf(max_attempts=1)
+
+    @shelf.app.post("/things", grants=[*shelf.all, shelf.jobs.send])
+    def put() -> None:
+        shelf.things.put(Thing("a"))
+        raise error
+
+    @shelf.app.consume(shelf.jobs)
+    def work(job: Job) -> None:
+        raise error
+
+    with run(shelf.app) as backend:
+        reply = backend.post("/things")
+        assert (reply.status, reply.json()["code"]) == (500, "handler_failed")
+        assert why not in reply.text
+        assert any(why in line["message"] for line in backend.logs)
+        assert backend.items(shelf.things) == []
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+        assert len(backend.failures()) == 1
+
+
+def test_a_problem_says_what_it_was_given_as_text(run: Any) -> None:
+    """An exception, a number, a character that UTF-8 has not: the answer is what was raised."""
+    shelf = Shelf()
+    given: list[Problem] = []
+
+    @shelf.app.get("/things")
+    def get() -> None:
+        raise given.pop()
+
+    with run(shelf.app) as backend:
+        for error, detail in [
+            (Conflict(5), "5"),  # type: ignore[arg-type]
+            (Conflict(KeyError("a")), "'a'"),  # type: ignore[arg-type]
+            (Conflict("a \ud800"), "a \\ud800"),
+        ]:
+            given.append(error)
+            reply = backend.get("/things")
+            assert (reply.status, reply.json()["detail"]) == (409, detail)
+
+
+def test_a_header_is_sent_once_whoever_else_gives_it(run: Any) -> None:
+    """A problem's own content type counts; the correlation ID is always the engine's."""
+    shelf = Shelf()
+    headers = {"Content-Type": "application/json", "X-Correlation-Id": "mine", "traceparent": "x"}
+
+    @shelf.app.get("/raised")
+    def raised() -> None:
+        raise Conflict(headers=headers, extra={"type": "https://example.com/taken"})
+
+    @shelf.app.get("/returned")
+    def returned() -> Reply:
+        return Reply({}, headers=headers)
+
+    @shelf.app.get("/as-aws")
+    def as_aws(event: Any, context: Any) -> Any:
+        return {"statusCode": 200, "headers": headers, "body": "{}"}
+
+    with run(shelf.app) as backend:
+        for path in ("/raised", "/returned", "/as-aws"):
+            reply = backend.get(path, headers={"x-correlation-id": "theirs"})
+            assert reply.correlation_id == "theirs"
+            assert reply.headers["content-type"] == "application/json"
+            assert "," not in reply.headers["traceparent"]
+        assert backend.get("/raised").json()["type"] == "https://example.com/taken"
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 404, 409, 500, 503])

@@ -53,6 +53,7 @@ class Reply(Struct, frozen=True):
             sent as they are.
         status: 200 to 599.
         headers: Not those that frame the message (Content-Length, Transfer-Encoding ...).
+            X-Correlation-Id and traceparent are the engine's: those given here are left out.
         cookies: Set-Cookie values as they are, or names with their values, which are then set for
             the whole site, this session, Secure, HttpOnly and SameSite=Lax.
         media_type: Of the body; JSON unless it is bytes.

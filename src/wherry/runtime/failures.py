@@ -25,10 +25,9 @@ def failure_of(error: BaseException, memory_mb: int) -> Failure:
     said = ""
     match error:
         case errors.Problem():
-            code, said = error.code, error.message
-            retry = error.status >= 500 or error.status == 429
+            code, said, retry = _told(error)
         case errors.WherryError():
-            code = error.code
+            code = str(error.code)
         case MemoryError():
             code = MEMORY_LIMIT
             said = f"over its memory limit of {memory_mb} MiB: an allocation failed"
@@ -40,6 +39,15 @@ def failure_of(error: BaseException, memory_mb: int) -> Failure:
         code = FILES_LIMIT
     message = encodable(said or text_of(error))
     return Failure(code, type(error).__name__, message[:2000], retry, trace_of(error))
+
+
+def _told(problem: errors.Problem) -> tuple[str, str, bool]:
+    """Return a problem's code, its message, and whether another attempt may help."""
+    try:
+        retry = problem.status >= 500 or problem.status == 429
+        return str(problem.code), str(problem.message), retry
+    except Exception:  # a class of the team's own, which has not what a problem has
+        return errors.Problem.code, "", True
 
 
 def text_of(error: BaseException) -> str:

@@ -258,11 +258,14 @@ def _outcome(
 
 def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> Outcome:
     """A problem was raised: it is the caller's answer."""
+    try:
+        reply = binding.encode_problem(problem, invocation.correlation_id)
+    except errors.HandlerFailed as unsendable:
+        problem, reply = unsendable, problem_reply(unsendable, invocation.correlation_id)
     retry = problem.status >= 500 or problem.status == 429
-    failure = Failure(ANSWERED, type(problem).__name__, problem.message, retry)
+    failure = Failure(ANSWERED, type(problem).__name__, encodable(problem.message), retry)
     if problem.status >= 500:
         cause = f" {text_of(problem.__cause__)}" if problem.__cause__ else ""  # not for the caller
         message = encodable(problem.message + cause)[:2000]
         failure = Failure(problem.code, type(problem).__name__, message, True, trace_of(problem))
-    reply = problem_reply(problem, invocation.correlation_id)
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)

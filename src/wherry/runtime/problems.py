@@ -7,28 +7,42 @@ from typing import TYPE_CHECKING, Any
 from wherry.codec import to_json
 from wherry.errors import FateUnknown, StoreFull, Unavailable
 from wherry.invocation import Reply
+from wherry.runtime.failures import encodable
 
 if TYPE_CHECKING:
     from wherry.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
+_THEIRS = {"type", "title"}  # RFC 9457 lets an app name its types of problems
 
 
-def problem_reply(problem: Problem, correlation_id: str) -> Reply:
-    """Return the answer for a problem: a stable `code`, the correlation ID, what is wrong."""
+def problem_document(problem: Problem, correlation_id: str) -> dict[str, Any]:
+    """Return what is said of a problem: a stable `code`, the correlation ID, what is wrong.
+
+    Raises:
+        ValueError: Its `extra` has a member that is not for it to say.
+    """
     document: dict[str, Any] = {
         "type": "about:blank",
         "title": problem.code.replace("_", " ").capitalize(),
         "status": problem.status,
         "code": problem.code,
-        "detail": problem.message,
+        "detail": encodable(problem.message),
         "correlation_id": correlation_id,
     }
     if problem.faults:
         document["faults"] = problem.faults
+    taken = document.keys() & problem.extra.keys() - _THEIRS
+    if taken:
+        raise ValueError(f"extra= has {sorted(taken)}, which the problem itself says")
     document.update(problem.extra)
+    return document
+
+
+def problem_reply(problem: Problem, correlation_id: str) -> Reply:
+    """Return the answer for a problem of wherry's own; a handler's may be impossible to encode."""
     headers = [("content-type", MEDIA_TYPE), *problem.headers.items()]
-    return Reply(problem.status, headers, to_json(document))
+    return Reply(problem.status, headers, to_json(problem_document(problem, correlation_id)))
 
 
 def store_trouble(code: str) -> Problem:

@@ -8,7 +8,7 @@ from wherry.runtime.binding.aws import (
     failed_items,
     reply_from_aws,
 )
-from wherry.runtime.binding.replies import CannotReply, encode_reply
+from wherry.runtime.binding.replies import CannotReply, encode_problem, encode_reply
 from wherry.runtime.binding.requests import (
     bind,
     bind_message,
@@ -24,6 +24,7 @@ __all__ = [
     "bind_message",
     "caller_of",
     "compile_endpoint",
+    "encode_problem",
     "encode_reply",
     "CannotReply",
     "AwsContext",

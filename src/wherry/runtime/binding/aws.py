@@ -25,7 +25,13 @@ from wherry.invocation import (
 )
 from wherry.names import ACCOUNT, REGION
 from wherry.runtime.binding.awsfeeds import feed_event
-from wherry.runtime.binding.replies import CannotReply, encode_json, encode_text, header
+from wherry.runtime.binding.replies import (
+    OF_THE_ENGINE,
+    CannotReply,
+    encode_json,
+    encode_text,
+    header,
+)
 from wherry.runtime.binding.urlencoded import parse
 
 if TYPE_CHECKING:
@@ -193,7 +199,8 @@ def _answer(result: Mapping[str, Any]) -> invocation.Reply:
     for name, value in (result.get("headers") or {}).items():
         if name.lower() in ("content-length", "transfer-encoding", "connection"):
             continue  # as AWS does: the gateway frames the message
-        headers.append(header(name, _header_text(value)))
+        if name.lower() not in OF_THE_ENGINE:
+            headers.append(header(name, _header_text(value)))
     if all(name != "content-type" for name, _ in headers):
         headers.append(("content-type", "text/plain; charset=utf-8"))
     headers.extend(header("set-cookie", cookie) for cookie in result.get("cookies") or ())

@@ -14,8 +14,10 @@ from wherry.app.http import Redirect, Reply
 from wherry.app.kinds import members, shown, unwrap
 from wherry.blueprint.records import HttpTrigger
 from wherry.codec import NotFinite, refuse_lost_numbers
-from wherry.errors import HandlerFailed
+from wherry.errors import HandlerFailed, Problem
 from wherry.handles.shapes import is_pydantic
+from wherry.runtime.failures import text_of
+from wherry.runtime.problems import MEDIA_TYPE, problem_document
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -29,6 +31,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _FRAMING = frozenset(
     ("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade")
 )
+OF_THE_ENGINE = frozenset(("x-correlation-id", "traceparent"))  # it sends them with every answer
 
 
 class CannotReply(TypeError):
@@ -60,6 +63,27 @@ def encode_reply(endpoint: Endpoint, result: Any) -> invocation.Reply:
     return reply
 
 
+def encode_problem(problem: Problem, correlation_id: str) -> invocation.Reply:
+    """Encode a problem that a handler raised, whose class may be the team's own.
+
+    Raises:
+        HandlerFailed: It cannot be sent; the cause says why, for the team.
+    """
+    try:
+        document = problem_document(problem, correlation_id)
+        theirs = {name.lower(): value for name, value in problem.headers.items()}
+        reply = _explicit(Reply(document, problem.status, {"content-type": MEDIA_TYPE} | theirs))
+        if len(reply.body) > limits.REPLY_BODY_BYTES:
+            size = f"{len(reply.body)} bytes; {limits.REPLY_BODY_BYTES} are allowed"
+            raise CannotReply(f"A {type(problem).__name__} was raised that has {size}.")
+    except Exception as error:  # what the class of a problem has and does is the team's
+        why = error if isinstance(error, CannotReply) else CannotReply(text_of(error))
+        raise HandlerFailed(
+            "The function raised what cannot be sent; nothing of it was applied."
+        ) from why
+    return reply
+
+
 def _encode(endpoint: Endpoint, result: Any, status: int) -> invocation.Reply:
     if isinstance(result, _EXPLICIT):
         return _explicit(result) if isinstance(result, Reply) else _redirect(result)
@@ -84,19 +108,20 @@ def _redirect(redirect: Redirect) -> invocation.Reply:
 def _explicit(reply: Reply) -> invocation.Reply:
     if not isinstance(reply.status, int) or not 200 <= reply.status <= 599:
         raise CannotReply(f"status={reply.status!r} is not in 200..599.")
-    headers = [header(name, value) for name, value in reply.headers.items()]
+    given = [header(name, value) for name, value in reply.headers.items()]
+    headers = [one for one in given if one[0] not in OF_THE_ENGINE]
     for name, _ in headers:
         if name in _FRAMING:
             raise CannotReply(f"The header {name!r} frames the message; it is not for handlers.")
-    given = next((value for name, value in headers if name == "content-type"), None)
-    if reply.media_type is not None and given is not None:
+    content_type = next((value for name, value in headers if name == "content-type"), None)
+    if reply.media_type is not None and content_type is not None:
         raise CannotReply("Content-Type is given twice: as header and as media_type=.")
     body = b""
     if reply.body is not None:
         if reply.status in BODILESS:
             raise CannotReply(f"A reply with status {reply.status} has no body.")
-        media_type, body = _content(reply.body, reply.media_type or given)
-        if given is None:
+        media_type, body = _content(reply.body, reply.media_type or content_type)
+        if content_type is None:
             headers.append(header("content-type", media_type))
     elif reply.media_type is not None:
         headers.append(header("content-type", reply.media_type))
