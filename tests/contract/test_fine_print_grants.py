@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import App, Caller, Forbidden, Struct
+from wherry import App, Caller, Conflict, Forbidden, Struct, Unavailable, log
 
 pytestmark = on_every_platform
 
@@ -284,8 +287,6 @@ def test_a_secret_is_read_when_it_is_used_and_never_logged(run: Any) -> None:
 
     @app.get("/go", grants=[token.read])
     def go() -> int:
-        from wherry import log
-
         value = token.get()
         log.info(f"calling with {value}", header=value)
         return len(value)
@@ -297,3 +298,89 @@ def test_a_secret_is_read_when_it_is_used_and_never_logged(run: Any) -> None:
     with run(app) as backend:
         assert backend.get("/go").status == 500
         assert any("not set" in line["message"] for line in backend.logs)
+
+
+@dataclass
+class Held:
+    """It has no JSON form, and shows what it holds."""
+
+    key: str
+    also: Any = object
+
+
+def log_a_long_line(value: str) -> None:
+    log.info("calling", key=value, answer="x" * 300_000)
+
+
+def log_what_is_cut_within_it(value: str) -> None:
+    log.info("calling", header="x" * 506 + value, answer="x" * 300_000)
+
+
+def log_what_has_no_json_form(value: str) -> None:
+    log.info("calling", held=Held(value))
+
+
+def log_json_in_json(value: str) -> None:
+    log.info("calling", body=json.dumps({"key": value}))
+
+
+def raise_it(value: str) -> None:
+    raise RuntimeError("refused key " + value)
+
+
+def raise_what_is_cut_within_it(value: str) -> None:
+    raise RuntimeError("x" * 1_994 + value)
+
+
+def raise_it_as_a_key(value: str) -> None:
+    raise KeyError(value)
+
+
+def raise_a_problem_of_it(value: str) -> None:
+    raise Unavailable("no key " + value) from ValueError(value)
+
+
+def answer_with_it(value: str) -> None:
+    raise Conflict("refused key " + value)
+
+
+@pytest.mark.parametrize(
+    "value", ["tops3cretvalue", 's3c"r3t', "s3c\\r3t", "s3c\nr3t'\"x", "s3cräzr3t"]
+)
+@pytest.mark.parametrize(
+    "tell",
+    [
+        log_a_long_line,
+        log_what_is_cut_within_it,
+        log_what_has_no_json_form,
+        log_json_in_json,
+        raise_it,
+        raise_what_is_cut_within_it,
+        raise_it_as_a_key,
+        raise_a_problem_of_it,
+        answer_with_it,
+    ],
+)
+def test_a_secret_is_in_no_log_and_no_record_however_it_gets_there(
+    run: Any, tell: Callable[[str], None], value: str
+) -> None:
+    """Neither as it is nor escaped; nor in the inbox, nor in what a caller is told of an error."""
+    shelf = Shelf(max_attempts=1)
+    token = shelf.app.secret("token")
+
+    @shelf.app.get("/go", grants=[token.read])
+    def go() -> None:
+        tell(token.get())
+
+    @shelf.app.consume(shelf.jobs, grants=[token.read])
+    def work(job: Job) -> None:
+        tell(token.get())
+
+    with run(shelf.app, secrets={"token": value}) as backend:
+        reply = backend.get("/go")
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+        kept = [reply.text, backend.logs, backend.records, backend.failures()]
+        assert "***" in str(kept)
+        assert not [one for one in kept if "s3c" in str(one)]

@@ -197,6 +197,20 @@ def test_any_output_becomes_whole_log_lines(rough: Engine, name: str) -> None:
     assert all(text.startswith("{") and text.endswith("}") for text in told if "prints" in text)
 
 
+@pytest.mark.parametrize("value", ["in-one-line-s3cret", 'in "two"\nlines-s3cret'])
+def test_a_secret_that_is_printed_is_not_in_the_log(rough: Engine, value: str) -> None:
+    """By Python or past it, in lines or over several, even in what looks like a log line."""
+    file = rough.root / "secrets" / "payment-key"
+    file.write_text(value)
+    file.chmod(0o600)
+    reply = post(rough, "/tells-secret")
+    assert reply.json() == len(value)
+    wanted = {"correlation_id": reply.headers["x-correlation-id"], "printed": True}
+    told = until(lambda: rough.lines(**wanted)[2:] and rough.lines(**wanted), "what it printed")
+    assert {"printed ***", "stderr '***'", "written ***"} <= {line["message"] for line in told}
+    assert "s3cret" not in rough.said()
+
+
 @pytest.mark.parametrize("name", ["long", "short"])
 def test_a_flood_of_output_costs_the_engine_nothing(rough: Engine, name: str) -> None:
     """A hundred megabytes wait in the pipe of who prints them; memory stays, others are served."""

@@ -14,6 +14,7 @@ import msgspec
 from wherry import limits
 from wherry.engine.gateway.objects import signing_path
 from wherry.errors import Refused, WherryError
+from wherry.handles.logs import mask
 from wherry.platforms.files.presign import expires_at_ms, sign
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import (
@@ -156,7 +157,10 @@ class Broker:
             Refused: Its file can be read by others.
         """
         value = self._secrets.get(name)
-        return Nothing() if value is None else SecretValue(value)
+        if value is None:
+            return Nothing()
+        mask(value)  # in what its function prints, and does not log
+        return SecretValue(value)
 
     def _sign(self, grants: frozenset[tuple[str, str]], request: SignUrl) -> ReadAnswer:
         bucket = request.bucket

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from wherry import limits
-from wherry.handles.logs import finish
+from wherry.handles.logs import finish, hide
 from wherry.invocation import ANSWERED
 from wherry.platforms.socket import PRINTED_BY
 from wherry.ports import Note
@@ -148,7 +148,7 @@ class Journal:
         plain, environment.unsigned = environment.unsigned, []
         for line in text.splitlines():
             if line.startswith(b'{"level":') and line.endswith(b"}"):
-                self._lines.append(line + b"\n")
+                self._lines.append(hide(line, encoded=True) + b"\n")
             elif line.startswith(PRINTED_BY):
                 self._printed(environment, plain, _whose(line))
                 plain = []
@@ -163,9 +163,11 @@ class Journal:
         self._schedule()
 
     def _printed(self, environment: Environment, lines: list[bytes], whose: dict[str, str]) -> None:
+        text = hide(b"\n".join(lines))  # before it is cut: a secret may have several lines
         if len(lines) > PRINTED_LINES:  # a flood: few long records cost less than many short ones
-            text = b"\n".join(lines)
             lines = [text[start : start + SHOWN] for start in range(0, len(text), SHOWN)]
+        else:
+            lines = text.splitlines()
         for line in lines:
             shown = line[:SHOWN].decode("utf-8", "replace")
             self.say("INFO", shown, printed=True, function_name=environment.function, **whose)

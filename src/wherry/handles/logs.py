@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wherry.handles.scope import Scope
 
 _hidden: set[str] = set()
+_in_text: tuple[bytes, ...] = ()  # forms that a hidden value takes, the longest first
+_in_lines: tuple[bytes, ...] = ()
 _service = "wherry"
 _second = 0, "1970-01-01T00:00:00"
 
@@ -44,9 +46,8 @@ def send_lines_to(
 
 def mask(value: str) -> None:
     """Replace `value` by *** in all lines from now on. Text below 4 characters is not masked."""
-    if len(value) >= 4:
-        _hidden.add(value)
-        _hidden.add(to_json(value).decode()[1:-1])  # as it stands escaped inside a JSON line
+    if len(value) >= 4 and value not in _hidden:
+        mask_only(masked() | {value})
 
 
 def masked() -> frozenset[str]:
@@ -56,8 +57,31 @@ def masked() -> frozenset[str]:
 
 def mask_only(values: frozenset[str]) -> None:
     """Mask what `masked` has returned, and nothing else: a test's secrets end with it."""
+    import json
+
+    global _in_text, _in_lines
     _hidden.clear()
     _hidden.update(values)
+    texts = set(values)
+    for value in values:
+        texts |= {_escaped(value), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    _in_text = _ordered(texts)
+    _in_lines = _ordered({_escaped(text) for text in texts})
+
+
+def _escaped(text: str) -> str:
+    return to_json(text).decode()[1:-1]
+
+
+def _ordered(texts: set[str]) -> tuple[bytes, ...]:
+    return tuple(sorted((text.encode() for text in texts), key=len, reverse=True))
+
+
+def hide(text: bytes, *, encoded: bool = False) -> bytes:
+    """Return text with *** for what is masked; `encoded`: it is JSON, where that is escaped."""
+    for secret in _in_lines if encoded else _in_text:
+        text = text.replace(secret, b"***")
+    return text
 
 
 def render(
@@ -109,15 +133,11 @@ def finish(record: dict[str, Any]) -> bytes:
         line = to_json(record)
     except (TypeError, ValueError, RecursionError):
         line = to_json({name: _plain(value) for name, value in record.items()})
-    if _hidden:
-        text = line.decode()
-        for secret in sorted(_hidden, key=len, reverse=True):
-            text = text.replace(secret, "***")
-        line = text.encode()
+    line = hide(line, encoded=True)
     if len(line) > limits.LOG_LINE_BYTES:
         short = {name: _plain(value)[:512] for name, value in record.items()}
         short["truncated_bytes"] = str(len(line))
-        line = to_json(short)[: limits.LOG_LINE_BYTES]
+        line = hide(to_json(short), encoded=True)[: limits.LOG_LINE_BYTES]
     return line + b"\n"
 
 
@@ -126,7 +146,7 @@ def _plain(value: Any) -> str:
         text = value if isinstance(value, str) else repr(value)
     except Exception:
         text = f"<{type(value).__name__}>"
-    return text.encode("utf-8", "replace").decode()
+    return hide(text.encode("utf-8", "replace")).decode()
 
 
 class Log:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, TypeAlias
 
 from wherry import errors
+from wherry.handles.logs import hide
 from wherry.invocation import FILES_LIMIT, MEMORY_LIMIT, Failure
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def failure_of(error: BaseException, memory_mb: int) -> Failure:
             code = "handler_failed"
     if isinstance(error, OSError) and error.errno == errno.EMFILE:
         code = FILES_LIMIT
-    message = encodable(said or text_of(error))
+    message = tellable(said or text_of(error))
     return Failure(code, type(error).__name__, message[:2000], retry, trace_of(error))
 
 
@@ -58,9 +59,9 @@ def text_of(error: BaseException) -> str:
         return type(error).__name__
 
 
-def encodable(text: str) -> str:
-    """Return text that UTF-8 can say."""
-    return text.encode("utf-8", "backslashreplace").decode()
+def tellable(text: str) -> str:
+    """Return text that UTF-8 can say, without the secrets that were read."""
+    return hide(text.encode("utf-8", "backslashreplace")).decode()
 
 
 def trace_of(error: BaseException) -> str:
@@ -75,7 +76,7 @@ def trace_of(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, frames, limit=-_FRAMES)
     else:
         lines = [_stack_of(frames), *traceback.format_exception_only(error)]
-    return encodable("".join(lines)[-16_000:])
+    return tellable("".join(lines))[-16_000:]
 
 
 def _is_chained(error: BaseException) -> bool:

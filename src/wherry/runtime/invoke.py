@@ -28,7 +28,7 @@ from wherry.invocation import (
     TaskEvent,
 )
 from wherry.runtime import binding
-from wherry.runtime.failures import encodable, failure_of, text_of, trace_of
+from wherry.runtime.failures import failure_of, tellable, text_of, trace_of
 from wherry.runtime.problems import problem_reply, store_trouble
 
 if TYPE_CHECKING:
@@ -263,9 +263,9 @@ def _refused(problem: errors.Problem, invocation: Invocation, scope: Scope) -> O
     except errors.HandlerFailed as unsendable:
         problem, reply = unsendable, problem_reply(unsendable, invocation.correlation_id)
     retry = problem.status >= 500 or problem.status == 429
-    failure = Failure(ANSWERED, type(problem).__name__, encodable(problem.message), retry)
+    failure = Failure(ANSWERED, type(problem).__name__, tellable(problem.message), retry)
     if problem.status >= 500:
         cause = f" {text_of(problem.__cause__)}" if problem.__cause__ else ""  # not for the caller
-        message = encodable(problem.message + cause)[:2000]
+        message = tellable(problem.message + cause)[:2000]
         failure = Failure(problem.code, type(problem).__name__, message, True, trace_of(problem))
     return Outcome(reply, EMPTY, 0, [], scope.marks, failure)

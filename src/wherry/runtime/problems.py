@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wherry.codec import to_json
 from wherry.errors import FateUnknown, StoreFull, Unavailable
 from wherry.invocation import Reply
-from wherry.runtime.failures import encodable
+from wherry.runtime.failures import tellable
 
 if TYPE_CHECKING:
     from wherry.errors import Problem
@@ -27,7 +27,7 @@ def problem_document(problem: Problem, correlation_id: str) -> dict[str, Any]:
         "title": problem.code.replace("_", " ").capitalize(),
         "status": problem.status,
         "code": problem.code,
-        "detail": encodable(problem.message),
+        "detail": tellable(problem.message),
         "correlation_id": correlation_id,
     }
     if problem.faults:

@@ -275,6 +275,16 @@ def connects(told: Told) -> str:
         return type(error).__name__
 
 
+@app.post("/tells-secret", grants=[secret.read])
+def tells_secret(told: Told) -> int:
+    value = secret.get()
+    print("printed", value)
+    sys.stderr.write(f"stderr {value!r}\n")
+    os.write(1, b"written " + value.encode() + b"\n")
+    print('{"level":"INFO","message":"looks like a line ' + value + '"}')
+    return len(value)
+
+
 @app.post("/secret")
 def secret_without_grant() -> str:
     return secret.get()
