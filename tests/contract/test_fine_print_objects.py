@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from io import BytesIO
@@ -227,6 +228,26 @@ def test_an_upload_of_another_size_is_refused(run: Any, content: bytes) -> None:
         ticket = backend.post("/tickets", query={"size": 5}).json()
         assert backend.put(ticket["url"], content, headers=ticket["headers"]).status in (400, 413)
         assert backend.object(case.files, ticket["key"]) is None
+
+
+@pytest.mark.parametrize(
+    "sha256", ["", "ab", "0" * 63, "0" * 66, "g" * 64, "0 " * 32, "\u0660" * 64]
+)
+def test_a_ticket_is_for_a_whole_checksum(run: Any, sha256: str) -> None:
+    """With another one it could never be used."""
+    case = Drawer()
+
+    @case.app.post("/tickets", grants=[case.files.write])
+    def ticket(sha256: str) -> UploadTicket:
+        return case.files.presign_upload("a.txt", size_bytes=5, sha256=sha256)
+
+    with run(case.app) as backend:
+        whole = hashlib.sha256(b"hello").hexdigest()
+        for good in (whole, whole.upper()):
+            given = backend.post("/tickets", query={"sha256": good}).json()
+            assert backend.put(given["url"], b"hello", headers=given["headers"]).status == 200
+        refused = backend.post("/tickets", query={"sha256": sha256})
+        assert (refused.status, refused.json()["code"]) == (400, "bad_request")
 
 
 def test_a_ticket_to_create_never_replaces(run: Any) -> None:
