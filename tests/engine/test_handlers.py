@@ -305,6 +305,35 @@ def test_what_is_not_granted_is_refused_with_the_line_to_add(rough: Engine) -> N
     assert rough.ask(GetObject("mine", "a")) == Nothing()
 
 
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        ("folder", "cannot be read: Is a directory"),
+        ("bytes", "is not UTF-8"),
+        ("open", "chmod 600"),
+    ],
+)
+def test_a_secret_that_cannot_be_read_is_a_refusal_with_the_reason(
+    rough: Engine, kind: str, why: str
+) -> None:
+    """Said at once, and to the team: neither the function nor the store is at fault."""
+    path = rough.root / "secrets" / "broken-key"
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.write_bytes(b"\xff\xfe" if kind == "bytes" else b"text")
+        path.chmod(0o644 if kind == "open" else 0o600)
+    try:
+        reply = post(rough, "/broken-secret")
+    finally:
+        path.rmdir() if kind == "folder" else path.unlink()
+    assert (reply.status, reply.code) == (500, "handler_failed")
+    line = error_of(rough, reply)
+    assert line["code"] == "refused"
+    assert "'broken-key'" in line["message"]
+    assert why in line["message"]
+
+
 # -- its own socket --------------------------------------------------------------------------------
 
 

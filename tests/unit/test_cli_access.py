@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli_kit import Data, cli, ok, ok_json
 from wherry.engine.broker import Secrets
 from wherry.engine.gateway.callers import StoreState
+from wherry.errors import Refused
 from wherry.identity import DevelopmentIssuer, Verifier
 from wherry.world import Chance, SystemClock
 
@@ -85,6 +86,17 @@ def test_a_secret_is_set_for_the_engine_only(tmp_path: Path) -> None:
     ok("secrets", "set", "payment-key", "--data", folder, stdin="rotated")
     assert path.read_text() == "rotated"
     Data(folder)  # an engine takes the folder over
+
+
+def test_a_secret_in_a_variable_is_text(tmp_path: Path) -> None:
+    """Bytes that are none are refused as they are in a file, and not shown."""
+    variables = {"WHERRY_SECRET_A_KEY": "s3crät", "WHERRY_SECRET_B_KEY": "s3cr\udcfft"}
+    secrets = Secrets(str(tmp_path), variables)
+    assert secrets.get("a-key") == "s3crät"
+    assert secrets.get("c-key") is None
+    with pytest.raises(Refused, match="'b-key' is not UTF-8") as refused:
+        secrets.get("b-key")
+    assert "s3cr" not in str(refused.value)
 
 
 def test_secrets_are_listed_without_values(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ place where objects lie.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import msgspec
 
 from wherry import limits
 from wherry.engine.gateway.objects import signing_path
-from wherry.errors import Refused, WherryError
+from wherry.errors import Passing, Refused, WherryError
 from wherry.handles.logs import mask
 from wherry.platforms.files.presign import expires_at_ms, sign
 from wherry.platforms.files.refs import BlobRef
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
 _request = msgspec.msgpack.Decoder(GetSecret | SignUrl | KeepBlob | FetchBlob)
 
+_OF_THE_MOMENT = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO)
+
 Then = Callable[[ReadAnswer], None]
 
 
@@ -58,9 +61,29 @@ class Secrets:
         """Return a secret, or None.
 
         Raises:
-            Refused: Its file can be read by others.
+            Refused: Its file can be read by others, or cannot be read.
         """
         path = os.path.join(self._folder, name)
+        try:
+            value = self._of_file(name, path)
+            if value is None:
+                value = self._variables.get("WHERRY_SECRET_" + name.upper().replace("-", "_"))
+            if value is not None:
+                value.encode()  # a variable may hold any bytes
+        except UnicodeError:
+            raise Refused(
+                f"The secret {name!r} is not UTF-8.",
+                advice="Set it as Base64 or hexadecimal digits, and decode it in the function.",
+            ) from None
+        except OSError as error:
+            text = f"The secret {name!r} cannot be read: {error.strerror}."
+            if error.errno in _OF_THE_MOMENT:
+                raise Passing(text) from None
+            advice = f"Let {path} be a file of the engine's user, with mode 0600."
+            raise Refused(text, advice=advice) from None
+        return value
+
+    def _of_file(self, name: str, path: str) -> str | None:
         try:
             with open(path, encoding="utf-8") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -71,7 +94,7 @@ class Secrets:
                     )
                 return file.read(limits.SECRET_BYTES).rstrip("\n")
         except FileNotFoundError:
-            return self._variables.get("WHERRY_SECRET_" + name.upper().replace("-", "_"))
+            return None
 
 
 class Broker:
@@ -149,12 +172,16 @@ class Broker:
                     return self._sign(grants, request)
         except WherryError as error:
             return Broken(error.code, str(error))
+        except Exception as error:  # whoever asked waits for an answer
+            return Broken(
+                Refused.code, f"The engine cannot do this: {type(error).__name__}: {error}"
+            )
 
     def secret(self, name: str) -> SecretValue | Nothing:
         """Return a secret; who asks may have it.
 
         Raises:
-            Refused: Its file can be read by others.
+            Refused: Its file can be read by others, or cannot be read.
         """
         value = self._secrets.get(name)
         if value is None:

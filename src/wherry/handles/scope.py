@@ -159,6 +159,8 @@ class Scope(Struct, eq=False):
                     advice=f"Run `wherry tables reindex {table}`, then query it. If the newest "
                     "version of the app has no such index, deploy this function again.",
                 )
+            case ports.Broken(code=Refused.code, message=message):
+                raise Refused(message)
             case ports.Broken(code=code, message=message):
                 raise (StoreFull if code == StoreFull.code else Passing)(message)
 

@@ -31,6 +31,7 @@ marks = app.table(Mark, key="name")
 mine = app.bucket("mine")
 others = app.bucket("others")
 secret = app.secret("payment-key")
+broken = app.secret("broken-key")
 
 
 @app.get("/fine")
@@ -283,6 +284,11 @@ def tells_secret(told: Told) -> int:
     os.write(1, b"written " + value.encode() + b"\n")
     print('{"level":"INFO","message":"looks like a line ' + value + '"}')
     return len(value)
+
+
+@app.post("/broken-secret", grants=[broken.read])
+def broken_secret() -> str:
+    return broken.get()
 
 
 @app.post("/secret")
