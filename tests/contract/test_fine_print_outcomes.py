@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from wherry import (
     limits,
     now,
 )
+from wherry.testing import call
 
 pytestmark = on_every_platform
 
@@ -338,6 +340,30 @@ def test_async_handlers_record_and_commit_as_others_do(run: Any) -> None:
         assert backend.post("/things").json()["count"] == 1
         backend.drain()
         assert backend.items(shelf.things) == [Thing("a", 2)]
+
+
+def test_async_handlers_run_where_a_loop_runs_already(run: Any) -> None:
+    """As in an async test; what a handler keeps for its next run finds its loop again."""
+    shelf = Shelf()
+    loops: list[Any] = []
+
+    @shelf.app.post("/things/{name}", grants=shelf.all)
+    async def put(name: str) -> Thing:
+        await asyncio.sleep(0)
+        loops.append(asyncio.get_running_loop())
+        shelf.things.put(Thing(name))
+        return Thing(name)
+
+    async def test() -> None:
+        for name in "ab":
+            assert backend.post(f"/things/{name}").json()["name"] == name
+        assert call(shelf.app, put, "c").value == Thing("c")
+        assert len(set(loops)) == 1
+        assert loops[0] is not asyncio.get_running_loop()
+
+    with run(shelf.app) as backend:
+        asyncio.run(test())
+        assert backend.items(shelf.things) == [Thing("a"), Thing("b")]
 
 
 def test_a_run_knows_its_ids_its_deadline_and_how_long_it_has(run: Any) -> None:

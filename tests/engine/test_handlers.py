@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,55 @@ def others_are_served(rough: Engine) -> Iterator[list[int]]:
             stop.append(True)
             asking.result(60)
     assert set(found) == {200}
+
+
+# -- without processes of their own ----------------------------------------------------------------
+
+INLINE = """
+import asyncio
+from wherry import App, Struct, log
+
+class Thing(Struct):
+    name: str
+    count: int = 0
+
+app = App("inline")
+things = app.table(Thing, key="name")
+jobs = app.queue(Thing, name="jobs")
+key = app.secret("key")
+
+@app.post("/async/{name}", grants=[things.write, jobs.send, key.read])
+async def put(name: str) -> int:
+    await asyncio.to_thread(log.info, "put", name=name)
+    app.atomic("count", things.add, name, count=1)
+    app.atomic("send", jobs.send, Thing(name))
+    return len(key.get())
+
+@app.consume(jobs, grants=[things.write])
+async def work(thing: Thing) -> None:
+    things.add(thing.name, count=10)
+
+@app.get("/plain/{name}", grants=[things.read])
+def get(name: str) -> Thing:
+    return things.get(name)
+"""
+
+
+@sqlite_alone("--inline is refused with a database")
+def test_inline_serves_async_handlers_as_others(tmp_path: Path) -> None:
+    """In the engine's process, whose own loop runs: requests, messages, steps, logs and secrets."""
+    (tmp_path / "inline.py").write_text(INLINE)
+    variables = {"WHERRY_SECRET_KEY": "s3cr3t", "PYTHONASYNCIODEBUG": "1"}  # loops say whose
+    given: dict[str, Any] = {"folder": tmp_path, "verb": "dev", "variables": variables}
+
+    def counted(wanted: int) -> bool:
+        return bool(engine.client("GET", "/plain/a").json()["count"] == wanted)
+
+    with serving("inline", tmp_path / "data", arguments=["--inline"], **given) as engine:
+        for count in (1, 2):
+            assert engine.client("POST", "/async/a").json() == 6
+            until(partial(counted, 11 * count), "what its message does")
+        until(lambda: engine.said().count("name=a") == 2, "what was logged")
 
 
 # -- steps, and what runs after the commit ---------------------------------------------------------

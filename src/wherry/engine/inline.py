@@ -13,6 +13,7 @@ from wherry.codec import to_msgpack
 from wherry.invocation import Invocation
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import FetchBlob, GetSecret, KeepBlob, SignUrl
+from wherry.runtime.awaiting import where_it_waits
 from wherry.runtime.invoke import Runner
 
 if TYPE_CHECKING:
@@ -39,10 +40,14 @@ class InlineLink:
         if isinstance(request, GetSecret | SignUrl):
             return self._core.broker.answer(self._work, request)
         assert not isinstance(request, KeepBlob | FetchBlob)  # content is moved where it is staged
-        answer: ReadAnswer = self._platform.run([(self._work.function.spec.name, request)])[0]
+        asked = self._work.function.spec.name, request
+        answer: ReadAnswer = where_it_waits(lambda: self._platform.run([asked])[0])
         return answer
 
     def commit_step(self, step: StepCommit) -> CommitAnswer:
+        return where_it_waits(lambda: self._commit_step(step))
+
+    def _commit_step(self, step: StepCommit) -> CommitAnswer:
         steps = self._core.dispatcher.steps
         commit = steps.commit(self._work, step)
         answer: CommitAnswer = self._platform.run([(self._work.function.spec.name, commit)])[0]

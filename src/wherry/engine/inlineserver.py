@@ -85,8 +85,10 @@ class InlineVersions:
         release = digest(blueprint_digest(blueprint), code_digest(folder))[:16]
         active = self._core.prepare(blueprint, release, host.start, lambda kept_mb: True)
         host.release = active
-        send_lines_to(self._core.journal.line_of_handler, app.name)
-        done: asyncio.Future[ActiveRelease | str] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        log_line = self._core.journal.line_of_handler
+        send_lines_to(lambda line: loop.call_soon_threadsafe(log_line, line), app.name)
+        done: asyncio.Future[ActiveRelease | str] = loop.create_future()
         self._core.activate(active, done.set_result)
         result = await done
         if isinstance(result, str):

@@ -28,6 +28,7 @@ from wherry.invocation import (
     TaskEvent,
 )
 from wherry.runtime import binding
+from wherry.runtime.awaiting import awaited
 from wherry.runtime.failures import failure_of, tellable, text_of, trace_of
 from wherry.runtime.problems import problem_reply, store_trouble
 
@@ -212,19 +213,7 @@ def spec_of(app: App, function: str) -> FunctionSpec:
 def _call(endpoint: Endpoint, arguments: dict[str, Any]) -> Any:
     if not endpoint.is_async:
         return endpoint.fn(**arguments)
-    return _loop().run_until_complete(endpoint.fn(**arguments))
-
-
-_loops: list[Any] = []
-
-
-def _loop() -> Any:
-    """The event loop of this environment's async handlers, made when the first one runs."""
-    if not _loops:
-        import asyncio
-
-        _loops.append(asyncio.new_event_loop())
-    return _loops[0]
+    return awaited(endpoint.fn(**arguments))
 
 
 def _check_roles(endpoint: Endpoint, caller: Caller) -> None:

@@ -12,6 +12,7 @@ from wherry.handles.aftercommit import AfterCommit
 from wherry.handles.scope import Scope, enter, leave
 from wherry.handles.shapes import to_json
 from wherry.invocation import HttpEvent, MessageEvent
+from wherry.runtime.awaiting import awaited
 from wherry.runtime.binding import AwsContext
 from wherry.testing.acting import Acting, ActingLink, invocation
 from wherry.testing.batching import CalledBatch
@@ -174,7 +175,7 @@ class _Call:
         try:
             value = endpoint.fn(*args, **self._kwargs)
             if inspect.iscoroutine(value):
-                value = _awaited(value)
+                value = awaited(value)
         finally:
             leave(token)
         logs = composed.log_lines()[before:]
@@ -200,12 +201,6 @@ def _from(run: Any, started_ms: int) -> Any:
     import msgspec
 
     return msgspec.structs.replace(run, started_ms=started_ms)
-
-
-def _awaited(coroutine: Any) -> Any:
-    import asyncio
-
-    return asyncio.run(coroutine)
 
 
 def find_endpoint(app: App, handler: Callable[..., Any]) -> Endpoint:
