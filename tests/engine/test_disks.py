@@ -96,6 +96,23 @@ def test_a_busy_port_is_refused_with_the_way_out(tmp_path: Path) -> None:
 
 
 @sqlite_alone(ELSEWHERE)
+def test_a_damaged_store_is_told_once_and_the_engine_ends(tmp_path: Path) -> None:
+    """Its process is not started again and again: the next one would find the same."""
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    (data / "store.sqlite").write_bytes(b"no database" * 1_000)
+    engine = Engine("ledger", data)
+    try:
+        engine.launch()
+        assert engine.wait() == 1
+        assert engine.said().count("is damaged") == 1
+        assert "Traceback" not in engine.said()
+        assert "ended and was started again" not in engine.said()
+    finally:
+        engine.close()
+
+
+@sqlite_alone(ELSEWHERE)
 def test_a_power_cut_loses_no_accepted_order(tmp_path: Path) -> None:
     """What was acknowledged before the plug is pulled is there afterwards, each once."""
     image = disk_image(tmp_path / "image")

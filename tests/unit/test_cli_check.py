@@ -117,6 +117,7 @@ def test_production_asks_for_more(tmp_path: Path) -> None:
         ("def broken(:\n", "SyntaxError"),
         ("import no_such_module\n", "No module named 'no_such_module'"),
         ("def f():\n    raise ValueError('mine')\nf()\n", "ValueError: mine"),
+        ("raise SystemExit(3)\n", "SystemExit: 3"),
         ("app = 3\n", "has no App named 'app'"),
     ],
 )

@@ -29,6 +29,7 @@ WHOLE = {
     "redrives_all",
     "release_active",
     "release_newest",
+    "releases_lately",
     "releases_list",
     "runs_all",
     "schedules_all",

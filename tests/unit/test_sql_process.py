@@ -13,7 +13,6 @@ from msgspec import Raw, msgpack
 from wherry.platforms.sql.answering import Answering
 from wherry.platforms.sql.client import StoreClient
 from wherry.platforms.sql.process import (
-    REFUSED_STATUS,
     REQUEST_BYTES,
     Frames,
     answer_frames,
@@ -21,6 +20,7 @@ from wherry.platforms.sql.process import (
 )
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import Answer, Broken, Count, GetItem, GetState, Nothing, PutState, Request, State
+from wherry.ports.platform import REFUSED_STATUS
 from wherry.world import ManualClock
 
 decode = msgpack.Decoder(tuple[int, Answer]).decode

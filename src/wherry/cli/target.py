@@ -67,7 +67,7 @@ def load_target(target: str, folder: str) -> App:
             return load_app(name, os.path.abspath(folder))
         except WherryError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise Refused(
                 f"{name} cannot be imported:\n{team_trace(error)}", advice="Mend that first."
             ) from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from wherry.codec import to_msgpack
 from wherry.errors import FateUnknown
 from wherry.ports import Broken
 
@@ -79,6 +80,13 @@ class Owed(Generic[P]):
         for number in numbers:
             self.entries.pop(number, None)
             self._doubts.pop(number, None)
+
+    def give_up(self, why: str) -> None:
+        """There is no store any more that could be asked: nobody knows what it has applied."""
+        unknown = Broken(FateUnknown.code, why)
+        entries, self.entries = self.entries, {}
+        for _, then, decoded in entries.values():
+            then(unknown if decoded else to_msgpack(unknown))
 
     def lost(self, last: int) -> None:
         """The store has died: ask everything up to this number again, in order."""

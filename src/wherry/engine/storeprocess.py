@@ -22,6 +22,7 @@ from wherry.engine.owed import Owed
 from wherry.engine.store import Then, When, decode_answer
 from wherry.engine.streams import received
 from wherry.ports import Broken, Request
+from wherry.ports.platform import REFUSED_STATUS
 from wherry.runtime.process import places
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class StoreProcess:
     Args:
         path: The database file.
         on_restart: Called when a successor has been started, before requests are sent again.
-        on_gone: Called instead where it died too often in a row.
+        on_gone: Called instead where it died too often in a row, or refuses what it finds.
     """
 
     gathers = True
@@ -194,8 +195,11 @@ class StoreProcess:
         if self._stopping:
             return
         self._deaths += 1
+        if status == REFUSED_STATUS:
+            self._give_up("the store cannot be opened")  # why has been said by its process
+            return
         if self._deaths > 5:
-            self._on_gone(f"the store process ended {self._deaths} times in a row ({status})")
+            self._give_up(f"the store process ended {self._deaths} times in a row ({status})")
             return
         self._out.clear()
         self._rest = b""
@@ -208,12 +212,19 @@ class StoreProcess:
         self._owed.lost(before)
         self._flush()
 
+    def _give_up(self, why: str) -> None:
+        self.hangs = self._stopping = True
+        self._on_gone(why)
+        self._owed.give_up(why)
+
     def silent_s(self) -> float:
         """Return for how long the store has owed answers and given none."""
         return self._clock.steady_s() - self._since_s if self._owed.entries else 0.0
 
     def stop(self) -> None:
         """Close the socket, upon which the process ends, and wait for it."""
+        if self._stopping:
+            return
         self._stopping = True
         self._flush()
         self._loop.remove_reader(self._sock.fileno())

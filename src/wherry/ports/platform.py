@@ -94,6 +94,8 @@ from wherry.ports.upkeep import (
     Swept,
 )
 
+REFUSED_STATUS = 3  # with which a store process exits that cannot be a store of what it finds
+
 Request: TypeAlias = (
     GetItem
     | QueryItems

@@ -174,7 +174,7 @@ class Database:
     async def _settle(self, connection: Connection) -> None:
         """Make its settings ours, and see whether it is the server that it was."""
         try:
-            rows = await connection.fetch(self._sql["settle"], self._settings)
+            rows = await connection.fetch(self._sql["apply_settings"], self._settings)
         except BaseException:
             connection.terminate()
             raise

@@ -13,7 +13,8 @@ def load_statements(room: str) -> dict[str, str]:
     for text in texts(room, "statements"):
         for part in f"\n{text}".split("\n-- name: ")[1:]:
             name, _, statement = part.partition("\n")
-            found[name.strip()] = statement.strip()
+            assert name not in found, f"two statements are called {name!r}"
+            found[name] = statement.strip()
     return found
 
 

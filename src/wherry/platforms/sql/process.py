@@ -27,13 +27,13 @@ from wherry.errors import WherryError
 from wherry.platforms.sql.answering import Answering, Answers, Asked
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import Broken, Request
+from wherry.ports.platform import REFUSED_STATUS
 from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
 RECEIVE_BYTES = limits.RECEIVE_BYTES
 REQUEST_BYTES = 2 * limits.FRAME_BYTES  # an environment's frame, and what the engine adds
 IDLE_MS = 50  # nothing asked for so long: time to tidy up
-REFUSED_STATUS = 3
 
 _length = struct.Struct(">I")
 _decode = msgspec.msgpack.Decoder(tuple[int, str, Request]).decode

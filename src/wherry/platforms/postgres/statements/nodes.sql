@@ -17,6 +17,6 @@ SELECT 1
 -- name: wait_for_standby
 SELECT CASE WHEN current_setting('synchronous_standby_names') <> ''
     THEN pg_logical_emit_message(true, 'wherry', '') END
--- name: settle
+-- name: apply_settings
 SELECT pg_postmaster_start_time() AS began, set_config(key, value, false)
 FROM json_each_text($1::text::json)
