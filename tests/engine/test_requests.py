@@ -123,6 +123,13 @@ def test_unknown_paths_and_methods_are_told_apart(desk: Engine) -> None:
     assert {"GET", "HEAD", "OPTIONS"} <= set(options.headers["allow"].split(", "))
 
 
+def test_only_what_the_engine_answers_itself_is_kept_from_an_apps_routes(desk: Engine) -> None:
+    """A path that begins with an underscore is a route's, unless the engine answers there."""
+    assert desk.client("GET", "/_words/oar").json() == "oar"
+    assert desk.client("DELETE", "/_words/oar").status == 405
+    assert desk.client("POST", "/_nowhere").status == 404
+
+
 @pytest.mark.parametrize(
     "path", ["/../etc/passwd", "/a/%2e%2e/orders", "/orders/%00", "/%2e%2e%2f"]
 )

@@ -87,6 +87,11 @@ def context() -> dict[str, str]:
     return {"correlation_id": run.correlation_id, "traceparent": run.traceparent}
 
 
+@app.get("/_words/{word}")
+def say(word: str) -> str:
+    return word
+
+
 @app.post("/rare", throttle=(0.1, 2))
 def rare() -> str:
     return "done"

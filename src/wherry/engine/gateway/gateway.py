@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wherry import errors, limits
+from wherry.blueprint.paths import is_reserved
 from wherry.engine.gateway.callers import ISSUER_PREFIX, Callers
 from wherry.engine.gateway.cors import CrossOrigin, Headers, Readable, readable
 from wherry.engine.gateway.edge import (
@@ -126,7 +127,7 @@ class Gateway:
                     return
             if "origin" in request.headers:
                 responder = Readable(responder, self._cors.on_reply(request))
-        if path in _OWN or path.startswith("/_"):
+        if path in _OWN or (path.startswith("/_") and is_reserved(path)):
             self._system(request, responder)
             return
         found = self._router.find(request.method, request.segments)
