@@ -23,6 +23,7 @@ from wherry import limits
 from wherry.app import App, Caller, Form, Header, RawBody
 from wherry.blueprint import Grant
 from wherry.errors import AppInvalid
+from wherry.handles.occurrences import ObjectCreated
 
 Case = Callable[[App], Any]
 
@@ -610,6 +611,159 @@ def item_with_odd_field(app: App) -> None:
     app.table(Bad, key="id")
 
 
+# --- values -------------------------------------------------------------------------------------
+
+
+@case("value_type")
+def another_kind_of_reads(app: App) -> None:
+    app.get("/a", reads="check")(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def half_an_environment(app: App) -> None:
+    app.get("/a", concurrency=2.5)(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def seconds_as_text(app: App) -> None:
+    app.get("/a", timeout_s="5")(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def status_as_text(app: App) -> None:
+    app.get("/a", status="201")(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def rate_without_burst(app: App) -> None:
+    app.get("/a", throttle=5)(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def rate_and_no_burst(app: App) -> None:
+    app.get("/a", throttle=(1,))(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def rate_as_text(app: App) -> None:
+    app.get("/a", throttle=("a", 2))(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def path_that_is_no_text(app: App) -> None:
+    app.get(5)(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def path_of_bytes(app: App) -> None:
+    app.bundle("b").get(b"/a")(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def roles_that_are_none(app: App) -> None:
+    people = app.auth("people", roles=["admin"])
+    app.get("/a", auth=people, roles=7)(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def attempts_in_halves(app: App) -> None:
+    app.consume(app.queue(Item, max_attempts=1.5))(consume_item)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def attempts_as_text(app: App) -> None:
+    app.consume(app.queue(Item, max_attempts="3"))(consume_item)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def batch_as_text(app: App) -> None:
+    app.consume(app.queue(Item), batch="20")(consume_item)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def attempts_of_a_schedule(app: App) -> None:
+    app.schedule("rate(5 minutes)", max_attempts="3")(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def prefix_that_is_no_text(app: App) -> None:
+    @app.bucket("b").on_created(prefix=5)  # type: ignore[arg-type]
+    def came(event: ObjectCreated) -> None: ...
+
+
+@case("value_type")
+def key_that_is_no_name(app: App) -> None:
+    app.table(Item, key=["id"])  # type: ignore[arg-type]
+
+
+@case("value_type")
+def indexes_without_names(app: App) -> None:
+    app.table(Item, key="id", indexes=["name"])  # type: ignore[arg-type]
+
+
+@case("value_type")
+def bytes_as_text(app: App) -> None:
+    app.bucket("b", max_bytes="5")  # type: ignore[arg-type]
+
+
+@case("value_type")
+def age_as_text(app: App) -> None:
+    app.cors(origins=["https://shop.example"], max_age_s="600")  # type: ignore[arg-type]
+
+
+@case("value_type")
+def no_origins_at_all(app: App) -> None:
+    app.cors(origins=None)  # type: ignore[arg-type]
+
+
+@case("grant_kind")
+def no_grants_at_all(app: App) -> None:
+    app.get("/a", grants=None)(handler)  # type: ignore[arg-type]
+
+
+@case("grant_kind")
+def no_grants_of_a_schedule(app: App) -> None:
+    app.schedule("rate(5 minutes)", grants=None)(handler)  # type: ignore[arg-type]
+
+
+@case("queue_key_kind")
+def once_per_no_function(app: App) -> None:
+    app.consume(app.queue(Item), once_per="id")(consume_item)  # type: ignore[arg-type]
+
+
+@case("conversion_invalid")
+def upgrade_that_is_no_function(app: App) -> None:
+    app.table(Item, key="id", upgrade=5)  # type: ignore[arg-type]
+
+
+OF_THE_APP = (no_burst, age_as_text, no_origins_at_all)
+WRONG_VALUES = [declare for code, declare in CASES.values() if code == "value_type"]
+
+
+@pytest.mark.parametrize("declare", WRONG_VALUES)
+def test_a_value_of_a_wrong_type_is_one_finding(declare: Case) -> None:
+    """It is told what is written there, and nothing that would follow from it."""
+    (finding,) = [one for one in findings(declare) if one.severity == "error"]
+    assert "=" in finding.message
+
+
+def test_a_value_of_a_wrong_type_hides_no_other_finding() -> None:
+    def declare(app: App) -> None:
+        app.get("/a/{x}", timeout_s="5", memory_mb=1)(handler)  # type: ignore[arg-type]
+        app.table(Item, name="things", key="nope")
+
+    codes = [finding.code for finding in findings(declare)]
+    assert sorted(codes) == [
+        "field_missing", "memory_bounds", "path_parameter_unused", "value_type",
+    ]  # fmt: skip
+
+
+def test_a_choice_that_is_none_of_them_is_answered_with_those_that_are() -> None:
+    (finding,) = findings(another_kind_of_reads)
+    assert finding.message == "'handler' has reads='check'."
+    assert finding.fix == "Give reads one of 'versioned', 'checked'."
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_fault_is_found_with_its_code(name: str) -> None:
     code, declare = CASES[name]
@@ -622,7 +776,7 @@ def test_a_finding_says_where_and_what_to_do(name: str) -> None:
     for finding in findings(declare):
         assert finding.fix
         assert finding.message.endswith((".", "!")) or ": " in finding.message
-        if finding.code not in ("cors_origin", "cors_age", "throttle_bounds"):
+        if not (finding.code.startswith("cors_") or declare in OF_THE_APP):
             assert finding.place is not None
             assert os.path.samefile(finding.place.file, __file__)
     assert code

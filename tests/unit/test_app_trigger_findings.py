@@ -353,12 +353,12 @@ def nothing_of_all_that_was_missed(app: App) -> None:
     scheduled(app, "rate(7 days)", missed="all", missed_max=0)
 
 
-@case("schedule_policy")
+@case("value_type")
 def unknown_overlap(app: App) -> None:
     scheduled(app, "rate(7 days)", overlap="replace")
 
 
-@case("schedule_policy")
+@case("value_type")
 def unknown_missed(app: App) -> None:
     scheduled(app, "rate(7 days)", missed="first")
 
@@ -507,7 +507,7 @@ def blocked_without_order(app: App) -> None:
     queued(app, on_failure="block")
 
 
-@case("on_failure_kind")
+@case("value_type")
 def unknown_on_failure(app: App) -> None:
     queued(app, fifo=True, group=key, on_failure="stop")
 

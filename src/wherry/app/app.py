@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from wherry import limits
 from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
-from wherry.app.declared import Consumer, F, Function, Triggered, as_names
+from wherry.app.declared import Consumer, F, Function, Triggered, as_several
 from wherry.app.naming import default_name
 from wherry.app.places import Site, site
 from wherry.app.routes import AppRoute
 from wherry.app.triggers import AppOn, AppSchedule, Declaring
+from wherry.app.values import check_indexes
 from wherry.app.workflows import AppTask, AppWorkflow
 from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
 from wherry.errors import Refused
@@ -109,9 +110,9 @@ class App:
         """
         spec = AuthSpec(
             name=name,
-            roles=as_names(roles),
+            roles=as_several(roles),
             issuer=issuer,
-            audiences=as_names(audiences),
+            audiences=as_several(audiences),
             roles_claim=roles_claim,
             accepted=accepted,
             place=site(1).place,
@@ -141,10 +142,10 @@ class App:
         """Say from which origins a browser's page may call."""
         self._changing()
         self._cors = Cors(
-            origins=as_names(origins),
-            methods=as_names(methods),
-            headers=as_names(headers),
-            expose=as_names(expose),
+            origins=as_several(origins),
+            methods=as_several(methods),
+            headers=as_several(headers),
+            expose=as_several(expose),
             credentials=credentials,
             max_age_s=max_age_s,
         )
@@ -171,15 +172,21 @@ class App:
 
         The arguments are told at `Table`.
         """
+        name = name or default_name(item_type)
+        place = site(1).place
+        fault = check_indexes(name, indexes, place)
+        if fault is not None:
+            self._early.append(fault)
+            indexes = None
         table = Table(
             item_type,
-            name=name or default_name(item_type),
+            name=name,
             key=key,
             sort=sort,
             indexes=indexes,
             expires=expires,
             upgrade=upgrade,
-            place=site(1).place,
+            place=place,
             declare=Declaring(self),
         )
         return self._keep(self._tables, table)
@@ -234,7 +241,7 @@ class App:
         bucket = Bucket(
             name=name,
             max_bytes=max_bytes,
-            media_types=as_names(media_types),
+            media_types=as_several(media_types),
             place=site(1).place,
             declare=Declaring(self),
         )

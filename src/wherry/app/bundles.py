@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from wherry.app.declared import F, Function, Route, ThrottleLike, as_names
+from wherry.app.declared import F, Function, Route, ThrottleLike, as_several
 from wherry.app.places import site
 from wherry.blueprint.records import AuthSpec
 
@@ -63,7 +63,7 @@ class Bundle:
         changing: Callable[[], None],
     ) -> None:
         self.auth = auth
-        self.roles = as_names(roles)
+        self.roles = as_several(roles)
         self._function = function
         self._changing = changing
         self.get = BundleRoute(self, "GET")

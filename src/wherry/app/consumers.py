@@ -34,13 +34,20 @@ def consumer_endpoint(function: Function, declared: Consumer, reading: Reading) 
     queue = declared.queue
     name = getattr(queue, "name", str(queue))
     once_s = declared.once_s
-    if declared.once_per is None:
+    once_per: Any = declared.once_per
+    if once_per is None:
         if once_s is not None:
             reading.find(
                 "once_without_key",
                 f"{reading.name!r} has once_s={once_s} and no once_per.",
                 "Say what is done once: once_per=lambda job: job.order_id.",
             )
+    elif not callable(once_per):
+        reading.find(
+            "queue_key_kind",
+            f"{reading.name!r} has once_per={once_per!r}, which cannot be called.",
+            "Give a function of the payload: once_per=lambda job: job.order_id.",
+        )
     elif once_s is None:
         once_s = limits.ONCE_S
     if declared.after is not None:
@@ -65,8 +72,8 @@ def consumer_endpoint(function: Function, declared: Consumer, reading: Reading) 
         signature=signature,
         is_async=reading.is_async(),
         plain=reading.plain,
-        batch=declared.batch > 1,
-        once_per=declared.once_per,
+        batch=declared.batched,
+        once_per=once_per,
         payload=getattr(queue, "payload_type", None),
         claims=bool(getattr(queue, "claim_check", False)),
         upgrades=queue.shape.upgrades if isinstance(queue, Queue) else (),
@@ -90,7 +97,7 @@ def triggered_endpoint(
             f"{reading.name!r} is triggered by changes of a table and by something else.",
             "Write two functions: changes are kept in order, which the others have none of.",
         )
-    if reading.plain and declared.batch > 1:
+    if reading.plain and declared.batched:
         whole = [one for one in sources if isinstance(one, EventSource | ScheduleSource)]
         if whole:
             reading.find(
@@ -114,7 +121,7 @@ def triggered_endpoint(
         is_async=reading.is_async(),
         plain=reading.plain,
         feeds=feeds,
-        batch=declared.batch > 1,
+        batch=declared.batched,
     )
 
 
@@ -193,7 +200,7 @@ def _called_with(
         return Signature()
     usable = list(reading.usable())
     wanted = " | ".join(shown(kind) for kind in kinds)
-    wanted = f"Batch[{wanted}]" if declared.batch > 1 else wanted
+    wanted = f"Batch[{wanted}]" if declared.batched else wanted
     if len(reading.parameters) != 1:
         reading.find(
             "consumer_arguments",
@@ -207,12 +214,12 @@ def _called_with(
     name = usable[0].name
     annotation = reading.hints[name]
     is_batch = get_origin(annotation) is Batch or annotation is Batch
-    if is_batch != (declared.batch > 1):
+    if is_batch != (declared.batched):
         reading.find(
             "batch_mismatch",
             f"{reading.name!r} takes {shown(annotation)} and has batch={declared.batch}.",
             f"Annotate {name!r} with {wanted}."
-            if declared.batch > 1
+            if declared.batched
             else "Say how many at most: batch=20.",
         )
         return Signature()

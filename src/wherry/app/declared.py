@@ -38,7 +38,7 @@ class Route:
         self.method = method
         self.path = path
         self.auth = auth
-        self.roles = as_names(roles)
+        self.roles = as_several(roles)
         self.status = status
         self.throttle = as_throttle(throttle)
         self.site = site
@@ -65,6 +65,11 @@ class Consumer:
         self.once_per: Callable[[Any], Any] | None = None
         self.once_s: int | None = None
 
+    @property
+    def batched(self) -> bool:
+        """Whether it is called with a `Batch`."""
+        return isinstance(self.batch, int) and self.batch > 1
+
 
 class Triggered:
     """A handler for what sources put into a queue of its own.
@@ -85,6 +90,11 @@ class Triggered:
         self.batch = 1
         self.window_s: float = 0
         self.given: dict[str, Any] = {}
+
+    @property
+    def batched(self) -> bool:
+        """Whether it is called with a `Batch`."""
+        return isinstance(self.batch, int) and self.batch > 1
 
 
 class Task:
@@ -136,7 +146,7 @@ class Function:
         self.name = name
         self.module = str(endpoint.fn.__module__) if endpoint else ""
         self.endpoints: list[Declared] = [endpoint] if endpoint else []
-        self.grants = tuple(grants)
+        self.grants = as_several(grants)
         self.timeout_s = timeout_s
         self.memory_mb = memory_mb
         self.concurrency = concurrency
@@ -147,14 +157,15 @@ class Function:
         self.is_bundle = endpoint is None
 
 
-def as_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Accept one name where several may stand."""
-    return (names,) if isinstance(names, str) else tuple(names)
+def as_several(given: Any) -> tuple[Any, ...]:
+    """Accept one where several may stand; whether each is right is seen when the app is frozen."""
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    return tuple(given) if several else (given,)
 
 
 def as_throttle(throttle: ThrottleLike | None) -> Throttle | None:
     """Accept `(10, 20)` for 10 requests per second with a burst of 20."""
-    if isinstance(throttle, tuple):
+    if isinstance(throttle, tuple) and len(throttle) == 2:
         rate_per_s, burst = throttle
         return Throttle(rate_per_s=rate_per_s, burst=burst)
     return throttle

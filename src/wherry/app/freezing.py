@@ -18,6 +18,7 @@ from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
 from wherry.app.specs import bucket_spec, event_spec, queue_spec, secret_spec, table_spec
 from wherry.app.tasks import not_stacked, task_endpoint
+from wherry.app.values import check_values
 from wherry.blueprint.checks import check, in_order
 from wherry.blueprint.records import (
     AuthSpec,
@@ -119,7 +120,9 @@ def freeze(app: App) -> Frozen:
     )
     frozen.findings.extend(faults)
     frozen.findings.extend(check_boundaries([one for one in functions if one.is_bundle]))
-    findings = in_order([*frozen.findings, *check(frozen.blueprint)])
+    faults, checkable = check_values(frozen.blueprint)
+    faults += check(checkable) if checkable is not None else []
+    findings = in_order([*frozen.findings, *faults])
     errors = [finding for finding in findings if finding.severity == "error"]
     if errors:
         raise AppInvalid(errors)
@@ -229,7 +232,7 @@ def _endpoint(function: Function, declared: Declared, frozen: Frozen) -> Endpoin
     reading.generator()
     match declared:
         case Route():
-            signature = reading.routed(declared.path)
+            signature = reading.routed(str(declared.path))
             endpoint = Endpoint(
                 name=declared.fn.__name__,
                 function=function.name,

@@ -247,7 +247,7 @@ def _fields(table: Table[Any], findings: list[Finding]) -> dict[str, Field] | No
 def _field_faults(
     table: Table[Any], fields: dict[str, Field], kinds: dict[str, Kind]
 ) -> Iterator[Finding]:
-    uses = [("key", table.key, True)]
+    uses: list[tuple[str, Any, bool]] = [("key", table.key, True)]
     if table.sort is not None:
         uses.append(("sort", table.sort, True))
     for index, parts in table.indexes.items():
@@ -267,6 +267,8 @@ def _field_faults(
             "Leave sort out, or choose another field.",
         )
     for use, name, primary in uses:
+        if not isinstance(name, str):
+            continue  # which is found in the record
         fault = _use_fault(table, fields, use, name, primary)
         if fault is not None:
             yield fault
@@ -274,7 +276,7 @@ def _field_faults(
             kind = key_kind(without_none(fields[name].type)[0])
             assert kind is not None
             kinds[name] = kind
-    if table.expires is not None:
+    if isinstance(table.expires, str):
         fault = _expires_fault(table, fields, table.expires)
         if fault is not None:
             yield fault

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from wherry import limits
-from wherry.app.declared import F, Function, Triggered
+from wherry.app.declared import F, Function, Triggered, as_several
 from wherry.app.places import Site, site
 from wherry.blueprint.records import (
     ChangeSource,
@@ -190,7 +190,7 @@ def _take(
     """Add what one decorator says of the function to what those below it have said."""
     for name, value in options.items():
         if name == "grants":
-            new = tuple(one for one in value if one not in function.grants)
+            new = tuple(one for one in as_several(value) if one not in function.grants)
             function.grants = (*function.grants, *new)
             continue
         if triggered.given.setdefault(name, value) != value:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wherry import limits
-from wherry.app.declared import F, Function, Task
+from wherry.app.declared import F, Function, Task, as_several
 from wherry.app.places import site
 from wherry.handles import Queue
 
@@ -77,7 +77,7 @@ class AppWorkflow:
             name,
             definition,
             input,
-            grants=tuple(map(_grant, grants)),
+            grants=tuple(map(_grant, as_several(grants))),
             folder=sys._getframe(1).f_code.co_filename.rpartition("/")[0],
             place=where.place,
         )

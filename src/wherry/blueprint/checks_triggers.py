@@ -175,18 +175,6 @@ def _schedule(source: ScheduleSource) -> Iterator[Finding]:
                 f"Choose {name} in this range.",
                 source.place,
             )
-    policies = [
-        ("overlap", source.overlap, ("queue", "skip")),
-        ("missed", source.missed, ("latest", "skip", "all")),
-    ]
-    for name, given, known in policies:
-        if given not in known:
-            yield _found(
-                "schedule_policy",
-                f"{whose} has {name}={given!r}.",
-                f"Choose one of {', '.join(map(repr, known))}.",
-                source.place,
-            )
 
 
 def _schedule_names(blueprint: Blueprint) -> Iterator[Finding]:
@@ -256,14 +244,7 @@ def _loops(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _queue(queue: QueueSpec) -> Iterator[Finding]:
-    if queue.on_failure not in ("skip", "block"):
-        yield _found(
-            "on_failure_kind",
-            f"The queue {queue.name!r} has on_failure={queue.on_failure!r}.",
-            "Choose 'skip' or 'block'.",
-            queue.place,
-        )
-    elif queue.on_failure == "block" and not queue.fifo:
+    if queue.on_failure == "block" and not queue.fifo:
         yield _found(
             "on_failure_without_fifo",
             f"The queue {queue.name!r} has on_failure='block' and is not FIFO: nothing waits for "

@@ -67,7 +67,9 @@ def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
     """Accept one function where several may stand; they are tried in their order."""
     if given is None:
         return ()
-    return (given,) if callable(given) else tuple(given)
+    if callable(given) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)
 
 
 class Shape(Generic[T]):
