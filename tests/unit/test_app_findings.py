@@ -205,6 +205,56 @@ def origin_with_path(app: App) -> None:
     app.cors(origins=["https://a.example/shop"])
 
 
+@case("cors_open")
+def credentials_for_every_origin(app: App) -> None:
+    app.cors(origins=["*"], credentials=True)
+
+
+@case("cors_method")
+def misspelt_method(app: App) -> None:
+    app.cors(origins=["https://a.example"], methods=["GTE"])
+
+
+@case("cors_method")
+def no_method(app: App) -> None:
+    app.cors(origins=["https://a.example"], methods=[])
+
+
+@case("cors_header")
+def header_of_two_lines(app: App) -> None:
+    app.cors(origins=["https://a.example"], headers=["a\nb"])
+
+
+@case("cors_header")
+def exposed_header_of_two_lines(app: App) -> None:
+    app.cors(origins=["https://a.example"], expose=["a\nb"])
+
+
+@case("cors_header")
+def headers_as_one_text(app: App) -> None:
+    app.cors(origins=["https://a.example"], headers="x-one, x-two")
+
+
+@case("media_type_invalid")
+def pattern_of_media_types(app: App) -> None:
+    app.bucket("b", media_types=["image/*"])
+
+
+@case("media_type_invalid")
+def half_a_media_type(app: App) -> None:
+    app.bucket("b", media_types=["png"])
+
+
+@case("media_type_invalid")
+def media_type_in_capitals(app: App) -> None:
+    app.bucket("b", media_types=["IMAGE/PNG"])
+
+
+@case("value_type")
+def media_type_that_is_no_text(app: App) -> None:
+    app.bucket("b", media_types=[1])  # type: ignore[list-item]
+
+
 @case("cors_age")
 def ancient(app: App) -> None:
     app.cors(origins=["*"], max_age_s=100_000)
@@ -806,6 +856,20 @@ def test_one_fault_is_one_finding(case: Case, code: str) -> None:
 def test_a_key_that_does_not_sort_or_may_be_missing_is_refused(key: str) -> None:
     found = findings(lambda app: app.table(Fields, key=key))
     assert [finding.code for finding in found] == ["field_type"]
+
+
+def test_every_method_header_and_media_type_that_there_is_may_be_named() -> None:
+    def declare(app: App) -> None:
+        app.cors(
+            origins=["https://a.example", "http://localhost:3000"],
+            methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+            headers=["Content-Type", "x-request-id"],
+            expose=["ETag"],
+            credentials=True,
+        )
+        app.bucket("b", media_types=["image/svg+xml", "text/plain; charset=UTF-8"])
+
+    assert findings(declare) == []
 
 
 @pytest.mark.parametrize("key", ["id", "number", "size", "when", "day", "uid", "kind"])

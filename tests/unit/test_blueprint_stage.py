@@ -5,7 +5,6 @@ from __future__ import annotations
 from wherry.blueprint import (
     AuthSpec,
     Blueprint,
-    Cors,
     FunctionSpec,
     HttpTrigger,
     check_stage,
@@ -33,11 +32,6 @@ def test_an_empty_acceptance_is_none() -> None:
 def test_a_written_acceptance_or_an_issuer_is_good_enough() -> None:
     for auth in (ACCEPTED, ISSUER):
         assert codes(Blueprint(app="a", auths=(auth,))) == {}
-
-
-def test_credentials_for_every_origin_are_an_error_in_production() -> None:
-    cors = Cors(origins=("*",), credentials=True)
-    assert codes(Blueprint(app="a", cors=cors)) == {"cors_open": "error"}
 
 
 def test_a_write_that_is_open_to_everybody_is_a_warning() -> None:

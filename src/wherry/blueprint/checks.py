@@ -9,13 +9,15 @@ from wherry import limits
 from wherry.blueprint.checks_functions import check_functions
 from wherry.blueprint.checks_patterns import check_patterns
 from wherry.blueprint.checks_resources import check_resources
-from wherry.blueprint.checks_routes import check_routes, throttle_faults
+from wherry.blueprint.checks_routes import METHODS, check_routes, throttle_faults
 from wherry.blueprint.checks_triggers import check_triggers
 from wherry.blueprint.checks_versions import check_versions
 from wherry.blueprint.checks_workflows import check_workflows
 from wherry.blueprint.records import Blueprint, Cors, Finding, Place
 
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
+_CORS_METHODS = (*METHODS, "HEAD", "OPTIONS", "*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 
 
@@ -109,6 +111,33 @@ def _cors(cors: Cors) -> Iterator[Finding]:
             message="CORS is declared without an origin.",
             fix="Name the origins of your pages, or leave app.cors() out.",
         )
+    if cors.credentials and "*" in cors.origins:
+        yield Finding(
+            code="cors_open",
+            message="CORS lets every origin call with the user's credentials, which browsers and "
+            "platforms refuse.",
+            fix='Name the origins: app.cors(origins=["https://..."], credentials=True).',
+        )
+    for method in cors.methods:
+        if method not in _CORS_METHODS:
+            yield Finding(
+                code="cors_method",
+                message=f"The CORS method {method!r} is none that a browser asks for.",
+                fix=f"Use {', '.join(_CORS_METHODS)}.",
+            )
+    if not cors.methods:
+        yield Finding(
+            code="cors_method",
+            message="CORS is declared without a method.",
+            fix="Name the methods that your pages use, or leave methods= out: then all.",
+        )
+    for name in (*cors.headers, *cors.expose):
+        if not _HEADER.fullmatch(name):
+            yield Finding(
+                code="cors_header",
+                message=f"The CORS header {name!r} is no name of a header.",
+                fix="Write it like 'x-request-id'; a list has one name in each place.",
+            )
     if not -1 <= cors.max_age_s <= limits.CORS_MAX_AGE_S:
         yield Finding(
             code="cors_age",

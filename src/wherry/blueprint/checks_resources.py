@@ -16,6 +16,8 @@ from wherry.blueprint.records import (
     TableSpec,
     TaskTrigger,
 )
+from wherry.errors import Invalid
+from wherry.names import check_media_type
 
 _INDEX_NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
 _LOCAL = re.compile(r"http://(localhost|127\.0\.0\.1|\[::1\])(:[0-9]+)?(/.*)?")
@@ -86,6 +88,29 @@ def _bucket(bucket: BucketSpec) -> Iterator[Finding]:
             fix="Choose max_bytes in this range.",
             place=bucket.place,
         )
+    for media_type in bucket.media_types:
+        fault = _media_type_fault(media_type)
+        if fault:
+            yield Finding(
+                code="media_type_invalid",
+                message=f"The bucket {bucket.name!r} takes the media type {media_type!r}, which "
+                f"{fault}.",
+                fix="Name each type that it takes, like 'image/png'; without media_types it takes "
+                "any.",
+                place=bucket.place,
+            )
+
+
+def _media_type_fault(media_type: str) -> str:
+    """Return what keeps every upload from being of this media type, or an empty text."""
+    try:
+        check_media_type(media_type)
+    except Invalid as error:
+        return str(error.faults[0]["fault"])
+    kind = media_type.partition(";")[0]
+    if "*" in kind:
+        return "is a pattern, and types are compared whole"
+    return "is not in small letters, as clients write it" if kind != kind.lower() else ""
 
 
 def _auth(auth: AuthSpec) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ def check_stage(blueprint: Blueprint, stage: str) -> list[Finding]:
     """Return what speaks against running this app at `stage`; only "prod" asks for anything."""
     if stage != PRODUCTION:
         return []
-    return in_order([*_issuers(blueprint), *_cors(blueprint), *_open_writes(blueprint)])
+    return in_order([*_issuers(blueprint), *_open_writes(blueprint)])
 
 
 def _issuers(blueprint: Blueprint) -> Iterator[Finding]:
@@ -28,16 +28,6 @@ def _issuers(blueprint: Blueprint) -> Iterator[Finding]:
                 'accepted="...".',
                 place=auth.place,
             )
-
-
-def _cors(blueprint: Blueprint) -> Iterator[Finding]:
-    cors = blueprint.cors
-    if cors is not None and cors.credentials and "*" in cors.origins:
-        yield Finding(
-            code="cors_open",
-            message="CORS lets every origin call with the user's credentials.",
-            fix='Name the origins: app.cors(origins=["https://..."], credentials=True).',
-        )
 
 
 def _open_writes(blueprint: Blueprint) -> Iterator[Finding]:

@@ -95,7 +95,7 @@ def on_reply(cors: Cors, headers: dict[str, str]) -> Headers:
     anyone = "*" in cors.origins
     if not anyone and origin not in cors.origins:
         return [("vary", "Origin")]
-    if anyone and not cors.credentials:
+    if anyone:
         found: Headers = [(_ALLOW_ORIGIN, "*")]
     else:
         found = [(_ALLOW_ORIGIN, origin), ("vary", "Origin")]
