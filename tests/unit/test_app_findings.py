@@ -601,6 +601,15 @@ class Typed(TypedDict):
     id: str
 
 
+@case("item_omits_defaults")
+def item_that_leaves_fields_out(app: App) -> None:
+    class Sparse(Struct, omit_defaults=True):
+        id: str
+        state: str = "open"
+
+    app.table(Sparse, name="sparse", key="id", indexes={"by_state": "state"})
+
+
 @case("field_missing")
 def missing_key(app: App) -> None:
     app.table(Item, key="nope")

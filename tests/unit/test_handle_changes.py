@@ -9,8 +9,8 @@ import pydantic
 import pytest
 from msgspec import Meta, Struct
 
-from wherry import App
-from wherry.errors import Refused
+from wherry import App, all_of, any_of, field, negate
+from wherry.errors import ConditionFailed, Refused
 from wherry.testing import running
 
 
@@ -97,3 +97,32 @@ def test_an_add_of_what_the_field_cannot_hold_is_refused(values: dict[str, Any])
     table = app.table(Thing, name="t", key="name")
     with running(app) as backend, pytest.raises(Refused), backend.acting():
         table.add("a", **values)
+
+
+MET = [
+    field("shown_as") == "box",
+    field("shownAs") == "box",
+    all_of(field("count") == 0, field("shown_as").exists()),
+    any_of(field("count") == 1, field("shown_as").begins_with("b")),
+    negate(field("shown_as") == "crate"),
+]
+
+
+@pytest.mark.parametrize("met", MET)
+def test_a_condition_calls_a_field_as_an_update_does(met: Any) -> None:
+    """By its name in Python, whatever it is called in JSON; that name is taken as well."""
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    box = Thing(name="a", shown_as="box")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(box)
+        with pytest.raises(ConditionFailed), backend.acting():
+            table.delete("a", when=negate(met))
+        with backend.acting():
+            table.update("a", when=met, weight=2)
+        with backend.acting():
+            table.put(box, when=met)
+        with backend.acting():
+            table.delete("a", when=met)
+        assert backend.items(table) == []

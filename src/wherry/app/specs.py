@@ -241,6 +241,16 @@ def _fields(table: Table[Any], findings: list[Finding]) -> dict[str, Field] | No
             )
         )
         return None
+    if config is not None and config.omit_defaults:
+        findings.append(
+            _fault(
+                table,
+                "item_omits_defaults",
+                f"{shown(table.item_type)} leaves out fields that have their default, and what "
+                f"table {table.name!r} does not store is in no index and meets no condition.",
+                "Leave omit_defaults out of it; answer with another type where it matters.",
+            )
+        )
     return fields
 
 

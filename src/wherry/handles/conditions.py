@@ -6,12 +6,14 @@ orders.query(customer, index="by_customer", sort=begins_with("2026-11"))
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, assert_never
 
 from wherry.codec import key_bytes, prefix_end
 from wherry.handles.late import Late
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wherry import effects
     from wherry.effects import Condition
 else:
@@ -21,6 +23,7 @@ else:
 class field:
     """A field of the stored item, to compare: `field("total") >= 100`, `field("note").exists()`.
 
+    Its name is the one in Python, as in `update`; the one in JSON is taken too.
     Combine with `all_of`, `any_of` and `negate`. A missing field stands in no relation.
     """
 
@@ -81,6 +84,25 @@ def any_of(*parts: Condition) -> Condition:
 def negate(part: Condition) -> Condition:
     """The part does not hold."""
     return effects.Negation(part)
+
+
+def renamed(condition: Condition, names: Mapping[str, str]) -> Condition:
+    """Return the condition with other names for these fields; one that is not among them stays."""
+    match condition:
+        case effects.Compare(name, relation, value):
+            return effects.Compare(names.get(name, name), relation, value)
+        case effects.HasField(name):
+            return effects.HasField(names.get(name, name))
+        case effects.AllOf(parts):
+            return effects.AllOf(tuple(renamed(part, names) for part in parts))
+        case effects.AnyOf(parts):
+            return effects.AnyOf(tuple(renamed(part, names) for part in parts))
+        case effects.Negation(part):
+            return effects.Negation(renamed(part, names))
+        case effects.Absent() | effects.Present():
+            return condition
+        case _:
+            assert_never(condition)
 
 
 class SortRange:

@@ -126,6 +126,12 @@ class Shape(Generic[T]):
         """Return a field of a value."""
         return value[name] if isinstance(value, dict) else getattr(value, name)
 
+    def renamed(self) -> dict[str, str]:
+        """Return the names in JSON of the fields that have another one there."""
+        if self._fields is None:
+            self._fields = _fields_of(self.kind)
+        return {name: one.name for name, one in self._fields.items() if one.name != name}
+
     def changes(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return new values of fields under the names that they have in JSON.
 

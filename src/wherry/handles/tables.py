@@ -8,6 +8,7 @@ from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.codec import key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
+from wherry.handles.conditions import renamed
 from wherry.handles.folding import apply_update, fold
 from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for, show_key
@@ -85,6 +86,7 @@ class Table(Generic[T]):
         self.read = Grant(kind="table", resource=name, action="read")
         self.write = Grant(kind="table", resource=name, action="write")
         self.shape = Shape(item_type, as_upgrades(upgrade))
+        self._renamed: dict[str, str] | None = None  # in JSON; looked up with the first condition
         self._shown = f"The table {name!r}"
         self._may_read = (name, "read")
         self._may_write = (name, "write")
@@ -177,6 +179,7 @@ class Table(Generic[T]):
             parts.append(self.shape.value_of(item, self.sort))
         pk, sk = self._key_bytes(parts)
         scope.authorize(self.name, item)
+        when = self._in_json(when)
         condition: Condition | None = when
         if if_absent:
             absent = effects.Absent()
@@ -202,7 +205,9 @@ class Table(Generic[T]):
         scope = scope_for(self._shown, self._may_write)
         pk, sk = self._key_bytes(key)
         self._authorize_stored(scope, pk, sk)
-        self._record(scope, effects.DeleteItem(self.name, pk, sk, when), len(pk) + len(sk))
+        self._record(
+            scope, effects.DeleteItem(self.name, pk, sk, self._in_json(when)), len(pk) + len(sk)
+        )
         scope.marks.append("delete " + show_key(self.name, pk, sk))
 
     # -- declaring -------------------------------------------------------------------------------
@@ -240,12 +245,20 @@ class Table(Generic[T]):
             encode_json(self.shape.changes(assign)),
             encode_json(self.shape.increments(add)),
             self._initial(key) if add and not assign else None,
-            when,
+            self._in_json(when),
         )
         self._authorize_stored(scope, pk, sk, effect)
         self._record(scope, effect, len(effect.assign) + len(effect.add))
         names = ", ".join((*assign, *(f"{name}+" for name in add)))
         scope.marks.append(f"update {show_key(self.name, pk, sk)} ({names})")
+
+    def _in_json(self, when: Condition | None) -> Condition | None:
+        """Return a condition with the names that fields have in what is stored."""
+        if when is None:
+            return None
+        if self._renamed is None:
+            self._renamed = self.shape.renamed()
+        return renamed(when, self._renamed) if self._renamed else when
 
     def _initial(self, key: Sequence[Any]) -> bytes | None:
         fields = {self.key: key[0]}
