@@ -17,6 +17,8 @@ from uuid import UUID
 
 import msgspec
 
+from wherry import limits
+
 KeyValue: TypeAlias = str | int | float | datetime | date | UUID | Enum
 
 to_json = msgspec.json.encode
@@ -106,6 +108,9 @@ def refuse_duplicate_keys(text: bytes) -> None:
 _TEXT = b"s"
 _NUMBER = b"n"
 _DOUBLE = ">d"
+
+ENCODED_PARTITION_KEY_BYTES = limits.PARTITION_KEY_BYTES + 1  # the kind stands before the value
+ENCODED_SORT_KEY_BYTES = limits.SORT_KEY_BYTES + 1
 
 
 def key_bytes(value: object) -> bytes:

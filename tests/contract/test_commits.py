@@ -340,9 +340,9 @@ def test_two_effects_on_one_key_are_refused(place: Any) -> None:
     "effect",
     [
         PutItem("notes", b"sx", b"", b'{"a":"%s"}' % (b"x" * limits.ITEM_BYTES)),
-        PutItem("notes", b"s" * (limits.PARTITION_KEY_BYTES + 1), b"", b"{}"),
+        PutItem("notes", b"s" + b"s" * (limits.PARTITION_KEY_BYTES + 1), b"", b"{}"),
         PutItem("notes", b"", b"", b"{}"),
-        PutItem("notes", b"sx", b"s" * (limits.SORT_KEY_BYTES + 1), b"{}"),
+        PutItem("notes", b"sx", b"s" + b"s" * (limits.SORT_KEY_BYTES + 1), b"{}"),
         PutItem("notes", b"sx", b"", b"[]"),
         PutItem("notes", b"sx", b"", b"no JSON"),
         SendMessage("jobs", "a", b"x" * (limits.MESSAGE_BYTES + 1)),

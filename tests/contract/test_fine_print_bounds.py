@@ -184,7 +184,24 @@ def test_current_room_tells_what_is_left_and_more_goes_in_named_steps(run: Any) 
         assert len(backend.items(shelf.things)) == 201
 
 
-@pytest.mark.parametrize("key", ["", "x" * 2_048])
+def test_a_key_has_as_many_bytes_as_dynamodb_takes(run: Any) -> None:
+    shelf = Shelf()
+    entries = shelf.app.table(Entry, key="of", sort="name")
+
+    @shelf.app.post("/go", grants=[entries.write])
+    def go() -> None:
+        entries.put(Entry("x" * 2_048, "y" * 1_024))
+
+    @shelf.app.post("/count", grants=[entries.read])
+    def count() -> int:
+        return len(entries.query("x" * 2_048))
+
+    with run(shelf.app) as backend:
+        assert backend.post("/go").status == 204
+        assert backend.post("/count").json() == 1
+
+
+@pytest.mark.parametrize("key", ["", "x" * 2_049])
 def test_a_key_that_no_platform_can_hold_is_a_bad_request(run: Any, key: str) -> None:
     shelf = Shelf()
 

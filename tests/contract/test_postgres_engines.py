@@ -359,9 +359,9 @@ def test_the_longest_keys_are_held_found_and_kept_in_order(engines: Engines) -> 
     def text(length: int, begin: str = "") -> str:
         return begin + chance.token(length).hex()[: length - len(begin)]
 
-    tags = [text(limits.PARTITION_KEY_BYTES - 1, "t") for _ in range(2)]
-    whole = [b"s" + chance.token(limits.PARTITION_KEY_BYTES - 1) for _ in range(3)]
-    sorts = sorted(b"s" + chance.token(limits.SORT_KEY_BYTES - 1) for _ in range(4))
+    tags = [text(limits.PARTITION_KEY_BYTES, "t") for _ in range(2)]
+    whole = [b"s" + chance.token(limits.PARTITION_KEY_BYTES) for _ in range(3)]
+    sorts = sorted(b"s" + chance.token(limits.SORT_KEY_BYTES) for _ in range(4))
     for pk in whole:
         for number, sk in enumerate(sorts):
             body = {"status": tags[number % 2], "at": number, "n": number}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wherry import limits
 from wherry.blueprint.records import Grant
-from wherry.codec import key_bytes
+from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.conditions import renamed
 from wherry.handles.folding import apply_update, fold
@@ -142,7 +142,7 @@ class Table(Generic[T]):
             raise Refused(f"The table {self.name!r} has no index {index!r}.")
         if not 1 <= limit <= limits.QUERY_LIMIT_MAX:
             raise Refused(f"limit={limit} is not in 1..{limits.QUERY_LIMIT_MAX}.")
-        pk = self._one(key, limits.PARTITION_KEY_BYTES)
+        pk = self._one(key, ENCODED_PARTITION_KEY_BYTES)
         low, high = (sort.low, sort.high) if sort else (None, None)
         bound = (self.name, index or "", pk, low or b"", high or b"", descending)
         page = scope.ask(
@@ -335,10 +335,10 @@ class Table(Generic[T]):
         given = len(key)
         if self.sort is None:
             if given == 1:
-                return self._one(key[0], limits.PARTITION_KEY_BYTES), b""
+                return self._one(key[0], ENCODED_PARTITION_KEY_BYTES), b""
         elif given == 2:
-            pk = self._one(key[0], limits.PARTITION_KEY_BYTES)
-            return pk, self._one(key[1], limits.SORT_KEY_BYTES)
+            pk = self._one(key[0], ENCODED_PARTITION_KEY_BYTES)
+            return pk, self._one(key[1], ENCODED_SORT_KEY_BYTES)
         names = self.key if self.sort is None else f"{self.key}, {self.sort}"
         raise Refused(f"The key of {self.name!r} is ({names}); {given} value(s) were given.")
 

@@ -16,7 +16,13 @@ from msgspec import Struct
 
 from wherry import limits
 from wherry.blueprint import Blueprint, QueueSpec, TableSpec
-from wherry.codec import from_json, key_bytes, to_json
+from wherry.codec import (
+    ENCODED_PARTITION_KEY_BYTES,
+    ENCODED_SORT_KEY_BYTES,
+    from_json,
+    key_bytes,
+    to_json,
+)
 from wherry.effects import (
     DeleteItem,
     Effect,
@@ -348,7 +354,7 @@ def _keys(doing: Doing, table: TableSpec, found: ItemPlan) -> tuple[bytes, bytes
             "ValidationException", "The provided key element does not match the schema",
             doing.request_id,
         )  # fmt: skip
-    bounds = (limits.PARTITION_KEY_BYTES, limits.SORT_KEY_BYTES)
+    bounds = (ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES)
     keys = [
         _key(doing, table, name, found, bound) for name, bound in zip(fields, bounds, strict=False)
     ]

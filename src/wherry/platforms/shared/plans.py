@@ -8,7 +8,7 @@ from typing import TypeAlias, assert_never
 import msgspec
 
 from wherry import limits
-from wherry.codec import from_json
+from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, from_json
 from wherry.effects import (
     CancelMessage,
     DeleteItem,
@@ -146,8 +146,8 @@ class Plan:
                     if table is None:
                         return rights.refusal("table", effect.table, "write")
                     if (
-                        not 0 < len(effect.pk) <= limits.PARTITION_KEY_BYTES
-                        or len(effect.sk) > limits.SORT_KEY_BYTES
+                        not 0 < len(effect.pk) <= ENCODED_PARTITION_KEY_BYTES
+                        or len(effect.sk) > ENCODED_SORT_KEY_BYTES
                     ):
                         return _key_fault(effect)
                     change = Change(table, effect)
@@ -289,7 +289,7 @@ def _repeated(effects: list[Effect]) -> str:
 
 def _key_fault(effect: ItemEffect) -> Rejected:
     fault = f"a sort key has at most {limits.SORT_KEY_BYTES} bytes."
-    if not 0 < len(effect.pk) <= limits.PARTITION_KEY_BYTES:
+    if not 0 < len(effect.pk) <= ENCODED_PARTITION_KEY_BYTES:
         fault = f"a partition key has 1 to {limits.PARTITION_KEY_BYTES} bytes."
     return Rejected(f"{effect.table} {describe_key(effect.pk, effect.sk)}: {fault}")
 

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from wherry import limits
-from wherry.codec import field_key
+from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, field_key
 from wherry.effects import SendMessage
 
 EXACT_INT = 2**53
@@ -307,10 +307,10 @@ def _key(value: Any, kind: str | None) -> bytes | None:
 
 
 def _refuse_long(key: bytes, sort: bytes) -> None:
-    if len(key) > limits.PARTITION_KEY_BYTES or len(sort) > limits.SORT_KEY_BYTES:
+    if len(key) > ENCODED_PARTITION_KEY_BYTES or len(sort) > ENCODED_SORT_KEY_BYTES:
         raise ValueError(
             f"the key of an index has at most {limits.PARTITION_KEY_BYTES} bytes, its sort key "
-            f"{limits.SORT_KEY_BYTES}; these have {len(key)} and {len(sort)}"
+            f"{limits.SORT_KEY_BYTES}; these have {len(key) - 1} and {max(len(sort) - 1, 0)}"
         )
 
 
