@@ -817,10 +817,36 @@ def test_a_value_of_a_wrong_type_hides_no_other_finding() -> None:
     ]  # fmt: skip
 
 
-def test_a_choice_that_is_none_of_them_is_answered_with_those_that_are() -> None:
-    (finding,) = findings(another_kind_of_reads)
-    assert finding.message == "'handler' has reads='check'."
-    assert finding.fix == "Give reads one of 'versioned', 'checked'."
+@pytest.mark.parametrize(
+    ("declare", "message", "fix"),
+    [
+        (
+            another_kind_of_reads,
+            "'handler' has reads='check'.",
+            "Give reads one of 'versioned', 'checked'.",
+        ),
+        (
+            rate_without_burst,
+            "'handler' has throttle=5.",
+            "Give throttle requests per second and how many at once, like (10, 20).",
+        ),
+        (
+            no_origins_at_all,
+            "The app has origins=(None,).",
+            'Give origins texts, like ["one", "two"].',
+        ),
+        (
+            attempts_in_halves,
+            "'items' has max_attempts=1.5.",
+            "Give max_attempts a value of the type int.",
+        ),
+    ],
+)
+def test_a_value_of_a_wrong_type_is_answered_with_what_can_be_given(
+    declare: Case, message: str, fix: str
+) -> None:
+    (finding,) = [one for one in findings(declare) if one.severity == "error"]
+    assert (finding.message, finding.fix) == (message, fix)
 
 
 @pytest.mark.parametrize("name", list(CASES))

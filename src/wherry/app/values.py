@@ -8,13 +8,19 @@ import msgspec
 from msgspec import structs
 
 from wherry import limits
-from wherry.app.kinds import shown
-from wherry.blueprint.records import Blueprint, Finding, FunctionSpec, Place, Record
+from wherry.app.kinds import members, shown
+from wherry.blueprint.records import Blueprint, Finding, FunctionSpec, Place, Record, Throttle
 
 R = TypeVar("R", bound=Record)
 
 _STAND_INS: dict[tuple[type[Record], str], Any] = {
     (FunctionSpec, "timeout_s"): limits.ROUTE_TIMEOUT_S,  # a route may not have the default
+}
+
+_WORDS: dict[Any, str] = {
+    Throttle | None: "requests per second and how many at once, like (10, 20)",
+    tuple[str, ...]: 'texts, like ["one", "two"]',
+    str | None: "a text, or leave it out",
 }
 
 
@@ -83,7 +89,7 @@ def _fits(value: Any, kind: Any) -> bool:
 
 
 def _finding(whose: str, name: str, value: Any, kind: Any, place: Place | None) -> Finding:
-    wanted = f"a value of the type {shown(kind)}"
+    wanted = _WORDS.get(kind) or f"a value of the type {' | '.join(map(shown, members(kind)))}"
     if get_origin(kind) is Literal:
         wanted = f"one of {', '.join(map(repr, get_args(kind)))}"
     return Finding(
