@@ -714,6 +714,16 @@ def path_that_is_no_text(app: App) -> None:
 
 
 @case("value_type")
+def decorator_without_parentheses(app: App) -> None:
+    app.get(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def decorator_of_a_bundle_without_parentheses(app: App) -> None:
+    app.bundle("b").get(handler)  # type: ignore[arg-type]
+
+
+@case("value_type")
 def path_of_bytes(app: App) -> None:
     app.bundle("b").get(b"/a")(handler)  # type: ignore[arg-type]
 

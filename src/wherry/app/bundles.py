@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from wherry.app.declared import F, Function, Route, ThrottleLike, as_several
+from wherry.app.declared import (
+    F,
+    Function,
+    Route,
+    ThrottleLike,
+    as_several,
+    declared_or_bare,
+)
 from wherry.app.places import site
 from wherry.blueprint.records import AuthSpec
 
@@ -46,7 +53,7 @@ class BundleRoute:
             )
             return fn
 
-        return declare
+        return declared_or_bare(path, declare)
 
 
 class Bundle:

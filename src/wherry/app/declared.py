@@ -163,6 +163,14 @@ def as_several(given: Any) -> tuple[Any, ...]:
     return tuple(given) if several else (given,)
 
 
+def declared_or_bare(path: Any, declare: Callable[[F], F]) -> Callable[[F], F]:
+    """Return the decorator; one without parentheses, which has the handler for a path, declares it.
+
+    It would be forgotten otherwise: so its path is found to be none.
+    """
+    return declare(path) if callable(path) else declare
+
+
 def as_throttle(throttle: ThrottleLike | None) -> Throttle | None:
     """Accept `(10, 20)` for 10 requests per second with a burst of 20."""
     if isinstance(throttle, tuple) and len(throttle) == 2:

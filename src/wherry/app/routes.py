@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from wherry.app.declared import F, Function, Route, ThrottleLike
+from wherry.app.declared import F, Function, Route, ThrottleLike, declared_or_bare
 from wherry.app.places import site
 from wherry.blueprint.records import AuthSpec
 
@@ -62,4 +62,4 @@ class AppRoute:
             self._app._declare(Function(fn.__name__, where, route, **options))
             return fn
 
-        return declare
+        return declared_or_bare(path, declare)
