@@ -16,8 +16,10 @@ from types import FunctionType
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
+import pydantic
 import pytest
 from msgspec import Struct
+from pydantic import AliasChoices, BaseModel
 
 from wherry import limits
 from wherry.app import App, Caller, Form, Header, RawBody
@@ -599,6 +601,28 @@ class Data:
 
 class Typed(TypedDict):
     id: str
+
+
+@case("alias_not_read")
+def alias_for_writing_only(app: App) -> None:
+    class Part(BaseModel):
+        size: int = pydantic.Field(default=0, serialization_alias="partSize")
+
+    class Whole(BaseModel):
+        id: str
+        parts: list[Part] = []
+
+    app.table(Whole, name="wholes", key="id")
+
+
+@case("alias_not_read")
+def alias_for_writing_a_message_only(app: App) -> None:
+    class Sent(BaseModel):
+        size: int = pydantic.Field(
+            default=0, validation_alias=AliasChoices("size", "s"), serialization_alias="partSize"
+        )
+
+    app.queue(Sent, name="sent")
 
 
 @case("item_omits_defaults")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, get_type_hints
 
 from msgspec import Struct
 
 from wherry.app.kinds import has_pydantic, unwrap
+from wherry.handles.shapes import is_pydantic
 
 
 class Field(Struct, frozen=True):
@@ -87,3 +89,26 @@ def _pydantic_fields(kind: Any) -> dict[str, Field]:
         wire = one.validation_alias if isinstance(one.validation_alias, str) else one.alias
         found[name] = Field(name, wire or name, annotation, one.is_required())
     return found
+
+
+def not_read_back(kind: Any) -> list[str]:
+    """Return the fields of a Pydantic model that it writes under names that it does not read."""
+    found: list[str] = []
+    models, seen = [kind], set[Any]()
+    while models:
+        model = models.pop()
+        if not is_pydantic(model):
+            models += get_args(model)
+        elif model not in seen:
+            seen.add(model)
+            found += [f"{model.__name__}.{name}" for name in _lost_names(model)]
+            models += [one.annotation for one in model.model_fields.values()]
+    return sorted(found)
+
+
+def _lost_names(model: Any) -> Iterator[str]:
+    for name, one in model.model_fields.items():
+        alias = one.validation_alias
+        read = {name, *(one for one in getattr(alias, "choices", [alias]) if isinstance(one, str))}
+        if (one.serialization_alias or name) not in read:
+            yield name

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from wherry import limits
 from wherry.app.endpoints import Argument
-from wherry.app.fields import Field, fields_of
+from wherry.app.fields import Field, fields_of, not_read_back
 from wherry.app.kinds import scalar, shown, unwrap, without_none
 from wherry.app.schemas import schema_of
 from wherry.blueprint.records import (
@@ -203,6 +203,17 @@ def key_kind(annotation: Any) -> Kind | None:
 
 
 def _schema(kind: Any, whose: str, place: Place | None, findings: list[Finding]) -> dict[str, Any]:
+    lost = not_read_back(kind)
+    if lost:
+        findings.append(
+            Finding(
+                code="alias_not_read",
+                message=f"{whose} writes {' and '.join(lost)} under a name by which it does not "
+                "read it: the value would be lost.",
+                fix="Give it one alias for both: Field(alias=...).",
+                place=place,
+            )
+        )
     try:
         return schema_of(kind)
     except TypeError as error:

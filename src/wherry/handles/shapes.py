@@ -7,6 +7,7 @@ Pydantic, which is only imported if the team uses it: a model brings its own met
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
@@ -55,8 +56,8 @@ def result_type(fn: Any) -> Any:
 
 
 def dump_model(value: Any) -> bytes:
-    """Encode a Pydantic model; raises as `to_json` does."""
-    text: str = value.model_dump_json()
+    """Encode a Pydantic model as it is read again; raises as `to_json` does."""
+    text: str = value.model_dump_json(by_alias=True, exclude_computed_fields=True)
     body = text.encode()
     if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
         refuse_lost_numbers(value.model_dump(mode="json"))
@@ -91,7 +92,9 @@ class Shape(Generic[T]):
         """Read a value that wherry has stored. Raises `msgspec.ValidationError` or Pydantic's."""
         if self._decoder is None:
             if self.pydantic:
-                self._decoder = self.kind.model_validate_json  # type: ignore[attr-defined]
+                # By its names in Python, too: so versions before 0.1 have stored it.
+                read = self.kind.model_validate_json  # type: ignore[attr-defined]
+                self._decoder = partial(read, by_alias=True, by_name=True)
             else:
                 self._decoder = msgspec.json.Decoder(self.kind).decode
             if self.upgrades:
@@ -174,7 +177,8 @@ class Shape(Generic[T]):
             kind.__pydantic_validator__.validate_assignment(blank, name, value)
         except ValueError as error:
             raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
-        dumped = blank.model_dump(mode="json", include={name})[name]
+        dumped = blank.model_dump(mode="json", include={name}, by_alias=True)
+        dumped = dumped[self._field(name).name]
         self._fits(name, dumped, Any)
         return dumped
 
@@ -200,7 +204,10 @@ def _fields_of(kind: Any) -> dict[str, Field]:
     from typing import get_type_hints
 
     if is_pydantic(kind):
-        return {name: Field(name, Any, Any) for name in kind.model_fields}
+        return {
+            name: Field(one.serialization_alias or name, Any, Any)
+            for name, one in kind.model_fields.items()
+        }
     try:
         types, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
     except (NameError, TypeError):  # a name that only the place of its declaration knows
