@@ -14,6 +14,8 @@ import pytest
 from tests.unit.cli_kit import cli, ok
 from wherry.cli.root import VERBS, wherry
 
+WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
+
 
 def test_the_six_words_of_a_newcomer_come_first() -> None:
     """The first group of the help page is what the first day needs, in that order."""
@@ -24,6 +26,29 @@ def test_the_six_words_of_a_newcomer_come_first() -> None:
     assert places == sorted(places)
     assert all(f"{title}:" in page for title in rest)
     assert "0 done, 1 failed or something was found, 2 misused" in page
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_fault(closed: str, tmp_path: Path) -> None:
+    """Nor does another file take its place, into which an app would print."""
+    (tmp_path / "loud.py").write_text(
+        "import os\nfrom wherry import App\napp = App('loud')\n"
+        "for fd in (0, 1, 2):\n    assert os.fstat(fd) and os.get_inheritable(fd)\nprint('hello')\n"
+    )
+    command = shlex.join([*WHERRY, "check", "loud:app", "--folder", str(tmp_path)])
+    done = subprocess.run(f"{command} {closed}", shell=True, capture_output=True, text=True)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no full device")
+@pytest.mark.parametrize("verb", ["--help", "check", "blueprint"])
+def test_output_that_cannot_be_written_is_told_in_one_line(verb: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("from wherry import App\napp = App('quiet')\n")
+    with open("/dev/full", "w") as full:
+        command = [*WHERRY, verb]
+        done = subprocess.run(command, stdout=full, stderr=-1, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "wherry: the output cannot be written: No space left on device.\n"
 
 
 @pytest.mark.parametrize("name", [name for group in VERBS.values() for name in group])
