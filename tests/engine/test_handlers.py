@@ -208,6 +208,20 @@ def test_files_that_a_handler_leaks_are_gone_with_its_environment(rough: Engine)
     assert rough.client("GET", "/fine").status == 200
 
 
+def test_a_function_that_keeps_its_files_is_told_of_as_one(tmp_path: Path) -> None:
+    """Also where nothing can be opened any more that would help to tell it."""
+    (tmp_path / "keeping.py").write_text(
+        "from wherry import App\napp = App('keeping')\nkept = []\n"
+        "@app.post('/keeps')\ndef keeps() -> None:\n"
+        "    while True:\n        kept.append(open('/dev/null'))\n"
+    )
+    with serving("keeping", tmp_path / "data", folder=tmp_path) as engine:
+        reply = post(engine, "/keeps")
+        assert reply.status == 500
+        line = error_of(engine, reply)
+        assert (line["code"], "Too many open files" in line["message"]) == ("files_limit", True)
+
+
 def test_a_fork_bomb_is_ended_with_all_its_processes(rough: Engine) -> None:
     """It meets a limit before it can hurt; others are served meanwhile."""
     with others_are_served(rough):

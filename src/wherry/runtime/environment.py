@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import traceback  # here: a run that has no file left to open could not, when it failed
 from contextlib import suppress
 from functools import cache
 from io import TextIOWrapper
@@ -94,7 +95,7 @@ class Prepared:
             fds: Its socket to the engine, and its mailbox where there is one.
             tmp: Its folder.
         """
-        status = 0
+        status = 1
         try:
             guards = self._confine(function, tmp)
             sock, *mail = (socket.socket(fileno=fd) for fd in fds)
@@ -106,10 +107,7 @@ class Prepared:
         except SystemExit as end:
             status = end.code if isinstance(end.code, int) else 1
         except BaseException:
-            import traceback
-
             traceback.print_exc()
-            status = 1
         finally:
             try:
                 sys.stdout.flush()
