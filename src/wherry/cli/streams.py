@@ -17,8 +17,8 @@ def open_missing() -> None:
         try:
             os.fstat(fd)
         except OSError:
-            assert os.open(os.devnull, mode) == fd  # the lowest that is free
-            os.set_inheritable(fd, True)
+            opened = os.open(os.devnull, mode)  # it gets the lowest number that is free: this one
+            os.set_inheritable(opened, True)
     for name, fd, way in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", 2, "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(fd, way, closefd=False))

@@ -92,7 +92,7 @@ class Shape(Generic[T]):
         """Read a value that wherry has stored. Raises `msgspec.ValidationError` or Pydantic's."""
         if self._decoder is None:
             if self.pydantic:
-                # By its names in Python, too: so versions before 0.1 have stored it.
+                # By its names in Python, too: so it was stored once.
                 read = self.kind.model_validate_json  # type: ignore[attr-defined]
                 self._decoder = partial(read, by_alias=True, by_name=True)
             else:
