@@ -15,21 +15,27 @@ Scalar: TypeAlias = str | int | float | bool | None
 # --- conditions: an unmet one is an answer (409), never a conflic----------
 
 
-class Absent(Struct, frozen=True, array_like=True, tag="absent"):
+class _Condition(Struct, frozen=True, array_like=True):
+    def __bool__(self) -> bool:
+        """Refuse what Python's own `and`, `or`, `not` and `a < b < c` would make of conditions."""
+        raise TypeError("join conditions with all_of(...), any_of(...) and negate(...)")
+
+
+class Absent(_Condition, frozen=True, array_like=True, tag="absent"):
     """No item is there (an expired item is not there)."""
 
 
-class Present(Struct, frozen=True, array_like=True, tag="present"):
+class Present(_Condition, frozen=True, array_like=True, tag="present"):
     """An item is there."""
 
 
-class HasField(Struct, frozen=True, array_like=True, tag="has"):
+class HasField(_Condition, frozen=True, array_like=True, tag="has"):
     """The item has the field, and it is not null."""
 
     field: str
 
 
-class Compare(Struct, frozen=True, array_like=True, tag="compare"):
+class Compare(_Condition, frozen=True, array_like=True, tag="compare"):
     """The item's field stands in this relation to the value. A missing field never does."""
 
     field: str
@@ -37,19 +43,19 @@ class Compare(Struct, frozen=True, array_like=True, tag="compare"):
     value: Scalar
 
 
-class AllOf(Struct, frozen=True, array_like=True, tag="all"):
+class AllOf(_Condition, frozen=True, array_like=True, tag="all"):
     """Every part holds."""
 
     parts: tuple[Condition, ...]
 
 
-class AnyOf(Struct, frozen=True, array_like=True, tag="any"):
+class AnyOf(_Condition, frozen=True, array_like=True, tag="any"):
     """At least one part holds."""
 
     parts: tuple[Condition, ...]
 
 
-class Negation(Struct, frozen=True, array_like=True, tag="not"):
+class Negation(_Condition, frozen=True, array_like=True, tag="not"):
     """The part does not hold."""
 
     part: Condition

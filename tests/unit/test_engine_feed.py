@@ -69,3 +69,29 @@ def test_runs_that_take_no_time_at_all_do_not_grow_without_a_bound() -> None:
         with backend.acting():
             jobs.send.many([Job(number) for number in range(40)])
         backend.drain()
+
+
+def test_a_queue_that_is_declared_no_more_is_claimed_for_nobody() -> None:
+    """Its messages wait, with all their attempts, for a version that declares it again."""
+    app = App("changing")
+    jobs = app.queue(Job, max_attempts=1)
+    began: list[int] = []
+
+    @app.consume(jobs)
+    def work(job: Job) -> None:
+        began.append(job.number)
+
+    with running(app) as backend:
+        core, loop = backend._composed.core, backend._composed.loop
+        assert core.active is not None
+        core.feeds.pause(False)
+        with backend.acting():
+            jobs.send(Job(1), delay_s=4)
+        loop.advance(1)
+        core.feeds.follow([])
+        loop.advance(30)
+        assert began == []
+        core.feeds.follow(core.active.consumers())
+        backend.drain()
+        assert began == [1]
+        assert backend.failures(jobs) == []

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 import pydantic
 import pytest
@@ -126,3 +130,51 @@ def test_a_condition_calls_a_field_as_an_update_does(met: Any) -> None:
         with backend.acting():
             table.delete("a", when=met)
         assert backend.items(table) == []
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        lambda one, other: one and other,
+        lambda one, other: one or other,
+        lambda one, other: not one,
+        lambda one, other: 3 < field("count") < 5,
+    ],
+)
+def test_python_s_own_words_do_not_join_conditions(join: Any) -> None:
+    """One of the two would be dropped, and nobody would know."""
+    with pytest.raises(TypeError, match="all_of"):
+        join(field("count") == 1, field("name") == "a")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Decimal("10"), timedelta(days=2), datetime(2026, 1, 1, tzinfo=UTC), [1], {"a": 1}, b"x"],
+)
+def test_a_condition_compares_with_nothing_that_items_hold_as_text(value: object) -> None:
+    """Its text has another order than it, and a moment has more than one."""
+    with pytest.raises(Refused, match="'count' cannot be compared"):
+        assert field("count") >= value
+
+
+def test_a_condition_compares_with_a_date_and_a_uuid_as_items_hold_them() -> None:
+    id = UUID(int=7)
+    assert (field("day") >= date(2026, 1, 2)) == (field("day") >= "2026-01-02")
+    assert (field("id") == id) == (field("id") == str(id))
+
+
+def test_a_condition_on_a_field_that_items_lack_is_refused() -> None:
+    """It would never hold, or always."""
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    wrong = negate(field("cuont") == 1)
+    with running(app) as backend:
+        changes: list[Callable[[], None]] = [
+            lambda: table.put(Thing("a"), when=wrong),
+            lambda: table.update("a", count=1, when=wrong),
+            lambda: table.add("a", count=1, when=wrong),
+            lambda: table.delete("a", when=wrong),
+        ]
+        for change in changes:
+            with pytest.raises(Refused, match="'cuont'"), backend.acting():
+                change()

@@ -75,9 +75,10 @@ class Feeds:
             feed.claim()
         self._former = {}
         for name, old in before.items():
-            if name not in self.feeds and old.in_hand:
-                old.retire()
-                self._former[name] = old
+            if name not in self.feeds:
+                old.retire()  # else it would claim for nobody when its timer fires
+                if old.in_hand:
+                    self._former[name] = old
 
     def _of(self, queue: str) -> Feed | None:
         return self.feeds.get(queue) or self._former.get(queue)

@@ -6,9 +6,13 @@ orders.query(customer, index="by_customer", sort=begins_with("2026-11"))
 
 from __future__ import annotations
 
+from datetime import date
+from enum import Enum
 from typing import TYPE_CHECKING, Any, assert_never
+from uuid import UUID
 
 from wherry.codec import key_bytes, prefix_end
+from wherry.errors import Refused
 from wherry.handles.late import Late
 
 if TYPE_CHECKING:
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
     from wherry.effects import Condition
 else:
     effects = Late("wherry.effects", globals())
+
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 class field:
@@ -34,10 +40,23 @@ class field:
         self.name = name
 
     def _compare(self, relation: Any, value: Any) -> Condition:
-        from enum import Enum
+        if type(value) not in _PLAIN:
+            value = self._plain(value)
+        return effects.Compare(self.name, relation, value)
 
-        return effects.Compare(
-            self.name, relation, value.value if isinstance(value, Enum) else value
+    def _plain(self, value: Any) -> Any:
+        """Return a value as items hold it, if what holds it is ordered as the values are."""
+        if isinstance(value, Enum):
+            return self._plain(value.value)
+        if isinstance(value, UUID) or type(value) is date:
+            return str(value)
+        if isinstance(value, str | int | float | None):
+            return value
+        raise Refused(
+            f"The field {self.name!r} cannot be compared with {value!r}: an item holds a "
+            f"{type(value).__name__} as text, or not at all.",
+            advice="Compare text, numbers, bools, dates, UUIDs and Enums of them; hold money in "
+            "whole cents, a moment or a duration as a number of seconds.",
         )
 
     def __eq__(self, value: object) -> Condition:  # type: ignore[override]
@@ -87,12 +106,16 @@ def negate(part: Condition) -> Condition:
 
 
 def renamed(condition: Condition, names: Mapping[str, str]) -> Condition:
-    """Return the condition with other names for these fields; one that is not among them stays."""
+    """Return the condition with the names that fields have in JSON.
+
+    Raises:
+        Refused: It is about a field that is not among these, and would never hold, or always.
+    """
     match condition:
         case effects.Compare(name, relation, value):
-            return effects.Compare(names.get(name, name), relation, value)
+            return effects.Compare(_known(name, names), relation, value)
         case effects.HasField(name):
-            return effects.HasField(names.get(name, name))
+            return effects.HasField(_known(name, names))
         case effects.AllOf(parts):
             return effects.AllOf(tuple(renamed(part, names) for part in parts))
         case effects.AnyOf(parts):
@@ -103,6 +126,12 @@ def renamed(condition: Condition, names: Mapping[str, str]) -> Condition:
             return condition
         case _:
             assert_never(condition)
+
+
+def _known(name: str, names: Mapping[str, str]) -> str:
+    if name in names:
+        return names[name]
+    raise Refused(f"A condition is about {name!r}; the items have: {', '.join(names)}.")
 
 
 class SortRange:

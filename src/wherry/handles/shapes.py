@@ -130,10 +130,11 @@ class Shape(Generic[T]):
         return value[name] if isinstance(value, dict) else getattr(value, name)
 
     def renamed(self) -> dict[str, str]:
-        """Return the names in JSON of the fields that have another one there."""
+        """Return the names in JSON of all fields, by both names; none of a type without any."""
         if self._fields is None:
             self._fields = _fields_of(self.kind)
-        return {name: one.name for name, one in self._fields.items() if one.name != name}
+        found = {name: one.name for name, one in self._fields.items()}
+        return {one: one for one in found.values()} | found
 
     def changes(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return new values of fields under the names that they have in JSON.
