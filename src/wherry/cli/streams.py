@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ def written() -> Iterator[None]:
         _forget_output()
         sys.exit(1)
     except OSError as error:
-        if error.filename is not None:  # of another file
+        if error.errno != errno.ENOSPC or error.filename is not None:  # of something else
             raise
         _forget_output()
         with suppress(OSError):
