@@ -24,6 +24,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import to_msgpack
 from wherry.engine.controlwire import TokenAsked, call
 from wherry.engine.datafolder import DataFolder
@@ -48,6 +49,7 @@ T = TypeVar("T")
 APPS = Path(__file__).parent / "apps"
 WHERRY = [sys.executable, "-c", "from wherry.cli import main; main()"]
 WAIT_S = 30.0  # a loaded machine with one core; who waits in vain waits so long
+IDLE_S = limits.IDLE_CONNECTION_S / 2  # a connection of a test that is older is not used again
 PORTS = 500  # of one worker of the suite
 # The file stays mapped in what is forked and confined later: every process jumps at once.
 MOVED_CLOCK = """
@@ -125,12 +127,17 @@ class Reply(NamedTuple):
 
 
 class Client:
-    """One connection, kept alive, opened again where the engine closed it."""
+    """One connection, kept alive, opened again where the engine closed it or soon would.
+
+    Tests share engines, and minutes may lie between two that use one: a POST that meets the end
+    of an idle connection cannot be sent again, as nobody knows whether it was taken.
+    """
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
         self._port = port
         self._timeout_s = timeout_s
         self._connection: http.client.HTTPConnection | None = None
+        self._used_s = 0.0
 
     def __call__(
         self,
@@ -148,6 +155,8 @@ class Client:
             body = json.dumps(body).encode()
         if body is not None and "content-type" not in sent:
             sent["content-type"] = "application/json"
+        if time.monotonic() - self._used_s > IDLE_S:
+            self.close()
         fresh = self._connection is None
         if self._connection is None:
             self._connection = http.client.HTTPConnection(
@@ -164,6 +173,7 @@ class Client:
             if fresh or not closed or method not in ("GET", "HEAD"):
                 raise
             return self(method, path, body, headers, token)
+        self._used_s = time.monotonic()
         if answer.will_close:
             self.close()
         return Reply(
