@@ -365,7 +365,7 @@ def test_what_breaks_a_bound_is_rejected_with_a_reason(place: Any, effect: Any) 
 def test_effects_that_cannot_be_read_are_rejected(place: Any) -> None:
     request = place.request()
     unframed = (b"\xc1", b"\x91" * 100_000 + b"\xc0")  # nor can the frame around these be read
-    deep = b'{"status":' + b"[" * 5000 + b"]" * 5000 + b"}"
+    deep = b'{"status":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     for raw in (
         *unframed,
         msgpack.encode([["nonsense", 1]]),
