@@ -310,7 +310,7 @@ def _reply(signature: Signature, reading: Reading) -> dict[str, Any] | None:
     except TypeError as error:
         reading.find(
             "return_unsupported",
-            f"What {reading.name!r} returns cannot be encoded: {error}",
+            f"What {reading.name!r} returns cannot be encoded: {error}.",
             "Return a Struct, a dataclass, a Pydantic model, JSON types, bytes or a Reply.",
         )
         return None
