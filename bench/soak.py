@@ -6,9 +6,11 @@ as they are answered or at a `--rate`. After each slice the engine is looked at 
 sizes of its files, the rows of its tables, its memory, its file descriptors, its processor time.
 
 Three questions are answered at the end. What still grows in the last third? What does the clean-up
-cost: processor time per order in the last third, against the first slices, in which nothing was
-old enough to be removed? How much slower have orders become? Each by at most 5 %. Log files are
-shown and not judged: they are rotated at `limits.LOG_FILE_BYTES`, later than most soaks end.
+cost, in processor time for each order, and how much slower are orders? Each by at most 5 %. For the
+latter two a young wherry that removes nothing takes turns with the old one in the last third: a
+machine's own speed changes within a quarter of an hour by more than what is asked for. What the old
+one removes while the young one works is the old one's. Log files are shown and not judged: they
+are rotated at `limits.LOG_FILE_BYTES`, later than most soaks end.
 
     python -m bench.soak [--orders N] [--slice-s S] [--rate R] [--env NAME=VALUE ...]
 """
@@ -21,7 +23,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -31,15 +33,19 @@ from bench import ours
 from bench.floors.drive import ORDER
 from bench.folders import fresh_folder
 from bench.load import BenchError, Plan, Request, drive
-from bench.processes import tree, tree_pss_mb
+from bench.processes import Server, tree, tree_pss_mb
 
 RESULTS = Path(__file__).parent / "soak.json"
 SOAK = "bench.apps.soak:app"
 ORDERS = 2_000_000
 SLICE_S = 20
 CONNECTIONS = 16
-EARLY_SLICES = 3  # within the minute that things are kept, with the slices of SLICE_S
-KEPT = {"WHERRY_RECORDS_S": "60", "WHERRY_IDEMPOTENCY_S": "60", "WHERRY_FAILURES_S": "60"}
+LEAST_SLICES = 9
+YOUNG_SLICES = 3  # then another takes its place
+WARM_S = 2
+RETENTIONS = ("WHERRY_RECORDS_S", "WHERRY_IDEMPOTENCY_S", "WHERRY_FAILURES_S", "SOAK_KEPT_S")
+SHORT = dict.fromkeys(RETENTIONS, "60")
+LONG = dict.fromkeys(RETENTIONS, "86400")
 LOGS = "logs"
 TRIES = 20
 BOUND = 0.05
@@ -48,13 +54,20 @@ BOUND = 0.05
 NOISE = {"files MB": 4.0, "files": 4.0, "rows": 40_000.0, "memory MB": 8.0, "descriptors": 24.0}
 
 
+class Work(msgspec.Struct, frozen=True):
+    """What one slice of orders took."""
+
+    orders_per_s: float
+    cpu_ms_per_order: float
+
+
 class Slice(msgspec.Struct, frozen=True):
-    """The state at the end of one slice."""
+    """The state at the end of one slice; `young` worked in the next one, where it took turns."""
 
     seconds: float
     orders: int
-    orders_per_s: float
-    cpu_ms_per_order: float
+    work: Work
+    young: Work | None
     sizes_mb: dict[str, float]
     files: int
     rows: dict[str, int]
@@ -87,11 +100,11 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def judge(slices: Sequence[Slice]) -> Verdict:
     """Compare by medians. Raises BenchError where there are too few slices."""
-    third = len(slices) // 3
-    if third < EARLY_SLICES:
-        raise BenchError(f"{len(slices)} slices are too few to judge: {3 * EARLY_SLICES} at least")
-    early, last = slices[:EARLY_SLICES], slices[-third:]
-    half = third // 2
+    turns = [(one.work, one.young) for one in slices if one.young is not None]
+    if len(slices) < LEAST_SLICES or not turns:
+        raise BenchError(f"{len(slices)} slices are too few to judge: {LEAST_SLICES} at least")
+    last = slices[-(len(slices) // 3) :]
+    half = len(last) // 2
     growth = {}
     for name, noise in NOISE.items():
         before = statistics.median(each.judged[name] for each in last[:half])
@@ -99,17 +112,10 @@ def judge(slices: Sequence[Slice]) -> Verdict:
         growth[name] = after / before - 1 if after - before > noise else 0.0
     return Verdict(
         growth,
-        _middle(last, lambda one: one.cpu_ms_per_order)
-        / _middle(early, lambda one: one.cpu_ms_per_order)
+        statistics.median(old.cpu_ms_per_order / young.cpu_ms_per_order for old, young in turns)
         - 1,
-        1
-        - _middle(last, lambda one: one.orders_per_s)
-        / _middle(early, lambda one: one.orders_per_s),
+        1 - statistics.median(old.orders_per_s / young.orders_per_s for old, young in turns),
     )
-
-
-def _middle(slices: Sequence[Slice], value: Callable[[Slice], float]) -> float:
-    return statistics.median(map(value, slices))
 
 
 # --- looking ------------------------------------------------------------------------------------
@@ -187,23 +193,26 @@ class Meter:
 # --- running ------------------------------------------------------------------------------------
 
 
-def soak(folder: Path, orders: int, slice_s: float, rate_per_s: float) -> list[Slice]:
+def soak(
+    folder: Path, orders: int, slice_s: float, rate_per_s: float, kept: Mapping[str, str]
+) -> list[Slice]:
     slices: list[Slice] = []
     accepted = 0
     data = ours.data_of(folder)
-    with ours.serving(SOAK, folder, "--no-access-log") as server:
-        request = Request("/orders", ORDER, server.port, ours.token(SOAK, folder))
+    with serving(folder, kept) as (server, request), contextlib.closing(young(slice_s)) as others:
         meter = Meter(server.pid)
         begun = time.perf_counter()
         while accepted < orders:
             load = drive(Plan(request, CONNECTIONS, slice_s, rate_per_s))
             accepted += load.good
+            in_turns = 3 * accepted > 2 * orders
+            other = work_of(*next(others), slice_s, rate_per_s) if in_turns else None
             slices.append(
                 Slice(
                     time.perf_counter() - begun,
                     accepted,
-                    load.per_s,
-                    meter.ms() / load.good,
+                    Work(load.per_s, meter.ms() / load.good),
+                    other,
                     sizes_mb(data),
                     len(files_of(data)),
                     rows_of(next(data.glob("*.sqlite"))),
@@ -215,11 +224,41 @@ def soak(folder: Path, orders: int, slice_s: float, rate_per_s: float) -> list[S
     return slices
 
 
+@contextlib.contextmanager
+def serving(folder: Path, kept: Mapping[str, str]) -> Iterator[tuple[Server, Request]]:
+    """A wherry with these retentions, and an order for it."""
+    os.environ.update(kept)
+    with ours.serving(SOAK, folder, "--no-access-log") as server:
+        yield server, Request("/orders", ORDER, server.port, ours.token(SOAK, folder))
+
+
+def young(slice_s: float) -> Generator[tuple[Server, Request], None, None]:
+    """Yield, for each slice, a wherry that has little to keep and nothing to remove."""
+    while True:
+        with fresh_folder() as folder, serving(folder, LONG) as (server, request):
+            drive(Plan(request, CONNECTIONS, min(WARM_S, slice_s)))
+            for _ in range(YOUNG_SLICES):
+                yield server, request
+
+
+def work_of(server: Server, request: Request, slice_s: float, rate_per_s: float) -> Work:
+    """Have a wherry work for one slice."""
+    meter = Meter(server.pid)
+    load = drive(Plan(request, CONNECTIONS, slice_s, rate_per_s))
+    return Work(load.per_s, meter.ms() / load.good)
+
+
 def _line(one: Slice) -> str:
     judged = ", ".join(f"{name} {value:,.0f}" for name, value in one.judged.items())
-    rate = f"{one.orders_per_s:6,.0f}/s, {one.cpu_ms_per_order:.2f} ms of processors each"
+    rate = f"{_shown(one.work)} of processors each"
+    if one.young is not None:
+        rate += f" (beside a young one: {_shown(one.young)})"
     logs = f"logs {one.sizes_mb.get(LOGS, 0):.1f} MB"
     return f"{one.seconds:6.0f} s  {one.orders:9,} orders  {rate}; {judged}; {logs}"
+
+
+def _shown(work: Work) -> str:
+    return f"{work.orders_per_s:6,.0f}/s, {work.cpu_ms_per_order:.2f} ms"
 
 
 def main() -> int:
@@ -230,10 +269,10 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=0, metavar="R", help="orders a second")
     parser.add_argument("--env", action="append", default=[], metavar="NAME=VALUE")
     asked = parser.parse_args()
-    os.environ.update(KEPT | dict(each.split("=", 1) for each in asked.env))
+    kept = SHORT | dict(each.split("=", 1) for each in asked.env)
     try:
         with fresh_folder() as folder:
-            slices = soak(folder, asked.orders, asked.slice_s, asked.rate)
+            slices = soak(folder, asked.orders, asked.slice_s, asked.rate, kept)
         RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(slices), indent=2) + b"\n")
         verdict = judge(slices)
     except BenchError as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta
 
 from bench.apps.orders import Job, Line, NewOrder
 from wherry import App, Caller, Struct, log, new_id, now
 
-KEPT = timedelta(seconds=60)
+KEPT = timedelta(seconds=int(os.environ.get("SOAK_KEPT_S", "60")))
 
 
 class Order(Struct):

@@ -11,7 +11,7 @@ from bench.folders import file_system
 from bench.generator import encode_request, run_plan
 from bench.load import BenchError, Load, Plan, Request, read_wrk, wrk_script
 from bench.processes import parent_of, pss_kb
-from bench.soak import Slice, judge, sizes_mb
+from bench.soak import Slice, Work, judge, sizes_mb
 
 
 def test_what_wrk_says_at_its_end_is_read_as_a_load() -> None:
@@ -78,40 +78,56 @@ def test_the_file_system_of_a_folder_is_that_of_its_nearest_mount() -> None:
 
 
 def soaked(
-    sizes: Sequence[float],
-    rates: Sequence[float] = (100,) * 9,
-    costs: Sequence[float] = (1.0,) * 9,
-    rows: Sequence[int] = (10_000,) * 9,
+    sizes: Sequence[float], turns: tuple[Work, Work], rows: Sequence[int] = (10_000,) * 9
 ) -> list[Slice]:
+    """A life of nine slices; in the last three the old and the young one took these turns."""
+    old, young = turns
     return [
-        Slice(number, number, rate, cost, {"store.db": size, "logs": number}, 3, {"a": row}, 64, 99)
-        for number, (size, rate, cost, row) in enumerate(
-            zip(sizes, rates, costs, rows, strict=False)
+        Slice(
+            number,
+            number,
+            old,
+            young if number >= 6 else None,
+            {"store.db": size, "logs": number},
+            3,
+            {"a": row},
+            64,
+            99,
         )
+        for number, (size, row) in enumerate(zip(sizes, rows, strict=True))
     ]
 
 
+EVEN = (Work(100, 1.0), Work(100, 1.0))
+FLAT = [40.0] * 9
+
+
 def test_a_soak_is_steady_when_nothing_grows_and_the_clean_up_is_cheap() -> None:
-    verdict = judge(soaked([10, 20, 30, 40, 40, 40, 40, 40, 40]))
+    verdict = judge(soaked([10, 20, 30, 40, 40, 40, 40, 40, 40], EVEN))
     assert (verdict.cost, verdict.slower, verdict.steady) == (0, 0, True)
     assert set(verdict.growth.values()) == {0.0}
 
 
 def test_a_soak_that_grows_or_slows_or_costs_more_is_not_steady() -> None:
-    flat = [40.0] * 9
-    growing = judge(soaked([float(100 * each) for each in range(1, 10)]))
+    growing = judge(soaked([float(100 * each) for each in range(1, 10)], EVEN))
     assert growing.growth["files MB"] == pytest.approx(9 / 7 - 1)
-    slowing = judge(soaked(flat, rates=[100] * 6 + [90] * 3))
+    slowing = judge(soaked(FLAT, (Work(90, 1.0), Work(100, 1.0))))
     assert slowing.slower == pytest.approx(0.1)
-    costly = judge(soaked(flat, costs=[1.0] * 6 + [1.1] * 3))
+    costly = judge(soaked(FLAT, (Work(100, 1.1), Work(100, 1.0))))
     assert costly.cost == pytest.approx(0.1)
-    hoarding = judge(soaked(flat, rows=[100_000 * each for each in range(10, 19)]))
+    hoarding = judge(soaked(FLAT, EVEN, [100_000 * each for each in range(10, 19)]))
     assert [one.steady for one in (growing, slowing, costly, hoarding)] == [False] * 4
+
+
+def test_a_machine_that_becomes_slower_is_not_called_a_cost_of_the_clean_up() -> None:
+    slices = soaked(FLAT, (Work(50, 2.0), Work(50, 2.0)))
+    verdict = judge([*soaked(FLAT, EVEN)[:6], *slices[6:]])
+    assert (verdict.cost, verdict.slower) == (0, 0)
 
 
 def test_a_soak_of_few_slices_is_not_judged() -> None:
     with pytest.raises(BenchError, match="too few"):
-        judge(soaked([1, 1], [1, 1]))
+        judge(soaked(FLAT, EVEN)[-2:])
 
 
 def test_sizes_are_summed_for_each_entry_of_the_data_folder(tmp_path: Path) -> None:
