@@ -273,6 +273,12 @@ def test_yaml_without_its_library_says_what_to_install(
         ("refund.yaml", b"a: {1: {}}\n? [b]\n: c", "definition_invalid"),
         ("refund.yaml", b"just text", "definition_kind"),
         ("refund.yaml", b"StartAt: A\nStates: {A: 1, A: 2}", "definition_invalid"),
+        ("refund.yaml", b"StartAt: A\nStates: {Yes: {Type: Succeed}}", "definition_invalid"),
+        ("refund.yaml", b"StartAt: A\nStates: &all {A: *all}", "definition_invalid"),
+        ("refund.yaml", b"StartAt: A\nStates: {A: {Output: .inf}}", "definition_invalid"),
+        ("refund.yaml", b"StartAt: A\nStates: {A: !!set {b}}", "definition_invalid"),
+        ("refund.yaml", b"StartAt: !!int x", "definition_invalid"),
+        ("refund.yaml", b"StartAt: !!bool z", "definition_invalid"),
         ("refund.json", b'{"StartAt": "A", "States": {"A": 1, "A": 2}}', "definition_invalid"),
     ],
 )

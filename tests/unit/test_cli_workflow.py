@@ -85,6 +85,15 @@ def test_a_file_may_be_yaml(tmp_path: Path) -> None:
     assert (result.exit_code, "is no YAML" in result.stderr) == (1, True)
 
 
+def test_a_name_that_yaml_reads_as_a_yes_is_told_to_be_quoted(tmp_path: Path) -> None:
+    """YAML 1.1 reads Yes, No, On and numbers as no texts."""
+    path = tmp_path / "ask.asl.yaml"
+    path.write_text("StartAt: Yes\nStates:\n  Yes: {Type: Succeed}\n")
+    result = cli("workflow", "check", path)
+    assert result.exit_code == 1
+    assert "the key 'Yes' is no text; write it in quotes" in result.stderr
+
+
 def test_a_workflow_is_drawn(file: Path, folder: Path) -> None:
     """--svg and --mermaid print the picture and nothing else."""
     assert ok("workflow", "show", file, "--svg").startswith("<svg ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wherry.handles.workflows import Workflow
 
 _YAML = (".yaml", ".yml")
+_YAML_KEYS = ("tag:yaml.org,2002:str", "tag:yaml.org,2002:merge")
 
 
 class Faulty(Exception):
@@ -174,15 +176,18 @@ def read_yaml(name: str, path: str, content: str) -> Any:
         ) from None
 
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
-        """Reads a moment as the text that it is: JSON has no other. No key may be there twice."""
+        """Reads what JSON has: a moment as its text, and keys that are texts, each once."""
 
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
             seen: list[Any] = []
             for key, _ in node.value:
+                fault = ""
                 if key.value in seen:
-                    raise yaml.constructor.ConstructorError(
-                        None, None, f"the key {key.value!r} is there twice", key.start_mark
-                    )
+                    fault = f"the key {key.value!r} is there twice"
+                elif key.tag not in _YAML_KEYS:
+                    fault = f"the key {key.value!r} is no text; write it in quotes"
+                if fault:
+                    raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
                 seen.append(key.value)
             return super().construct_mapping(node, deep)
 
@@ -191,11 +196,26 @@ def read_yaml(name: str, path: str, content: str) -> Any:
         for first, those in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
     try:
-        return yaml.load(content, Loader)
-    except yaml.YAMLError as error:
+        value = yaml.load(content, Loader)
+        _refuse_what_json_lacks(value)
+        return value
+    except (yaml.YAMLError, ValueError, KeyError, RecursionError) as error:
         said = " ".join(str(error).split())
+        if isinstance(error, RecursionError):
+            said = "it is nested too deeply, or holds an alias of itself"
         raise Faulty(
             "definition_invalid",
-            f"The definition of the workflow {name!r} is no YAML: {said}.",
+            f"The definition of the workflow {name!r} is no YAML with a form in JSON: {said}.",
             f"Correct {path}.",
         ) from None
+
+
+def _refuse_what_json_lacks(value: Any) -> None:
+    """Raise ValueError for a set, bytes, infinity ..., and RecursionError for what holds itself."""
+    if isinstance(value, dict | list):
+        for one in value.values() if isinstance(value, dict) else value:
+            _refuse_what_json_lacks(one)
+    elif not isinstance(value, str | int | float | None):
+        raise ValueError(f"a {type(value).__name__} has none")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} has none")

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 
 from wherry import limits
+from wherry.codec import refuse_duplicate_keys, refuse_lost_numbers
 from wherry.statemachine import validation_fields as tables
 from wherry.statemachine import validation_values as values
 from wherry.statemachine.findings import (
@@ -45,25 +46,33 @@ def validate(
         functions: Names that a Resource may have beside ARNs; None for any.
     """
     findings = Findings()
-    value: Any = definition
-    if isinstance(definition, str | bytes):
-        raw = definition if isinstance(definition, bytes) else definition.encode("utf-8", "replace")
+    try:
+        raw = _as_text(definition)
         if len(raw) > limits.STATE_DEFINITION_BYTES:
             findings.add("", f"Maximum length is {limits.STATE_DEFINITION_BYTES}", JSON)
             return findings.found
-        if not definition.strip():
+        if not raw.strip():
             findings.add("", "Definition must be a valid JSON object", JSON)
             return findings.found
-        try:
-            value = msgspec.json.decode(definition)
-        except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
-            findings.add("", f"Definition must be a valid JSON object: {error}", JSON)
-            return findings.found
+        value: Any = msgspec.json.decode(raw)
+        refuse_duplicate_keys(raw)
+    except (msgspec.DecodeError, RecursionError, TypeError, ValueError) as error:
+        findings.add("", f"Definition must be a valid JSON object: {error}", JSON)
+        return findings.found
     if not isinstance(value, dict):
         findings.add("", "Definition must be a valid JSON object", JSON)
         return findings.found
     _Machine(findings, value, type == "EXPRESS", functions).check()
     return findings.found
+
+
+def _as_text(definition: str | bytes | dict[str, Any]) -> bytes:
+    if isinstance(definition, bytes):
+        return definition
+    if isinstance(definition, str):
+        return definition.encode()
+    refuse_lost_numbers(definition)
+    return msgspec.json.encode(definition)
 
 
 class _Machine:

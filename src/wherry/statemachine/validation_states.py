@@ -257,9 +257,12 @@ class StateChecks:
         for name in ("ItemProcessor", "Iterator"):
             processor = fields.get(name)
             if isinstance(processor, dict):
+                config = processor.get("ProcessorConfig")
+                outer, self._express = self._express, self._express or _is_express(config)
                 self._block(processor, f"{location}/{name}", ("processor",))
+                self._express = outer
                 if "ProcessorConfig" in processor:
-                    self._processor(processor["ProcessorConfig"], f"{location}/{name}")
+                    self._processor(config, f"{location}/{name}")
         batcher = fields.get("ItemBatcher")
         if isinstance(batcher, dict):
             where = f"{location}/ItemBatcher"
@@ -342,6 +345,15 @@ def assignments(fields: dict[str, Any], location: str) -> list[tuple[str, dict[s
 def _is_name(name: str) -> bool:
     """Whether a variable may have a name: an identifier of Unicode, which no _ begins."""
     return len(name) <= limits.STATE_NAME_LENGTH and name.isidentifier() and name[0] != "_"
+
+
+def _is_express(config: Any) -> bool:
+    """Whether the children of a Map are express workflows, which take less."""
+    return (
+        isinstance(config, dict)
+        and config.get("Mode") == "DISTRIBUTED"
+        and config.get("ExecutionType") == "EXPRESS"
+    )
 
 
 def _results(name: str, kind: str) -> tuple[str, ...]:

@@ -316,6 +316,42 @@ def test_an_express_workflow_cannot_wait_for_others(resource: str, pattern: str)
     ]
 
 
+def test_express_children_of_a_map_cannot_wait_for_others() -> None:
+    """Nor can a distributed Map be among them."""
+    waiting = {**SEND, "Resource": f"{SEND['Resource']}.waitForTaskToken", "End": True}
+
+    def children(kind: str, inner: dict[str, Any]) -> list[str]:
+        processor = {
+            "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": kind},
+            "StartAt": "I",
+            "States": {"I": inner},
+        }
+        return state({"Type": "Map", "ItemProcessor": processor})
+
+    assert children("STANDARD", waiting) == []
+    assert children("EXPRESS", waiting) == [
+        f"{SCHEMA}: Express state machine does not support '.waitForTaskToken' service"
+        " integration  at /States/S/ItemProcessor/States/I/Resource"
+    ]
+    inner = {"StartAt": "J", "States": {"J": {"Type": "Pass", "End": True}}}
+    config = {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"}
+    distributed = {**MAP, "ItemProcessor": {**inner, "ProcessorConfig": config}, "End": True}
+    assert children("STANDARD", distributed) == []
+    assert len(children("EXPRESS", distributed)) == 1
+
+
+def test_a_definition_is_no_larger_than_aws_takes_it_and_names_nothing_twice() -> None:
+    """However it is given."""
+    large = only({**PASS, "Comment": "c" * 1_048_576})
+    for one in (large, json.dumps(large)):
+        assert said(one) == ["INVALID_JSON_DESCRIPTION: Maximum length is 1048576 at /"]
+    (twice,) = said('{"StartAt": "A", "States": {"A": {"Type": "Fail"}, "A": {"Type": "Fail"}}}')
+    assert "the key 'A' is there twice" in twice
+    for broken in ({"StartAt": "A", "States": {True: END}}, {"States": {("A",): END}}):
+        assert "must be a valid JSON object" in said(broken)[0]
+    assert "nan, which JSON cannot say" in str(said(only({**PASS, "Result": float("nan")})))
+
+
 def test_functions_may_be_named_where_they_are_known() -> None:
     task = {"Type": "Task", "Resource": "charge"}
     assert state(task) != []
