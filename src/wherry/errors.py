@@ -113,7 +113,7 @@ class ConditionFailed(Conflict):
 
     def __init__(self, table: str, key: str, why: str = "", **more: Any) -> None:
         super().__init__(
-            f"{_unmet(table, key, why)}; nothing was applied.",
+            f"{unmet(table, key, why)}; nothing was applied.",
             extra={"table": table, "key": key},
             **more,
         )
@@ -129,11 +129,14 @@ UNMET_ORDERS = {  # what does not hold of an execution, or of a task's token ("f
     "ended": "has ended",
     "running": f"is still running; {_REDRIVEN}",
     "succeeded": f"has succeeded; {_REDRIVEN}",
+    "full": "has no room for more events in its history, and cannot go on",
+    "old": "began a year ago or more, and cannot go on",
+    "late": "ended more than 14 days ago, and cannot go on",
     "foreign": "it is a task of another workflow that does",
 }
 
 
-def _unmet(table: str, key: str, why: str) -> str:
+def unmet(table: str, key: str, why: str) -> str:
     """Say what does not hold; "workflow NAME" stands for the executions of one."""
     kind, _, workflow = table.partition(" ")
     if kind != "workflow" or not workflow:

@@ -132,6 +132,26 @@ def test_what_has_failed_can_be_redriven(place: Any, status: Any) -> None:
     assert (message.execution, message.event) == (id, "redrive")
 
 
+def test_what_ended_long_ago_cannot_be_redriven(place: Any) -> None:
+    """Not with the message that would say so, of which nobody would hear: with the order."""
+    move(place, begun(place), 0, ended=Ended("FAILED", None, "E", "c"))
+    place.advance(limits.STATE_REDRIVE_S)
+    assert ordered(place, redrive()) == Committed([], {"refund": place.now_ms})
+    place.advance(1)
+    assert ordered(place, redrive()) == Unmet("workflow refund", "one", "late")
+
+
+def test_what_began_a_year_ago_or_has_a_full_history_cannot_be_redriven(place: Any) -> None:
+    id = begun(place, "old")
+    place.advance(limits.STATE_STANDARD_S)
+    move(place, id, 0, ended=Ended("FAILED", None, "E", "c"))
+    assert ordered(place, redrive("old")) == Unmet("workflow refund", "old", "old")
+    last = (limits.STATE_EVENTS - 1, b"an event")
+    move(place, begun(place, "full"), 0, history=[last], ended=Ended("FAILED", None, "E", "c"))
+    assert ordered(place, redrive("full")) == Unmet("workflow refund", "full", "full")
+    assert told(place) == []
+
+
 def test_what_runs_or_has_succeeded_cannot_be_redriven(place: Any) -> None:
     id = begun(place)
     assert ordered(place, redrive()) == Unmet("workflow refund", "one", "running")

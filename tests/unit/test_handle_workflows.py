@@ -276,6 +276,13 @@ def test_a_cause_in_other_words_stays_as_it_is(cause: str | None) -> None:
     assert _message(cause) == cause
 
 
+def test_a_status_that_there_is_not_is_refused() -> None:
+    """Not asked of the store, which would be in trouble with it."""
+    nothing = pytest.raises(Refused, match=r"status='failed' is none of RUNNING, SUCCEEDED")
+    with running(app) as backend, backend.acting(), nothing:
+        refund.list(status="failed")  # type: ignore[arg-type]
+
+
 def test_executions_are_listed_page_by_page() -> None:
     """The newest first; a cursor goes on with the list that it is of, and with no other."""
     with running(app) as backend:

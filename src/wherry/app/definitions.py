@@ -13,7 +13,7 @@ from wherry import limits
 from wherry.app.kinds import shown
 from wherry.app.schemas import schema_of
 from wherry.blueprint.records import Finding, Grant, WorkflowSpec
-from wherry.codec import DuplicateKey, refuse_duplicate_keys
+from wherry.codec import DuplicateKey, refuse_duplicate_keys, refuse_lost_numbers
 from wherry.errors import Refused
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ def _definition(workflow: Workflow[Any]) -> str:
             'Give the path of a file ("refund.asl.json"), a dict, or what asl.machine(...) made.',
         )
     try:
+        refuse_lost_numbers(value)
         return msgspec.json.encode(value).decode()
     except (TypeError, ValueError) as error:
         raise Faulty(

@@ -9,7 +9,7 @@ from msgspec import Raw
 from wherry.cli.actor import actor
 from wherry.cli.backend import Backend
 from wherry.codec import to_msgpack
-from wherry.errors import Passing, Refused
+from wherry.errors import Passing, Refused, unmet
 from wherry.ports import Commit, Committed, Unmet
 from wherry.telemetry import InvocationRecord
 from wherry.world import Chance, SystemClock
@@ -30,12 +30,12 @@ def commit(
     backend: Backend,
     verb: str,
     effect: StartExecution | StopExecution | RedriveExecution | EndTask,
-    unmet: str = "",
+    required: bool = True,
 ) -> bool:
-    """Give an order; return False where its condition does not hold and `unmet` is empty.
+    """Give an order; return False where its condition does not hold, and that is no matter.
 
     Raises:
-        Refused: With `unmet`, or with what the store says.
+        Refused: The condition does not hold; or with what the store says.
     """
     now_ms, chance = SystemClock().now_ms(), Chance()
     number = now_ms << 20 | _NODE << 12 | chance.below(_COUNTS)
@@ -66,7 +66,7 @@ def commit(
         case Committed():
             return True
         case Unmet():
-            if unmet:
-                raise Refused(unmet)
+            if required:
+                raise Refused(f"{unmet(answer.table, answer.key, answer.why)}.")
             return False
     raise Passing("Somebody else was at it at the same moment.", advice="Try again.")

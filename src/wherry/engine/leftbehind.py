@@ -33,7 +33,7 @@ def tell_left_behind(store: Store, journal: Journal, declared: Callable[[], set[
             journal.say(
                 "WARNING",
                 f"{shown} execution(s) of the workflow {workflow!r} stand still: this release does "
-                "not declare it. Declare it until they have ended, or stop them.",
+                "not declare it. Declare it again until they have ended or are stopped.",
                 workflow=workflow,
                 executions=count,
             )

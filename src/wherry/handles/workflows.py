@@ -5,7 +5,7 @@ What changes an execution is recorded, and happens with the commit of the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 
 from msgspec import Struct
 
@@ -114,6 +114,8 @@ class Workflow(Generic[T]):
         scope = self._scope("read")
         if not 1 <= limit <= limits.QUERY_LIMIT_MAX:
             raise Refused(f"limit={limit} is not in 1..{limits.QUERY_LIMIT_MAX}.")
+        if status is not None and status not in get_args(Status):
+            raise Refused(f"status={status!r} is none of {', '.join(get_args(Status))}.")
         bound = ("executions", self.name, status)
         after = read_cursor(cursor, bound)
         page = scope.ask(
@@ -261,7 +263,8 @@ class _Redriver(_Verb[T]):
     def __call__(self, name: str) -> None:
         """Let an execution that has failed go on from where it failed, with the commit.
 
-        The commit checks that it has failed, was stopped or ran out of time: else it is a 409.
+        The commit checks that it has failed, was stopped or ran out of time, not more than 14 days
+        ago, and that its history has room: else it is a 409.
         """
         workflow = self._workflow
         scope = workflow._scope("redrive")

@@ -24,6 +24,7 @@ from wherry.testing.environments import TooManyRuns
 from wherry.testing.seen import Called, Effects
 from wherry.testing.twice import NotRepeatable
 from wherry.testing.workflows import NEVER, TaskCall, TaskFailed, WorkflowResult, run_workflow
+from wherry.world import ManualClock
 
 __all__ = [
     "running",
@@ -43,4 +44,5 @@ __all__ = [
     "TaskCall",
     "TaskFailed",
     "NEVER",
+    "ManualClock",
 ]

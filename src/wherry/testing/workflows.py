@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import msgspec
 
 from wherry import limits
+from wherry.handles.shapes import to_json
 from wherry.statemachine.faults import InvalidDefinition, StatesError
 from wherry.statemachine.functions import uuid4
 from wherry.statemachine.history import shown
@@ -92,7 +93,7 @@ Tasks: TypeAlias = Mapping[str, Callable[[Any], Any]] | Callable[[TaskCall], Any
 
 def run_workflow(
     definition: str | bytes | dict[str, Any] | asl.Machine | Workflow[Any],
-    input: Any = None,
+    input: Any = msgspec.UNSET,
     tasks: Tasks | None = None,
     *,
     type: Literal["STANDARD", "EXPRESS"] = "STANDARD",
@@ -112,7 +113,7 @@ def run_workflow(
     Args:
         definition: Amazon States Language, as text or as what it decodes to; what `wherry.asl`
             built; or a workflow of an app, with the definition that it has.
-        input: The execution's input.
+        input: The execution's input: any JSON value; without one `{}`, as on AWS.
         tasks: What tasks do. Either by the name of a state or a function, or by a Resource: a
             function gets its payload, anything else the arguments of the call; what it returns
             is the result, and where the task waits for its token, what the token brings. Or one
@@ -120,7 +121,7 @@ def run_workflow(
             fails raises `TaskFailed`; one that does not answer returns `NEVER`.
         type: An express workflow may run for five minutes.
         account, region, name, machine_name, role_arn: What the context object tells.
-        clock: A clock to share with the tasks; a task that moves it takes that long.
+        clock: A `ManualClock` to share with the tasks; a task that moves it takes that long.
         seed: Of chance: jitter, `States.UUID`, `$random`.
 
     Raises:
@@ -147,7 +148,7 @@ def run_workflow(
         machine_name=machine_name,
         type=type,
         role_arn=f"arn:aws:iam::{account}:role/{machine_name}" if role_arn is None else role_arn,
-        input=_as_json({} if input is None else input),
+        input=_as_json({} if input is msgspec.UNSET else input),
     )
     return _Driver(machine, tasks or {}, clock or ManualClock(), chance).drive(run)
 
@@ -363,4 +364,4 @@ def _find(tasks: Mapping[str, Callable[[Any], Any]], names: list[str]) -> Any:
 
 def _as_json(value: Any) -> Any:
     """Return a copy of a value as JSON has it; nobody else's changes show in it."""
-    return msgspec.json.decode(msgspec.json.encode(value))
+    return msgspec.json.decode(to_json(value))

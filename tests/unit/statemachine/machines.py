@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UNSET
+
 from wherry.testing import WorkflowResult, run_workflow
 
 ROLE = "arn:aws:iam::123456789012:role/workflow"
@@ -30,7 +32,7 @@ def chain(*states: dict[str, Any], jsonata: bool = False) -> dict[str, Any]:
     return {"QueryLanguage": "JSONata", **machine} if jsonata else machine
 
 
-def run(definition: dict[str, Any], data: Any = None, tasks: Any = None, **more: Any) -> Any:
+def run(definition: dict[str, Any], data: Any = UNSET, tasks: Any = None, **more: Any) -> Any:
     """Run a machine; return its output, or (error, cause)."""
     result = run_workflow(definition, data, tasks, **more)
     return result.output if result.status == "SUCCEEDED" else (result.error, result.cause)

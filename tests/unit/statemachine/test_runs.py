@@ -238,3 +238,18 @@ def test_a_map_s_results_are_not_kept_beyond_the_limit() -> None:
         bench.advance(Succeeded(call.id, "x" * 200_000))
         assert len(msgspec.json.encode(bench.run)) < 3 * limits.STATE_DATA_BYTES
     assert (bench.run.error, bench.run.cause) == too_large("S")
+
+
+def test_null_is_an_input_as_any_other_and_none_is_an_empty_object() -> None:
+    """As on AWS: StartExecution without an input begins with {}."""
+    machine = only({"Type": "Pass"})
+    assert run(machine, None) is None
+    assert run(machine) == {}
+
+
+def test_what_json_cannot_say_is_no_input_and_no_result() -> None:
+    """NaN was null, without a word; a task that returns it fails, as a real one does."""
+    with pytest.raises(ValueError, match="nan"):
+        run(only({"Type": "Pass"}), float("nan"))
+    task = only({"Type": "Task", "Resource": "f"})
+    assert run(task, {}, {"f": lambda _: float("nan")})[0] == "NotFinite"

@@ -69,9 +69,9 @@ def list_(
     from wherry.world import SystemClock
 
     with connected(data) as backend:
-        if workflow is not None:
-            workflow_of(active_blueprint(backend), workflow)
         found: ExecutionRows = backend.ask(ListExecutions(workflow, status, limit, after))
+        if workflow is not None and not found.rows:  # one that is declared no more has some
+            workflow_of(active_blueprint(backend), workflow)
     if as_json:
         show_json(found.rows)
     else:
@@ -157,8 +157,7 @@ def start(workflow: str, name: str | None, given: str, data: str, as_json: bool)
     with connected(data) as backend:
         fitting = fitting_input(workflow_of(active_blueprint(backend), workflow), value)
         body = msgspec.json.encode(fitting)
-        unmet = f"There is a run {name!r} of {workflow!r} with another input."
-        commit(backend, "start", StartExecution(workflow, name, id, body), unmet)
+        commit(backend, "start", StartExecution(workflow, name, id, body))
     _told("started", workflow, name, as_json)
 
 
@@ -184,9 +183,9 @@ def stop(
         row = find(backend, run, workflow)
         if row.status != "RUNNING":
             raise Refused(f"{row.name!r} has ended: {row.status}.")
-        workflow_of(active_blueprint(backend), row.workflow)  # else nobody would do it
+        _require_moved(backend, row.workflow)
         effect = StopExecution(row.workflow, row.name, new_id(), error, cause)
-        commit(backend, "stop", effect, f"There is no run {row.name!r} any more.")
+        commit(backend, "stop", effect)
     _told("stopped", row.workflow, row.name, as_json)
 
 
@@ -201,10 +200,8 @@ def redrive(run: str, workflow: str | None, data: str, as_json: bool) -> None:
     """Let the run RUN, which failed, go on from the state that failed."""
     with connected(data) as backend:
         row = find(backend, run, workflow)
-        workflow_of(active_blueprint(backend), row.workflow)
-        effect = RedriveExecution(row.workflow, row.name, new_id())
-        unmet = f"{row.name!r} is {row.status}: only what failed or was stopped goes on."
-        commit(backend, "redrive", effect, unmet)
+        _require_moved(backend, row.workflow)
+        commit(backend, "redrive", RedriveExecution(row.workflow, row.name, new_id()))
     _told("redriven", row.workflow, row.name, as_json)
 
 
@@ -245,6 +242,17 @@ def fail(
     _end(token, workflow, data, as_json, kind="failed", error=error, cause=cause)
 
 
+def _require_moved(backend: Backend, workflow: str) -> None:
+    """Refuse an order to a run that nobody moves: it would lie in the queue of its workflow."""
+    blueprint = active_blueprint(backend)
+    if not any(one.name == workflow for one in blueprint.workflows):
+        raise Refused(
+            f"{blueprint.app} does not declare the workflow {workflow!r} any more: its runs stand "
+            "still.",
+            advice="Declare it again, until they have ended or are stopped.",
+        )
+
+
 def _end(token: str, workflow: str | None, data: str, as_json: bool, **how: Any) -> None:
     """End a task; of which workflow it is the token does not say, so each is asked."""
     with connected(data) as backend:
@@ -254,7 +262,7 @@ def _end(token: str, workflow: str | None, data: str, as_json: bool, **how: Any)
             names = [workflow_of(blueprint, workflow).name]
         for name in names:
             effect = EndTask(name, token, new_id(), **how)
-            if commit(backend, how["kind"], effect):
+            if commit(backend, how["kind"], effect, required=False):
                 if as_json:
                     show_json({"workflow": name, how["kind"]: True})
                 else:

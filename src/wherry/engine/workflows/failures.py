@@ -46,11 +46,11 @@ def failed_of(work: Work, task: Task, ending: Ending, error: str) -> Failed:
     return _failed(task.call, name, cause)
 
 
-def not_found(call: Call, function: str) -> Failed:
+def not_found(call: Call, function: str, request_id: str) -> Failed:
     """Return what a state machine is told that calls a function which there is not."""
     cause = (
         f"Function not found: {function} (Service: AWSLambda; Status Code: 404; "
-        "Error Code: ResourceNotFoundException; Request ID: ; Proxy: null)"
+        f"Error Code: ResourceNotFoundException; Request ID: {request_id}; Proxy: null)"
     )
     return Failed(call.id, NOT_FOUND, cause)
 

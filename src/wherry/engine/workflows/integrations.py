@@ -146,7 +146,7 @@ def begin(
 
 
 def refused(
-    call: Call, run: Run, answer: Denied | Unmet | Conflicted | Rejected, request_id: str = ""
+    call: Call, run: Run, answer: Denied | Unmet | Conflicted | Rejected, request_id: str
 ) -> Failed:
     """Return how a call failed whose effects the store has refused."""
     service = integration_of(Resource(call.resource)).partition(":")[0]

@@ -15,6 +15,7 @@ from wherry.engine.workflows.items import ItemsRead
 from wherry.engine.workflows.results import ResultsWritten
 from wherry.ports import Conflicted, Denied, ExecutionRow, FindExecution, Item, Nothing
 from wherry.statemachine.faults import StatesError
+from wherry.statemachine.functions import uuid4
 from wherry.statemachine.integration_answers import (
     Described,
     execution_arn,
@@ -85,7 +86,7 @@ class OwnCalls:
             if isinstance(answer, Item | Nothing):
                 then(reading.then(answer))
             elif isinstance(answer, Denied):
-                then(Outcome(refused(call, loaded.run, answer)))
+                then(Outcome(refused(call, loaded.run, answer, uuid4(self._chance))))
             else:
                 then(answer)
 
@@ -117,7 +118,7 @@ class OwnCalls:
         if call.kind != "task":
             error = StatesError("States.ResultWriterFailed", f"{answer}", final=True)
             return Failed(call.id, error.error, error.cause)
-        return refused(call, loaded.run, answer)
+        return refused(call, loaded.run, answer, uuid4(self._chance))
 
 
 def described(row: ExecutionRow, loaded: Loaded) -> Described:

@@ -142,7 +142,7 @@ class Step(msgspec.Struct, eq=False):
         function = function_of(name)
         queue = self.queues.get(function)
         if queue is None:
-            self.pending.append(not_found(call, function))
+            self.pending.append(not_found(call, function, uuid4(self.chance)))
             return
         loaded, run = self.loaded, self.run
         number = run.calls.get(call.id)  # None: it is closed already

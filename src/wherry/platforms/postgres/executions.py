@@ -175,7 +175,7 @@ class Loaded(Steps):
     def _digest(self, definition: int) -> str:
         return self._digests[definition]
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
         return self._at_ms
 
     def _next(self) -> int:

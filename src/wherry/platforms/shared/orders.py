@@ -9,6 +9,7 @@ from typing import assert_never
 
 import msgspec
 
+from wherry import limits
 from wherry.codec import from_json, to_json
 from wherry.effects import EndTask, RedriveExecution, SendMessage, StartExecution, StopExecution
 from wherry.platforms.shared.declared import Declared
@@ -48,8 +49,11 @@ class Orders:
                     found = self._steps.named(effect.workflow, effect.name)
                     if found is None:
                         return _unmet(effect, effect.name, "absent")
-                    if isinstance(effect, RedriveExecution) and found.status in _NOT_FAILED:
-                        return _unmet(effect, effect.name, _NOT_FAILED[found.status])
+                    why = ""
+                    if isinstance(effect, RedriveExecution):
+                        why = _not_redrivable(found, self._steps.now_ms())
+                    if why:
+                        return _unmet(effect, effect.name, why)
                 case EndTask():
                     found = self._waiting(effect)
                     if found is None:
@@ -126,6 +130,21 @@ class Orders:
             parent=effect.parent, call=effect.parent_call,
             first=first.step if first and first.definition == workflow.digest else None,
         )  # fmt: skip
+
+
+def _not_redrivable(found: Standing, now_ms: int) -> str:
+    """Return why an execution cannot be redriven, by `statemachine.redriving`'s rules; "": it can.
+
+    Its history lies in the store; what ends it there would only show when it has been redriven.
+    """
+    if found.status in _NOT_FAILED:
+        return _NOT_FAILED[found.status]
+    if found.events >= limits.STATE_EVENTS - 1:
+        return "full"
+    if now_ms - found.started_ms >= 1000 * limits.STATE_STANDARD_S:
+        return "old"
+    late = now_ms - (found.ended_ms or now_ms) > 1000 * limits.STATE_REDRIVE_S
+    return "late" if late else ""
 
 
 def _ended(execution: int, effect: EndTask) -> Happened:

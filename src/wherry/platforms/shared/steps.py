@@ -83,7 +83,7 @@ class Steps:
     def _digest(self, definition: int) -> str:
         raise NotImplementedError
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
         raise NotImplementedError
 
     def _next(self) -> int:
@@ -124,7 +124,7 @@ class Steps:
 
     def is_over(self, row: Standing) -> bool:
         """Whether an execution has been kept for its time."""
-        before = self._now_ms() - limits.EXECUTIONS_S * 1000
+        before = self.now_ms() - limits.EXECUTIONS_S * 1000
         return row.ended_ms is not None and row.ended_ms <= before
 
     def workflow_of(self, row: Standing) -> str:
@@ -237,7 +237,7 @@ class Steps:
             end = (step.wake_ms, 0, None, redrives, None, None, None)
             self.put("execution_turned", *moved, *end, row.id)
             return
-        status, now = STATUSES.index(ended.status), self._now_ms()
+        status, now = STATUSES.index(ended.status), self.now_ms()
         what = (ended.error, ended.cause, ended.output)
         self.put("execution_turned", *moved, None, status, now, redrives, *what, row.id)
 
@@ -274,7 +274,7 @@ class Steps:
         first: Advance | None = None,
     ) -> None:
         """Add an execution, and what begins it: its first step, or the message with this ID."""
-        id, number, now = self._next(), self._catalog.number("workflow", workflow), self._now_ms()
+        id, number, now = self._next(), self._catalog.number("workflow", workflow), self.now_ms()
         thread = Thread(origin.correlation_id, origin.traceparent)
         self.put(
             "execution_add",

@@ -81,7 +81,7 @@ class Executions(Steps):
         """Write by a statement."""
         self._session.write(statement, *values)
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
         return self._session.now_ms
 
     def _next(self) -> int:
