@@ -86,10 +86,13 @@ class Data:
 
     def release(self, indexes: str = "") -> None:
         """Write the shop's code, and let it be the version that ran last."""
-        (self.code / "shop.py").write_text(SHOP.replace("{indexes}", indexes))
+        self.deploy(f"release-{next(self._numbers)}", SHOP.replace("{indexes}", indexes))
+
+    def deploy(self, release: str, code: str) -> None:
+        """Let this code be the version that ran last."""
+        (self.code / "shop.py").write_text(code)
         described = ok("blueprint", "shop:app", "--folder", self.code)
-        blueprint = canonical(load(described.encode()))
-        self.ask(Configure(f"release-{next(self._numbers)}", blueprint, True))
+        self.ask(Configure(release, canonical(load(described.encode())), True))
 
     def ask(self, *requests: Request) -> list[Any]:
         """Ask the store, as an engine would."""

@@ -156,6 +156,40 @@ def test_a_message_is_edited_on_its_way(data: Data, tmp_path: Path) -> None:
     assert message.id in told
 
 
+def test_a_payload_that_its_consumer_cannot_read_goes_nowhere(data: Data, tmp_path: Path) -> None:
+    """The failure stays as it was: what it had carried would be lost with the edit."""
+    edited = tmp_path / "edited.json"
+    edited.write_text('{"order_id": 5}\n')
+    wrong = cli("failures", "redrive", "aaa-1", "--payload", edited, "--data", data.path)
+    assert wrong.exit_code == 1
+    assert "The payload is no" in wrong.stderr
+    (row,) = [one for one in ok_json("failures", "--data", data.path) if one["id"] == "aaa-1"]
+    assert row["body"] == {"order_id": "o-1"}
+
+
+def test_nothing_is_redriven_to_a_consumer_that_is_gone(data: Data) -> None:
+    """It would wait where nobody takes it, and be in no inbox."""
+    shop = (data.code / "shop.py").read_text()
+    data.deploy("later", shop.replace("max_attempts=3", "max_attempts=3, name='other_jobs'"))
+    for how in (["aaa-1"], ["--queue", "export_jobs"]):
+        refused = cli("failures", "redrive", *how, "--data", data.path)
+        assert (refused.exit_code, "Nobody takes from 'export_jobs'" in refused.stderr) == (1, True)
+    assert len(ok_json("failures", "--data", data.path)) == 2
+    assert "2 discarded" in ok(
+        "failures", "discard", "--queue", "export_jobs", "--reason", "gone", "--data", data.path
+    )
+
+
+def test_a_function_that_was_paused_and_renamed_may_go_on(data: Data) -> None:
+    """`wherry queues` advises it; another name that nobody has is still told."""
+    assert "is paused" in ok("pause", "export", "--data", data.path)
+    shop = (data.code / "shop.py").read_text()
+    data.deploy("later", shop.replace("def export(", "def export_orders("))
+    assert ok("resume", "export", "--data", data.path) == "'export' goes on.\n"
+    unknown = cli("resume", "export_order", "--data", data.path)
+    assert (unknown.exit_code, "Did you mean export_orders?" in unknown.stderr) == (1, True)
+
+
 def test_giving_up_wants_a_reason(data: Data) -> None:
     """Discarding without a word is a misuse, told when it is clear what is meant."""
     assert cli("failures", "discard", "aaa-1", "--data", data.path).exit_code == 2

@@ -11,9 +11,8 @@ import pytest
 
 from tests.unit.cli_kit import Data, cli, ok, ok_json
 from tests.unit.drawing_kit import REFUND
-from wherry.blueprint import canonical, load
 from wherry.engine.workflows.packing import frame_part, only_frame, pack_head
-from wherry.ports import Advance, Claim, Commit, Configure, Ended, Happened
+from wherry.ports import Advance, Claim, Commit, Ended, Happened
 from wherry.statemachine import compile_machine
 from wherry.statemachine.records import Begin, HistoryEvent, Run
 from wherry.world import Chance
@@ -67,9 +66,7 @@ class Flows(Data):
         self.deploy("release-1", SHOP)
 
     def deploy(self, release: str, code: str) -> None:
-        (self.code / "shop.py").write_text(code)
-        described = ok("blueprint", "shop:app", "--folder", self.code)
-        self.ask(Configure(release, canonical(load(described.encode())), True))
+        super().deploy(release, code)
         self._versions = itertools.count()
 
     def start(self, name: str, workflow: str = "refund", input: str = '{"amount":5}') -> None:

@@ -7,11 +7,13 @@ from math import isfinite
 from typing import BinaryIO
 
 import click
+import msgspec
 
 from wherry import limits
 from wherry.cli.actor import actor
-from wherry.cli.backend import Backend, connected
+from wherry.cli.backend import Backend, active_blueprint, connected
 from wherry.cli.commands.executions import run_of
+from wherry.cli.consumers import require_consumer, require_payload
 from wherry.cli.groups import ListFirst, examples
 from wherry.cli.options import data_option, json_option
 from wherry.cli.output import near, note, paint, show, show_json
@@ -161,15 +163,23 @@ def redrive(
     if ids and per_second is not None:
         raise click.UsageError("--per-second is for a --queue: what is named by ID goes at once.")
     with connected(data) as backend:
+        blueprint = active_blueprint(backend)
+        if queue is not None:
+            _check_queue(backend, queue)
+            require_consumer(blueprint, queue)
         if body is not None:
             from wherry.world import Chance
 
             new_id = Chance().token(16).hex()
-            id = _find(backend, ids[0]).id
-            count = _count(backend.ask(Redrive([id], None, actor(), body, new_id)))
+            failed = _find(backend, ids[0])
+            require_consumer(blueprint, failed.queue)
+            require_payload(blueprint, failed.queue, msgspec.json.decode(body))
+            count = _count(backend.ask(Redrive([failed.id], None, actor(), body, new_id)))
         elif ids:
-            found = [_find(backend, one).id for one in ids]
-            count = _count(backend.ask(Redrive(found, None, actor())))
+            found = [_find(backend, one) for one in ids]
+            for one in found:
+                require_consumer(blueprint, one.queue)
+            count = _count(backend.ask(Redrive([one.id for one in found], None, actor())))
         elif _check_queue(backend, queue) > AT_ONCE or per_second is not None:
             rate = PER_S if per_second is None else per_second
             job: RedriveJob = backend.ask(RedriveAll(str(queue), rate, actor()))
@@ -307,8 +317,6 @@ def _count(answer: Count) -> int:
 
 
 def _json(body: bytes) -> bytes:
-    import msgspec
-
     try:
         msgspec.json.decode(body)
     except msgspec.DecodeError as error:

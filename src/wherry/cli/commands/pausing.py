@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wherry.blueprint import Blueprint, HttpTrigger
+from wherry.blueprint import Blueprint, FunctionSpec, HttpTrigger
 from wherry.cli.actor import actor
 from wherry.cli.backend import Backend, active_blueprint, connected
 from wherry.cli.groups import examples
@@ -49,9 +49,11 @@ def resume(function: str, data: str) -> None:
 
 def _pause(function: str, paused: bool, data: str) -> None:
     with connected(data) as backend:
-        if function:
-            _check_function(active_blueprint(backend), function, paused)
+        if function and paused:
+            _check_function(active_blueprint(backend), function)
         count: Count = backend.ask(Pause(function, paused, actor()))
+        if function and not count.count:
+            _check_name(active_blueprint(backend), function)
     what = f"{function!r}" if function else "The app"
     if count.count:
         show(f"{what} is paused." if paused else f"{what} goes on.")
@@ -59,23 +61,25 @@ def _pause(function: str, paused: bool, data: str) -> None:
         show(f"{what} was paused already." if paused else f"{what} was not paused.")
 
 
-def _check_function(blueprint: Blueprint, function: str, paused: bool) -> None:
-    """Refuse a name that is none, and a pause of what nothing but requests calls.
-
-    One that was paused may go on whatever it has become since.
-    """
-    names = [one.name for one in blueprint.functions]
-    found = next((one for one in blueprint.functions if one.name == function), None)
-    if found is None:
-        raise Refused(
-            f"There is no function {function!r}.{near(function, names)}",
-            advice=f"There are: {', '.join(names)}.",
-        )
-    if paused and all(isinstance(one, HttpTrigger) for one in found.triggers):
+def _check_function(blueprint: Blueprint, function: str) -> None:
+    """Refuse a pause of what is no function, or of what nothing but requests calls."""
+    triggers = _check_name(blueprint, function).triggers
+    if all(isinstance(one, HttpTrigger) for one in triggers):
         raise Refused(
             f"{function!r} is called by requests alone, which a pause does not hold up.",
             advice="A function with messages or a schedule can be paused.",
         )
+
+
+def _check_name(blueprint: Blueprint, function: str) -> FunctionSpec:
+    """Refuse a name that is none; one that was paused may go on whatever became of it since."""
+    names = [one.name for one in blueprint.functions]
+    if function not in names:
+        raise Refused(
+            f"There is no function {function!r}.{near(function, names)}",
+            advice=f"There are: {', '.join(names)}.",
+        )
+    return blueprint.functions[names.index(function)]
 
 
 @click.command(epilog=examples("wherry schedules", "wherry schedules --json"))
