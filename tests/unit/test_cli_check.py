@@ -167,3 +167,17 @@ def test_a_folder_that_cannot_be_asked_does_not_hide_findings(tmp_path: Path) ->
     assert result.exit_code == 0
     assert "is not looked at" in result.stderr
     assert ok_json("check", "--folder", tmp_path) == []
+
+
+def test_a_schedule_whose_moments_are_over_is_a_warning(tmp_path: Path) -> None:
+    """It would be accepted, and nothing would ever come of it."""
+    path = write(
+        tmp_path,
+        "app.py",
+        GOOD
+        + '@app.schedule("at(2020-01-01T00:00:00)")\ndef once() -> None: ...\n'
+        + '@app.schedule("rate(1 day)")\ndef daily() -> None: ...\n',
+    )
+    (found,) = ok_json("check", f"{path.stem}:app", "--folder", tmp_path)
+    assert (found["code"], found["severity"]) == ("schedule_over", "warning")
+    assert "at(2020-01-01T00:00:00)" in found["message"]

@@ -16,6 +16,7 @@ from wherry.engine.datafolder import DataFolder
 from wherry.errors import AppInvalid, WherryError
 from wherry.observe.paint import Paint, in_line
 from wherry.ports import NotReady, QueryItems
+from wherry.world import SystemClock
 
 if TYPE_CHECKING:
     from wherry.blueprint import Blueprint, Finding
@@ -57,6 +58,7 @@ def check(target: str, folder: str, stage: str, data: str, as_json: bool) -> Non
             *app.warnings,
             *check_paths(Graph(blueprint)),
             *check_stage(blueprint, stage),
+            *_over(blueprint, SystemClock().now_ms()),
             *of_the_schemas(app, folder, stage),
             *_of_the_data(blueprint, data),
         ]
@@ -104,6 +106,25 @@ def openapi(target: str, folder: str) -> None:
 
 
 # -- what the data needs ---------------------------------------------------------------------------
+
+
+def _over(blueprint: Blueprint, now_ms: int) -> Iterator[Finding]:
+    """Find schedules all of whose moments lie behind us."""
+    from wherry.blueprint import Finding, ScheduleSource
+    from wherry.schedules import next_after
+
+    for source in blueprint.sources:
+        if not isinstance(source, ScheduleSource):
+            continue
+        if next_after(source.expression, source.timezone, now_ms, now_ms) is None:
+            yield Finding(
+                code="schedule_over",
+                message=f"The schedule {source.name!r} never fires again: all moments of "
+                f"{source.expression} in {source.timezone} are over.",
+                fix="Give it a later one, or take it away.",
+                place=source.place,
+                severity="warning",
+            )
 
 
 def _of_the_data(blueprint: Blueprint, data: str) -> list[Finding]:

@@ -117,7 +117,7 @@ def _next(row: ScheduleRow, now_ms: int) -> Cell:
     if row.paused:
         return ("bad", "paused")
     if row.next_ms is None:
-        return "never again"
+        return "never again" if row.fired or row.skipped else ("bad", "over, never fired")
     left_ms = row.next_ms - now_ms
     when = f"in {show_ms(left_ms)}" if left_ms >= 1_000 else "now"
     return f"{show_moment(row.next_ms)} ({when})"
