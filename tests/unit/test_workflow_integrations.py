@@ -27,12 +27,18 @@ PLACE = "arn:aws:states:eu-central-1:123456789012"
 RUN = Run(f"{PLACE}:execution:refund:r-1", "r-1", f"{PLACE}:stateMachine:refund", "refund",
           role_arn="arn:aws:iam::123456789012:role/refund")  # fmt: skip
 OBJECT: dict[str, Any] = {"type": "object"}
+GUEST: dict[str, Any] = {
+    "type": "object",
+    "properties": {"id": {"type": "string"}, "beds": {"type": "integer"}},
+    "required": ["id", "beds"],
+}
 APP = Blueprint(
     app="shop",
     tables=(
         TableSpec(name="orders", item="Order", schema=OBJECT, key="id"),
         TableSpec(name="lines", item="Line", schema=OBJECT, key="order", sort="n",
                   kinds={"n": "number"}),
+        TableSpec(name="guests", item="Guest", schema=GUEST, key="id"),
         TableSpec(name="visits", item="Visit", schema=OBJECT, key="at", kinds={"at": "moment"}),
     ),
     queues=(
@@ -306,6 +312,21 @@ TABLE_FAULTS: list[tuple[str, dict[str, Any], str, str]] = [
     ("visits", {"at": {"S": "today"}}, INVALID, "at:"),
     ("lines", {"order": {"S": "o"}, "n": {"BOOL": True}}, INVALID, "Type"),
 ]
+
+
+def test_an_item_that_no_function_could_read_is_not_written() -> None:
+    """By a put, or by an update that makes it so; what was of an older form may stay so."""
+    why = error("dynamodb:putItem", TableName="guests", Item={**KEY, "beds": {"S": "two"}})
+    assert why[0] == INVALID
+    assert "The item is no Guest: beds is 'two'; it takes a whole number" in str(why[1])
+    assert "beds is missing" in str(error("dynamodb:putItem", TableName="guests", Item=KEY))
+    update = did(
+        "dynamodb:updateItem", TableName="guests", Key=KEY, UpdateExpression="SET beds = :n",
+        ExpressionAttributeValues={":n": {"S": "two"}},
+    )  # fmt: skip
+    assert isinstance(update, Reading)
+    assert isinstance(update.then(Item(b'{"id":"o-1","beds":2}', 1)).event, Failed)
+    assert isinstance(update.then(Item(b'{"id":"o-1"}', 1)).event, Succeeded)
 
 
 @pytest.mark.parametrize(("table", "key", "name", "word"), TABLE_FAULTS)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from wherry import limits
 from wherry.blueprint import Blueprint, QueueSpec, TableSpec
+from wherry.blueprint.checks_payloads import misfits
 from wherry.codec import (
     ENCODED_PARTITION_KEY_BYTES,
     ENCODED_SORT_KEY_BYTES,
@@ -327,9 +328,8 @@ def _settled(
     event = Succeeded(doing.call.id, done.output)
     if found.action == "get":
         return Outcome(event)
-    guards = [Guard(table.name, *key, answer.version if isinstance(answer, Item) else 0)]
-    if answer is None:
-        guards = []
+    version = answer.version if isinstance(answer, Item) else 0
+    guards = [] if answer is None else [Guard(table.name, *key, version)]
     if done.after is msgspec.UNSET:
         effects: list[Effect] = []
         if answer is None:
@@ -337,6 +337,12 @@ def _settled(
         return Outcome(event, effects, guards)
     if done.after is None:
         return Outcome(event, [DeleteItem(table.name, *key)], guards)
+    unfit = _unfit(table, done.after)
+    if unfit and not (item is not None and _unfit(table, item)):  # one of an older form stays so
+        raise dynamo_error(
+            "ValidationException", f"The item is no {table.item}: {'; '.join(unfit)}",
+            doing.request_id,
+        )  # fmt: skip
     body = to_json(done.after)
     if len(body) > limits.ITEM_BYTES:
         raise dynamo_error(
@@ -344,6 +350,11 @@ def _settled(
             doing.request_id,
         )  # fmt: skip
     return Outcome(event, [PutItem(table.name, *key, body)], guards)
+
+
+def _unfit(table: TableSpec, item: dict[str, Any]) -> list[str]:
+    """Return why no function could read an item."""
+    return [one.said for one in misfits(table.schema, item, jsonata=True) if one.refused][:5]
 
 
 def _keys(doing: Doing, table: TableSpec, found: ItemPlan) -> tuple[bytes, bytes]:
