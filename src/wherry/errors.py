@@ -218,10 +218,11 @@ class GrantMissing(Refused):
 
     code = "grant_missing"
 
-    def __init__(self, function: str, resource: str, action: str) -> None:
+    def __init__(self, function: str, resource: str, action: str, line: str = "") -> None:
+        """`line`: how the grant is written in the team's code, where that is known."""
         super().__init__(
             f"Function {function!r} may not {action} {resource!r}.",
-            advice=f"Add {resource}.{action} to the grants of {function}.",
+            advice=f"Add {line or f'{resource}.{action}'} to the grants of {function}.",
         )
         self.function, self.resource, self.action = function, resource, action
 

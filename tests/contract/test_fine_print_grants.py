@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.contract.fine_print import Job, Shelf, Thing, on_every_platform
-from wherry import App, Caller, Conflict, Forbidden, Struct, Unavailable, log
+from wherry import App, Caller, Conflict, Forbidden, Struct, Unavailable, log, publish
 
 pytestmark = on_every_platform
 
@@ -76,6 +76,38 @@ def test_a_call_without_its_grant_is_refused_with_the_line_to_add(
         assert "files" not in refused.json()["detail"]  # what it uses is not the caller's business
         errors = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
         assert f"Add {line} to the grants of go." in errors[-1]
+
+
+class Told(Struct):
+    what: str
+
+
+named = App("named")
+told_apart = named.queue(Told, name="a-queue")
+named.event("named.told", version=1)(Told)
+
+
+@named.post("/send")
+def send() -> None:
+    told_apart.send(Told("x"))
+
+
+@named.post("/tell")
+def tell() -> None:
+    publish(Told("x"))
+
+
+@named.consume(told_apart)
+def hear(message: Told) -> None: ...
+
+
+def test_the_line_to_add_is_written_as_the_code_has_it(run: Any) -> None:
+    """By the variable, and not by the name of the queue or the event behind it."""
+    with run(named) as backend:
+        for path, line in (("/send", "told_apart.send"), ("/tell", "publish[Told]")):
+            assert backend.post(path).status == 500
+            errors = [one["message"] for one in backend.logs if one["level"] == "ERROR"]
+            assert f"Add {line} to the grants of {path[1:]}." in errors[-1]
 
 
 @pytest.mark.parametrize("granted", ["read", "write", "create", "delete"])

@@ -8,9 +8,9 @@ from msgspec import Struct
 
 from wherry import limits
 from wherry.blueprint.records import Grant
-from wherry.errors import BadRequest, BoundExceeded, GrantMissing, Refused
+from wherry.errors import BadRequest, BoundExceeded, Refused
 from wherry.handles.late import Late
-from wherry.handles.scope import Scope, scope_for
+from wherry.handles.scope import Scope, refusal, scope_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -275,7 +275,7 @@ class Bucket:
     def _scope(self, *actions: str) -> Scope:
         scope = scope_for(f"The bucket {self.name!r}")
         if not any(self._may(scope, action) for action in actions):
-            raise GrantMissing(scope.function, self.name, actions[0])
+            raise refusal(scope, self.name, actions[0])
         return scope
 
     def _check(self, key: str, media_type: str, metadata: Mapping[str, str] | None) -> str:

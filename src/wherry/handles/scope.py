@@ -152,7 +152,7 @@ class Scope(Struct, eq=False):
     def _refuse(self, answer: Denied | NotReady | Broken) -> NoReturn:
         match answer:
             case ports.Denied(resource=resource, action=action):
-                raise GrantMissing(self.function, resource, action)
+                raise refusal(self, resource, action)
             case ports.NotReady(table=table, index=index):
                 raise Unavailable(
                     f"The index {index!r} of {table!r} is not filled.",
@@ -263,8 +263,15 @@ def scope_for(what: str, grant: tuple[str, str] | None = None) -> Scope:
     if scope is None or scope.over:
         raise _out_of_place(what, scope)
     if grant is not None and scope.grants is not None and grant not in scope.grants:
-        raise GrantMissing(scope.function, *grant)
+        raise refusal(scope, *grant)
     return scope
+
+
+def refusal(scope: Scope, resource: str, action: str) -> GrantMissing:
+    """Return the error of a function that lacks a grant; it has the line to add."""
+    from wherry.handles.variables import grant_line
+
+    return GrantMissing(scope.function, resource, action, grant_line(resource, action))
 
 
 def _out_of_place(what: str, scope: Scope | None) -> Refused:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
 from wherry.codec import NotFinite, digest, to_msgpack
-from wherry.errors import ConditionFailed, GrantMissing, Passing, Refused, rejection
-from wherry.handles.scope import Scope, enter, leave, scope_for
+from wherry.errors import ConditionFailed, Passing, Refused, rejection
+from wherry.handles.scope import Scope, enter, leave, refusal, scope_for
 from wherry.handles.shapes import FINITE, Shape, result_type, to_json
 from wherry.ports import (
     Already,
@@ -102,7 +102,7 @@ def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:
         case Unmet(table=table, key=item, why=why):
             raise ConditionFailed(table, item, why)
         case Denied(resource=resource, action=action):
-            raise GrantMissing(inner.function, resource, action)
+            raise refusal(inner, resource, action)
         case Rejected(message=message, code=code):
             raise rejection(code, message)
         case answer:

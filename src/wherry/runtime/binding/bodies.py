@@ -21,7 +21,7 @@ from wherry.codec import refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
 from wherry.handles.shapes import Upgrade
 from wherry.runtime.binding.scanning import TooDeep, UnknownField, depth_of, scan, shape_of
-from wherry.runtime.binding.texts import BadText, raw_reader
+from wherry.runtime.binding.texts import BadText, field_reader
 from wherry.runtime.binding.urlencoded import parse
 
 Reader = Callable[[bytes], Any]
@@ -195,7 +195,7 @@ def form_reader(kind: Any) -> Reader:
     for field in fields.values():
         inner, _ = without_none(field.type)
         item = list_item(inner)
-        readers[field.wire] = (item is not None, raw_reader(inner if item is None else item))
+        readers[field.wire] = (item is not None, field_reader(inner if item is None else item))
     build = _form_builder(kind)
 
     def read(body: bytes) -> Any:

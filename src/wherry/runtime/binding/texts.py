@@ -66,6 +66,14 @@ def raw_reader(annotation: Any) -> Callable[[str], Any]:
     return choose
 
 
+def field_reader(annotation: Any) -> Callable[[str], Any]:
+    """As `raw_reader`, for a field of a form: browsers send `on` for a box that is checked."""
+    raw = raw_reader(annotation)
+    if scalar(annotation) is not bool:
+        return raw
+    return lambda text: text == "on" or raw(text)
+
+
 def _as_text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
