@@ -9,7 +9,7 @@ import sys
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
@@ -316,3 +316,23 @@ def test_importing_the_app_brings_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_option_that_there_is_not_is_named_with_the_nearest_one() -> None:
+    """Where it was written: it would be dropped otherwise, or be told of a class inside."""
+    app = App("shop")
+    with pytest.raises(
+        TypeError, match=r"the function 'go' has no option 'grant'; did you mean gr"
+    ):
+
+        @app.get("/go", grant=[])  # type: ignore[call-arg]
+        def go() -> None: ...
+
+
+@pytest.mark.parametrize("name", [["orders"], 5])
+def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
+    app = App("shop")
+    for declare in (lambda: app.table(Order, key="order_id", name=name),
+                    lambda: app.queue(Order, name=name)):  # fmt: skip
+        with pytest.raises(Refused, match="is no name"):
+            declare()

@@ -748,6 +748,36 @@ def decorator_of_a_bundle_without_parentheses(app: App) -> None:
 
 
 @case("value_type")
+def schedule_without_parentheses(app: App) -> None:
+    app.schedule(handler)  # type: ignore[arg-type]
+
+
+@case("consumer_without_queue")
+def consumer_without_parentheses(app: App) -> None:
+    app.consume(consume_item)  # type: ignore[arg-type]
+
+
+@case("event_unknown")
+def listener_without_parentheses(app: App) -> None:
+    app.on(consume_item)  # type: ignore[arg-type]
+
+
+@case("value_type")
+def event_without_parentheses(app: App) -> None:
+    app.event(Item)  # type: ignore[arg-type]
+
+
+@case("include_kind")
+def include_of_a_number(app: App) -> None:
+    app.include(5)  # type: ignore[arg-type]
+
+
+@case("policy_invalid")
+def policy_that_is_no_function(app: App) -> None:
+    app.policy(5)  # type: ignore[type-var]
+
+
+@case("value_type")
 def path_of_bytes(app: App) -> None:
     app.bundle("b").get(b"/a")(handler)  # type: ignore[arg-type]
 

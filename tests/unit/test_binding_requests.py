@@ -41,6 +41,11 @@ class Color(Enum):
     BLUE = "blue"
 
 
+class Settings(Struct):
+    news: bool = False
+    mail: str = ""
+
+
 class Size(IntEnum):
     S = 1
     L = 2
@@ -255,6 +260,7 @@ SEARCH = endpoint(search, method="get")
 
 
 def take(item: Item) -> None: ...
+def take_settings(settings: Form[Settings]) -> None: ...
 def take_form(item: Form[Item]) -> None: ...
 def take_raw(body: RawBody) -> None: ...
 def take_some(item: Item | None = None) -> None: ...
@@ -305,6 +311,18 @@ def test_forms_and_raw_bodies_are_bound() -> None:
     assert found == {"item": Item("a", 2)}
     raw = bind(endpoint(take_raw), event(headers={"content-type": "image/png"}, body=b"\xff\0"))
     assert raw == {"body": RawBody(content=b"\xff\0", media_type="image/png")}
+
+
+def test_a_checked_box_of_a_form_is_true() -> None:
+    """Browsers send `on` for it, and nothing for one that is not checked."""
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    for body, news in ((b"news=on", True), (b"news=true", True), (b"news=false", False)):
+        found = bind(endpoint(take_settings), event(headers=form, body=body))
+        assert found == {"settings": Settings(news)}
+    found = bind(endpoint(take_settings), event(headers=form, body=b"mail=a"))
+    assert found == {"settings": Settings(mail="a")}
+    with pytest.raises(Invalid):
+        bind(endpoint(take_settings), event(headers=form, body=b"news=yes"))
 
 
 def test_a_body_that_is_needed_and_missing_is_400_and_an_optional_one_is_none() -> None:

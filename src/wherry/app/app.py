@@ -17,8 +17,15 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypeVar
 from wherry import limits
 from wherry.app.aftercommit import AppAfterCommit
 from wherry.app.bundles import Bundle
-from wherry.app.declared import Consumer, F, Function, Triggered, as_several
-from wherry.app.naming import default_name
+from wherry.app.declared import (
+    Consumer,
+    F,
+    Function,
+    Triggered,
+    as_several,
+    declared_or_bare,
+)
+from wherry.app.naming import name_of
 from wherry.app.places import Site, site
 from wherry.app.routes import AppRoute
 from wherry.app.triggers import AppOn, AppSchedule, Declaring
@@ -172,7 +179,7 @@ class App:
 
         The arguments are told at `Table`.
         """
-        name = name or default_name(item_type)
+        name = name_of(name, item_type)
         place = site(1).place
         fault = check_indexes(name, indexes, place)
         if fault is not None:
@@ -214,7 +221,7 @@ class App:
         """
         queue = Queue(
             payload_type,
-            name=name or default_name(payload_type),
+            name=name_of(name, payload_type),
             max_attempts=max_attempts,
             retry_base_s=retry_base_s,
             retry_max_s=retry_max_s,
@@ -278,7 +285,7 @@ class App:
             self._keep(self._events, event).mark()
             return kind
 
-        return declare
+        return declared_or_bare(name, declare)
 
     # -- functions ---------------------------------------------------------------------------------
 
@@ -310,7 +317,7 @@ class App:
             self._declare(Function(fn.__name__, where, consumer, **options))
             return fn
 
-        return declare
+        return declared_or_bare(queue, declare)
 
     def bundle(
         self,

@@ -141,8 +141,15 @@ class Function:
         concurrency: int = limits.CONCURRENCY,
         reserved: int = 0,
         reads: Reads = "versioned",
+        **unknown: Any,
     ) -> None:
-        """Take a function of one endpoint; without it of those that are added, a bundle."""
+        """Take a function of one endpoint; without it of those that are added, a bundle.
+
+        Raises:
+            TypeError: An option that no function has.
+        """
+        if unknown:
+            raise TypeError(_unknown(name, next(iter(unknown))))
         self.name = name
         self.module = str(endpoint.fn.__module__) if endpoint else ""
         self.endpoints: list[Declared] = [endpoint] if endpoint else []
@@ -155,6 +162,15 @@ class Function:
         self.site = site
         self.description = (endpoint.fn.__doc__ or "") if endpoint else ""
         self.is_bundle = endpoint is None
+
+
+def _unknown(function: str, option: str) -> str:
+    import difflib
+
+    known = ("grants", "timeout_s", "memory_mb", "concurrency", "reserved", "reads")
+    near = difflib.get_close_matches(option, known, n=1)
+    meant = f"did you mean {near[0]}=?" if near else f"there are: {', '.join(known)}"
+    return f"the function {function!r} has no option {option!r}; {meant}"
 
 
 def as_several(given: Any) -> tuple[Any, ...]:

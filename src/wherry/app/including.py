@@ -15,9 +15,7 @@ if TYPE_CHECKING:
     from wherry.app.places import Site
 
 
-def apps_in(
-    other: App | ModuleType | str, into: App, where: Site
-) -> tuple[list[App], Finding | None]:
+def apps_in(other: Any, into: App, where: Site) -> tuple[list[App], Finding | None]:
     """Return the apps that `other` stands for, and what is wrong with it.
 
     Raises:
@@ -27,6 +25,13 @@ def apps_in(
 
     if isinstance(other, App):
         return [other], None
+    if not isinstance(other, ModuleType | str):
+        return [], Finding(
+            code="include_kind",
+            message=f"The app includes {other!r}, which is neither an app nor a module.",
+            fix='Write app.include(catalog), or app.include("catalog").',
+            place=where.place,
+        )
     module = other if isinstance(other, ModuleType) else _imported(other, where.package)
     apps = [one for one in vars(module).values() if isinstance(one, App) and one is not into]
     if apps or declares(into, getattr(module, "__file__", None)):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from wherry.errors import Refused
+
 _HISSING = ("s", "x", "z", "ch", "sh")
 
 
@@ -21,6 +25,19 @@ def plural(word: str) -> str:
     if word.endswith("y") and word[-2:-1] not in tuple("aeiou") and len(word) > 1:
         return word[:-1] + "ies"
     return word + ("es" if word.endswith(_HISSING) else "s")
+
+
+def name_of(given: Any, kind: type) -> str:
+    """Return the name of a table or queue: the one that is given, or that of its type.
+
+    Raises:
+        Refused: The one that is given is no text.
+    """
+    if isinstance(given, str) and given:
+        return given
+    if given:
+        raise Refused(f"name={given!r} is no name.", advice='Give it a text: name="orders".')
+    return default_name(kind)
 
 
 def default_name(kind: type) -> str:

@@ -53,6 +53,8 @@ def _compile(
     policies: dict[str, list[Policy]],
 ) -> tuple[str, str] | None:
     """Add the policy to its tables, or return what is wrong with it and the fix."""
+    if not inspect.isfunction(fn):
+        return f"A policy is {fn!r}, which is no function.", "Write @app.policy above a function."
     name = fn.__name__
     fix = f"Write `def {name}(caller: Caller, item: YourItem) -> bool`."
     try:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from wherry import limits
-from wherry.app.declared import F, Function, Triggered, as_several
+from wherry.app.declared import F, Function, Triggered, as_several, declared_or_bare
 from wherry.app.places import Site, site
 from wherry.blueprint.records import (
     ChangeSource,
@@ -59,7 +59,7 @@ class AppOn:
         """
         at = site(1)
         found = event_type(event)
-        name = found.name if found is not None else getattr(event, "__name__", repr(event))
+        name = found.name if found is not None else getattr(event, "__name__", str(event))
         version = found.version if found is not None else 0
 
         def source(triggered: Triggered) -> Source:
@@ -71,7 +71,8 @@ class AppOn:
                 queue=triggered.queue.name, event=name, version=version, place=at.place
             )
 
-        return _declaring(self._app, source, options, at)
+        bare = None if isinstance(event, type) else event
+        return declared_or_bare(bare, _declaring(self._app, source, options, at))
 
 
 class AppSchedule:
@@ -122,7 +123,7 @@ class AppSchedule:
                 place=where.place,
             )
 
-        return _declaring(self._app, source, options, where)
+        return declared_or_bare(expression, _declaring(self._app, source, options, where))
 
 
 class Declaring:
