@@ -279,6 +279,7 @@ def connects(told: Told) -> str:
 @app.post("/tells-secret", grants=[secret.read])
 def tells_secret(told: Told) -> int:
     value = secret.get()
+    os.write(1, b"-" * told.number + value.encode() + b"\n")
     print("printed", value)
     sys.stderr.write(f"stderr {value!r}\n")
     os.write(1, b"written " + value.encode() + b"\n")
