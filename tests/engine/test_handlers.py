@@ -246,6 +246,13 @@ def test_what_cannot_be_sent_is_an_error_of_the_function(rough: Engine, name: st
     assert post(rough, "/returns", "set").status == 200
 
 
+def test_a_value_of_a_wrong_type_is_an_error_of_the_function(rough: Engine) -> None:
+    """The store, which cannot read what it is asked for, is well, and the environment goes on."""
+    reply = post(rough, "/lists", number=5)
+    assert (reply.status, reply.code) == (500, "handler_failed")
+    assert "The request is unreadable: " in error_of(rough, reply)["message"]
+
+
 @pytest.mark.parametrize("name", ["binary", "surrogate", "forged", "long", "quiet"])
 def test_any_output_becomes_whole_log_lines(rough: Engine, name: str) -> None:
     """Whatever is printed: every line of the log is one JSON object with its correlation ID."""

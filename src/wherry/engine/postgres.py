@@ -19,6 +19,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.numbers import NODES
 from wherry.errors import FateUnknown, Refused, WherryError
 from wherry.platforms.files.sigv4 import SigningKey
+from wherry.platforms.shared.pages import unreadable
 from wherry.ports import (
     Broken,
     Commit,
@@ -124,7 +125,11 @@ class PostgresClient:
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
         """Ask what comes encoded, and is answered so."""
-        request = _request.decode(payload)
+        try:
+            request = _request.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._loop.call_soon(then, to_msgpack(unreadable(error)))
+            return
         self.send(function, request, lambda answer: then(to_msgpack(answer)))
 
     def _answered(self, task: asyncio.Task[Any]) -> None:

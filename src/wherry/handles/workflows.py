@@ -115,10 +115,8 @@ class Workflow(Generic[T]):
         if not 1 <= limit <= limits.QUERY_LIMIT_MAX:
             raise Refused(f"limit={limit} is not in 1..{limits.QUERY_LIMIT_MAX}.")
         bound = ("executions", self.name, status)
-        after = read_cursor(cursor, bound)
-        page = scope.ask(
-            ports.ListExecutions(self.name, status, limit, None if after is None else int(after))
-        )
+        after = read_cursor(cursor, bound, _number)
+        page = scope.ask(ports.ListExecutions(self.name, status, limit, after))
         scope.marks.append(f"list {self.name} ({len(page.rows)})")
         further = None if page.after is None else str(page.after).encode()
         return Page([_execution(row) for row in page.rows], write_cursor(further, bound))
@@ -284,6 +282,14 @@ def _check_error(error: str, cause: str) -> None:
     ):
         if len(text) > most:
             raise BoundExceeded(f"{what}= has {len(text)} characters; {most} are allowed.")
+
+
+def _number(after: bytes) -> int:
+    """Return where a list goes on. Raises `ValueError` for what is no number of an execution."""
+    number = int(after)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(number)
+    return number
 
 
 def _execution(row: ExecutionRow) -> Execution:
