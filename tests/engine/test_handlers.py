@@ -316,6 +316,16 @@ def test_a_handler_that_closes_its_output_still_answers(rough: Engine, name: str
     until(lambda: not rough.environments("closes_stdout"), "its end")
 
 
+@pytest.mark.parametrize("name", ["returns", "waits"])
+def test_a_handler_that_closes_all_its_files_is_ended_at_once(rough: Engine, name: str) -> None:
+    """Long before its deadline (20 s, and a 504); why is in the log, and nothing was applied."""
+    reply = post(rough, "/closes-all", name)
+    assert (reply.status, reply.code) == (502, "environment_died")
+    told = error_of(rough, reply)["message"]
+    assert "socket it had closed" in told or "exited with code 1" in told
+    assert not marked(rough, "closes-all")
+
+
 # -- what belongs to others ------------------------------------------------------------------------
 
 

@@ -230,6 +230,15 @@ def closes_stdout(told: Told) -> str:
     return "closed"
 
 
+@app.post("/closes-all", timeout_s=20, grants=[marks.write])
+def closes_all(told: Told) -> str:
+    marks.put(Mark("closes-all"))
+    os.closerange(3, 100)
+    if told.name == "waits":
+        signal.pause()
+    return "closed"
+
+
 # -- what belongs to others ------------------------------------------------------------------------
 
 
