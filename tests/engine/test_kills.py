@@ -11,14 +11,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wherry.runtime.process.trees import children
 
 from .fault_kit import killing
-from .server_kit import Engine, serving, tries, until
+from .server_kit import Engine, Reply, serving, tries, until
 from .stores_kit import both_stores, sqlite_alone
+
+ENDED = "the process that forks environments ended; it is started again"
+
+
+def answers(reply: Reply) -> Any:
+    """Return what was answered, which is no failure."""
+    assert reply.status == 200
+    return reply.json()
 
 
 @pytest.fixture
@@ -135,3 +144,25 @@ def test_a_clock_that_was_set_back_loses_no_order(tmp_path: Path) -> None:
             engine.kill()
     finally:
         engine.close()
+
+
+@sqlite_alone("its store process is held up; a reload is the same on Postgres")
+def test_a_version_whose_zygote_dies_before_it_serves_is_loaded_again(tmp_path: Path) -> None:
+    """The store learns the version while its zygote is killed: nothing is given to a dead one."""
+    code = tmp_path / "code"
+    code.mkdir()
+    text = (
+        "from wherry import App\napp = App('tiny')\n@app.get('/')\ndef one() -> int:\n    return "
+    )
+    (code / "tiny.py").write_text(f"{text}1\n")
+    with serving("tiny", tmp_path / "data", folder=code) as engine:
+        (code / "tiny.py").write_text(f"{text}2\n")
+        store, before = engine.store_pid(), set(children(engine.pid))
+        os.kill(store, signal.SIGSTOP)
+        os.kill(engine.pid, signal.SIGHUP)
+        zygote = until(lambda: [*{*children(engine.pid)} - before], "the next zygote")[0]
+        until(lambda: children(zygote), "the app, imported there")
+        os.kill(zygote, signal.SIGKILL)
+        until(lambda: engine.lines(message=ENDED), "that its end was seen")
+        os.kill(store, signal.SIGCONT)
+        until(lambda: answers(engine.client("GET", "/")) == 2, "the new version")
