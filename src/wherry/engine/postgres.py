@@ -174,12 +174,8 @@ class PostgresClient:
                     else:
                         await self._renew()
                         renewed_s = self._clock.steady_s()
-            except (WherryError, OSError):
-                continue
-            except Exception as error:
-                if not hasattr(error, "sqlstate"):
-                    raise
-                continue  # the database has said no; the next look may find it well
+            except Exception:
+                continue  # whatever is wrong, the next look may find it well; until then it is away
             self._answered_s = self._clock.steady_s()
             self.hangs = False
 
