@@ -246,7 +246,6 @@ class Versions:
         for older in self._alive:
             self._drain(older)
         for release in self._lost:
-            self._core.releases.remove(release)
             self._core.take_over(release, version.release)
         self._lost.clear()
         self._alive.append(version)
@@ -269,13 +268,13 @@ class Versions:
         assert zygote is not None
         for function in release.functions.values():
             for environment in list(function.pool.idle):
-                environment.kill("its version was replaced")
+                function.pool.end(environment, "its version was replaced")
         if release.busy():
             self._loop.call_later(0.05, self._drain, version)
             return
         if version in self._alive:
             self._alive.remove(version)
-            core.releases.remove(release)
+            core.leave(release)
             zygote.stop()
 
     def _zygote_gone(self, zygote: ZygoteProcess) -> None:
@@ -350,13 +349,13 @@ class Versions:
                 for version in self._alive:
                     zygote = version.zygote
                     found = zygote.environments.get(sample.pid) if zygote else None
-                    if found is not None:
-                        found.kill(sample.over)
+                    if found is not None and version.release is not None:
+                        version.release.functions[found.function].pool.end(found, sample.over)
         for version in self._alive:
             release = version.release
             for function in release.functions.values() if release else ():
                 for environment in function.pool.surplus(limits.IDLE_ENVIRONMENT_S):
-                    environment.kill("it was idle")
+                    function.pool.end(environment, "it was idle")
         self._loop.call_later(limits.MEMORY_SAMPLE_S, self.check_memory)
 
     def stop(self) -> None:
