@@ -165,6 +165,8 @@ def test_objects_are_listed_by_prefix_in_key_order(run: Any) -> None:
         assert (first["keys"], again["keys"], again["cursor"]) == (["in/a", "in/b"], ["in/c"], None)
         other = backend.get("/list", query={"prefix": "out/", "cursor": first["cursor"]})
         assert other.status == 400
+        no_text = first["cursor"][:8] + "____"
+        assert backend.get("/list", query={"prefix": "in/", "cursor": no_text}).status == 400
 
 
 def uploading(create_only: bool) -> Drawer:

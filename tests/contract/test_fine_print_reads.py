@@ -291,6 +291,20 @@ def test_a_cursor_of_another_query_is_refused(run: Any, other: dict[str, str]) -
         assert (refused.status, refused.json()["code"]) == (400, "bad_request")
 
 
+def test_a_cursor_that_a_client_has_changed_is_a_bad_request(run: Any) -> None:
+    """Of an index's query it says more than a key; whatever stands there, the store is well."""
+    app, entries = book(10)
+    with run(app) as backend:
+        with backend.acting():
+            for number in range(10):
+                entries.put(Entry("a", f"p{number}"))
+        query = {"of": "plain", "index": "by_tag"}
+        cursor = backend.get("/pages", query=query).json()["cursor"]
+        for changed in (cursor[:8], cursor[:8] + "wcHB", cursor[:-4]):
+            refused = backend.get("/pages", query={**query, "cursor": changed})
+            assert (refused.status, refused.json()["code"]) == (400, "bad_request")
+
+
 def test_an_item_without_an_indexs_field_is_absent_from_it(run: Any) -> None:
     app = App("library")
 

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from tests.contract.conftest import Place
+from tests.contract.trigger_kit import configure, message
 from tests.postgres_kit import Schema, loop, schema, server
-from wherry.effects import SendMessage
+from wherry.effects import Guard, SendMessage
 from wherry.platforms.postgres.database import Database
 from wherry.platforms.postgres.store import PostgresStore
-from wherry.ports import Already, Claim, Claims, Committed, MessageAck
+from wherry.ports import Already, Claim, Claims, Committed, Conflicted, MessageAck
 from wherry.world import Chance, ManualClock
 
 OWNER = "engine-1"
@@ -135,3 +136,22 @@ def test_what_this_engine_knows_to_be_its_own_is_not_given_back(engine: Engine) 
         ack = MessageAck(held.id, held.token)
         done = engine.ask(engine.place.request(acks=[ack], function=""))
         assert isinstance(done, Committed)
+
+
+@pytest.mark.parametrize("queue", ["lane", "plain"])
+def test_what_was_leased_since_a_claim_was_lost_is_not_given_back_with_it(
+    engine: Engine, queue: str
+) -> None:
+    """It is in hand here: of a group, or run again since its commit lost a conflict."""
+    configure(engine.place)
+    engine.store.database.retry_s = 0.0
+    engine.breaks.add("claim_messages")
+    assert not isinstance(engine.ask(Claim(queue, 10, OWNER)), Claims)
+    born = message(queue, "born", group="g" if queue == "lane" else "")
+    answer = engine.ask(engine.place.request(born, leases={queue: 1}, owner=OWNER, function=""))
+    assert isinstance(answer, Committed)
+    [held] = answer.leased
+    guard, ack = Guard("orders", b"sx", b"s1", 7), MessageAck(held.id, held.token)
+    lost = engine.place.request(guards=[guard], acks=[ack], function="")
+    assert isinstance(engine.ask(lost), Conflicted)
+    assert engine.claim(queue) == []

@@ -287,3 +287,35 @@ def test_what_isolation_the_database_gives_others_changes_nothing_here(safe: Ser
         made.close()
     finally:
         look(safe.dsn, f"ALTER ROLE wherry RESET {setting}")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"), [((), "expects 1 argument"), ((1 << 63,), "out of int64 range")]
+)
+def test_a_statement_that_is_asked_wrongly_is_told_at_once(
+    asked: Asked, values: tuple[int, ...], said: str
+) -> None:
+    """It is not the connection: with the next one it would come to the same."""
+    tries = []
+
+    async def ask(session: Session) -> Any:
+        tries.append(session)
+        return await session._connection.fetchval("SELECT $1::bigint", *values)
+
+    with pytest.raises((asyncpg.InterfaceError, asyncpg.DataError), match=said):
+        loop().run(asked.store.database.run(ask))
+    assert len(tries) == 1
+
+
+def test_a_statement_whose_connection_was_closed_before_it_is_asked_again(asked: Asked) -> None:
+    """asyncpg tells of that by the same error."""
+    tries = []
+
+    async def ask(session: Session) -> Any:
+        tries.append(session)
+        if len(tries) == 1:
+            session.terminate()
+        return await session._connection.fetchval("SELECT $1::bigint", 5)
+
+    assert loop().run(asked.store.database.run(ask)) == 5
+    assert len(tries) == 2

@@ -165,6 +165,7 @@ def test_a_cursor_of_another_query_is_refused_and_harms_no_other_request(place: 
     done, broken = place.batch(put, query)
     assert isinstance(done, Committed)
     assert isinstance(broken, Broken)
+    assert broken.code == "bad_request"
 
 
 # --- grants -------------------------------------------------------------------------------------

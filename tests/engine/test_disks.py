@@ -106,6 +106,7 @@ def test_a_damaged_store_is_told_once_and_the_engine_ends(tmp_path: Path) -> Non
         engine.launch()
         assert engine.wait() == 1
         assert engine.said().count("is damaged") == 1
+        assert "does not answer" not in engine.said()
         assert "Traceback" not in engine.said()
         assert "ended and was started again" not in engine.said()
     finally:

@@ -11,14 +11,23 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from wherry.runtime.process.trees import children
 
 from .fault_kit import killing
-from .server_kit import Engine, serving, tries, until
+from .server_kit import Engine, Reply, serving, tries, until
 from .stores_kit import both_stores, sqlite_alone
+
+ENDED = "the process that forks environments ended; it is started again"
+
+
+def answers(reply: Reply) -> Any:
+    """Return what was answered, which is no failure."""
+    assert reply.status == 200
+    return reply.json()
 
 
 @pytest.fixture
@@ -135,3 +144,80 @@ def test_a_clock_that_was_set_back_loses_no_order(tmp_path: Path) -> None:
             engine.kill()
     finally:
         engine.close()
+
+
+COUNTING = """
+import os, time
+from wherry import App, Struct, log
+
+app = App("tiny")
+
+class Counter(Struct):
+    name: str
+    count: int
+
+counters = app.table(Counter, key="name")
+
+def more() -> int:
+    count = (counters.get("a") or Counter("a", 0)).count + 1
+    counters.put(Counter("a", count))
+    return count
+
+@app.post("/quick", grants=[counters.read, counters.write])
+def quick() -> int:
+    return more()
+
+@app.post("/slow", grants=[counters.read, counters.write])
+def slow() -> int:
+    count = more()
+    log.info("it waits")
+    while not os.path.exists("GATE"):
+        time.sleep(0.01)
+    return count
+"""
+
+
+@sqlite_alone("its store process is held up; a reload is the same on Postgres")
+def test_what_loses_a_conflict_as_its_version_ends_is_run_by_the_next_one(tmp_path: Path) -> None:
+    """Nothing of the old version runs at that moment, so that its zygote is stopped."""
+    code, gate = tmp_path / "code", tmp_path / "gate"
+    code.mkdir()
+    (code / "tiny.py").write_text(COUNTING.replace("GATE", str(gate)))
+    with (
+        serving("tiny", tmp_path / "data", folder=code) as engine,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        slow = threads.submit(engine.once, "POST", "/slow")
+        until(lambda: engine.lines(message="it waits"), "its beginning")
+        assert engine.client("POST", "/quick").json() == 1
+        store, before = engine.store_pid(), set(children(engine.pid))
+        os.kill(store, signal.SIGSTOP)
+        gate.touch()  # its commit is sent, and the next version behind it
+        until(lambda: engine.pools()["slow"]["busy"] == 0, "the end of its run")
+        os.kill(engine.pid, signal.SIGHUP)
+        zygote = until(lambda: [*{*children(engine.pid)} - before], "the next zygote")[0]
+        until(lambda: children(zygote), "the app, imported there")
+        os.kill(store, signal.SIGCONT)
+        assert answers(slow.result(60)) == 2
+
+
+@sqlite_alone("its store process is held up; a reload is the same on Postgres")
+def test_a_version_whose_zygote_dies_before_it_serves_is_loaded_again(tmp_path: Path) -> None:
+    """The store learns the version while its zygote is killed: nothing is given to a dead one."""
+    code = tmp_path / "code"
+    code.mkdir()
+    text = (
+        "from wherry import App\napp = App('tiny')\n@app.get('/')\ndef one() -> int:\n    return "
+    )
+    (code / "tiny.py").write_text(f"{text}1\n")
+    with serving("tiny", tmp_path / "data", folder=code) as engine:
+        (code / "tiny.py").write_text(f"{text}2\n")
+        store, before = engine.store_pid(), set(children(engine.pid))
+        os.kill(store, signal.SIGSTOP)
+        os.kill(engine.pid, signal.SIGHUP)
+        zygote = until(lambda: [*{*children(engine.pid)} - before], "the next zygote")[0]
+        until(lambda: children(zygote), "the app, imported there")
+        os.kill(zygote, signal.SIGKILL)
+        until(lambda: engine.lines(message=ENDED), "that its end was seen")
+        os.kill(store, signal.SIGCONT)
+        until(lambda: answers(engine.client("GET", "/")) == 2, "the new version")

@@ -168,3 +168,33 @@ def test_the_store_answers_every_request() -> None:
     database = Database(server().dsn, "wherry", 1, SystemClock(), Chance())
     store = PostgresStore(database, SystemClock())
     assert {*store._of_functions, *store._of_engines} == set(get_args(Request))
+
+
+def test_who_looks_whether_the_database_answers_goes_on_whatever_is_wrong(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """asyncpg says by an error of its own that the file of a certificate is being replaced."""
+    failed = asyncio.Event()
+
+    async def fails(*_: object, **__: object) -> None:
+        failed.set()
+        raise asyncpg.ClientConfigurationError("the file cannot be read")
+
+    async def scene(desk: Desk) -> None:
+        monkeypatch.setattr(limits, "POSTGRES_PROBE_S", 0.01)
+        with monkeypatch.context() as patched:
+            patched.setattr(asyncpg, "connect", fails)
+            await desk.other.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+            async with asyncio.timeout(60):
+                await failed.wait()
+                before_s = desk.client._answered_s
+        desk.client.hangs = True
+        async with asyncio.timeout(60):
+            while desk.client.hangs:
+                await asyncio.sleep(0)
+        assert desk.client._answered_s > before_s
+
+    play(scene)

@@ -116,3 +116,17 @@ def test_what_is_sent_now_overtakes_nothing(tmp_path: Path) -> None:
         assert answered == ["a", "b", "c", "d"]
     finally:
         store.close()
+
+
+def test_where_there_is_no_store_any_more_everything_is_answered_with_why(tmp_path: Path) -> None:
+    """Also what comes when the engine has looked whether it hangs: nothing waits for its answer."""
+    (tmp_path / "store.sqlite").write_bytes(b"no database" * 1_000)
+    store = Asked(tmp_path / "store.sqlite")
+    try:
+        assert store.wait(store.send(QueueDepths())).code == "fate_unknown"
+        store.process.hangs = store.process.silent_s() > 0
+        answer = store.wait(store.send(QueueDepths()))
+        assert answer.code == "passing"
+        assert answer.message.endswith("the store cannot be opened.")
+    finally:
+        store.close()

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from wherry import App, limits
+from wherry import App, Struct, limits
 from wherry.engine.admission import Admission
 from wherry.engine.mailbox import Mailbox, SocketChannel
 from wherry.engine.pools import Pool
+from wherry.engine.store import DirectStore, Then, When
 from wherry.invocation import Spent
 from wherry.platforms.socket import EngineLink
+from wherry.ports import Commit, Request
 from wherry.runtime.stopwatch import Stopwatch
 from wherry.testing import running
 from wherry.world import ManualClock, ManualLoop, Meter, Usage
@@ -310,3 +313,67 @@ def test_what_no_mailbox_takes_costs_no_credit_of_admission(boxes: Boxes) -> Non
     for _ in range(2):  # messages done: 1.8 credits
         boxes.admission.done()
     assert [environment.work.name for environment in boxes.began] == ["first", "large"]
+
+
+# --- versions that end --------------------------------------------------------------------------
+
+
+def test_an_environment_that_is_being_ended_is_given_nothing_more() -> None:
+    """Its process is still there, and idle: what came now would die with it."""
+    machine = Machine(0.0003, 0.0, queued_s=0.0)
+    machine.loop.call_later(0.0, machine.pool.warm, 2)
+    machine.loop.advance(0.01)
+    ended: Any = machine.pool.idle[-1]
+    ended.kill = lambda why: setattr(ended, "end", why)
+    machine.pool.end(ended, "its version was replaced")
+    machine.submit()
+    assert ended.end
+    assert ended.work is None
+    assert len(machine.pool.busy) == 2  # it counts until it is gone
+
+
+class Counter(Struct):
+    name: str
+    count: int
+
+
+def test_what_loses_a_conflict_after_its_version_has_ended_is_run_by_the_present_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = App("counting")
+    counters = app.table(Counter, key="name")
+
+    @app.post("/more", grants=[counters.read, counters.write])
+    def more() -> int:
+        count = (counters.get("a") or Counter("a", 0)).count + 1
+        counters.put(Counter("a", count))
+        return count
+
+    send = DirectStore.send
+    held: list[Callable[[], None]] = []
+
+    def hold(
+        store: DirectStore, function: str, request: Request, then: Then, when: When = "soon"
+    ) -> None:
+        if isinstance(request, Commit) and function == "more":
+            held.append(partial(send, store, function, request, then, when))
+        else:
+            send(store, function, request, then, when)
+
+    with running(app) as backend:
+        composed = backend._composed
+        old = composed.core.active
+        assert old is not None
+        with monkeypatch.context() as patched:
+            patched.setattr(DirectStore, "send", hold)
+            waiting = composed.client.send("POST", "/more")
+            composed.loop.run_ready()
+        with backend.acting():
+            counters.put(Counter("a", 7))
+        composed._activate()
+        old.functions["more"].pool.idle.clear()  # its zygote has ended
+        composed.core.leave(old)
+        for commit in held:
+            commit()
+        composed.settle(waiting)
+        assert waiting.reply().json() == 8

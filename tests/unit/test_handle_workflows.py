@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -299,6 +300,10 @@ def test_executions_are_listed_page_by_page() -> None:
             every = [one.name for one in refund.list()]
             with pytest.raises(BadRequest):
                 refund.list(status="FAILED", cursor=first.cursor)
+            assert first.cursor is not None
+            for changed in ("____", urlsafe_b64encode(b"9" * 30).decode()):
+                with pytest.raises(BadRequest):
+                    refund.list(status="SUCCEEDED", cursor=first.cursor[:8] + changed)
     assert [[one.name for one in page] for page in (first, second)] == [
         ["o4", "o3", "o2"], ["o1", "o0"],
     ]  # fmt: skip

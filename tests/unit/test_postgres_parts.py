@@ -101,14 +101,14 @@ def test_who_was_asked_before_an_older_message_turned_up_says_nothing_of_it() ->
 
 def test_what_is_leased_without_a_group_is_known_once_and_only_so_much_of_it() -> None:
     seen = Seen()
-    seen.leased(1)
-    seen.leased(2)
+    seen.leased(1, plain=True)
+    seen.leased(2, plain=True)
     assert not seen.are_plain([1, 3])
     assert not seen.are_plain([1])
     assert seen.are_plain([2])
     assert seen.are_plain([])
     for token in range(TOKENS + 2):
-        seen.leased(token)
+        seen.leased(token, plain=True)
     assert seen.are_plain([TOKENS + 1])
     assert not seen.are_plain([5])
 

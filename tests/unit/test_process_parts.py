@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from wherry.errors import Refused
+from wherry.handles import logs
 from wherry.runtime.process import cgroups, confine, forking, kernel, landlock, memory
 
 from .process_zygote import ends, in_zygote, read, result, start
@@ -220,3 +221,22 @@ def test_groups_of_version_2_hold_a_tree_and_are_given_back() -> None:
         assert in_zygote(engine) == [True, True, True, True, False]
     finally:
         os.rmdir(base)
+
+
+@pytest.mark.parametrize("secret", ["s3cret", "ab-ab", "--key--\nab\n\ncd\n--key--"])
+@pytest.mark.parametrize("printed", ["{}", "a line\nwith {}\n", "{0}{0} --ke {0}\n", "s3cre\n"])
+def test_a_secret_is_masked_wherever_what_is_printed_is_read_in_two(
+    secret: str, printed: str
+) -> None:
+    """And nothing is lost by it, nor held back without need."""
+    before = logs.masked()
+    try:
+        logs.mask(secret)
+        text = printed.format(secret).encode()
+        assert logs.whole(b"a line\n", more=False) == 7
+        for at in range(len(text) + 1):
+            end = logs.whole(text[:at], more=False)
+            told = [logs.hide(part) for part in (text[:end], text[end:])]
+            assert b"".join(told) == logs.hide(text)
+    finally:
+        logs.mask_only(before)

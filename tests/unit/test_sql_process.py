@@ -93,7 +93,9 @@ def test_an_unreadable_request_is_answered_as_broken_and_harms_no_other(frame: b
     store = SqlStore(":memory:", ManualClock())
     found = dict(answers(store, ask(1, PutState("k", b"1")), frame, ask(2, GetState("k"))))
     assert (found[1], found[2]) == (Count(1), State(b"1"))
-    assert isinstance(found[70_000], Broken)
+    broken = found[70_000]
+    assert isinstance(broken, Broken)
+    assert broken.code == "refused"  # whoever asked is at fault, not the store
 
 
 @pytest.mark.parametrize("frame", [b"", b"\xc1", b"\x93", msgpack.encode("text")])

@@ -7,6 +7,7 @@ loop, the store and the environments.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -250,8 +251,22 @@ class Core:
             self._driver.beginnings.wake = self.rounds.executions.ask_by
         self._driver.follow(release)
 
+    def leave(self, release: ActiveRelease) -> None:
+        """A release has ended: what still comes of it is run by the present one."""
+        self.releases.remove(release)
+        for name, function in release.functions.items():
+            function.pool.moved = partial(self._moved, name)
+
+    def _moved(self, name: str, work: Work) -> bool:
+        function = self.active.functions.get(name) if self.active is not None else None
+        if function is None:
+            return False
+        work.function = function
+        return function.pool.submit(work)
+
     def take_over(self, lost: ActiveRelease, release: ActiveRelease) -> None:
         """Give what waits at a release that cannot run any more to another one."""
+        self.leave(lost)
         for name, function in lost.functions.items():
             waiting = list(function.pool.pending)
             function.pool.pending.clear()

@@ -16,6 +16,7 @@ from msgspec import MsgspecError
 
 from wherry import limits
 from wherry.engine.mailbox import Mailbox, SocketChannel
+from wherry.handles.logs import whole
 from wherry.invocation import Spent
 from wherry.platforms.socket import (
     ANSWER,
@@ -131,6 +132,7 @@ class ProcessEnvironment:
         self._out = b""
         self._ready = False
         self._draining = False
+        self._held = b""  # printed, and told with what is printed next, if that comes soon
         sock.setblocking(False)
         os.set_blocking(output_fd, False)
         loop.add_reader(self._fd, self._readable)
@@ -242,10 +244,18 @@ class ProcessEnvironment:
             text = os.read(self._output_fd, OUTPUT_BYTES)
         except (BlockingIOError, OSError):
             text = b""
+        # A pipe is full before it holds all that: what is written is not split between its pages.
+        more = len(text) > OUTPUT_BYTES // 2
+        held, self._held = self._held, b""
+        if text:
+            text = held + text
+            end = whole(text, more)
+            text, self._held = text[:end], text[end:]
+        else:
+            text = held  # nothing follows it
         if text or self.unsigned:
             self._listener.output(self, text)
-        # A pipe is full before it holds all that: what is written is not split between its pages.
-        if len(text) > OUTPUT_BYTES // 2 and not self._draining:
+        if more and not self._draining:
             self._draining = True
             self._loop.call_later(OUTPUT_AGAIN_S, self._drain_again)
 
@@ -276,6 +286,8 @@ class ProcessEnvironment:
             self._readable()  # what it said last
         self._closed()
         self.drain_output()
+        if self._held:
+            self.drain_output()
         if self._output_fd >= 0:
             os.close(self._output_fd)
             self._output_fd = -1

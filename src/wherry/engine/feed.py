@@ -120,7 +120,6 @@ class Feed:
 
     def _claimed(self, answer: Any, asked: int) -> None:
         self._claiming = False
-        feed = self._feeds.feeds.get(self.queue.name, self)  # a new version may have taken over
         if not isinstance(answer, Claims):  # the store is in trouble: look again soon
             self.backlog = False
             self.wake(self._feeds.clock.now_ms() + 1000)
@@ -130,7 +129,11 @@ class Feed:
         if answer.messages:
             due_ms = answer.messages[-1].visible_at_ms
             self.lag_s = max(0.0, (self._feeds.clock.now_ms() - due_ms) / 1000)
-        feed.take_all(answer.messages)
+        feed = self._feeds.consumer(self.queue.name)  # a new version may have taken over
+        if feed is None:
+            self._feeds.give_back(answer.messages)
+        else:
+            feed.take_all(answer.messages)
         self._feeds.told(answer)
         self.backlog = len(answer.messages) == asked or self._again
         self._again = False

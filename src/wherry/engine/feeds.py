@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wherry.engine.storetime import StoreTime
     from wherry.engine.work import Work
     from wherry.engine.workflows.step import Step
-    from wherry.ports import Committed
+    from wherry.ports import Claimed, Committed
     from wherry.telemetry import InvocationRecord
     from wherry.world import Chance, Loop
 
@@ -82,6 +82,10 @@ class Feeds:
 
     def _of(self, queue: str) -> Feed | None:
         return self.feeds.get(queue) or self._former.get(queue)
+
+    def consumer(self, queue: str) -> Feed | None:
+        """The feed that takes what is leased now; None: nothing is begun of it here any more."""
+        return None if self.stopping else self.feeds.get(queue)
 
     def _held(self) -> list[str]:
         """The messages in hand, also of queues that are declared no more."""
@@ -173,8 +177,10 @@ class Feeds:
         if answer.begun:
             self.dispatcher.driver.begun(answer.begun)
         for message in answer.leased:
-            feed = self.feeds.get(message.queue)
-            if feed is not None:
+            feed = self.consumer(message.queue)
+            if feed is None:
+                self.give_back([message])
+            else:
                 feed.take(message)
         self.told(answer)
 
@@ -258,8 +264,14 @@ class Feeds:
         """Stop: messages that have not begun go back to their queue, their attempt uncounted."""
         self.stopping = True
         for feed in (*self.feeds.values(), *self._former.values()):
-            for work in feed.withdraw():
-                message = work.message
-                assert message is not None
-                release = Release(message.id, message.token, 0, False, "")
-                self.store.send("", release, lambda answer: None)
+            found = [work.message for work in feed.withdraw()]
+            self.give_back([message for message in found if message is not None])
+
+    def give_back(self, messages: Iterable[Claimed]) -> None:
+        """Nobody here begins these: their attempt is uncounted, and who can take them finds them.
+
+        Nothing follows where it fails: their leases end.
+        """
+        for message in messages:
+            release = Release(message.id, message.token, 0, False, "")
+            self.store.send("", release, lambda answer: None)

@@ -146,13 +146,13 @@ class Journal:
     def printed(self, environment: Environment, text: bytes) -> None:
         """An environment has printed: its log lines as they are, anything else wrapped."""
         plain, environment.unsigned = environment.unsigned, []
-        for line in text.splitlines():
-            if line.startswith(b'{"level":') and line.endswith(b"}"):
-                self._lines.append(hide(line, encoded=True) + b"\n")
+        for line in text.splitlines(keepends=True):
+            if line.startswith(b'{"level":') and line.endswith(b"}\n"):
+                self._lines.append(hide(line, encoded=True))
             elif line.startswith(PRINTED_BY):
                 self._printed(environment, plain, _whose(line))
                 plain = []
-            elif line.strip():
+            else:
                 plain.append(line)
         work, mailbox = environment.work, environment.mailbox
         if mailbox is not None and mailbox.works and len(plain) < PRINTED_LINES:
@@ -163,11 +163,11 @@ class Journal:
         self._schedule()
 
     def _printed(self, environment: Environment, lines: list[bytes], whose: dict[str, str]) -> None:
-        text = hide(b"\n".join(lines))  # before it is cut: a secret may have several lines
+        text = hide(b"".join(lines))  # before it is cut: a secret may have several lines
         if len(lines) > PRINTED_LINES:  # a flood: few long records cost less than many short ones
             lines = [text[start : start + SHOWN] for start in range(0, len(text), SHOWN)]
         else:
-            lines = text.splitlines()
+            lines = [line for line in text.splitlines() if line.strip()]
         for line in lines:
             shown = line[:SHOWN].decode("utf-8", "replace")
             self.say("INFO", shown, printed=True, function_name=environment.function, **whose)

@@ -68,6 +68,8 @@ class Pool:
         self._failed_starts = 0
         self._retrying: Timer | None = None
         self.held = False  # nothing can be started now: all work waits
+        # Takes what comes when its version has ended: a run whose commit has lost a conflict.
+        self.moved: Callable[[Work], bool] | None = None
         self.pace_s = limits.LINE_S  # what a run takes, on a moving average
         self.run_s = 0.0  # how long a run computes and waits outside, on a moving average
         self._away_s = 0.0  # how much of that it waits
@@ -89,6 +91,8 @@ class Pool:
         """Begin work, or let it wait. False: too much waits already."""
         if (not self.pending and self._posted(work)) or self._begun(work):
             return True
+        if self.moved is not None:
+            return self.moved(work)
         if len(self.pending) >= limits.PENDING_INVOCATIONS:
             return False
         self.pending.append(work)
@@ -307,6 +311,13 @@ class Pool:
         self._retrying = None
         if self.pending and self.size == 0 and not self.held:
             self._start_one()
+
+    def end(self, environment: Environment, why: str) -> None:
+        """End an environment; one that is idle is given nothing more until it has ended."""
+        if environment in self.idle:
+            self.idle.remove(environment)
+            self.busy[environment] = None
+        environment.kill(why)
 
     def surplus(self, idle_s: float) -> list[Environment]:
         """Return environments that have been idle for longer than `idle_s`."""

@@ -19,6 +19,7 @@ from wherry.codec import to_msgpack
 from wherry.engine.numbers import NODES
 from wherry.errors import FateUnknown, Refused, WherryError
 from wherry.platforms.files.sigv4 import SigningKey
+from wherry.platforms.shared.pages import unreadable
 from wherry.ports import (
     Broken,
     Commit,
@@ -124,7 +125,11 @@ class PostgresClient:
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
         """Ask what comes encoded, and is answered so."""
-        request = _request.decode(payload)
+        try:
+            request = _request.decode(payload)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            self._loop.call_soon(then, to_msgpack(unreadable(error)))
+            return
         self.send(function, request, lambda answer: then(to_msgpack(answer)))
 
     def _answered(self, task: asyncio.Task[Any]) -> None:
@@ -169,12 +174,8 @@ class PostgresClient:
                     else:
                         await self._renew()
                         renewed_s = self._clock.steady_s()
-            except (WherryError, OSError):
-                continue
-            except Exception as error:
-                if not hasattr(error, "sqlstate"):
-                    raise
-                continue  # the database has said no; the next look may find it well
+            except Exception:
+                continue  # whatever is wrong, the next look may find it well; until then it is away
             self._answered_s = self._clock.steady_s()
             self.hangs = False
 

@@ -148,9 +148,11 @@ class Server:
             if fault is None:
                 self._versions.attach(self._core)
                 fault = await self._first_release()
-            if fault is not None:
+            if self._stopped.is_set():
+                pass  # asked to, or there is no store any more: that has been said
+            elif fault is not None:
                 self._start_failed(fault)
-            elif not self._stopped.is_set():
+            else:
                 self._core.begin_upkeep()
                 self._keep_awake()
                 self._versions.check_memory()

@@ -81,6 +81,7 @@ class StoreProcess:
         self._at_restart = range(0)
         self._stopping = False
         self.hangs = False  # then nothing more is sent: what it owes goes on, if ever it does
+        self._gone: Broken | None = None  # why there is none any more, nor will be
         self._since_s = 0.0  # the last answer, or the first request after all were answered
         self._start()
 
@@ -111,14 +112,14 @@ class StoreProcess:
     # -- sending ---------------------------------------------------------------------------------
 
     def send(self, function: str, request: Request, then: Then, when: When = "soon") -> None:
-        if self.hangs:
-            self._loop.call_soon(then, HANGS)
+        if self.hangs or self._gone:
+            self._loop.call_soon(then, self._gone or HANGS)
             return
         self._put(self._framed(function, to_msgpack(request), then, True), when == "now")
 
     def forward(self, function: str, payload: bytes, then: Callable[[bytes], None]) -> None:
-        if self.hangs:
-            self._loop.call_soon(then, to_msgpack(HANGS))
+        if self.hangs or self._gone:
+            self._loop.call_soon(then, to_msgpack(self._gone or HANGS))
             return
         self._put(self._framed(function, payload, then, False))
 
@@ -213,7 +214,8 @@ class StoreProcess:
         self._flush()
 
     def _give_up(self, why: str) -> None:
-        self.hangs = self._stopping = True
+        self._stopping = True
+        self._gone = Broken("passing", f"There is no store any more: {why}.")
         self._on_gone(why)
         self._owed.give_up(why)
 

@@ -245,11 +245,14 @@ class Versions:
         self._core.troubles.pop("app", None)
         for older in self._alive:
             self._drain(older)
-        self._alive.append(version)
         for release in self._lost:
-            self._core.releases.remove(release)
             self._core.take_over(release, version.release)
         self._lost.clear()
+        self._alive.append(version)
+        zygote = version.zygote
+        if zygote is not None and zygote.ended:  # while the store learned the version
+            self._lose(version)
+            self._loop.call_soon(self._reload_anyway)
         self._told(None)
 
     def _told(self, fault: str | None) -> None:
@@ -265,13 +268,13 @@ class Versions:
         assert zygote is not None
         for function in release.functions.values():
             for environment in list(function.pool.idle):
-                environment.kill("its version was replaced")
+                function.pool.end(environment, "its version was replaced")
         if release.busy():
             self._loop.call_later(0.05, self._drain, version)
             return
         if version in self._alive:
             self._alive.remove(version)
-            core.releases.remove(release)
+            core.leave(release)
             zygote.stop()
 
     def _zygote_gone(self, zygote: ZygoteProcess) -> None:
@@ -281,12 +284,8 @@ class Versions:
                 self._end_orphans()
             return
         self._say("warning", "the process that forks environments ended; it is started again")
-        gone = [found for found in self._alive if found.zygote is zygote]
-        for version in gone:
-            self._alive.remove(version)
-            if version.release is not None:
-                version.release.hold()
-                self._lost.append(version.release)
+        for version in [found for found in self._alive if found.zygote is zygote]:
+            self._lose(version)
         if sys.platform == "linux":
             self._end_orphans()
         now_s = self._clock.steady_s()
@@ -295,6 +294,13 @@ class Versions:
         self._zygote_gone_s = now_s
         delay_s = min(limits.ZYGOTE_RETRY_MAX_S, 0.05 * 2 ** min(self._zygote_deaths, 10))
         self._loop.call_later(delay_s, self._reload_anyway)
+
+    def _lose(self, version: Version) -> None:
+        """Its zygote has ended: what it holds waits for the next version."""
+        self._alive.remove(version)
+        if version.release is not None:
+            version.release.hold()
+            self._lost.append(version.release)
 
     def _end_orphans(self) -> None:
         """End what a dead zygote left to us, and what that leaves in turn, until all is reaped."""
@@ -343,13 +349,13 @@ class Versions:
                 for version in self._alive:
                     zygote = version.zygote
                     found = zygote.environments.get(sample.pid) if zygote else None
-                    if found is not None:
-                        found.kill(sample.over)
+                    if found is not None and version.release is not None:
+                        version.release.functions[found.function].pool.end(found, sample.over)
         for version in self._alive:
             release = version.release
             for function in release.functions.values() if release else ():
                 for environment in function.pool.surplus(limits.IDLE_ENVIRONMENT_S):
-                    environment.kill("it was idle")
+                    function.pool.end(environment, "it was idle")
         self._loop.call_later(limits.MEMORY_SAMPLE_S, self.check_memory)
 
     def stop(self) -> None:

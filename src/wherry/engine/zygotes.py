@@ -57,6 +57,7 @@ class ZygoteProcess:
         self._loaded = False
         self._fault = "The process that imports the app ended."
         self.stopping = False
+        self.ended = False
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._sock = ours
@@ -141,6 +142,7 @@ class ZygoteProcess:
                     found.finish(text)
 
     def _gone(self) -> None:
+        self.ended = True
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         self._process.wait()

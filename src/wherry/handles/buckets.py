@@ -172,10 +172,8 @@ class Bucket:
         if not 1 <= limit <= limits.LIST_LIMIT:
             raise Refused(f"limit={limit} is not in 1..{limits.LIST_LIMIT}.")
         bound = ("list", self.name, prefix)
-        after = read_cursor(cursor, bound)
-        page = scope.ask(
-            ports.ListObjects(self.name, prefix, limit, None if after is None else after.decode())
-        )
+        after = read_cursor(cursor, bound, bytes.decode)
+        page = scope.ask(ports.ListObjects(self.name, prefix, limit, after))
         scope.marks.append(f"list {self.name}/{prefix} ({len(page.rows)})")
         after_key = None if page.after is None else page.after.encode()
         return Page([ObjectInfo(row) for row in page.rows], write_cursor(after_key, bound))

@@ -84,6 +84,33 @@ def hide(text: bytes, *, encoded: bool = False) -> bytes:
     return text
 
 
+def whole(text: bytes, more: bool) -> int:
+    """Return how much of what was read of an output can be told before the rest is read.
+
+    What is masked lies within that, or behind it: it may have begun at the end of the text.
+
+    Args:
+        more: Who prints is not done: its last line may be only begun.
+    """
+    forms, end = {*_in_text, *_in_lines}, len(text)
+    for form in forms:
+        start = text.find(form[:1], max(len(text) - len(form) + 1, 0))
+        while 0 <= start < end:
+            if form.startswith(text[start:]):
+                end = start
+            start = text.find(form[:1], start + 1)
+    if more or end < len(text):
+        line = text.rfind(b"\n", 0, end) + 1
+        end = line if end - line <= limits.LOG_LINE_BYTES else end
+    at = -1
+    while at != end:  # one that is whole may end as another one begins
+        at = end
+        for form in forms:
+            start = text.find(form, max(end - len(form) + 1, 0), end + len(form) - 1)
+            end = start if start >= 0 else end
+    return end
+
+
 def render(
     scope: Scope | None,
     level: str,

@@ -13,6 +13,7 @@ from msgspec import Struct
 from wherry import limits
 from wherry.codec import key_text
 from wherry.errors import (
+    BadRequest,
     BoundExceeded,
     Forbidden,
     GrantMissing,
@@ -161,6 +162,8 @@ class Scope(Struct, eq=False):
                 )
             case ports.Broken(code=Refused.code, message=message):
                 raise Refused(message)
+            case ports.Broken(code=BadRequest.code, message=message):
+                raise BadRequest(message)
             case ports.Broken(code=code, message=message):
                 raise (StoreFull if code == StoreFull.code else Passing)(message)
 

@@ -145,10 +145,9 @@ class Table(Generic[T]):
         pk = self._one(key, ENCODED_PARTITION_KEY_BYTES)
         low, high = (sort.low, sort.high) if sort else (None, None)
         bound = (self.name, index or "", pk, low or b"", high or b"", descending)
+        after = read_cursor(cursor, bound, bytes)
         page = scope.ask(
-            ports.QueryItems(
-                self.name, index, pk, low, high, limit, descending, read_cursor(cursor, bound)
-            )
+            ports.QueryItems(self.name, index, pk, low, high, limit, descending, after)
         )
         items: list[T] = []
         for row in page.rows:

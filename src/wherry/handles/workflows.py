@@ -117,10 +117,8 @@ class Workflow(Generic[T]):
         if status is not None and status not in get_args(Status):
             raise Refused(f"status={status!r} is none of {', '.join(get_args(Status))}.")
         bound = ("executions", self.name, status)
-        after = read_cursor(cursor, bound)
-        page = scope.ask(
-            ports.ListExecutions(self.name, status, limit, None if after is None else int(after))
-        )
+        after = read_cursor(cursor, bound, _number)
+        page = scope.ask(ports.ListExecutions(self.name, status, limit, after))
         scope.marks.append(f"list {self.name} ({len(page.rows)})")
         further = None if page.after is None else str(page.after).encode()
         return Page([_execution(row) for row in page.rows], write_cursor(further, bound))
@@ -287,6 +285,14 @@ def _check_error(error: str, cause: str) -> None:
     ):
         if len(text) > most:
             raise BoundExceeded(f"{what}= has {len(text)} characters; {most} are allowed.")
+
+
+def _number(after: bytes) -> int:
+    """Return where a list goes on. Raises `ValueError` for what is no number of an execution."""
+    number = int(after)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(number)
+    return number
 
 
 def _execution(row: ExecutionRow) -> Execution:

@@ -116,7 +116,11 @@ class Done(Struct, frozen=True, array_like=True, tag="done"):
 
 
 class Broken(Struct, frozen=True, array_like=True, tag="broken"):
-    """The platform could not do it: `code` is that of an `errors.Passing`, `message` says why."""
+    """The platform could not do it: `message` says why.
+
+    `code` is that of an `errors.Passing`, or tells whose fault it is: `Refused` (who asks for
+    what cannot be), `BadRequest` (a client, whose cursor it was).
+    """
 
     code: str
     message: str

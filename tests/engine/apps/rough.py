@@ -230,6 +230,15 @@ def closes_stdout(told: Told) -> str:
     return "closed"
 
 
+@app.post("/closes-all", timeout_s=20, grants=[marks.write])
+def closes_all(told: Told) -> str:
+    marks.put(Mark("closes-all"))
+    os.closerange(3, 100)
+    if told.name == "waits":
+        signal.pause()
+    return "closed"
+
+
 # -- what belongs to others ------------------------------------------------------------------------
 
 
@@ -279,6 +288,7 @@ def connects(told: Told) -> str:
 @app.post("/tells-secret", grants=[secret.read])
 def tells_secret(told: Told) -> int:
     value = secret.get()
+    os.write(1, b"-" * told.number + value.encode() + b"\n")
     print("printed", value)
     sys.stderr.write(f"stderr {value!r}\n")
     os.write(1, b"written " + value.encode() + b"\n")
@@ -294,6 +304,11 @@ def broken_secret() -> str:
 @app.post("/secret")
 def secret_without_grant() -> str:
     return secret.get()
+
+
+@app.post("/lists", grants=[mine.read])
+def lists(told: Told) -> int:
+    return len(mine.list(told.number).items)  # type: ignore[arg-type]
 
 
 @app.post("/bucket", grants=[mine.write])

@@ -329,8 +329,7 @@ class Commits:
         self, commit: Commit, made: Made, queue: Queue, id: str, token: int, body: bytes, now: int
     ) -> Claimed:
         self._seen.none_before(queue.id, now, made.since[queue.id])
-        if not queue.grouped:
-            self._seen.leased(token)
+        self._seen.leased(token, plain=not queue.grouped)
         trace = (commit.record.correlation_id, commit.record.traceparent)
         return Claimed(queue.name, id, token, 1, body, now, now, now, *trace)
 

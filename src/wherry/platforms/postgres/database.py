@@ -218,12 +218,13 @@ class Database:
                     answer = await work(session)
             except BaseException as error:
                 broken = is_connection_fault(error)
+                wrong = broken and session is not None and asked_wrongly(error, session)
                 if session is not None:
                     pool.give(session, sound=isinstance(error, Exception) and not broken)
                 if sqlstate(error) in AGAIN and refused < limits.POSTGRES_TRIES:
                     refused += 1
                     pause_s = 0.005 * 2**refused
-                elif broken or isinstance(error, Away):
+                elif (broken and not wrong) or isinstance(error, Away):
                     lost |= broken and session is not None
                     if self.clock.steady_s() >= until_s:
                         why = str(error) or type(error).__name__
@@ -279,12 +280,20 @@ def is_connection_fault(error: BaseException) -> bool:
         return False
     if isinstance(error, OSError | TimeoutError):
         return True
-    # The last one is what asyncpg says where the server goes while a statement is being sent.
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError):
+    # The last one is what asyncpg says where the server goes while a statement is being sent. By
+    # what is derived from the first one it refuses an address, or says what it cannot do.
+    if type(error) is asyncpg.InterfaceError or isinstance(error, asyncpg.InternalClientError):
         return True
     if isinstance(error, asyncpg.InvalidCachedStatementError):
         return True  # the schema was brought forward since it prepared its statements
     return sqlstate(error)[:2] == "08" or sqlstate(error) in DEAF
+
+
+def asked_wrongly(error: BaseException, session: Session) -> bool:
+    """Whether asyncpg refuses a statement whose connection is well: it is ours, as it stands."""
+    import asyncpg
+
+    return isinstance(error, asyncpg.InterfaceError) and not session.is_closed()
 
 
 def request_fault(error: BaseException) -> bool:

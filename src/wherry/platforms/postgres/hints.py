@@ -23,6 +23,7 @@ MARGIN_MS = 50  # a message may be there that much later than it is due: its com
 TOLD_AFTER_S = 0.002  # so that what many commits have to say is said at once
 TOLD_AGAIN_S = 0.02  # ... while more and more is to be said: then the others are awake
 TOKENS = 100_000  # of leases, whose messages are known to be of no group
+KNOWN = 10_000  # of leases at least are told from those whose answer was lost
 NAMES = 50  # queues of one notification, which has 8,000 bytes at most
 
 
@@ -41,6 +42,8 @@ class Seen:
         self._dear: set[int] = set()  # queues where that has taken long
         self._polled_s: dict[int, float] = {}  # when a poll has looked at a queue
         self.newest = 0  # of the tokens that are known here
+        self._known: set[int] = set()  # the last ones of those, whatever has become of them
+        self._known_before: set[int] = set()
         self._lost: dict[int, int] = {}  # queues of which a lease may be ours unknown, and `newest`
         self.pending: set[str] = set()  # queues whose consumers are to be told
         self.told: Callable[[], None] = self.pending.clear
@@ -88,12 +91,17 @@ class Seen:
                 pause_s = min(took_s * limits.CLAIM_SLOW_FACTOR, often_s)
             self._whole_at_s[queue] = now_s + pause_s
 
-    def leased(self, token: int) -> None:
-        """A message that is of no group is leased under this token."""
+    def leased(self, token: int, plain: bool) -> None:
+        """A message is leased under this token; `plain`: it is of no group."""
+        self.newest = max(self.newest, token)
+        self._known.add(token)
+        if len(self._known) > KNOWN:
+            self._known_before, self._known = self._known, set()
+        if not plain:
+            return
         if len(self._plain) > TOKENS:  # of leases that were lost: to look a group up is cheap
             self._plain.clear()
         self._plain.add(token)
-        self.newest = max(self.newest, token)
 
     def are_plain(self, tokens: Iterable[int]) -> bool:
         """Whether all that is leased under these tokens is of no group; it ends now."""
@@ -111,7 +119,8 @@ class Seen:
         newest = self._lost.get(queue)
         if newest is None:
             return None
-        return newest, [token for token in self._plain if token > newest]
+        known = (*self._known_before, *self._known)
+        return newest, [token for token in known if token > newest]
 
     def recovered(self, queue: int) -> None:
         """What was leased to us unknown has been given back."""

@@ -90,9 +90,7 @@ class Messages:
             due_ms = row["a_now"] if len(found) < most else found[-1]["due_ms"]
             seen.none_before(number, due_ms, since)
         for one in found:
-            seen.newest = max(seen.newest, one["token"])
-            if one["grp"] is None:
-                seen.leased(one["token"])
+            seen.leased(one["token"], plain=one["grp"] is None)
         claimed = [
             Claimed(
                 request.queue, id, token, attempt, body, sent, due, started, correlation,

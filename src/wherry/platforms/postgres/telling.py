@@ -65,7 +65,7 @@ async def tell(
         for id, token in zip(found["ids"] or (), found["tokens_"] or (), strict=True):
             message, queue, origin = sent[id]
             seen.none_before(queue.id, now_ms, rooms[queue.id][2])
-            seen.leased(token)
+            seen.leased(token, plain=True)
             trace = (origin.correlation_id, origin.traceparent)
             told.leased.append(
                 Claimed(queue.name, id, token, 1, message.body, now_ms, now_ms, now_ms, *trace)

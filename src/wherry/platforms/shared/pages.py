@@ -9,6 +9,7 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import from_msgpack, prefix_end, to_msgpack
+from wherry.errors import BadRequest, Refused
 from wherry.platforms.shared.rights import Rights
 from wherry.ports import Broken, Denied, ListObjects, ObjectPage, ObjectRow, QueryItems
 
@@ -36,7 +37,12 @@ def reply_unread(function: str, key: str) -> Denied | None:
 
 def wrong_cursor() -> Broken:
     """Say that a query cannot go on from there."""
-    return Broken("passing", "The cursor is not one of this query.")
+    return Broken(BadRequest.code, "The cursor is not one of this query.")
+
+
+def unreadable(error: Exception) -> Broken:
+    """Say that a request is none: who asked for it gave a value of a wrong type."""
+    return Broken(Refused.code, f"The request is unreadable: {error}")
 
 
 def list_limit(limit: int) -> int:

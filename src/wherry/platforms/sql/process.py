@@ -23,7 +23,8 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
-from wherry.errors import WherryError
+from wherry.errors import Refused, WherryError
+from wherry.platforms.shared.pages import unreadable
 from wherry.platforms.sql.answering import Answering, Answers, Asked
 from wherry.platforms.sql.store import SqlStore
 from wherry.ports import Broken, Request
@@ -32,6 +33,10 @@ from wherry.world import Clock, SystemClock
 
 BATCH = 256  # requests of one transaction; what is beyond waits for the next
 RECEIVE_BYTES = limits.RECEIVE_BYTES
+TOO_LARGE = Broken(
+    Refused.code,
+    f"The answer is larger than {limits.FRAME_BYTES} bytes. Ask for less at once (limit=).",
+)
 REQUEST_BYTES = 2 * limits.FRAME_BYTES  # an environment's frame, and what the engine adds
 IDLE_MS = 50  # nothing asked for so long: time to tidy up
 
@@ -109,7 +114,7 @@ def encoded(answers: Answers) -> bytes:
         payload = to_msgpack((number, answer))
         size = len(payload)
         if size > limits.FRAME_BYTES:
-            payload = to_msgpack((number, Broken("passing", "The answer is too large.")))
+            payload = to_msgpack((number, TOO_LARGE))
             size = len(payload)
         out += (_length.pack(size), payload)
     return b"".join(out)
@@ -119,7 +124,7 @@ def _undecodable(frame: bytes, error: Exception) -> list[bytes]:
     number = _leading_number(frame)
     if number is None:
         return []  # nobody can wait for an answer without a number
-    return [framed(to_msgpack((number, Broken("passing", f"The request is unreadable: {error}"))))]
+    return [framed(to_msgpack((number, unreadable(error))))]
 
 
 def _leading_number(frame: bytes) -> int | None:

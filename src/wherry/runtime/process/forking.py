@@ -19,7 +19,8 @@ SETUP_FAILED_EXIT = 70  # sysexits.h: EX_SOFTWARE
 _ALLOWED = frozenset(("PATH", "LANG", "LANGUAGE", "TZ"))
 _ALLOWED_PREFIXES = ("LC_", "PYTHON")
 _CAUSES: dict[int, str] = {
-    signal.SIGKILL: "by the kernel's memory killer or by somebody's hand",
+    signal.SIGKILL: "by the kernel's memory killer, by somebody's hand, or by the engine, whose "
+    "socket it had closed",
     signal.SIGSEGV: "a crash in native code",
     signal.SIGBUS: "a crash in native code, or a mapped file that shrank",
     signal.SIGABRT: "native code gave up",
