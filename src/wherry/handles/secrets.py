@@ -39,7 +39,8 @@ class Secret:
         if not isinstance(answer, ports.SecretValue):
             raise Refused(
                 f"The secret {self.name!r} is not set.",
-                advice=f"Write it to DATA/secrets/{self.name} with mode 0600.",
+                advice=f"Run `wherry secrets set {self.name}` (with the engine's --data), or give the "
+                "engine the variable that docs/resources.md names.",
             )
         mask(answer.value)
         return answer.value
