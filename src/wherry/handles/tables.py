@@ -168,7 +168,7 @@ class Table(Generic[T]):
             ConditionFailed: At the commit, where `if_absent` or `when` does not hold.
         """
         scope = scope_for(self._shown, self._may_write)
-        body = self.shape.encode(item)
+        body = self.shape.encode(item, self._shown)
         if len(body) > limits.ITEM_BYTES:
             raise BoundExceeded(
                 f"The item has {len(body)} bytes; {limits.ITEM_BYTES} are allowed.",
@@ -265,7 +265,7 @@ class Table(Generic[T]):
         if self.sort is not None:
             fields[self.sort] = key[1]
         try:
-            return self.shape.encode(self.item_type(**fields))
+            return encode_json(self.item_type(**fields))
         except Exception:
             return None  # the type has fields without a default: nothing to begin from
 
