@@ -117,7 +117,8 @@ def key_bytes(value: object) -> bytes:
     """Encode one key value to bytes that sort as the value does.
 
     Raises:
-        TypeError: For a type that no key can have (bool, bytes, None, containers).
+        TypeError: For a type that no key can have (bool, bytes, None, containers), and a datetime
+            without a time zone.
         ValueError: For NaN, or a whole number that a double cannot hold exactly.
     """
     if type(value) is str:  # as most keys are
@@ -154,8 +155,13 @@ def _number_bytes(value: int | float) -> bytes:
 
 def _moment_text(value: datetime) -> str:
     if value.tzinfo is None:
-        raise ValueError("a key cannot be a datetime without a time zone")
+        raise TypeError("a key cannot be a datetime without a time zone")
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def is_text_key(key: bytes) -> bool:
+    """Whether an encoded key value, or the beginning of one, is text."""
+    return key[:1] == _TEXT
 
 
 def key_text(key: bytes) -> str:
@@ -189,7 +195,7 @@ def field_key(value: object, kind: str) -> bytes | None:
     if kind == "moment" and isinstance(value, str):
         try:
             return key_bytes(datetime.fromisoformat(value))
-        except ValueError:
+        except (TypeError, ValueError):
             return None
     if kind == "number":
         return key_bytes(value) if isinstance(value, int | float) else None

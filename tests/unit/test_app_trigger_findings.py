@@ -147,6 +147,10 @@ FINE: list[Any] = [
     {"$or": [{"note": [None]}, {"lines.sku": ["a"]}]},
     {"at.home": [True]},
     {"at": {"home": [True]}},
+    {"total_cents": [1, "1"], "order_id": [{"anything-but": 1}], "note": [None, 1]},
+    {"total_cents": [{"exists": False}, "1"], "note": [{"exists": True}]},
+    {"lines": [{"exists": False}], "labels": {"a": [1, "b"]}, "more": {"a": [1]}},
+    {"total_cents": [{"numeric": [">", 1]}], "order_id": [{"cidr": "10.0.0.0/8"}]},
 ]
 
 
@@ -169,6 +173,34 @@ def test_a_field_that_an_event_does_not_have_is_an_error(
     """A pattern that asks for it matches nothing, or all; the nearest name is offered."""
     [finding] = of_the_pattern(where)
     assert (finding.code, finding.severity) == ("pattern_field_unknown", "error")
+    assert said in finding.message
+    assert fix in finding.fix
+
+
+NEVER: list[tuple[str, Any, str, str]] = [
+    ("text for a number", {"total_cents": ["1"]},
+     "'total_cents' of Placed to be [\"1\"], which it never is", "It is a number."),
+    ("a beginning of a number", {"total_cents": [{"prefix": "1"}]}, "'total_cents'", "a number"),
+    ("a number for text", {"order_id": [1]}, "'order_id'", "It is text."),
+    ("a range of text", {"order_id": [{"numeric": [">", 1]}]}, "'order_id'", "It is text."),
+    ("null for what is always there", {"total_cents": [None]}, "'total_cents'", "a number"),
+    ("a number for true", {"at.home": [1]}, "'at.home'", "true or false"),
+    ("within a list", {"lines": {"count": ["1"]}}, "'lines.count'", "a number"),
+    ("of no member of a union", {"note": [1]}, "'note'", "It is text or null."),
+    ("another tag", {"shipped": {"type": ["boat"]}}, "'shipped.type'", "'letter'"),
+    ("an object", {"lines": [{"exists": True}]}, "'lines'", "an object, whose fields"),
+    ("in a branch", {"$or": [{"order_id": ["a"]}, {"total_cents": ["1"]}]}, "'total_cents'",
+     "a number"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "where", "said", "fix"), NEVER, ids=[one[0] for one in NEVER])
+def test_a_value_that_a_field_never_has_is_an_error(
+    what: str, where: Any, said: str, fix: str
+) -> None:
+    """A pattern that asks for it matches nothing; what the field is is said."""
+    [finding] = of_the_pattern(where)
+    assert (finding.code, finding.severity) == ("pattern_value_never", "error")
     assert said in finding.message
     assert fix in finding.fix
 

@@ -25,6 +25,7 @@ from wherry.blueprint.records import (
 )
 from wherry.handles import Bucket, Queue, Secret, Table
 from wherry.handles.events import EventType
+from wherry.handles.keys import KeyField
 
 Kind: TypeAlias = Literal["text", "number", "moment"]
 
@@ -39,6 +40,7 @@ def table_spec(table: Table[Any]) -> tuple[TableSpec, list[Finding]]:
     fields = _fields(table, findings)
     if fields is not None:
         findings.extend(_field_faults(table, fields, kinds))
+        table.accept(*_key_fields(table, fields, kinds))
     indexes = tuple(
         IndexSpec(name=name, key=parts[0] if parts else "", sort=parts[1] if parts[1:] else None)
         for name, parts in table.indexes.items()
@@ -301,6 +303,27 @@ def _field_faults(
         fault = _expires_fault(table, fields, table.expires)
         if fault is not None:
             yield fault
+
+
+def _key_fields(
+    table: Table[Any], fields: dict[str, Field], kinds: dict[str, Kind]
+) -> tuple[dict[str, KeyField], tuple[str, ...]]:
+    """Return the key fields whose types are known, and what else has to be a moment."""
+    types = {name: without_none(fields[name].type)[0] for name in kinds}
+    bases = {"text": str, "number": int, "moment": datetime}
+    keys = {
+        name: KeyField(
+            name,
+            shown(unwrap(kind)),
+            scalar(kind) if scalar(kind) in (UUID, date) else bases[kinds[name]],
+        )
+        for name, kind in types.items()
+    }
+    moments = {name for name, kind in kinds.items() if kind == "moment"}
+    expires = fields.get(table.expires) if isinstance(table.expires, str) else None
+    if expires is not None and scalar(without_none(expires.type)[0]) is datetime:
+        moments.add(expires.name)
+    return keys, tuple(sorted(name for name in moments if name not in (table.key, table.sort)))
 
 
 def _use_fault(

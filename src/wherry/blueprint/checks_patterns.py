@@ -1,20 +1,34 @@
 """Whether the fields that a listener's pattern asks for are fields of the event's type.
 
-One that is not there never matches: a slip that nothing else would tell of. Who publishes writes
-the fields of the class and no others, so that its JSON Schema says which there can be.
+One that is not there never matches, nor does text where the field is a number: slips that nothing
+else would tell of. Who publishes writes the fields of the class as their types say and no others,
+so that its JSON Schema says which there can be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
 from wherry.blueprint.records import Blueprint, EventSource, EventSpec, Finding
 
+if TYPE_CHECKING:
+    from wherry.patterns import Asked
+    from wherry.patterns.values import Values
+
 _UNIONS = ("anyOf", "oneOf", "allOf")
 _NAMED = 12  # fields that are listed where none is near
+_SHOWN = 80  # characters of a list of values
+_KINDS = {
+    "string": "text",
+    "integer": "a number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object, whose fields are to be asked for",
+}
+_LEAVES = ("string", "integer", "number", "boolean", "null")
 
 
 class _Missing(Struct, frozen=True):
@@ -25,8 +39,25 @@ class _Missing(Struct, frozen=True):
     known: tuple[str, ...]
 
 
+class _Leaf(Struct, frozen=True):
+    """What may stand at a path: values of a type of JSON Schema's, or these."""
+
+    kind: str
+    values: tuple[Any, ...] = ()
+
+    def may_match(self, asked: Values) -> bool:
+        """Whether such a value may hold. An object is none: a pattern asks for its fields."""
+        if self.values:
+            return any(map(asked.matches, self.values))
+        return self.kind != "object" and asked.may_match(self.kind)
+
+
+_End: TypeAlias = _Missing | _Leaf | None
+"""Where a path leads in one of the forms that an event may have; None: it may be anything."""
+
+
 def check_patterns(blueprint: Blueprint) -> Iterator[Finding]:
-    """Yield the fields of patterns that their event's type does not have."""
+    """Yield the fields of patterns that their event's type does not have, or never so."""
     events = {(one.name, one.version): one for one in blueprint.events}
     for source in blueprint.sources:
         if isinstance(source, EventSource) and source.pattern is not None:
@@ -36,22 +67,52 @@ def check_patterns(blueprint: Blueprint) -> Iterator[Finding]:
 
 
 def _faults(source: EventSource, event: EventSpec, pattern: str) -> Iterator[Finding]:
-    from wherry.patterns import fields
+    from wherry.patterns import lists
 
     told: set[tuple[str, str]] = set()
-    for path in fields(pattern):
-        missing = _missing(event.schema, event.schema.get("$defs", {}), path.split("."), "")
-        if missing is None or (missing.within, missing.name) in told:
+    for asked in lists(pattern):
+        names = asked.path.split(".")
+        ends = list(_ends(event.schema, event.schema.get("$defs", {}), names, ""))
+        missing = [end for end in ends if isinstance(end, _Missing)]
+        leaves = [end for end in ends if isinstance(end, _Leaf)]
+        if len(missing) + len(leaves) < len(ends) or not ends:
             continue
-        told.add((missing.within, missing.name))
-        where = f"{missing.within!r} of " if missing.within else ""
-        yield Finding(
-            code="pattern_field_unknown",
-            message=f"The pattern of {source.queue!r} asks for {missing.name!r}, which is no field "
-            f"of {where}{event.payload}: it is never there.",
-            fix=_fix(missing),
-            place=source.place,
-        )
+        if leaves:
+            if not asked.values.absent and not any(one.may_match(asked.values) for one in leaves):
+                yield _never(source, event, asked, leaves)
+            continue
+        best = max(missing, key=lambda one: (one.within.count("."), len(one.known)))
+        if (best.within, best.name) not in told:
+            told.add((best.within, best.name))
+            yield _unknown(source, event, best)
+
+
+def _unknown(source: EventSource, event: EventSpec, missing: _Missing) -> Finding:
+    where = f"{missing.within!r} of " if missing.within else ""
+    return Finding(
+        code="pattern_field_unknown",
+        message=f"The pattern of {source.queue!r} asks for {missing.name!r}, which is no field "
+        f"of {where}{event.payload}: it is never there.",
+        fix=_fix(missing),
+        place=source.place,
+    )
+
+
+def _never(source: EventSource, event: EventSpec, asked: Asked, leaves: list[_Leaf]) -> Finding:
+    kinds = " or ".join(dict.fromkeys(map(_said, leaves)))
+    return Finding(
+        code="pattern_value_never",
+        message=f"The pattern of {source.queue!r} asks for {asked.path!r} of {event.payload} to be "
+        f"{asked.text[:_SHOWN]}, which it never is.",
+        fix=f"It is {kinds}.",
+        place=source.place,
+    )
+
+
+def _said(leaf: _Leaf) -> str:
+    if leaf.values:
+        return " or ".join(map(repr, leaf.values[:_NAMED]))
+    return _KINDS.get(leaf.kind, leaf.kind)
 
 
 def _fix(missing: _Missing) -> str:
@@ -66,53 +127,70 @@ def _fix(missing: _Missing) -> str:
     return f"There is: {some}{', ...' if len(missing.known) > _NAMED else ''}."
 
 
-def _missing(
+def _ends(
     node: Any, defs: dict[str, Any], names: list[str], within: str, above: tuple[str, ...] = ()
-) -> _Missing | None:
-    """Look for a field in a schema; None: it may be there.
+) -> Iterator[_End]:
+    """Look for a field in a schema, in each of its forms.
 
     Args:
         names: The parts of its path. The name of a field may itself hold dots.
         above: References that led to here without a name between.
     """
-    if not names or not isinstance(node, dict):
-        return None
+    if not isinstance(node, dict):
+        yield None
+        return
     reference = node.get("$ref")
     if isinstance(reference, str):
         name = reference.rpartition("/")[2]
-        if name in above or name not in defs:
-            return None
-        return _missing(defs[name], defs, names, within, (*above, name))
+        known = name not in above and name in defs
+        yield from _ends(defs[name], defs, names, within, (*above, name)) if known else (None,)
+        return
+    parts = _parts(node)
+    if parts is not None:
+        for one in parts:
+            yield from _ends(one, defs, names, within, above)
+    elif not names:
+        yield _leaf(node)
+    elif node.get("type") in _LEAVES:
+        yield _Missing(within, names[0], ())
+    else:
+        yield from _below(node, defs, names, within)
+
+
+def _parts(node: dict[str, Any]) -> list[Any] | None:
+    """Return the forms that a schema is one of, if it is; a pattern looks into arrays."""
     for union in _UNIONS:
         if union in node:
-            return _least(_missing(one, defs, names, within, above) for one in node[union])
+            return list(node[union])
     kinds = node.get("type")
     if isinstance(kinds, list):
-        return _least(
-            _missing({**node, "type": kind}, defs, names, within, above) for kind in kinds
-        )
-    if kinds == "array":  # a pattern looks into arrays
+        return [{**node, "type": kind} for kind in kinds]
+    if kinds == "array":
         parts = [*node.get("prefixItems", ()), node.get("items", "prefixItems" not in node)]
-        looked = [one for one in parts if one is not False]
-        return _least(_missing(one, defs, names, within, above) for one in looked)
-    if kinds in ("string", "integer", "number", "boolean", "null"):
-        return _Missing(within, names[0], ())
+        return [one for one in parts if one is not False]
+    return None
+
+
+def _leaf(node: dict[str, Any]) -> _Leaf | None:
+    values = node.get("enum", [node["const"]] if "const" in node else [])
+    kind = node.get("type")
+    return _Leaf(str(kind), tuple(values)) if values or kind is not None else None
+
+
+def _below(
+    node: dict[str, Any], defs: dict[str, Any], names: list[str], within: str
+) -> Iterator[_End]:
+    """Look for a field among those of an object."""
     properties = node.get("properties")
     if properties is None or node.get("additionalProperties") or "patternProperties" in node:
-        return None  # anything may be there
-    found: list[_Missing | None] = []
+        yield None  # anything may be there
+        return
+    found = False
     for count in range(1, len(names) + 1):
         name = ".".join(names[:count])
         if name in properties:
+            found = True
             inner = f"{within}.{name}" if within else name
-            found.append(_missing(properties[name], defs, names[count:], inner))
-    return _least(found) if found else _Missing(within, names[0], tuple(properties))
-
-
-def _least(found: Any) -> _Missing | None:
-    """Of several alternatives return None if one may have the field; else who knows most."""
-    every = list(found)
-    if not every or None in every:
-        return None
-    best: _Missing = max(every, key=lambda one: (one.within.count("."), len(one.known)))
-    return best
+            yield from _ends(properties[name], defs, names[count:], inner)
+    if not found:
+        yield _Missing(within, names[0], tuple(properties))

@@ -11,8 +11,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, assert_never
 from uuid import UUID
 
-from wherry.codec import key_bytes, prefix_end
+from wherry.codec import is_text_key, key_bytes, prefix_end
 from wherry.errors import Refused
+from wherry.handles.keys import unusable
 from wherry.handles.late import Late
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from wherry import effects
     from wherry.effects import Condition
+    from wherry.handles.keys import KeyField
 else:
     effects = Late("wherry.effects", globals())
 
@@ -137,21 +139,27 @@ def _known(name: str, names: Mapping[str, str]) -> str:
 class SortRange:
     """A range of sort keys: `low` inclusive, `high` exclusive, None for open."""
 
-    __slots__ = ("high", "low")
+    __slots__ = ("high", "is_text", "low")
 
     def __init__(self, low: bytes | None, high: bytes | None) -> None:
         self.low, self.high = low, high
+        self.is_text = is_text_key(low or high or b"")
 
 
 def begins_with(text: str) -> SortRange:
     """Sort keys that are text beginning with `text`."""
-    low = key_bytes(text)
+    low = _end(text)
+    if not is_text_key(low):
+        raise Refused(f"begins_with({text!r}): numbers do not begin with one.")
     return SortRange(low, prefix_end(low))
 
 
 def between(low: object, high: object) -> SortRange:
     """Sort keys from `low` to `high`, both included."""
-    return SortRange(key_bytes(low), key_bytes(high) + b"\0")
+    first, last = _end(low), _end(high)
+    if is_text_key(first) is not is_text_key(last):
+        raise Refused(f"between({low!r}, {high!r}): nothing is between text and a number.")
+    return SortRange(first, last + b"\0")
 
 
 def exactly(value: object) -> SortRange:
@@ -161,19 +169,50 @@ def exactly(value: object) -> SortRange:
 
 def at_least(value: object) -> SortRange:
     """Sort keys from `value` on."""
-    return SortRange(key_bytes(value), None)
+    return SortRange(_end(value), None)
 
 
 def above(value: object) -> SortRange:
     """Sort keys after `value`."""
-    return SortRange(key_bytes(value) + b"\0", None)
+    return SortRange(_end(value) + b"\0", None)
 
 
 def at_most(value: object) -> SortRange:
     """Sort keys up to `value`."""
-    return SortRange(None, key_bytes(value) + b"\0")
+    return SortRange(None, _end(value) + b"\0")
 
 
 def below(value: object) -> SortRange:
     """Sort keys before `value`."""
-    return SortRange(None, key_bytes(value))
+    return SortRange(None, _end(value))
+
+
+def _end(value: object) -> bytes:
+    try:
+        return key_bytes(value)
+    except (TypeError, ValueError) as error:
+        raise unusable(value, "The end of a range of sort keys", error) from None
+
+
+def ends(
+    given: SortRange, what: str, name: str | None, fields: Mapping[str, KeyField]
+) -> tuple[bytes | None, bytes | None]:
+    """Return the ends of a range of the field `name`, which orders a table or an index.
+
+    Raises:
+        Refused: Nothing orders it, it is no range, or one that no value of the field is in.
+    """
+    if name is None:
+        raise Refused(f"{what} has no sort field, and sort= was given.")
+    if not isinstance(given, SortRange):
+        raise Refused(
+            f"sort= of a query is a range; {type(given).__name__} was given.",
+            advice="Say exactly(...), begins_with(...), between(...), at_least(...) ...",
+        )
+    orders = fields.get(name)
+    if orders is not None and given.is_text is not orders.is_text:
+        raise Refused(
+            f"{what} is ordered by {name!r}, which is {orders.type}; the range is one of "
+            f"{'text' if given.is_text else 'numbers'}."
+        )
+    return given.low, given.high

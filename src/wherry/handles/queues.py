@@ -127,7 +127,7 @@ class _Sender(Generic[T]):
         queue = self._queue
         name = queue.name
         scope = scope_for(queue._shown, queue._may_send)
-        body = queue.shape.encode(payload)
+        body = queue.shape.encode(payload, queue._shown)
         if delay_s != 0:
             self._check_delay(delay_s)
         group, dedup = self._keys(payload) if queue.keyed else ("", "")

@@ -20,6 +20,7 @@ Upgrade: TypeAlias = Callable[[Any], Any]
 Upgrades: TypeAlias = Upgrade | Iterable[Upgrade] | None
 
 FINITE = "Give it a number, or None where its type allows that."
+READABLE = "Nobody could read it again: give each field what its type says."
 
 _PLAIN = 1 << 53  # whole numbers below are whole numbers in any JSON
 _encode = msgspec.json.Encoder().encode
@@ -57,11 +58,21 @@ def result_type(fn: Any) -> Any:
 
 def dump_model(value: Any) -> bytes:
     """Encode a Pydantic model as it is read again; raises as `to_json` does."""
-    text: str = value.model_dump_json(by_alias=True, exclude_computed_fields=True)
+    # Its warnings say less than the error of whoever reads what is written to see that it can.
+    text: str = value.model_dump_json(by_alias=True, exclude_computed_fields=True, warnings=False)
     body = text.encode()
     if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
         refuse_lost_numbers(value.model_dump(mode="json"))
     return body
+
+
+def _why(error: Exception) -> str:
+    """Return what is wrong with a value and where, in one line: Pydantic says it in many."""
+    errors = getattr(error, "errors", None)
+    if errors is None:
+        return str(error)
+    first = errors(include_url=False)[0]
+    return f"{first['msg']} - at `{'.'.join(('$', *map(str, first['loc'])))}`"
 
 
 def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
@@ -76,7 +87,7 @@ def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
 class Shape(Generic[T]):
     """Encoder and decoder of one type; `upgrades` read what the type itself does not."""
 
-    __slots__ = ("_class", "_decoder", "_fields", "kind", "pydantic", "upgrades")
+    __slots__ = ("_class", "_decoder", "_fields", "_strict", "kind", "pydantic", "upgrades")
 
     def __init__(self, kind: type[T], upgrades: tuple[Upgrade, ...] = ()) -> None:
         self.kind = kind
@@ -86,17 +97,13 @@ class Shape(Generic[T]):
         bare = getattr(kind, "__origin__", kind)
         self._class: type | None = bare if isinstance(bare, type) and not self.pydantic else None
         self._decoder: Any = None
+        self._strict: Any = None  # the decoder without upgrades: of what is written
         self._fields: dict[str, Field] | None = None
 
     def decode(self, data: bytes) -> T:
         """Read a value that wherry has stored. Raises `msgspec.ValidationError` or Pydantic's."""
         if self._decoder is None:
-            if self.pydantic:
-                # By its names in Python, too: so it was stored once.
-                read = self.kind.model_validate_json  # type: ignore[attr-defined]
-                self._decoder = partial(read, by_alias=True, by_name=True)
-            else:
-                self._decoder = msgspec.json.Decoder(self.kind).decode
+            self._decoder = self._reader()
             if self.upgrades:
                 from wherry.handles.upgrades import upgrading
 
@@ -104,26 +111,43 @@ class Shape(Generic[T]):
         value: T = self._decoder(data)
         return value
 
-    def encode(self, value: T) -> bytes:
-        """Write a value.
+    def encode(self, value: T, whose: str) -> bytes:
+        """Write a value that `whose` ("The table 'orders'") is to keep, if it can be read again.
+
+        msgspec and dataclasses take any value for a field, and Pydantic has ways around its checks.
 
         Raises:
-            TypeError: It is not of the type.
-            Refused: It holds NaN or Infinity: nobody could read it any more.
+            Refused: It is not of the type, or a field of it is not, or it holds NaN or Infinity.
         """
         expected = self._class
         if type(value) is not expected and expected is not None and not isinstance(value, expected):
-            raise TypeError(f"expected a {self.kind.__name__}, got a {type(value).__name__}")
+            raise Refused(
+                f"{whose} takes values of {self._name()}, and was given one of "
+                f"{type(value).__name__}."
+            )
+        if self._strict is None:
+            self._strict = self._reader()
         try:
-            if self.pydantic:
-                return dump_model(value)
-            body = _encode(value)
-            if b"null" in body:
-                refuse_lost_numbers(value)
-            return body
+            body = to_json(value)
+            self._strict(body)
         except NotFinite as error:
-            at = getattr(self.kind, "__name__", "The value")
-            raise Refused(f"{at} cannot be stored: {error}.", advice=FINITE) from None
+            raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
+        except (TypeError, ValueError) as error:
+            raise Refused(
+                f"{whose} does not take this {self._name()}: {_why(error)}.", advice=READABLE
+            ) from None
+        return body
+
+    def _name(self) -> str:
+        return getattr(self.kind, "__name__", "value")
+
+    def _reader(self) -> Callable[[bytes], T]:
+        """Return what reads the type itself, without any upgrade."""
+        if self.pydantic:
+            # By its names in Python, too: so it was stored once.
+            read = self.kind.model_validate_json  # type: ignore[attr-defined]
+            return partial(read, by_alias=True, by_name=True)
+        return msgspec.json.Decoder(self.kind).decode
 
     def value_of(self, value: T, name: str) -> Any:
         """Return a field of a value."""

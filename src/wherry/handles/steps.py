@@ -68,7 +68,7 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
         inner = _inner_scope(outer, key)
         token = enter(inner)
         try:
-            value = _encoded(name, "result", step(*args, **kwargs))
+            value = _kept(name, step(*args, **kwargs), shape)
         finally:
             leave(token)
         found = _commit(inner, key, asked, value)
@@ -83,6 +83,20 @@ def _encoded(name: str, what: str, value: Any) -> bytes:
         return to_json(value)
     except NotFinite as error:
         raise Refused(f"The {what} of the step {name!r}: {error}.", advice=FINITE) from None
+
+
+def _kept(name: str, result: Any, shape: Shape[Any]) -> bytes:
+    """Return the result as it is stored, if it can be read again: every later run has to."""
+    value = _encoded(name, "result", result)
+    try:
+        shape.decode(value)
+    except (TypeError, ValueError) as error:
+        raise Refused(
+            f"The step {name!r} gave a {type(result).__name__}, which is not what it says that it "
+            f"returns: {error}.",
+            advice="Return that, or annotate the type that it returns.",
+        ) from None
+    return value
 
 
 def _commit(inner: Scope, key: str, asked: str, value: bytes) -> Any:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
-from wherry.handles.conditions import renamed
+from wherry.handles.conditions import ends, renamed
 from wherry.handles.folding import apply_update, fold
+from wherry.handles.keys import unusable, without_zone
 from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for, show_key
 from wherry.handles.shapes import Shape, as_upgrades
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from wherry.blueprint.records import Place
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
+    from wherry.handles.keys import KeyField
     from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.scope import ItemKey
     from wherry.handles.shapes import Upgrades
@@ -87,6 +90,8 @@ class Table(Generic[T]):
         self.write = Grant(kind="table", resource=name, action="write")
         self.shape = Shape(item_type, as_upgrades(upgrade))
         self._renamed: dict[str, str] | None = None  # in JSON; looked up with the first condition
+        self._key_fields: dict[str, KeyField] = {}
+        self._moments: tuple[str, ...] = ()
         self._shown = f"The table {name!r}"
         self._may_read = (name, "read")
         self._may_write = (name, "write")
@@ -142,8 +147,12 @@ class Table(Generic[T]):
             raise Refused(f"The table {self.name!r} has no index {index!r}.")
         if not 1 <= limit <= limits.QUERY_LIMIT_MAX:
             raise Refused(f"limit={limit} is not in 1..{limits.QUERY_LIMIT_MAX}.")
-        pk = self._one(key, ENCODED_PARTITION_KEY_BYTES)
-        low, high = (sort.low, sort.high) if sort else (None, None)
+        by, ordered_by, *_ = (*self.indexes[index], None) if index else (self.key, self.sort)
+        pk = self._one(by or "", key, ENCODED_PARTITION_KEY_BYTES)
+        low = high = None
+        if sort is not None:
+            what = f"The index {index!r} of {self.name!r}" if index else self._shown
+            low, high = ends(sort, what, ordered_by, self._key_fields)
         bound = (self.name, index or "", pk, low or b"", high or b"", descending)
         after = read_cursor(cursor, bound, bytes)
         page = scope.ask(
@@ -167,7 +176,7 @@ class Table(Generic[T]):
             ConditionFailed: At the commit, where `if_absent` or `when` does not hold.
         """
         scope = scope_for(self._shown, self._may_write)
-        body = self.shape.encode(item)
+        body = self.shape.encode(item, self._shown)
         if len(body) > limits.ITEM_BYTES:
             raise BoundExceeded(
                 f"The item has {len(body)} bytes; {limits.ITEM_BYTES} are allowed.",
@@ -177,6 +186,8 @@ class Table(Generic[T]):
         if self.sort is not None:
             parts.append(self.shape.value_of(item, self.sort))
         pk, sk = self._key_bytes(parts)
+        for name in self._moments:
+            self._zoned(name, self.shape.value_of(item, name))
         scope.authorize(self.name, item)
         when = self._in_json(when)
         condition: Condition | None = when
@@ -223,6 +234,10 @@ class Table(Generic[T]):
             raise Refused(f"{self!r} is of no app.", advice="Make it with app.table(...).")
         return self._declare("change", {"table": self.name, "on_failure": on_failure}, options)
 
+    def accept(self, keys: dict[str, KeyField], moments: tuple[str, ...]) -> None:
+        """Learn the types of key fields, and what else must be moments (the app, when frozen)."""
+        self._key_fields, self._moments = keys, moments
+
     # -- inside ------------------------------------------------------------------------------------
 
     def _update(
@@ -237,6 +252,8 @@ class Table(Generic[T]):
         for name in (*assign, *add):
             if name in (self.key, self.sort):
                 raise Refused(f"{name!r} is a key field of {self.name!r} and cannot be changed.")
+        for name in self._moments:
+            self._zoned(name, assign.get(name))
         effect = effects.UpdateItem(
             self.name,
             pk,
@@ -264,7 +281,7 @@ class Table(Generic[T]):
         if self.sort is not None:
             fields[self.sort] = key[1]
         try:
-            return self.shape.encode(self.item_type(**fields))
+            return encode_json(self.item_type(**fields))
         except Exception:
             return None  # the type has fields without a default: nothing to begin from
 
@@ -334,18 +351,28 @@ class Table(Generic[T]):
         given = len(key)
         if self.sort is None:
             if given == 1:
-                return self._one(key[0], ENCODED_PARTITION_KEY_BYTES), b""
+                return self._one(self.key, key[0], ENCODED_PARTITION_KEY_BYTES), b""
         elif given == 2:
-            pk = self._one(key[0], ENCODED_PARTITION_KEY_BYTES)
-            return pk, self._one(key[1], ENCODED_SORT_KEY_BYTES)
+            pk = self._one(self.key, key[0], ENCODED_PARTITION_KEY_BYTES)
+            return pk, self._one(self.sort, key[1], ENCODED_SORT_KEY_BYTES)
         names = self.key if self.sort is None else f"{self.key}, {self.sort}"
         raise Refused(f"The key of {self.name!r} is ({names}); {given} value(s) were given.")
 
-    def _one(self, value: Any, bound: int) -> bytes:
+    def _zoned(self, name: str, value: Any) -> None:
+        if isinstance(value, datetime) and value.tzinfo is None:
+            raise without_zone(f"{name!r} of an item of {self.name!r}")
+
+    def _one(self, name: str, value: Any, bound: int) -> bytes:
+        field = self._key_fields.get(name)
+        if field is not None and type(value) is not field.base and not field.fits(value):
+            raise Refused(
+                f"The key field {name!r} of {self.name!r} is {field.type}; "
+                f"{type(value).__name__} was given, which no item has there."
+            )
         try:
             encoded = key_bytes(value)
         except (TypeError, ValueError) as error:
-            raise BadRequest(f"A key of {self.name!r} is not usable: {error}.") from None
+            raise unusable(value, f"A key of {self.name!r}", error) from None
         if 1 < len(encoded) <= bound:
             return encoded
         size = len(encoded) - 1

@@ -172,14 +172,7 @@ class Workflow(Generic[T]):
         """Return an input as JSON, held against its type: no state could say what is wrong."""
         if self.input_type is None:
             return self._json("input", value)
-        try:
-            body = self.shape.encode(value)
-            self.shape.decode(body)
-        except (TypeError, ValueError) as error:
-            raise Refused(
-                f"The input of {self.name!r} is not what its type says: {error}"
-            ) from None
-        return self._bounded("input", body)
+        return self._bounded("input", self.shape.encode(value, f"The workflow {self.name!r}"))
 
     def _json(self, what: str, value: Any) -> bytes:
         from wherry.codec import NotFinite

@@ -31,8 +31,9 @@ from wherry.patterns.source import (
     repeats_a_key,
     written,
 )
+from wherry.patterns.values import Values
 
-__all__ = ["Fault", "Pattern", "check", "compile", "fields", "matches"]
+__all__ = ["Asked", "Fault", "Pattern", "check", "compile", "fields", "lists", "matches"]
 
 
 class Pattern(msgspec.Struct, frozen=True, eq=False):
@@ -110,10 +111,28 @@ def fields(pattern: Any) -> list[str]:
     Raises:
         PatternInvalid: EventBridge would refuse the pattern.
     """
+    return list(dict.fromkeys(asked.path for asked in lists(pattern)))
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """A list of values of a pattern: of which field, compiled, and as JSON."""
+
+    path: str
+    values: Values
+    text: str
+
+
+def lists(pattern: Any) -> list[Asked]:
+    """Return the lists of values of a pattern, in its order, those of all its branches.
+
+    Raises:
+        PatternInvalid: EventBridge would refuse the pattern.
+    """
     _, rules, faults = _read(pattern)
     if faults or rules is None:
         raise PatternInvalid(faults)
-    return list(dict.fromkeys(path for rule in rules.rules for path in rule))
+    found = dict.fromkeys(item for rule in rules.rules for item in rule.items())
+    return [Asked(path, rules.values[place], rules.texts[place]) for path, place in found]
 
 
 def _read(pattern: Any) -> tuple[Members | None, Rules | None, list[Fault]]:

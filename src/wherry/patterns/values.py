@@ -123,6 +123,22 @@ class Values(msgspec.Struct, frozen=True):
             return self._number(value if isinstance(value, Digits) else number(value))
         return bool(self.excepts)  # nothing that JSON knows
 
+    def may_match(self, kind: str) -> bool:
+        """Return whether a leaf of this type of JSON Schema's can hold, whatever its value is."""
+        if self.present or self.excepts:
+            return True
+        match kind:
+            case "string":
+                return self.texts != Texts() or bool(self.networks)
+            case "integer" | "number":
+                return bool(self.numbers or self.ranges)
+            case "boolean":
+                return not self.words.isdisjoint((True, False))
+            case "null":
+                return None in self.words
+            case _:
+                return True
+
     def _text(self, value: str) -> bool:
         # event-ruler reads a field's values in one way: as numbers where the list compares
         # numbers, else as addresses where it has addresses. So beside a number no address

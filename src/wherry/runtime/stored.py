@@ -71,7 +71,7 @@ def downgrading(event: EventType[Any]) -> Reader:
 
     def read(body: bytes) -> Any:
         other, value = older(event, event.shape.decode(body))
-        return other.shape.decode(other.shape.encode(value))
+        return other.shape.decode(other.shape.encode(value, f"The event {other.name!r}"))
 
     return read
 

@@ -115,7 +115,7 @@ def _downgraded(newer: EventType[Any], event: EventType[Any]) -> Reader:
         found, value = newer, event_reader(newer)(body)
         while found.version > event.version:
             found, value = older(found, value)
-        return event.shape.decode(event.shape.encode(value))
+        return event.shape.decode(event.shape.encode(value, f"The event {event.name!r}"))
 
     return read
 

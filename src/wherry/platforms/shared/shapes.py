@@ -329,7 +329,7 @@ def _plain(text: str) -> bool:
 def expiry_ms(value: Any) -> int | None:
     """Read an `expires` field: seconds since the epoch, or a date and time (RFC 3339).
 
-    Anything else never expires. A date and time without a zone counts as UTC.
+    Anything else never expires. A date and time without a zone counts as UTC; handlers write none.
     """
     if isinstance(value, bool):
         return None

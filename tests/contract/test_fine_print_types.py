@@ -1,0 +1,173 @@
+"""The fine print: what could not be read again is refused where it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+from msgspec import Meta, field
+from pydantic import BaseModel
+
+from tests.contract.fine_print import on_every_platform
+from wherry import App, Struct, publish
+
+
+class Slot(Struct):
+    """A part of an item."""
+
+    room: str
+    minutes: int
+
+
+class Visit(Struct):
+    """An item and a message, with bounds and parts."""
+
+    name: str
+    minutes: Annotated[int, Meta(ge=1)] = 30
+    slots: list[Slot] = field(default_factory=list)
+    price: float = 0.0
+
+
+@dataclass
+class Note:
+    """An item that is a dataclass."""
+
+    name: str
+    lines: list[str]
+
+
+class Person(BaseModel):
+    """An item that is a Pydantic model."""
+
+    name: str
+    age: int = 0
+
+
+class Clinic:
+    """An app whose one route does what a case asks, after a write that must not stay."""
+
+    def __init__(self) -> None:
+        self.app = App("clinic")
+        self.visits = self.app.table(Visit, key="name")
+        self.notes = self.app.table(Note, key="name")
+        self.people = self.app.table(Person, key="name")
+        self.jobs = self.app.queue(Visit, name="jobs", upgrade=lambda old: Visit(old["name"]))
+        self.did: list[Visit] = []
+        self.do: Callable[[], object] = lambda: None
+
+        @self.app.event("booked", version=1)
+        class Booked(Struct):
+            visit: Visit
+
+        self.booked = Booked
+
+        @self.app.consume(self.jobs)
+        def work(visit: Visit) -> None:
+            self.did.append(visit)
+
+        grants = [self.jobs.send, publish[Booked]]
+        for table in (self.visits, self.notes, self.people):
+            grants += [table.read, table.write]
+
+        @self.app.post("/go", grants=grants)
+        def go() -> None:
+            self.visits.put(Visit("before"))
+            self.do()
+
+
+def counted() -> int:
+    """A step that says something else than it does."""
+    return "many"  # type: ignore[return-value]
+
+
+WRONG: dict[str, Any] = {"minutes": "30"}
+
+REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
+    "put": (
+        lambda c: c.visits.put(Visit("a", **WRONG)),
+        "The table 'visits' does not take this Visit: Expected `int`, got `str` - at `$.minutes`.",
+    ),
+    "put, deep inside": (
+        lambda c: c.visits.put(Visit("a", slots=[Slot("x", 1), Slot("x", **WRONG)])),
+        "Expected `int`, got `str` - at `$.slots[1].minutes`.",
+    ),
+    "put, out of bounds": (
+        lambda c: c.visits.put(Visit("a", 0)),
+        "Expected `int` >= 1 - at `$.minutes`.",
+    ),
+    "put of another class": (
+        lambda c: c.visits.put(Slot("x", 1)),  # type: ignore[arg-type]
+        "The table 'visits' takes values of Visit, and was given one of Slot.",
+    ),
+    "put of a dataclass": (
+        lambda c: c.notes.put(Note("a", [1])),  # type: ignore[list-item]
+        "The table 'notes' does not take this Note: Expected `str`, got `int` - at `$.lines[0]`.",
+    ),
+    "put of a model that was not checked": (
+        lambda c: c.people.put(Person.model_construct(name="a", age="x")),
+        "The table 'persons' does not take this Person: Input should be a valid integer, unable to "
+        "parse string as an integer - at `$.age`.",
+    ),
+    "update": (
+        lambda c: c.visits.update("kept", slots=[Slot("x", **WRONG)]),
+        "Visit.slots does not take",
+    ),
+    "send": (
+        lambda c: c.jobs.send(Visit("a", **WRONG)),
+        "The queue 'jobs' does not take this Visit: Expected `int`, got `str` - at `$.minutes`.",
+    ),
+    "publish": (
+        lambda c: publish(c.booked(Visit("a", **WRONG))),
+        "The event 'booked' does not take this Booked: Expected `int`, got `str` - at "
+        "`$.visit.minutes`.",
+    ),
+    "a step's result": (
+        lambda c: c.app.atomic("count", counted),
+        "The step 'count' gave a str, which is not what it says that it returns: Expected `int`",
+    ),
+}
+
+
+@on_every_platform
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, case: str) -> None:
+    """The error of the function names who refuses it and the field; nothing of it is applied."""
+    clinic = Clinic()
+    act, said = REFUSED[case]
+    with run(clinic.app) as backend:
+        with backend.acting():
+            clinic.visits.put(Visit("kept"))
+        clinic.do = lambda: act(clinic)
+        reply = backend.post("/go")
+        errors = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
+        assert (reply.status, len(errors)) == (500, 1)
+        assert said in errors[0]
+        backend.drain()
+        assert backend.failures() == []
+        assert backend.items(clinic.visits) == [Visit("kept")]
+        assert backend.items(clinic.notes) == backend.items(clinic.people) == []
+        assert clinic.did == []
+
+
+@on_every_platform
+def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
+    """A whole number for a float; a type below; a sum that the type's bounds begin at."""
+    clinic = Clinic()
+
+    class Long(Visit):
+        pass
+
+    def do() -> None:
+        clinic.visits.put(Visit("a", price=3))
+        clinic.jobs.send(Long("b", 240))
+        clinic.visits.add("c", minutes=5)
+
+    clinic.do = do
+    with run(clinic.app) as backend:
+        assert backend.post("/go").status == 204
+        backend.drain()
+        assert Visit("a", price=3.0) in backend.items(clinic.visits)
+        assert Visit("c", 35) in backend.items(clinic.visits)
+        assert clinic.did == [Visit("b", 240)]
