@@ -39,8 +39,8 @@ class Secret:
         if not isinstance(answer, ports.SecretValue):
             raise Refused(
                 f"The secret {self.name!r} is not set.",
-                advice=f"Run `wherry secrets set {self.name}` (with the engine's --data), or give the "
-                "engine the variable that docs/resources.md names.",
+                advice=f"Run `wherry secrets set {self.name}` (with the engine's --data), or give "
+                "the engine the variable that docs/resources.md names.",
             )
         mask(answer.value)
         return answer.value
