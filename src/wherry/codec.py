@@ -7,7 +7,7 @@ database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -156,6 +156,18 @@ def _moment_text(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("a key cannot be a datetime without a time zone")
     return value.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def keyed_by(key: str, sort: str | None, kinds: Mapping[str, str]) -> str:
+    """Say where a table's items lie, to compare and to show: "key=id (text), sort=at (moment)".
+
+    Items that were stored are found only by what they were stored under.
+    """
+    parts = [("key", key), *([("sort", sort)] if sort is not None else [])]
+    return ", ".join(
+        f"{part}={field} ({kinds[field]})" if field in kinds else f"{part}={field}"
+        for part, field in parts
+    )
 
 
 def key_text(key: bytes) -> str:

@@ -219,6 +219,18 @@ def test_a_broken_version_is_refused_and_the_old_one_goes_on(
     assert steps.client("GET", "/readyz").status == 200
 
 
+def test_a_version_that_gives_a_table_with_items_another_key_is_refused(steps: Engine) -> None:
+    """It would not find what is there; the old version goes on and does."""
+    assert steps.client("POST", "/jobs/1", b"").status == 204
+    until(lambda: steps.client("GET", "/jobs/1").json() == 1, "the item")
+    text = APP.replace('key="number"', 'key="version"')
+    write(steps.root.parent / "code", 2, text)
+    with pytest.raises(EngineSaid, match=r"stored by key=number \(number\); .* key=version"):
+        steps.call("reload")
+    assert steps.client("GET", "/jobs/1").json() == 1
+    assert steps.client("GET", "/").json() == 1
+
+
 def test_work_that_runs_finishes_on_its_own_version(steps: Engine) -> None:
     """A request that began before the switch is answered by the version that began it."""
     with ThreadPoolExecutor(2) as threads, holding(steps) as go:

@@ -55,8 +55,10 @@ class Upkeep:
         try:
             shape = read_release(request.blueprint)
             check_sources(shape)
-        except (msgspec.MsgspecError, Refused) as error:
+        except msgspec.MsgspecError as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        except Refused as error:
+            return Rejected(str(error))
 
         async def take_over(session: Session) -> Configured:
             what = (request.digest, request.blueprint, request.activate)
@@ -67,8 +69,11 @@ class Upkeep:
                 await session.run("free_others", request.owner)
             return Configured(await catalog.unready(session))
 
-        async with catalog.changing():
-            answer = await self._database.run(take_over, atomic=True)
+        try:
+            async with catalog.changing():
+                answer = await self._database.run(take_over, atomic=True)
+        except Refused as error:
+            return Rejected(str(error))
         self._seen.forget()
         return answer
 

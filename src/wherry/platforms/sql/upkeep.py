@@ -79,8 +79,10 @@ class Upkeep:
         """Take over a release, and the messages of engines before this one."""
         try:
             unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
-        except (msgspec.MsgspecError, Refused) as error:
+        except msgspec.MsgspecError as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        except Refused as error:
+            return Rejected(str(error))
         if request.activate:
             self._firings.adopt(read_release(request.blueprint).sources)
         if request.owner:

@@ -3,10 +3,15 @@ SELECT version FROM catalog
 -- name: catalog_changed
 UPDATE catalog SET version = version + 1 RETURNING version
 -- name: names_all
-SELECT kind, name, id FROM names
+SELECT kind, name, id, keyed FROM names
 -- name: names_add
 INSERT INTO names (kind, name) SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT (kind, name) DO NOTHING
+-- name: tables_keyed
+UPDATE names n SET keyed = u.keyed FROM unnest($1::text[], $2::text[]) u (name, keyed)
+WHERE n.kind = 'table' AND n.name = u.name AND n.keyed IS DISTINCT FROM u.keyed
+-- name: table_used
+SELECT EXISTS (SELECT 1 FROM items WHERE tbl = $1 AND expires_ms IS DISTINCT FROM 0)
 -- name: release_put
 INSERT INTO releases (digest, configured, blueprint) VALUES ($1, nextval('numbers'), $2)
 -- name: release_again

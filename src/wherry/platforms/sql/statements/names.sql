@@ -1,7 +1,9 @@
 -- name: names_all
-SELECT kind, name, id FROM names
+SELECT kind, name, id, keyed FROM names
 -- name: names_add
 INSERT INTO names (kind, name) VALUES (?, ?) RETURNING id
+-- name: table_keyed
+UPDATE names SET keyed = ? WHERE id = ?
 -- name: counter_get
 SELECT value FROM counters WHERE name = ?
 -- name: counter_put
