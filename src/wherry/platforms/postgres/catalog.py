@@ -139,7 +139,7 @@ class Catalog(Declared):
         await self.change(session)
         await self.read(session)
         for table in self.rekeyed(shape):
-            if await session.value("table_used", self.number("table", table.name)):
+            if await session.value("items_some", self.number("table", table.name), 1):
                 raise self.refuse_rekeyed(table)
         if not await session.run("release_again", digest):
             await session.run("release_put", digest, blueprint)

@@ -35,6 +35,8 @@ from wherry.ports import (
     ReleaseRow,
     ReleaseRows,
     State,
+    Undeclared,
+    UndeclaredRow,
 )
 
 
@@ -81,6 +83,20 @@ class Upkeep:
         """List releases, the last activated first."""
         rows = await self._database.rows("releases_list")
         return ReleaseRows([ReleaseRow(*row) for row in rows])
+
+    async def undeclared(self) -> Undeclared:
+        """List what is kept and the activated release does not declare."""
+        await self._catalog.refresh()
+        value, most = self._database.value, limits.UNDECLARED_COUNTED
+        rows = [
+            UndeclaredRow("table", name, await value("items_some", number, most))
+            for name, number in self._catalog.undeclared("table")
+        ]
+        rows += [
+            UndeclaredRow("queue", name, await value("waiting_some", number, most))
+            for name, number in self._catalog.undeclared("queue")
+        ]
+        return Undeclared([row for row in rows if row.count])
 
     async def reindex(self, request: Reindex) -> Count | Rejected:
         """Fill the next items into an index; 0: it is ready."""

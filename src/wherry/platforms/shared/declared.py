@@ -64,6 +64,20 @@ class Declared:
         """Return the numbers of all queues that there ever were."""
         return self.numbers("queue")
 
+    def undeclared(self, kind: Literal["table", "queue"]) -> list[tuple[str, int]]:
+        """Return name and number of what there was once and the activated release declares not.
+
+        Queues of workflows are not among it: they are as their executions.
+        """
+        active = self.release(self.active)
+        of = active.tables if kind == "table" else active.queues
+        declared = {one.name for one in of}
+        return [
+            (name, number)
+            for (found, name), number in self._ids.items()
+            if found == kind and name not in declared and ("workflow", name) not in self._ids
+        ]
+
     def is_workflow(self, queue: int) -> bool:
         """Whether this is the number of a workflow's queue."""
         return ("workflow", self.name(queue)) in self._ids

@@ -73,7 +73,7 @@ class Catalog(Declared):
         check_sources(shape)
         session = self._session
         for table in self.rekeyed(shape):
-            if session.row("table_used", self.number("table", table.name)) is not None:
+            if session.row("items_some", self.number("table", table.name), 1) is not None:
                 raise self.refuse_rekeyed(table)
         session.write("release_put", digest, session.next(), blueprint)
         if activate:
@@ -88,7 +88,7 @@ class Catalog(Declared):
             self.number("workflow", str(workflow["name"]))
             self.number("queue", str(workflow["name"]))
         for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
-            empty = session.row("table_used", key[0]) is None
+            empty = session.row("items_some", key[0], 1) is None
             session.write("index_add", *key, int(empty))
         if activate:
             lately = session.rows("releases_lately", limits.RELEASES_SERVED)

@@ -38,7 +38,7 @@ DELETE FROM indexes WHERE id = ?
 SELECT at_pk, at_sk FROM indexes WHERE id = ?
 -- name: index_moved
 UPDATE indexes SET at_pk = ?, at_sk = ?, ready = ? WHERE id = ?
--- name: table_used
-SELECT 1 FROM items WHERE tbl = ? LIMIT 1
+-- name: items_some
+SELECT 1 FROM items WHERE tbl = ? LIMIT ?
 -- name: table_left
 SELECT count(*) FROM items WHERE tbl = ?1 AND (pk, sk) > (?2, ?3)
