@@ -7,7 +7,7 @@ database can hold and range over it: text by its UTF-8 (DynamoDB's order), numbe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from enum import Enum
@@ -162,6 +162,18 @@ def _moment_text(value: datetime) -> str:
 def is_text_key(key: bytes) -> bool:
     """Whether an encoded key value, or the beginning of one, is text."""
     return key[:1] == _TEXT
+
+
+def keyed_by(key: str, sort: str | None, kinds: Mapping[str, str]) -> str:
+    """Say where a table's items lie, to compare and to show: "key=id (text), sort=at (moment)".
+
+    Items that were stored are found only by what they were stored under.
+    """
+    parts = [("key", key), *([("sort", sort)] if sort is not None else [])]
+    return ", ".join(
+        f"{part}={field} ({kinds[field]})" if field in kinds else f"{part}={field}"
+        for part, field in parts
+    )
 
 
 def key_text(key: bytes) -> str:

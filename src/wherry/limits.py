@@ -126,6 +126,7 @@ POLL_S = 5.0  # hints wake a consumer at once; this is how long it sleeps withou
 HELD_PER_ENVIRONMENT = 4  # messages leased at once for each environment of a consumer
 HELD_AHEAD_S = 0.01  # ... or as many as are done in that time, up to CLAIM_BATCH
 CLAIM_BATCH = 64
+UNDECLARED_COUNTED = 1_000  # items, messages of what no release declares; beyond, "or more"
 HELD_COUNTED = 10_000  # messages of a queue that wait behind others; beyond, "so many or more"
 BLOCKED_SHOWN = 10  # groups of a queue that wait for a failure, by name
 CLAIMED_BYTES = 8 * MIB  # bodies that one claim hands out; an answer is one frame

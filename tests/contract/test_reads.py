@@ -6,14 +6,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import json, structs
 
 from wherry import limits
-from wherry.blueprint import IndexSpec, TableSpec
+from wherry.blueprint import Blueprint, IndexSpec, TableSpec
 from wherry.codec import key_bytes
 from wherry.effects import Absent, DeleteItem, Guard, Present
+from wherry.errors import Refused
 from wherry.ports import (
     Broken,
     Committed,
+    Configure,
+    Configured,
     Count,
     Denied,
     GetItem,
@@ -24,6 +28,7 @@ from wherry.ports import (
     QueryItems,
     Reindex,
     Rejected,
+    Releases,
     ReplyAck,
     Sweep,
     Swept,
@@ -331,3 +336,52 @@ def test_a_release_that_is_only_prepared_fills_its_index_and_leaves_the_old_one_
 
 def test_sweeping_an_empty_store_does_nothing(place: Any) -> None:
     assert place.ask(Sweep(limits.SWEEP_BATCH)) == Swept(0, [])
+
+
+# --- keys that change ---------------------------------------------------------------------------
+
+
+def rekeyed(place: Any, digest: str = "release-2") -> Any:
+    """Take a release over whose orders lie under another key."""
+    table = structs.replace(orders_table(), key="order", sort=None)
+    return place.ask(Configure(digest, json.encode(Blueprint(app="shop", tables=(table,))), True))
+
+
+def test_a_release_that_would_not_find_the_items_of_a_table_is_not_taken_over(place: Any) -> None:
+    fill(place, 1)
+    answer = rekeyed(place)
+    assert isinstance(answer, Rejected)
+    assert answer.message.startswith(
+        "The items of table 'orders' are stored by key=customer (text), sort=order (text); this "
+        "release declares key=order (text) and would not find them. Keep "
+    )
+    assert [row.digest for row in place.ask(Releases()).rows] == ["release-1"]
+    assert place.get("orders", "c", "000") == {"n": 0, "status": "open", "at": 0}
+    place.configure("release-3")
+
+
+def test_a_key_may_be_another_type_only_while_a_table_is_empty(place: Any) -> None:
+    fill(place, 1)
+    table = structs.replace(orders_table(), kinds=KINDS | {"order": "number"})
+    blueprint = json.encode(Blueprint(app="shop", tables=(table,)))
+    assert isinstance(place.ask(Configure("release-2", blueprint, True)), Rejected)
+    place.commit(DeleteItem("orders", *place.key("c", "000")))
+    assert isinstance(place.ask(Configure("release-2", blueprint, True)), Configured)
+
+
+def test_an_empty_table_takes_another_key_and_an_older_release_writes_nothing_beside_it(
+    place: Any,
+) -> None:
+    """Machines take turns with a new version; until then the old one runs beside it."""
+    assert isinstance(rekeyed(place), Configured)
+    late = place.commit(place.put("orders", "c", "1"), release="release-1")
+    assert isinstance(late, Rejected)
+    assert "another key" in late.message
+    looked = place.ask(GetItem("orders", *place.key("c", "1")), "shop@release-1")
+    assert isinstance(looked, Broken)
+    assert looked.code == Refused.code
+    # Which key counts is remembered, whatever releases are:
+    assert isinstance(place.commit(place.put("orders", "1"), function=""), Committed)
+    assert isinstance(rekeyed(place, "release-3"), Configured)
+    again = Blueprint(app="shop", tables=(orders_table(),))
+    assert isinstance(place.ask(Configure("release-1", json.encode(again), True)), Rejected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.contract.conftest import QUEUES, TABLES
 from wherry import limits
 from wherry.effects import DeleteObject, PutObject, SendMessage
 from wherry.ports import (
@@ -17,10 +18,12 @@ from wherry.ports import (
     GetState,
     GetTimeline,
     ListObjects,
+    ListUndeclared,
     Note,
     Nothing,
     Orphans,
     PutState,
+    QueueDepths,
     RecentRecords,
     Rejected,
     Releases,
@@ -28,6 +31,8 @@ from wherry.ports import (
     State,
     Sweep,
     Swept,
+    Undeclared,
+    UndeclaredRow,
 )
 
 
@@ -216,3 +221,30 @@ def test_a_blueprint_that_cannot_be_read_is_refused_and_changes_nothing(place: A
 def test_no_function_may_ask_what_is_the_engines(place: Any) -> None:
     for request in (Claim("jobs", 1, "x"), GetState("k"), Releases(), Note([])):
         assert isinstance(place.ask(request, function="shop"), Denied)
+
+
+# --- what no release declares -------------------------------------------------------------------
+
+
+def test_what_is_kept_and_declared_no_more_is_listed_until_it_is_declared_again(place: Any) -> None:
+    """A class that was renamed takes the name of its table or queue with it."""
+    place.commit(place.put("orders", "c", "1"), place.put("orders", "c", "2"))
+    place.send("now")
+    place.send("later", delay_ms=60_000)
+    assert place.ask(ListUndeclared()) == Undeclared([])
+    place.configure("release-2", tables=TABLES[1:], queues=QUEUES[1:])
+    left = [UndeclaredRow("table", "orders", 2), UndeclaredRow("queue", "jobs", 2)]
+    assert place.ask(ListUndeclared()) == Undeclared(left)
+    depths = {row.queue: row for row in place.ask(QueueDepths()).rows}
+    assert (depths["jobs"].declared, depths["mail"].declared) == (False, True)
+    place.configure("release-1")
+    assert place.ask(ListUndeclared()) == Undeclared([])
+    assert all(row.declared for row in place.ask(QueueDepths()).rows)
+
+
+def test_what_is_declared_no_more_is_counted_up_to_a_bound(place: Any) -> None:
+    most = limits.UNDECLARED_COUNTED
+    for start in range(0, most + 90, 90):
+        place.commit(*(place.put("orders", "c", str(start + number)) for number in range(90)))
+    place.configure("release-2", tables=TABLES[1:])
+    assert place.ask(ListUndeclared()).rows == [UndeclaredRow("table", "orders", most)]

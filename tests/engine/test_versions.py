@@ -219,6 +219,35 @@ def test_a_broken_version_is_refused_and_the_old_one_goes_on(
     assert steps.client("GET", "/readyz").status == 200
 
 
+def test_a_version_that_gives_a_table_with_items_another_key_is_refused(steps: Engine) -> None:
+    """It would not find what is there; the old version goes on and does."""
+    assert steps.client("POST", "/jobs/1", b"").status == 204
+    until(lambda: steps.client("GET", "/jobs/1").json() == 1, "the item")
+    text = APP.replace('key="number"', 'key="version"')
+    write(steps.root.parent / "code", 2, text)
+    with pytest.raises(EngineSaid, match=r"stored by key=number \(number\); .* key=version"):
+        steps.call("reload")
+    assert steps.client("GET", "/jobs/1").json() == 1
+    assert steps.client("GET", "/").json() == 1
+
+
+def test_what_a_new_version_leaves_behind_is_told_with_what_to_do(steps: Engine) -> None:
+    """Classes were renamed, and with them a table with an item and a queue with messages."""
+    assert steps.client("POST", "/jobs/1", b"").status == 204
+    until(lambda: steps.client("GET", "/jobs/1").json() == 1, "the item")
+    with holding(steps) as go:
+        for number in range(2, 7):
+            assert steps.client("POST", f"/jobs/{number}", b"").status == 204
+        renamed = APP.replace("app.queue(Job)", 'app.queue(Job, name="tasks")')
+        renamed = renamed.replace('key="number"', 'key="number", name="ends"')
+        write(steps.root.parent / "code", 2, renamed)
+        steps.call("reload")
+        until(lambda: "in the queue 'jobs' for nobody" in steps.said(), "the queue's warning")
+        assert "1 item(s) of the table 'dones' are out of reach" in steps.said()
+        assert "give it its old name: name='jobs'" in steps.said()
+        go()
+
+
 def test_work_that_runs_finishes_on_its_own_version(steps: Engine) -> None:
     """A request that began before the switch is answered by the version that began it."""
     with ThreadPoolExecutor(2) as threads, holding(steps) as go:

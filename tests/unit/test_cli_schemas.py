@@ -54,6 +54,36 @@ def test_without_a_folder_nothing_is_refused(tmp_path: Path) -> None:
     assert cli("schemas", "check", "--folder", folder).exit_code == 0
 
 
+def test_a_table_with_another_key_is_an_error_until_its_file_is_deleted(tmp_path: Path) -> None:
+    """Its items would not be found, whatever upgrade= makes of them."""
+    folder = write(tmp_path, "sku: str")
+    ok("schemas", "update", "--folder", folder)
+    assert json.loads((folder / "schemas/tables/orders.json").read_text())["keyed"] == (
+        "key=order_id (text)"
+    )
+    write(tmp_path, "sku: str", options=', sort="sku"')
+    for verb in (("check",), ("schemas", "check"), ("schemas", "update")):
+        result = cli(*verb, "--folder", folder)
+        assert result.exit_code == 1
+        assert "schema_rekeyed" in result.stdout
+        assert "now declared with key=order_id (text), sort=sku (text)" in result.stdout
+    (folder / "schemas/tables/orders.json").unlink()
+    ok("schemas", "update", "--folder", folder)
+    ok("check", "--folder", folder)
+
+
+def test_a_file_from_before_keys_were_recorded_takes_the_key_that_there_is(tmp_path: Path) -> None:
+    """It is no new form."""
+    folder = write(tmp_path, "sku: str")
+    ok("schemas", "update", "--folder", folder)
+    file = folder / "schemas/tables/orders.json"
+    new = file.read_text()
+    file.write_text(new.replace('  "keyed": "key=order_id (text)",\n', ""))
+    assert "recorded without its key" in cli("schemas", "check", "--folder", folder).stdout
+    ok("schemas", "update", "--folder", folder)
+    assert file.read_text() == new
+
+
 def test_an_app_that_stores_nothing_needs_no_folder(tmp_path: Path) -> None:
     """Nothing is said of it."""
     (tmp_path / "app.py").write_text('from wherry import App\napp = App("none")\n')

@@ -113,6 +113,18 @@ def test_releases_are_listed(data: Data) -> None:
     assert rows[0]["digest"] in ok("releases", "--data", data.path).splitlines()[1]
 
 
+def test_a_table_that_is_declared_no_more_is_listed_while_it_has_items(data: Data) -> None:
+    """Its class was renamed; nobody reaches what it holds."""
+    data.commit("c-third", PutItem("orders", key_bytes("o-1"), b"", b'{"order_id":"o-1"}'))
+    data.release(', name="renamed"')
+    lines = ok("tables", "list", "--data", data.path).splitlines()
+    [line] = [line for line in lines if line.startswith("orders")]
+    assert "not declared, 1 item(s)" in line
+    shown = ok_json("tables", "list", "--data", data.path)
+    assert shown[-1] == {"name": "orders", "declared": False, "items": 1}
+    assert shown[0]["declared"] is True
+
+
 def test_an_index_that_was_added_is_filled(data: Data) -> None:
     """`tables list` and `check` say that it is not ready; `tables reindex` makes it so."""
     put = [

@@ -48,6 +48,11 @@ def test_a_table_of_queues_has_a_column_for_what_waits_behind_others_only_if_any
     assert second.split()[:4] == ["lane", "5", "4", "1"]
 
 
+def test_a_queue_that_is_declared_no_more_is_marked() -> None:
+    row = Depth("jobs", 2, 0, 0, 1500, paused=True, declared=False)
+    assert "jobs (paused, not declared)" in queues_text([row], [], NOW_MS, PLAIN)
+
+
 def test_a_group_whose_name_commands_the_terminal_is_shown_harmless() -> None:
     group = BlockedGroup("a\x1b[2J", "f00d", NOW_MS, 1)
     row = Depth("orders", 1, 0, 1, 0, blocked_groups=1, blocked=[group])

@@ -304,7 +304,9 @@ def test_a_file_of_nothing_is_told() -> None:
     """A type that is declared no more keeps its file until nothing of it is left."""
     found = judged(App("shop"), recorded(shop(First)))
     assert codes(found) == [("warning", "schema_unused")]
-    assert "schemas/queues/jobs.json" in " ".join(one.fix for one in found.findings)
+    fixes = " ".join(one.fix for one in found.findings)
+    assert "schemas/queues/jobs.json" in fixes
+    assert "keep its name: name='orders'" in fixes
 
 
 # --- the folder -----------------------------------------------------------------------------------

@@ -9,7 +9,14 @@ import msgspec
 import pytest
 
 import wherry.platforms.sql as room
-from wherry.blueprint import Blueprint, FunctionSpec, QueueSpec, QueueTrigger, WorkflowSpec
+from wherry.blueprint import (
+    Blueprint,
+    FunctionSpec,
+    QueueSpec,
+    QueueTrigger,
+    TableSpec,
+    WorkflowSpec,
+)
 from wherry.codec import canonical_json
 from wherry.effects import StartExecution
 from wherry.platforms.sql.dialect import APPLICATION_ID
@@ -26,6 +33,7 @@ from wherry.ports import (
     ListFailures,
     QueueDepths,
     Redrive,
+    Rejected,
 )
 from wherry.telemetry import InvocationRecord
 from wherry.world import ManualClock
@@ -134,4 +142,25 @@ def test_a_store_from_before_workflows_takes_executions(old: Path) -> None:
     [row] = store.run([("", FindExecution("refund", "one"))])
     assert isinstance(row, ExecutionRow)
     assert (row.status, row.input) == ("RUNNING", b"{}")
+    store.close()
+
+
+def test_the_release_that_an_old_store_ran_says_how_its_items_are_keyed(old: Path) -> None:
+    """It was stored before that was recorded."""
+
+    def release(key: str) -> bytes:
+        table = TableSpec(name="notes", item="Note", schema={}, key=key)
+        return canonical_json(Blueprint(app="shop", tables=(table,)))
+
+    db = apsw.Connection(str(old))
+    db.execute("UPDATE releases SET blueprint = ?", (release("id"),))
+    db.execute("INSERT INTO names (kind, name) VALUES ('table', 'notes')")
+    db.execute("INSERT INTO items VALUES (1, 2, x'73', x'', 1, 1, NULL, x'7b7d')")
+    db.close()
+    store = SqlStore(str(old), ManualClock())
+    [refused] = store.run([("", Configure("new", release("title"), True, "engine-1"))])
+    assert isinstance(refused, Rejected)
+    assert "'notes' are stored by key=id; this release declares key=title" in refused.message
+    [taken] = store.run([("", Configure("new", release("id"), True, "engine-1"))])
+    assert isinstance(taken, Configured)
     store.close()

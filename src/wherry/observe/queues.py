@@ -38,7 +38,8 @@ def held(
 
 
 def _row(row: Depth, behind: bool) -> list[Cell]:
-    name: Cell = ("warn", f"{row.queue} (paused)") if row.paused else row.queue
+    marks = [*(["paused"] if row.paused else []), *([] if row.declared else ["not declared"])]
+    name: Cell = ("warn", f"{row.queue} ({', '.join(marks)})") if marks else row.queue
     waiting: list[Cell] = [str(row.waiting), *([_many(row.behind)] if behind else [])]
     failed: Cell = ("bad", str(row.failed)) if row.failed else "0"
     oldest = show_ms(row.oldest_ms) if row.waiting else "-"

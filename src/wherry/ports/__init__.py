@@ -118,6 +118,7 @@ from wherry.ports.upkeep import (
     Done,
     FindOrphans,
     GetState,
+    ListUndeclared,
     Orphans,
     PutState,
     Reindex,
@@ -127,6 +128,8 @@ from wherry.ports.upkeep import (
     State,
     Sweep,
     Swept,
+    Undeclared,
+    UndeclaredRow,
 )
 
 __all__ = [
@@ -196,8 +199,11 @@ __all__ = [
     "FindOrphans",
     "Orphans",
     "Releases",
+    "ListUndeclared",
     "ReleaseRow",
     "ReleaseRows",
+    "Undeclared",
+    "UndeclaredRow",
     "Fire",
     "Fired",
     "Skipped",

@@ -144,6 +144,7 @@ class Depth(Struct, frozen=True, array_like=True, tag="depth"):
         blocked_groups: How many groups wait for a failure. This and `behind` are counted up to
             `limits.HELD_COUNTED`, which then means so many or more.
         blocked: The first `limits.BLOCKED_SHOWN` of these groups.
+        declared: Whether the activated release has this queue; else nobody takes what waits.
     """
 
     queue: str
@@ -156,6 +157,7 @@ class Depth(Struct, frozen=True, array_like=True, tag="depth"):
     behind: int = 0
     blocked_groups: int = 0
     blocked: list[BlockedGroup] = []
+    declared: bool = True
 
 
 class Depths(Struct, frozen=True, array_like=True, tag="depthslist"):

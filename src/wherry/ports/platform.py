@@ -84,6 +84,7 @@ from wherry.ports.upkeep import (
     Done,
     FindOrphans,
     GetState,
+    ListUndeclared,
     Orphans,
     PutState,
     Reindex,
@@ -92,6 +93,7 @@ from wherry.ports.upkeep import (
     State,
     Sweep,
     Swept,
+    Undeclared,
 )
 
 REFUSED_STATUS = 3  # with which a store process exits that cannot be a store of what it finds
@@ -123,6 +125,7 @@ Request: TypeAlias = (
     | Sweep
     | FindOrphans
     | Releases
+    | ListUndeclared
     | Fire
     | ListSchedules
     | Pause
@@ -184,6 +187,7 @@ Answer: TypeAlias = (
     | Swept
     | Orphans
     | ReleaseRows
+    | Undeclared
     | Fired
     | ScheduleRows
     | Paused

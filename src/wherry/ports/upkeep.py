@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from msgspec import Struct
 
 
@@ -107,6 +109,27 @@ class ReleaseRows(Struct, frozen=True, array_like=True, tag="releaserows"):
     """Releases."""
 
     rows: list[ReleaseRow]
+
+
+class ListUndeclared(Struct, frozen=True, array_like=True, tag="listundeclared"):
+    """List what is kept and the activated release does not declare. Answered by `Undeclared`."""
+
+
+class UndeclaredRow(Struct, frozen=True, array_like=True, tag="undeclaredrow"):
+    """A table with items, or a queue with messages that wait, which nobody reaches.
+
+    `count`: how many, counted up to `limits.UNDECLARED_COUNTED`, which means so many or more.
+    """
+
+    kind: Literal["table", "queue"]
+    name: str
+    count: int
+
+
+class Undeclared(Struct, frozen=True, array_like=True, tag="undeclared"):
+    """What no function reaches any more. What is to happen to executions is not among it."""
+
+    rows: list[UndeclaredRow]
 
 
 class Done(Struct, frozen=True, array_like=True, tag="done"):

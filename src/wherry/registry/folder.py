@@ -52,11 +52,16 @@ class Form(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
                omit_defaults=True):  # fmt: skip
-    """A file: the form that a type has now, and those before it, the newest first."""
+    """A file: the form that a type has now, and those before it, the newest first.
+
+    `keyed` is by what the items of a table are stored, "key=id (text)"; empty where it was recorded
+    before that was.
+    """
 
     kind: Kind
     name: str
     version: int = 0
+    keyed: str = ""
     form: int
     schema: Schema
     earlier: list[Form] = []

@@ -41,13 +41,13 @@ class Judged(Struct, frozen=True):
         key, recorded, schema = self.stored.key, self.recorded, self.stored.schema
         if recorded is None:
             return Recorded(
-                kind=key.kind, name=key.name, version=key.version, form=1, schema=schema
-            )
+                kind=key.kind, name=key.name, version=key.version, keyed=self.stored.keyed,
+                form=1, schema=schema,
+            )  # fmt: skip
+        now = msgspec.structs.replace(recorded, schema=schema, keyed=self.stored.keyed)
         if self.state == "same":  # at most a class has another name
-            return msgspec.structs.replace(recorded, schema=schema)
-        return msgspec.structs.replace(
-            recorded, form=recorded.form + 1, schema=schema, earlier=recorded.forms
-        )
+            return now
+        return msgspec.structs.replace(now, form=recorded.form + 1, earlier=recorded.forms)
 
 
 class Judgement(Struct, frozen=True):
@@ -80,7 +80,7 @@ def judge(
             types.append(Judged(one, "new", None))
             findings.append(_unrecorded(one, f"The {one.key} is not recorded."))
         else:
-            faults = list(_faults(one, of.forms, upgrades.get(one.key)))
+            faults = [*_key_faults(one, of), *_faults(one, of.forms, upgrades.get(one.key))]
             found = tuple(compare(of.schema, one.schema))
             if not (one.key in upgrades and any(change.breaks for change in found)):
                 faults += [_renamed(one, change) for change in found if _is_silent(change)]
@@ -101,6 +101,22 @@ def judge(
     for key in sorted(recorded.keys() - declared):
         findings += _undeclared(recorded[key], stored, upgrades)
     return Judgement(tuple(types), tuple(findings))
+
+
+def _key_faults(one: Stored, of: Recorded) -> Iterator[Finding]:
+    """Yield that items lie elsewhere than where they are looked for."""
+    if of.keyed and of.keyed != one.keyed:
+        yield Finding(
+            code="schema_rekeyed",
+            message=f"The {one.key} is stored by {of.keyed} and now declared with {one.keyed}: "
+            "its items would not be found any more.",
+            fix="Keep its key and sort, declare another table (with a name= of its own) for the "
+            "new ones, and copy the items over. If there are no items anywhere, delete "
+            f"schemas/{one.key.path}.",
+            place=one.place,
+        )
+    elif not of.keyed and one.keyed:
+        yield _unrecorded(one, f"The {one.key} is recorded without its key.")
 
 
 def _faults(one: Stored, forms: list[Form], upgrade: Reader | None) -> Iterator[Finding]:
@@ -205,9 +221,17 @@ def _undeclared(
     yield Finding(
         code="schema_unused",
         message=f"The {of.key} is recorded and no longer declared.",
-        fix=f"Delete schemas/{of.key.path} when nothing of it is left.",
+        fix=f"{_same_under_another_name(of)}Delete schemas/{of.key.path} when nothing of it is "
+        "left.",
         severity="warning",
     )
+
+
+def _same_under_another_name(of: Recorded) -> str:
+    """Advise what is called after its class: a new name is a new, empty one."""
+    if of.kind in ("table", "queue"):
+        return f"If its class was renamed, keep its name: name={of.name!r}. "
+    return ""
 
 
 # --- telling ------------------------------------------------------------------------------------

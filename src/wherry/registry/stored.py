@@ -14,18 +14,23 @@ from wherry.blueprint.records import (
     QueueTrigger,
     TaskTrigger,
 )
+from wherry.codec import keyed_by
 from wherry.registry.folder import Key
 from wherry.registry.forms import Schema, normal
 
 
 class Stored(Struct, frozen=True):
-    """A type whose values outlive the code that wrote them. `readers` are functions, by name."""
+    """A type whose values outlive the code that wrote them.
+
+    `readers` are functions, by name; `keyed` is by what a table's items are stored.
+    """
 
     key: Key
     type: str
     schema: Schema
     readers: tuple[str, ...]
     place: Place | None
+    keyed: str = ""
 
     @property
     def values(self) -> str:
@@ -58,7 +63,8 @@ def stored_types(blueprint: Blueprint) -> list[Stored]:
     ]  # fmt: skip
     found += [
         Stored(Key("table", one.name), one.item, normal(one.schema),
-               tuple(_touching(blueprint, one.name)), one.place)
+               tuple(_touching(blueprint, one.name)), one.place,
+               keyed_by(one.key, one.sort, one.kinds))
         for one in blueprint.tables
     ]  # fmt: skip
     found += [

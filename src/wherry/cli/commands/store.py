@@ -14,7 +14,16 @@ from wherry.cli.output import near, note, paint, show, show_json
 from wherry.errors import Refused
 from wherry.observe.columns import Cell, columns
 from wherry.observe.durations import show_ago, show_moment
-from wherry.ports import Count, Depths, ListPaused, Paused, QueueDepths, Reindex
+from wherry.ports import (
+    Count,
+    Depths,
+    ListPaused,
+    ListUndeclared,
+    Paused,
+    QueueDepths,
+    Reindex,
+    Undeclared,
+)
 
 
 @click.command(epilog=examples("wherry queues", "wherry queues --json"))
@@ -83,15 +92,21 @@ def tables() -> None:
 @data_option
 @json_option
 def list_(data: str, as_json: bool) -> None:
-    """List the tables of the version that ran last, with their keys and indexes."""
+    """List the tables of the version that ran last, with their keys and indexes.
+
+    Below are those that it does not declare and that have items, which no function reaches.
+    """
     with connected(data) as backend:
         ran = active_blueprint(backend)
         unready = set(unready_indexes(backend, ran))
+        undeclared: Undeclared = backend.ask(ListUndeclared())
+    left = [row for row in undeclared.rows if row.kind == "table"]
     if as_json:
         show_json(
             [
                 {
                     "name": table.name,
+                    "declared": True,
                     "item": table.item,
                     "key": table.key,
                     "sort": table.sort,
@@ -102,6 +117,7 @@ def list_(data: str, as_json: bool) -> None:
                 }
                 for table in ran.tables
             ]
+            + [{"name": row.name, "declared": False, "items": row.count} for row in left]
         )
         return
     rows: list[list[Cell]] = []
@@ -111,6 +127,10 @@ def list_(data: str, as_json: bool) -> None:
             ready = (table.name, index.name) not in unready
             state: Cell = ("good", "ready") if ready else ("warn", "to be filled")
             rows.append(["", index.name, index.key, index.sort or "", state])
+    for row in left:
+        more = " or more" if row.count >= limits.UNDECLARED_COUNTED else ""
+        told = f"not declared, {row.count:,}{more} item(s)"
+        rows.append([row.name, "", "", "", ("warn", told)])
     show(
         columns(["table", "index", "key", "sort", "state"], rows, paint()) if rows else "No table."
     )

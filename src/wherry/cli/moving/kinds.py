@@ -135,7 +135,7 @@ _EXECUTION = (
 )
 
 NAMES = (
-    _plain_kind("names", "id kind name", "id"),
+    _plain_kind("names", "id kind name keyed", "id"),
     _plain_kind("releases", "digest configured activated_ms activation blueprint", "digest"),
     Kind(
         "indexes",

@@ -38,6 +38,7 @@ class Catalog(Declared):
         self._reading = asyncio.Lock()
         self._ids = {}
         self._names = {}
+        self._keyed = {}
         self._definitions: dict[str, bytes] = {}
         self.version = 0
         self.active = ""
@@ -77,8 +78,9 @@ class Catalog(Declared):
         for digest, blueprint in read:
             self._known[digest] = lean(read_release(blueprint))
         self._known = {digest: self._known[digest] for digest, _ in stored}
-        self._ids = {(kind, name): number for kind, name, number in names}
-        self._names = {number: name for _, name, number in names}
+        self._ids = {(kind, name): number for kind, name, number, _ in names}
+        self._names = {number: name for _, name, number, _ in names}
+        self._keyed = {name: keyed for _, name, _, keyed in names if keyed is not None}
         active = max(stored, key=lambda row: int(row[1]), default=None)
         if active is not None and not active[1]:
             active = stored[-1]
@@ -128,9 +130,17 @@ class Catalog(Declared):
     async def configure(
         self, session: Session, digest: str, blueprint: bytes, activate: bool
     ) -> None:
-        """Store a release, in this transaction, and what it declares."""
+        """Store a release, in this transaction, and what it declares.
+
+        Raises:
+            Refused: One of its tables has items by another key.
+        """
         shape = read_release(blueprint)
         await self.change(session)
+        await self.read(session)
+        for table in self.rekeyed(shape):
+            if await session.value("items_some", self.number("table", table.name), 1):
+                raise self.refuse_rekeyed(table)
         if not await session.run("release_again", digest):
             await session.run("release_put", digest, blueprint)
         if activate:
@@ -144,6 +154,9 @@ class Catalog(Declared):
         names = list(dict.fromkeys(names))
         if names:
             await session.run("names_add", *map(list, zip(*names, strict=True)))
+        if activate:
+            keyed = {one.name: one.keyed for one in shape.tables}
+            await session.run("tables_keyed", list(keyed), list(keyed.values()))
         await self.read(session)
         for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
             await session.run("index_add", *key)

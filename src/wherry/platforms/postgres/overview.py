@@ -70,6 +70,7 @@ class Overview:
                     behind,
                     len(groups),
                     [await self._group(session, number, *one) for one in shown],
+                    queue is not None and queue.active,
                 )
             )
         return Depths(sorted(rows, key=lambda row: row.queue))

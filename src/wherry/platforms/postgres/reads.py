@@ -19,6 +19,7 @@ from wherry.platforms.shared.pages import (
     object_row,
     query_limit,
     reply_unread,
+    table_unread,
     unread,
     wrong_cursor,
 )
@@ -52,13 +53,13 @@ class Reads:
         self._database = database
         self._catalog = catalog
 
-    async def item(self, function: str, request: GetItem) -> Item | Nothing | Denied:
+    async def item(self, function: str, request: GetItem) -> Item | Nothing | Denied | Broken:
         """Read an item."""
         rights = self._catalog.rights(function)
         table = rights.readable.get(request.table)
         if table is None:
             await self._check()
-            return unread(rights, "table", request.table) or Nothing()
+            return table_unread(rights, request.table) or Nothing()
         row = await self._database.row("item_get", table.id, indexed(request.pk), request.sk)
         assert row is not None
         catalog, body, version = row
@@ -77,7 +78,7 @@ class Reads:
         table = rights.readable.get(request.table)
         if table is None:
             await self._check()
-            return unread(rights, "table", request.table) or Page([], None)
+            return table_unread(rights, request.table) or Page([], None)
         try:
             return await self._page(function, request, table)
         except msgspec.MsgspecError:

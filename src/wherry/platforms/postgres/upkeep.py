@@ -35,6 +35,8 @@ from wherry.ports import (
     ReleaseRow,
     ReleaseRows,
     State,
+    Undeclared,
+    UndeclaredRow,
 )
 
 
@@ -55,8 +57,10 @@ class Upkeep:
         try:
             shape = read_release(request.blueprint)
             check_sources(shape)
-        except (msgspec.MsgspecError, Refused) as error:
+        except msgspec.MsgspecError as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        except Refused as error:
+            return Rejected(str(error))
 
         async def take_over(session: Session) -> Configured:
             what = (request.digest, request.blueprint, request.activate)
@@ -67,8 +71,11 @@ class Upkeep:
                 await session.run("free_others", request.owner)
             return Configured(await catalog.unready(session))
 
-        async with catalog.changing():
-            answer = await self._database.run(take_over, atomic=True)
+        try:
+            async with catalog.changing():
+                answer = await self._database.run(take_over, atomic=True)
+        except Refused as error:
+            return Rejected(str(error))
         self._seen.forget()
         return answer
 
@@ -76,6 +83,20 @@ class Upkeep:
         """List releases, the last activated first."""
         rows = await self._database.rows("releases_list")
         return ReleaseRows([ReleaseRow(*row) for row in rows])
+
+    async def undeclared(self) -> Undeclared:
+        """List what is kept and the activated release does not declare."""
+        await self._catalog.refresh()
+        value, most = self._database.value, limits.UNDECLARED_COUNTED
+        rows = [
+            UndeclaredRow("table", name, await value("items_some", number, most))
+            for name, number in self._catalog.undeclared("table")
+        ]
+        rows += [
+            UndeclaredRow("queue", name, await value("waiting_some", number, most))
+            for name, number in self._catalog.undeclared("queue")
+        ]
+        return Undeclared([row for row in rows if row.count])
 
     async def reindex(self, request: Reindex) -> Count | Rejected:
         """Fill the next items into an index; 0: it is ready."""

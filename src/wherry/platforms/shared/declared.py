@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 
+from wherry.errors import Refused
 from wherry.platforms.shared.listeners import Listeners
 from wherry.platforms.shared.rights import Grants, Rights
 from wherry.platforms.shared.shapes import (
@@ -41,6 +42,7 @@ class Declared:
     active: str
     _ids: dict[tuple[str, str], int]
     _names: dict[int, str]
+    _keyed: dict[str, str]  # by which key and sort the items of a table are stored
 
     def number(self, kind: str, name: str) -> int:
         """Return the number of a name."""
@@ -61,6 +63,20 @@ class Declared:
     def queue_ids(self) -> list[int]:
         """Return the numbers of all queues that there ever were."""
         return self.numbers("queue")
+
+    def undeclared(self, kind: Literal["table", "queue"]) -> list[tuple[str, int]]:
+        """Return name and number of what there was once and the activated release declares not.
+
+        Queues of workflows are not among it: they are as their executions.
+        """
+        active = self.release(self.active)
+        of = active.tables if kind == "table" else active.queues
+        declared = {one.name for one in of}
+        return [
+            (name, number)
+            for (found, name), number in self._ids.items()
+            if found == kind and name not in declared and ("workflow", name) not in self._ids
+        ]
 
     def is_workflow(self, queue: int) -> bool:
         """Whether this is the number of a workflow's queue."""
@@ -123,6 +139,7 @@ class Declared:
             number = self.number("table", name)
             followers = tuple(self.listeners.changes.get(name, ()))
             self.tables[name] = Table(number, shape, kept.get(number, []), followers)
+            self._keyed.setdefault(name, shape.keyed)
         self.tables_by_id = {table.id: table for table in self.tables.values()}
         self._rights: dict[str, Rights] = {"": self._rights_of(None)}
 
@@ -161,6 +178,26 @@ class Declared:
                 kinds.get(name, ""),
             )
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
+
+    # -- keys --------------------------------------------------------------------------------
+
+    def rekeyed(self, release: ReleaseShape) -> list[TableShape]:
+        """Return the tables whose items are stored by another key than this release declares."""
+        return [
+            table
+            for table in release.tables
+            if self._keyed.get(table.name, table.keyed) != table.keyed
+        ]
+
+    def refuse_rekeyed(self, table: TableShape) -> Refused:
+        """Say that a release is not taken: it would not find what is stored."""
+        return Refused(
+            f"The items of table {table.name!r} are stored by {self._keyed[table.name]}; this "
+            f"release declares {table.keyed} and would not find them.",
+            advice="Keep its key and sort, declare another table (with a name= of its own) for "
+            "the new ones, and copy the items over; or, where nobody needs them, delete them "
+            "first (in development: the data folder).",
+        )
 
     def has_function(self, name: str) -> bool:
         """Whether a release that counts declares this function, or workflow."""
@@ -231,7 +268,8 @@ class Declared:
                 grants = workflow.grants
             if len(self._rights) > RIGHTS_KEPT:
                 self._rights = {"": self._rights[""]}
-            found = self._rights[function] = self._rights_of(grants)
+            rekeyed = frozenset(table.name for table in self.rekeyed(self.release(digest)))
+            found = self._rights[function] = self._rights_of(grants, rekeyed)
         return found
 
     def _workflow(self, name: str, digest: str) -> Workflow | None:
@@ -244,8 +282,8 @@ class Declared:
                 return workflow_of(declared)
         return None
 
-    def _rights_of(self, grants: Grants | None) -> Rights:
-        return Rights(grants, self.tables, self.queues, self.buckets, self.events)
+    def _rights_of(self, grants: Grants | None, rekeyed: frozenset[str] = frozenset()) -> Rights:
+        return Rights(grants, self.tables, self.queues, self.buckets, self.events, rekeyed)
 
 
 def lean(release: ReleaseShape) -> ReleaseShape:

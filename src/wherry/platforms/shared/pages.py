@@ -10,7 +10,7 @@ import msgspec
 from wherry import limits
 from wherry.codec import from_msgpack, prefix_end, to_msgpack
 from wherry.errors import BadRequest, Refused
-from wherry.platforms.shared.rights import Rights
+from wherry.platforms.shared.rights import Rights, rekeyed_since
 from wherry.ports import Broken, Denied, ListObjects, ObjectPage, ObjectRow, QueryItems
 
 Position = tuple[bytes, bytes, bytes]  # sort, pk, sk
@@ -22,6 +22,13 @@ _position = msgspec.msgpack.Decoder(Position)
 def unread(rights: Rights, kind: str, name: str) -> Denied | None:
     """Refuse a read of what a function may not read."""
     return None if rights.allows(kind, name, "read") else Denied(name, "read")
+
+
+def table_unread(rights: Rights, name: str) -> Denied | Broken | None:
+    """Refuse a read of a table that a function may not read, or would not find the items of."""
+    if name in rights.rekeyed and rights.allows("table", name, "read"):
+        return Broken(Refused.code, rekeyed_since(name))
+    return unread(rights, "table", name)
 
 
 def reply_unread(function: str, key: str) -> Denied | None:

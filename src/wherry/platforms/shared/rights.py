@@ -17,9 +17,11 @@ class Rights:
         queues: All queues that there are.
         buckets: All buckets that there are.
         events: All events that there are.
+        rekeyed: The tables that its release declares with another key than that by which their
+            items are stored now: it would write beside them.
     """
 
-    __slots__ = ("buckets", "events", "grants", "queues", "readable", "writable")
+    __slots__ = ("buckets", "events", "grants", "queues", "readable", "rekeyed", "writable")
 
     def __init__(
         self,
@@ -28,10 +30,14 @@ class Rights:
         queues: dict[str, Queue],
         buckets: dict[str, int],
         events: set[str],
+        rekeyed: frozenset[str] = frozenset(),
     ) -> None:
         self.grants = grants
         self.events = events
         self.buckets = buckets
+        self.rekeyed = rekeyed
+        if rekeyed:
+            tables = {name: table for name, table in tables.items() if name not in rekeyed}
         self.readable, self.writable, self.queues = tables, tables, queues
         if grants is not None:
             self.readable = {
@@ -51,5 +57,15 @@ class Rights:
     def refusal(self, kind: str, name: str, action: str) -> Denied | Rejected:
         """Say why something was not found here: it may not be used, or there is no such thing."""
         if self.allows(kind, name, action):
+            if kind == "table" and name in self.rekeyed:
+                return Rejected(rekeyed_since(name))
             return Rejected(f"There is no {kind} {name!r}.")
         return Denied(name, action)
+
+
+def rekeyed_since(table: str) -> str:
+    """Say why a run of an older release may not use a table."""
+    return (
+        f"A newer release has given the table {table!r}, which was empty, another key; this run is "
+        "of the release before and would not find its items. Update the engine that runs it."
+    )

@@ -12,7 +12,12 @@ import msgspec
 from msgspec import Struct
 
 from wherry import limits
-from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, field_key
+from wherry.codec import (
+    ENCODED_PARTITION_KEY_BYTES,
+    ENCODED_SORT_KEY_BYTES,
+    field_key,
+    keyed_by,
+)
 from wherry.effects import SendMessage
 
 EXACT_INT = 2**53
@@ -37,6 +42,11 @@ class TableShape(Struct, frozen=True):
     indexes: tuple[IndexShape, ...] = ()
     expires: str | None = None
     kinds: dict[str, str] = {}
+
+    @property
+    def keyed(self) -> str:
+        """Return where its items lie."""
+        return keyed_by(self.key, self.sort, self.kinds)
 
     def definition(self, index: IndexShape) -> str:
         """Return what tells this index from another of the same name."""

@@ -24,9 +24,12 @@ class Catalog(Declared):
         """Read everything from the database."""
         self._ids = {}
         self._names = {}
-        for kind, name, number in self._session.rows("names_all"):
+        self._keyed = {}
+        for kind, name, number, keyed in self._session.rows("names_all"):
             self._ids[kind, name] = number
             self._names[number] = name
+            if keyed is not None:
+                self._keyed[name] = keyed
         self.releases = {}
         active = self._session.row("release_active") or self._session.row("release_newest")
         self.active = active[0] if active else ""
@@ -64,23 +67,28 @@ class Catalog(Declared):
 
         Raises:
             msgspec.ValidationError: The blueprint cannot be read.
-            Refused: One of its sources cannot work.
+            Refused: One of its sources cannot work, or one of its tables has items by another key.
         """
         shape = read_release(blueprint)
         check_sources(shape)
         session = self._session
+        for table in self.rekeyed(shape):
+            if session.row("items_some", self.number("table", table.name), 1) is not None:
+                raise self.refuse_rekeyed(table)
         session.write("release_put", digest, session.next(), blueprint)
         if activate:
             session.write("release_activate", session.now_ms, session.next(), digest)
         for table in shape.tables:
-            self.number("table", table.name)
+            number = self.number("table", table.name)
+            if activate:
+                session.write("table_keyed", table.keyed, number)
         for queue in shape.queues:
             self.number("queue", queue.name)
         for workflow in shape.workflows:
             self.number("workflow", str(workflow["name"]))
             self.number("queue", str(workflow["name"]))
         for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
-            empty = session.row("table_used", key[0]) is None
+            empty = session.row("items_some", key[0], 1) is None
             session.write("index_add", *key, int(empty))
         if activate:
             lately = session.rows("releases_lately", limits.RELEASES_SERVED)

@@ -52,6 +52,7 @@ class QueueOverview:
                     self._behind(number) if waiting else 0,
                     len(groups),
                     [self._group(number, *one) for one in groups[: limits.BLOCKED_SHOWN]],
+                    queue is not None and queue.active,
                 )
             )
         return Depths(sorted(rows, key=lambda row: row.queue))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from wherry.platforms.shared.pages import reply_unread, unread, wrong_cursor
+from wherry.platforms.shared.pages import reply_unread, table_unread, unread, wrong_cursor
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.items import Items
 from wherry.platforms.sql.objects import Objects
@@ -43,12 +43,12 @@ class Reads:
             case GetItem():
                 table = rights.readable.get(request.table)
                 if table is None:
-                    return unread(rights, "table", request.table) or Nothing()
+                    return table_unread(rights, request.table) or Nothing()
                 return self._items.get(table, request.pk, request.sk)
             case QueryItems():
                 table = rights.readable.get(request.table)
                 if table is None:
-                    return unread(rights, "table", request.table) or Page([], None)
+                    return table_unread(rights, request.table) or Page([], None)
                 try:
                     return self._queries.page(function, request, table)
                 except msgspec.MsgspecError:

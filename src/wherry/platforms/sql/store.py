@@ -71,6 +71,7 @@ from wherry.ports import (
     ListPaused,
     ListRedrives,
     ListSchedules,
+    ListUndeclared,
     Note,
     Pause,
     Poll,
@@ -368,6 +369,8 @@ class SqlStore:
                 return self._objects.orphans(request)
             case Sweep():
                 return self._upkeep.sweep(request)
+            case ListUndeclared():
+                return self._upkeep.undeclared()
             case Releases():
                 return self._upkeep.releases()
             case Fire():

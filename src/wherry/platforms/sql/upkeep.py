@@ -8,7 +8,7 @@ from wherry import limits
 from wherry.errors import Refused
 from wherry.platforms.shared.changes import Key
 from wherry.platforms.shared.origins import Cause
-from wherry.platforms.shared.shapes import Table, read_release
+from wherry.platforms.shared.shapes import PARKED, Table, read_release
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.expiry import Expiry
@@ -37,6 +37,8 @@ from wherry.ports import (
     Sweep,
     Swept,
     TimelineRows,
+    Undeclared,
+    UndeclaredRow,
     Waiting,
 )
 from wherry.telemetry import by_source, cause_of
@@ -79,8 +81,10 @@ class Upkeep:
         """Take over a release, and the messages of engines before this one."""
         try:
             unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
-        except (msgspec.MsgspecError, Refused) as error:
+        except msgspec.MsgspecError as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
+        except Refused as error:
+            return Rejected(str(error))
         if request.activate:
             self._firings.adopt(read_release(request.blueprint).sources)
         if request.owner:
@@ -124,6 +128,19 @@ class Upkeep:
     def releases(self) -> ReleaseRows:
         """List releases, the last activated first."""
         return ReleaseRows([ReleaseRow(*row) for row in self._session.rows("releases_list")])
+
+    def undeclared(self) -> Undeclared:
+        """List what is kept and the activated release does not declare."""
+        session, most = self._session, limits.UNDECLARED_COUNTED
+        rows = []
+        for name, number in self._catalog.undeclared("table"):
+            found = session.rows("items_some", number, most)
+            rows.append(UndeclaredRow("table", name, len(found)))
+        for name, number in self._catalog.undeclared("queue"):
+            slots = (number, number + PARKED)
+            count = sum(len(session.rows("parked", slot, most)) for slot in slots)
+            rows.append(UndeclaredRow("queue", name, min(count, most)))
+        return Undeclared([row for row in rows if row.count])
 
     # -- overviews ---------------------------------------------------------------------------
 

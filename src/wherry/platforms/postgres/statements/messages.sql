@@ -19,6 +19,9 @@ SELECT min(sent_ms) FROM (
     (SELECT sent_ms FROM messages WHERE queue = $1 AND parked ORDER BY due_ms LIMIT 1)) s
 -- name: parked
 SELECT count(*) FROM (SELECT 1 FROM messages WHERE queue = $1 AND parked LIMIT $2) s
+-- name: waiting_some
+SELECT count(*) FROM (
+    SELECT 1 FROM messages WHERE queue = $1 AND leased_until <= now_ms() LIMIT $2) s
 -- name: parked_of
 SELECT count(*) FROM (
     SELECT 1 FROM messages WHERE queue = $1 AND grp = $2 AND parked AND place > $3 LIMIT $4) s

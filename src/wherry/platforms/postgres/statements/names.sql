@@ -3,10 +3,13 @@ SELECT version FROM catalog
 -- name: catalog_changed
 UPDATE catalog SET version = version + 1 RETURNING version
 -- name: names_all
-SELECT kind, name, id FROM names
+SELECT kind, name, id, keyed FROM names
 -- name: names_add
 INSERT INTO names (kind, name) SELECT * FROM unnest($1::text[], $2::text[])
 ON CONFLICT (kind, name) DO NOTHING
+-- name: tables_keyed
+UPDATE names n SET keyed = u.keyed FROM unnest($1::text[], $2::text[]) u (name, keyed)
+WHERE n.kind = 'table' AND n.name = u.name AND n.keyed IS DISTINCT FROM u.keyed
 -- name: release_put
 INSERT INTO releases (digest, configured, blueprint) VALUES ($1, nextval('numbers'), $2)
 -- name: release_again
@@ -39,6 +42,9 @@ SELECT at_pk, at_sk FROM indexes WHERE id = $1 FOR UPDATE
 UPDATE indexes SET at_pk = $1, at_sk = $2 WHERE id = $3
 -- name: index_ready
 UPDATE indexes SET ready = true WHERE id = $1 AND NOT dropped
+-- name: items_some
+SELECT count(*) FROM (
+    SELECT 1 FROM items WHERE tbl = $1 AND expires_ms IS DISTINCT FROM 0 LIMIT $2) s
 -- name: table_left
 SELECT count(*) FROM items i JOIN indexes x ON x.id = $1
 WHERE i.tbl = x.tbl AND (i.pk, i.sk) > (x.at_pk, x.at_sk) AND i.expires_ms IS DISTINCT FROM 0

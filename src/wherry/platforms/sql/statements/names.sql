@@ -1,7 +1,9 @@
 -- name: names_all
-SELECT kind, name, id FROM names
+SELECT kind, name, id, keyed FROM names
 -- name: names_add
 INSERT INTO names (kind, name) VALUES (?, ?) RETURNING id
+-- name: table_keyed
+UPDATE names SET keyed = ? WHERE id = ?
 -- name: counter_get
 SELECT value FROM counters WHERE name = ?
 -- name: counter_put
@@ -36,7 +38,7 @@ DELETE FROM indexes WHERE id = ?
 SELECT at_pk, at_sk FROM indexes WHERE id = ?
 -- name: index_moved
 UPDATE indexes SET at_pk = ?, at_sk = ?, ready = ? WHERE id = ?
--- name: table_used
-SELECT 1 FROM items WHERE tbl = ? LIMIT 1
+-- name: items_some
+SELECT 1 FROM items WHERE tbl = ? LIMIT ?
 -- name: table_left
 SELECT count(*) FROM items WHERE tbl = ?1 AND (pk, sk) > (?2, ?3)
