@@ -73,6 +73,16 @@ def halfway(old: dict[str, Any]) -> dict[str, Any]:
     return {"id": old["id"], **({"article": old["sku"]} if old["sku"] else {})}
 
 
+def shouting(old: First) -> Third:
+    """Change what the item is stored under."""
+    return Third(old.id.upper() + "!", old.sku)
+
+
+def leaving(old: First) -> Third:
+    """End the process that asks."""
+    raise SystemExit(3)
+
+
 def shop(item: type[Any], **options: Any) -> App:
     """An app with a table, a queue and their readers."""
     app = App("shop")
@@ -167,6 +177,18 @@ def test_an_upgrade_that_does_not_read_all_of_it_is_shown_what_it_failed_on() ->
     found = judged(shop(Third, upgrade=halfway), recorded(shop(First)))
     assert ("error", "upgrade_fails") in codes(found)
     assert '"sku":""' in found.findings[0].message
+
+
+def test_an_upgrade_that_moves_an_item_is_found() -> None:
+    """It would be put beside its old self, which nobody finds under the new key."""
+    found = judged(shop(Third, upgrade=shouting), recorded(shop(First)))
+    (failed,) = [one for one in found.findings if one.code == "upgrade_fails"]
+    assert "it changes 'id', by which the item is stored" in failed.message
+
+
+def test_an_upgrade_that_exits_is_told_of_as_any_other_failure() -> None:
+    found = judged(shop(Third, upgrade=leaving), recorded(shop(First)))
+    assert "SystemExit: 3" in found.findings[0].message
 
 
 def test_a_form_is_owed_to_until_it_is_taken_out_of_the_file() -> None:

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from wherry.blueprint.records import Blueprint, Finding
+from wherry.codec import field_key
+from wherry.handles.shapes import to_json
 from wherry.registry.comparing import Change, breaking, compare
 from wherry.registry.examples import examples_of
 from wherry.registry.folder import Form, Key, Recorded
@@ -156,7 +158,7 @@ def _unused(one: Stored, recorded: Mapping[Key, Recorded]) -> Iterator[Finding]:
 
 def _upgrade_faults(one: Stored, form: Form, upgrade: Reader) -> Iterator[Finding]:
     try:
-        fault = _unread(form.schema, upgrade)
+        fault = _unread(form.schema, upgrade, one.keys)
     except NoExample as error:
         yield Finding(
             code="upgrade_untried",
@@ -177,14 +179,29 @@ def _upgrade_faults(one: Stored, form: Form, upgrade: Reader) -> Iterator[Findin
         )
 
 
-def _unread(schema: Schema, reader: Reader) -> str:
-    """Return why an example of a schema is not read, or an empty text."""
+def _unread(schema: Schema, reader: Reader, keys: Mapping[str, str] | None = None) -> str:
+    """Return why an example of a schema is not read, or not under its key; else an empty text."""
     for example in examples_of(schema):
         body = msgspec.json.encode(example.value)
         try:
-            reader(body)
-        except Exception as error:  # the team's own code may raise anything
+            value = reader(body)
+        except (Exception, SystemExit) as error:  # the team's own code may raise anything
             return f"{body.decode()} ({example.case}): {type(error).__name__}: {error}"
+        moved = _moved(example.value, value, keys) if keys else ""
+        if moved:
+            return f"{body.decode()} ({example.case}): {moved}"
+    return ""
+
+
+def _moved(old: Any, value: Any, keys: Mapping[str, str]) -> str:
+    """Say which field of a key an upgrade changes: the item lies where its old one says."""
+    new = msgspec.json.decode(to_json(value))
+    for name, kind in keys.items():
+        if name in old and field_key(new.get(name), kind) != field_key(old[name], kind):
+            return (
+                f"it changes {name!r}, by which the item is stored, from {old[name]!r} to "
+                f"{new.get(name)!r}: what is put would be a second item beside it"
+            )
     return ""
 
 

@@ -22,7 +22,8 @@ from wherry.registry.forms import Schema, normal
 class Stored(Struct, frozen=True):
     """A type whose values outlive the code that wrote them.
 
-    `readers` are functions, by name; `keyed` is by what a table's items are stored.
+    `readers` are functions, by name; `keyed` is by what a table's items are stored, `keys` are
+    these fields with the kinds of their values.
     """
 
     key: Key
@@ -31,6 +32,7 @@ class Stored(Struct, frozen=True):
     readers: tuple[str, ...]
     place: Place | None
     keyed: str = ""
+    keys: dict[str, str] = {}
 
     @property
     def values(self) -> str:
@@ -64,7 +66,8 @@ def stored_types(blueprint: Blueprint) -> list[Stored]:
     found += [
         Stored(Key("table", one.name), one.item, normal(one.schema),
                tuple(_touching(blueprint, one.name)), one.place,
-               keyed_by(one.key, one.sort, one.kinds))
+               keyed_by(one.key, one.sort, one.kinds),
+               {name: one.kinds.get(name, "text") for name in (one.key, one.sort) if name})
         for one in blueprint.tables
     ]  # fmt: skip
     found += [
