@@ -11,6 +11,7 @@ import pytest
 
 from wherry import App, Struct, limits
 from wherry.engine.admission import Admission
+from wherry.engine.freememory import tell_reserved
 from wherry.engine.mailbox import Mailbox, SocketChannel
 from wherry.engine.pools import Pool
 from wherry.engine.store import DirectStore, Then, When
@@ -214,6 +215,29 @@ def test_memory_is_kept_for_what_others_have_reserved_and_do_not_have_yet() -> N
         assert release.kept_mb("noisy") == 350
         release.functions["quiet"].pool.warm(5)
         assert (release.kept_mb("noisy"), release.kept_mb("still")) == (150, 0)
+
+
+def test_more_memory_reserved_than_there_is_is_told() -> None:
+    """All other functions have one environment at a time then, and nothing else would say why."""
+
+    def said(reserved: int) -> list[tuple[str, str]]:
+        app = App("reserving")
+        jobs = app.queue(int, name="jobs")
+
+        @app.consume(jobs, reserved=reserved, concurrency=500, memory_mb=10_240)
+        def greedy(job: int) -> None: ...
+
+        found: list[tuple[str, str]] = []
+        with running(app) as backend:
+            release = backend._composed.core.active
+            assert release is not None
+            tell_reserved(release, lambda level, text: found.append((level, text)))
+        return found
+
+    ((level, text),) = said(500)
+    assert level == "warning"
+    assert "keeps 5,120,000 MB free" in text
+    assert said(0) == []
 
 
 class Boxes:

@@ -18,6 +18,7 @@ from wherry import limits
 from wherry.blueprint import digest as blueprint_digest
 from wherry.blueprint import load
 from wherry.codec import digest
+from wherry.engine.freememory import available_mb, tell_reserved
 from wherry.engine.zygotes import ZygoteProcess
 from wherry.runtime.process.confine import Guard
 from wherry.runtime.process.trees import end_orphans
@@ -253,6 +254,7 @@ class Versions:
         if zygote is not None and zygote.ended:  # while the store learned the version
             self._lose(version)
             self._loop.call_soon(self._reload_anyway)
+        tell_reserved(version.release, self._say)
         self._told(None)
 
     def _told(self, fault: str | None) -> None:
@@ -331,7 +333,7 @@ class Versions:
         now_s = self._clock.steady_s()
         if now_s > self._free_at_s + 0.1:
             self._free_at_s = now_s
-            self._free_mb = _available_mb()
+            self._free_mb = available_mb()
         return self._free_mb > limits.FREE_MEMORY_MB + kept_mb
 
     def watch(self) -> None:
@@ -383,14 +385,3 @@ def _times(files: list[str]) -> dict[str, float]:
         except OSError:
             found[path] = 0.0
     return found
-
-
-def _available_mb() -> int:
-    try:
-        with open("/proc/meminfo", "rb") as file:
-            for line in file:
-                if line.startswith(b"MemAvailable:"):
-                    return int(line.split()[1]) // 1024
-    except OSError:
-        pass
-    return 1 << 30
