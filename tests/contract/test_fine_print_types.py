@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import pytest
 from msgspec import Meta, field
@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from tests.contract.fine_print import on_every_platform
 from wherry import App, Struct, publish
+
+T = TypeVar("T")
 
 
 class Slot(Struct):
@@ -43,6 +45,19 @@ class Person(BaseModel):
 
     name: str
     age: int = 0
+
+
+class Pet(BaseModel):
+    """Another one, whose fields would do."""
+
+    name: str
+
+
+class Box(BaseModel, Generic[T]):
+    """A model of something."""
+
+    name: str
+    inside: T
 
 
 class Clinic:
@@ -77,6 +92,13 @@ class Clinic:
             self.do()
 
 
+def endless() -> Visit:
+    """A value that has no end."""
+    visit = Visit("a")
+    visit.slots.append(visit)  # type: ignore[arg-type]
+    return visit
+
+
 def counted() -> int:
     """A step that says something else than it does."""
     return "many"  # type: ignore[return-value]
@@ -100,6 +122,18 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
     "put of another class": (
         lambda c: c.visits.put(Slot("x", 1)),  # type: ignore[arg-type]
         "The table 'visits' takes values of Visit, and was given one of Slot.",
+    ),
+    "put of another model": (
+        lambda c: c.people.put(Pet(name="a")),  # type: ignore[arg-type]
+        "The table 'persons' takes values of Person, and was given one of Pet.",
+    ),
+    "put of a dict for a model": (
+        lambda c: c.people.put({"name": "a"}),  # type: ignore[arg-type]
+        "The table 'persons' takes values of Person, and was given one of dict.",
+    ),
+    "put of what contains itself": (
+        lambda c: c.visits.put(endless()),
+        "The table 'visits' does not take this Visit: maximum recursion depth exceeded",
     ),
     "put of a dataclass": (
         lambda c: c.notes.put(Note("a", [1])),  # type: ignore[list-item]
@@ -153,8 +187,10 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
 
 @on_every_platform
 def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
-    """A whole number for a float; a type below; a sum that the type's bounds begin at."""
+    """A whole number for a float; a type below; a sum that the type's bounds begin at; a model of
+    anything for one of numbers."""
     clinic = Clinic()
+    boxes = clinic.app.table(Box[int], name="boxes", key="name")
 
     class Long(Visit):
         pass
@@ -171,3 +207,6 @@ def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
         assert Visit("a", price=3.0) in backend.items(clinic.visits)
         assert Visit("c", 35) in backend.items(clinic.visits)
         assert clinic.did == [Visit("b", 240)]
+        with backend.acting():
+            boxes.put(Box(name="a", inside=1))
+        assert backend.items(boxes) == [Box[int](name="a", inside=1)]

@@ -31,6 +31,13 @@ def is_pydantic(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "__pydantic_validator__")
 
 
+def _generic(kind: Any) -> Any:
+    """Return the class without its arguments: a `Model(...)` may stand for a `Model[int]`."""
+    if is_pydantic(kind):
+        return getattr(kind, "__pydantic_generic_metadata__", {}).get("origin") or kind
+    return getattr(kind, "__origin__", kind)
+
+
 def to_json(value: Any) -> bytes:
     """Encode any value of a supported type.
 
@@ -93,9 +100,9 @@ class Shape(Generic[T]):
         self.kind = kind
         self.upgrades = upgrades
         self.pydantic = is_pydantic(kind)
-        # What a value must be an instance of; the model says it itself, and some types cannot.
-        bare = getattr(kind, "__origin__", kind)
-        self._class: type | None = bare if isinstance(bare, type) and not self.pydantic else None
+        # What a value must be an instance of; some types cannot say it.
+        bare = _generic(kind)
+        self._class: type | None = bare if isinstance(bare, type) else None
         self._decoder: Any = None
         self._strict: Any = None  # the decoder without upgrades: of what is written
         self._fields: dict[str, Field] | None = None
@@ -132,7 +139,7 @@ class Shape(Generic[T]):
             self._strict(body)
         except NotFinite as error:
             raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise Refused(
                 f"{whose} does not take this {self._name()}: {_why(error)}.", advice=READABLE
             ) from None
