@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
 
+import pydantic
 import pytest
 from msgspec import Meta, field
 from pydantic import BaseModel
@@ -40,17 +42,26 @@ class Note:
     lines: list[str]
 
 
+class Pet(BaseModel):
+    """A part of an item, and another model than its own."""
+
+    name: str
+
+
+class Tag(BaseModel):
+    """A part that is made by another name than it is written by."""
+
+    label: str = pydantic.Field(validation_alias="text")
+
+
 class Person(BaseModel):
     """An item that is a Pydantic model."""
 
     name: str
     age: int = 0
-
-
-class Pet(BaseModel):
-    """Another one, whose fields would do."""
-
-    name: str
+    seen: datetime | None = None
+    pets: list[Pet] = []
+    tags: list[Tag] = []
 
 
 class Box(BaseModel, Generic[T]):
@@ -148,6 +159,22 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
         lambda c: c.visits.update("kept", slots=[Slot("x", **WRONG)]),
         "Visit.slots does not take",
     ),
+    "update of a model": (
+        lambda c: c.people.update("kept", age="old"),
+        "Person.age does not take 'old'",
+    ),
+    "update of a model, deep inside": (
+        lambda c: c.people.update("kept", pets=[Pet.model_construct(name=5)]),
+        "Person.pets does not take [Pet(name=5)]: 1 validation error for Person\npets.0.name",
+    ),
+    "add a part to what is whole": (
+        lambda c: c.visits.add("kept", minutes=0.5),
+        "Visit.minutes does not take 0.5: Expected `int`, got `float`",
+    ),
+    "add a part to what is whole in a model": (
+        lambda c: c.people.add("kept", age=0.5),
+        "Person.age does not take 0.5: Expected `int`, got `float`",
+    ),
     "send": (
         lambda c: c.jobs.send(Visit("a", **WRONG)),
         "The queue 'jobs' does not take this Visit: Expected `int`, got `str` - at `$.minutes`.",
@@ -173,6 +200,7 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
     with run(clinic.app) as backend:
         with backend.acting():
             clinic.visits.put(Visit("kept"))
+            clinic.people.put(Person(name="kept"))
         clinic.do = lambda: act(clinic)
         reply = backend.post("/go")
         errors = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
@@ -181,7 +209,8 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
         backend.drain()
         assert backend.failures() == []
         assert backend.items(clinic.visits) == [Visit("kept")]
-        assert backend.items(clinic.notes) == backend.items(clinic.people) == []
+        assert backend.items(clinic.people) == [Person(name="kept")]
+        assert backend.items(clinic.notes) == []
         assert clinic.did == []
 
 
@@ -209,4 +238,10 @@ def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
         assert clinic.did == [Visit("b", 240)]
         with backend.acting():
             boxes.put(Box(name="a", inside=1))
+            clinic.people.put(person := Person(name="a", pets=[Pet(name="b")]))
+            person.age, person.seen, person.pets = 2, datetime.now(UTC), [Pet(name="c")]
+            person.tags = [Tag.model_validate({"text": "d"})]
+            clinic.people.update("a", seen=person.seen, pets=person.pets, tags=person.tags)
+            clinic.people.add("a", age=2)
+        assert backend.items(clinic.people) == [person]
         assert backend.items(boxes) == [Box[int](name="a", inside=1)]

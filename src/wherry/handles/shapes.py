@@ -23,6 +23,7 @@ FINITE = "Give it a number, or None where its type allows that."
 READABLE = "Nobody could read it again: give each field what its type says."
 
 _PLAIN = 1 << 53  # whole numbers below are whole numbers in any JSON
+_NUMBERS = (int, float, int | None, float | None)  # what msgspec reads as Pydantic does
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,7 +70,7 @@ def dump_model(value: Any) -> bytes:
     text: str = value.model_dump_json(by_alias=True, exclude_computed_fields=True, warnings=False)
     body = text.encode()
     if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
-        refuse_lost_numbers(value.model_dump(mode="json"))
+        refuse_lost_numbers(value.model_dump(mode="json", warnings=False))
     return body
 
 
@@ -205,12 +206,14 @@ class Shape(Generic[T]):
         """Have Pydantic look at the value of one field."""
         kind: Any = self.kind
         blank = kind.model_construct()
+        assign = kind.__pydantic_validator__.validate_assignment
         try:
-            kind.__pydantic_validator__.validate_assignment(blank, name, value)
+            assign(blank, name, value)
+            dumped = blank.model_dump(mode="json", include={name}, by_alias=True, warnings=False)
+            dumped = dumped[self._field(name).name]
+            assign(blank, name, dumped, strict=False, by_alias=True, by_name=True)
         except ValueError as error:
             raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
-        dumped = blank.model_dump(mode="json", include={name}, by_alias=True)
-        dumped = dumped[self._field(name).name]
         self._fits(name, dumped, Any)
         return dumped
 
@@ -237,7 +240,11 @@ def _fields_of(kind: Any) -> dict[str, Field]:
 
     if is_pydantic(kind):
         return {
-            name: Field(one.serialization_alias or name, Any, Any)
+            name: Field(
+                one.serialization_alias or name,
+                Any,
+                one.annotation if one.annotation in _NUMBERS else Any,
+            )
             for name, one in kind.model_fields.items()
         }
     try:
