@@ -167,7 +167,15 @@ NAIVE_GIVEN: dict[str, tuple[Callable[[Hospital], object], str]] = {
         lambda h: h.beds.put(Bed(Ward("a"), 1, until=NAIVE)),
         "'until' of an item of 'beds'",
     ),
+    "put, as text": (
+        lambda h: h.beds.put(Bed(Ward("a"), 1, at=NAIVE.isoformat())),  # type: ignore[arg-type]
+        "'at' of an item of 'beds'",
+    ),
     "update": (lambda h: h.beds.update("north", 7, at=NAIVE), "'at' of an item of 'beds'"),
+    "update with text": (
+        lambda h: h.beds.update("north", 7, until=NAIVE.isoformat()),
+        "'until' of an item of 'beds'",
+    ),
     "a range": (lambda h: at_least(NAIVE), "The end of a range of sort keys"),
 }
 
@@ -214,7 +222,7 @@ class Text(str):
 
 @on_every_platform
 def test_what_is_stored_as_the_fields_values_are_is_found(run: Any) -> None:
-    """Types below, Enums and their values, UUIDs and their text, whole floats, days as text."""
+    """Types below, Enums and their values, whole floats; UUIDs, days and moments as text."""
     hospital = Hospital()
     beds, shifts = hospital.beds, hospital.shifts
 
@@ -231,6 +239,7 @@ def test_what_is_stored_as_the_fields_values_are_is_found(run: Any) -> None:
         for day in (date(2026, 1, 2), "2026-01-02"):
             assert len(shifts.query(day, index="by_day", sort=exactly(NURSE))) == 1
         assert len(beds.query("north", sort=between(6.5, Level(1) + 6))) == 1
+        beds.update("north", 7, at=MORNING.isoformat())
 
     hospital.do = do
     with run(hospital.app) as backend:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
 
+import pydantic
 import pytest
 from msgspec import Meta, field
 from pydantic import BaseModel
 
 from tests.contract.fine_print import on_every_platform
 from wherry import App, Struct, publish
+
+T = TypeVar("T")
 
 
 class Slot(Struct):
@@ -38,11 +42,33 @@ class Note:
     lines: list[str]
 
 
+class Pet(BaseModel):
+    """A part of an item, and another model than its own."""
+
+    name: str
+
+
+class Tag(BaseModel):
+    """A part that is made by another name than it is written by."""
+
+    label: str = pydantic.Field(validation_alias="text")
+
+
 class Person(BaseModel):
     """An item that is a Pydantic model."""
 
     name: str
     age: int = 0
+    seen: datetime | None = None
+    pets: list[Pet] = []
+    tags: list[Tag] = []
+
+
+class Box(BaseModel, Generic[T]):
+    """A model of something."""
+
+    name: str
+    inside: T
 
 
 class Clinic:
@@ -77,6 +103,13 @@ class Clinic:
             self.do()
 
 
+def endless() -> Visit:
+    """A value that has no end."""
+    visit = Visit("a")
+    visit.slots.append(visit)  # type: ignore[arg-type]
+    return visit
+
+
 def counted() -> int:
     """A step that says something else than it does."""
     return "many"  # type: ignore[return-value]
@@ -101,6 +134,18 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
         lambda c: c.visits.put(Slot("x", 1)),  # type: ignore[arg-type]
         "The table 'visits' takes values of Visit, and was given one of Slot.",
     ),
+    "put of another model": (
+        lambda c: c.people.put(Pet(name="a")),  # type: ignore[arg-type]
+        "The table 'persons' takes values of Person, and was given one of Pet.",
+    ),
+    "put of a dict for a model": (
+        lambda c: c.people.put({"name": "a"}),  # type: ignore[arg-type]
+        "The table 'persons' takes values of Person, and was given one of dict.",
+    ),
+    "put of what contains itself": (
+        lambda c: c.visits.put(endless()),
+        "The table 'visits' does not take this Visit: maximum recursion depth exceeded",
+    ),
     "put of a dataclass": (
         lambda c: c.notes.put(Note("a", [1])),  # type: ignore[list-item]
         "The table 'notes' does not take this Note: Expected `str`, got `int` - at `$.lines[0]`.",
@@ -113,6 +158,22 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
     "update": (
         lambda c: c.visits.update("kept", slots=[Slot("x", **WRONG)]),
         "Visit.slots does not take",
+    ),
+    "update of a model": (
+        lambda c: c.people.update("kept", age="old"),
+        "Person.age does not take 'old'",
+    ),
+    "update of a model, deep inside": (
+        lambda c: c.people.update("kept", pets=[Pet.model_construct(name=5)]),
+        "Person.pets does not take [Pet(name=5)]: 1 validation error for Person\npets.0.name",
+    ),
+    "add a part to what is whole": (
+        lambda c: c.visits.add("kept", minutes=0.5),
+        "Visit.minutes does not take 0.5: Expected `int`, got `float`",
+    ),
+    "add a part to what is whole in a model": (
+        lambda c: c.people.add("kept", age=0.5),
+        "Person.age does not take 0.5: Expected `int`, got `float`",
     ),
     "send": (
         lambda c: c.jobs.send(Visit("a", **WRONG)),
@@ -139,6 +200,7 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
     with run(clinic.app) as backend:
         with backend.acting():
             clinic.visits.put(Visit("kept"))
+            clinic.people.put(Person(name="kept"))
         clinic.do = lambda: act(clinic)
         reply = backend.post("/go")
         errors = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
@@ -147,14 +209,17 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
         backend.drain()
         assert backend.failures() == []
         assert backend.items(clinic.visits) == [Visit("kept")]
-        assert backend.items(clinic.notes) == backend.items(clinic.people) == []
+        assert backend.items(clinic.people) == [Person(name="kept")]
+        assert backend.items(clinic.notes) == []
         assert clinic.did == []
 
 
 @on_every_platform
 def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
-    """A whole number for a float; a type below; a sum that the type's bounds begin at."""
+    """A whole number for a float; a type below; a sum that the type's bounds begin at; a model of
+    anything for one of numbers."""
     clinic = Clinic()
+    boxes = clinic.app.table(Box[int], name="boxes", key="name")
 
     class Long(Visit):
         pass
@@ -171,3 +236,12 @@ def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
         assert Visit("a", price=3.0) in backend.items(clinic.visits)
         assert Visit("c", 35) in backend.items(clinic.visits)
         assert clinic.did == [Visit("b", 240)]
+        with backend.acting():
+            boxes.put(Box(name="a", inside=1))
+            clinic.people.put(person := Person(name="a", pets=[Pet(name="b")]))
+            person.age, person.seen, person.pets = 2, datetime.now(UTC), [Pet(name="c")]
+            person.tags = [Tag.model_validate({"text": "d"})]
+            clinic.people.update("a", seen=person.seen, pets=person.pets, tags=person.tags)
+            clinic.people.add("a", age=2)
+        assert backend.items(clinic.people) == [person]
+        assert backend.items(boxes) == [Box[int](name="a", inside=1)]

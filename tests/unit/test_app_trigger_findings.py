@@ -7,7 +7,7 @@ Each case declares one fault on an app and names the code of the finding that it
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import pydantic
@@ -209,6 +209,41 @@ def test_a_value_that_a_field_never_has_is_an_error(
 def test_a_pattern_that_asks_for_what_may_be_there_is_fine(where: Any) -> None:
     """Also in a dict, whose keys nobody knows, and in what a name with a dot leads to."""
     assert of_the_pattern(where) == []
+
+
+class Priced(pydantic.BaseModel):
+    """It writes text and an object, and reads numbers."""
+
+    cents: Annotated[int, pydantic.PlainSerializer(str)]
+    weight_g: int
+
+    @pydantic.field_serializer("weight_g")
+    def grams(self, weight_g: int) -> Any:
+        return {"value": weight_g}
+
+    @pydantic.field_validator("weight_g", mode="before")
+    @classmethod
+    def weighed(cls, given: Any) -> Any:
+        return given["value"] if isinstance(given, dict) else given
+
+
+def test_a_model_that_is_written_otherwise_than_it_is_read_is_asked_for_what_it_writes() -> None:
+    """What its serializers write is not known; the names of its fields are."""
+
+    def declare(app: App) -> None:
+        app.event("shop.priced")(Priced)
+
+        @app.on(Priced, where={"cents": ["1"], "weight_g": {"value": [1]}})
+        def listen(event: Priced) -> None: ...
+
+        @app.on(Priced, where={"cent": ["1"]})
+        def misspelt(event: Priced) -> None: ...
+
+        told(app, Priced)
+
+    [finding] = found_in(declare)
+    assert finding.code == "pattern_field_unknown"
+    assert "'misspelt' asks for 'cent'" in finding.message
 
 
 def test_a_model_that_takes_anything_is_left_alone() -> None:

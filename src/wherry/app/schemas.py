@@ -74,6 +74,10 @@ _KINDS: dict[Any, ReplyKind] = {
 }  # fmt: skip
 
 
+# What Pydantic calls a serializer that is a function, in the schemas of its core.
+_BY_FUNCTION = ("function-plain", "function-wrap")
+
+
 def reply_kinds(returns: Any) -> tuple[ReplyKind, ...]:
     """Return the kinds of what a handler returns; none where it may be anything."""
     parts = [unwrap(part) for part in members(returns)]
@@ -117,6 +121,28 @@ def _pydantic_schema(kind: Any) -> dict[str, Any]:
         of = f" of {arguments}" if arguments else ""
         raise TypeError(f"{shown(kind)}{of} has no JSON form: {_first_line(error)}") from error
     return found
+
+
+def has_serializers(kind: Any) -> bool:
+    """Whether Pydantic calls functions to write parts of this type, which has a schema.
+
+    They may write what they like, as long as it is read again.
+    """
+    if not has_pydantic(kind):
+        return False
+    import pydantic
+
+    nodes: list[Any] = [pydantic.TypeAdapter(kind).core_schema]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, dict):
+            written = node.get("serialization")
+            if isinstance(written, dict) and written.get("type") in _BY_FUNCTION:
+                return True
+            nodes += node.values()
+        elif isinstance(node, list | tuple):
+            nodes += node
+    return False
 
 
 def _first_line(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from wherry import limits
 from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of, not_read_back
 from wherry.app.kinds import scalar, shown, unwrap, without_none
-from wherry.app.schemas import schema_of
+from wherry.app.schemas import has_serializers, schema_of
 from wherry.blueprint.records import (
     BucketSpec,
     EventSpec,
@@ -79,6 +79,7 @@ def event_spec(event: EventType[Any]) -> tuple[EventSpec, list[Finding]]:
         payload=shown(event.kind),
         schema=schema,
         downgrades=event.downgrade is not None,
+        serializes=not findings and has_serializers(event.kind),
         place=event.place,
     )
     return spec, findings

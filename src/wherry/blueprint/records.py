@@ -103,7 +103,9 @@ class AuthSpec(Record, frozen=True):
 class EventSpec(Record, frozen=True):
     """A type of event on the bus. Consumers of an old version keep theirs while both are there.
 
-    `downgrades`: who listens to an older version gets it too, in that version's form.
+    `downgrades`: who listens to an older version gets it too, in that version's form. `serializes`:
+    the class has serializers of its own, so that it may write other JSON than `schema` says it
+    reads.
     """
 
     name: str
@@ -111,6 +113,7 @@ class EventSpec(Record, frozen=True):
     payload: str
     schema: dict[str, Any]
     downgrades: bool = False
+    serializes: bool = False
     place: Place | None = None
 
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from wherry.codec import field_key
 from wherry.errors import BadRequest, Refused
 
 ZONE = (
@@ -59,6 +60,13 @@ def unusable(value: Any, whose: str, error: TypeError | ValueError) -> Exception
         return without_zone(whose)
     said = f"{whose} is not usable: {error}."
     return Refused(said) if isinstance(error, TypeError) else BadRequest(said)
+
+
+def lacks_zone(value: Any) -> bool:
+    """Whether this is a datetime without a time zone, or its text, which a field takes as well."""
+    if isinstance(value, str):
+        return field_key(value, "moment") is None
+    return isinstance(value, datetime) and value.tzinfo is None
 
 
 def without_zone(whose: str) -> Refused:

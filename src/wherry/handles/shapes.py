@@ -23,12 +23,20 @@ FINITE = "Give it a number, or None where its type allows that."
 READABLE = "Nobody could read it again: give each field what its type says."
 
 _PLAIN = 1 << 53  # whole numbers below are whole numbers in any JSON
+_NUMBERS = (int, float, int | None, float | None)  # what msgspec reads as Pydantic does
 _encode = msgspec.json.Encoder().encode
 
 
 def is_pydantic(kind: Any) -> bool:
     """Whether `kind` is a Pydantic model class, found out without importing Pydantic."""
     return isinstance(kind, type) and hasattr(kind, "__pydantic_validator__")
+
+
+def _generic(kind: Any) -> Any:
+    """Return the class without its arguments: a `Model(...)` may stand for a `Model[int]`."""
+    if is_pydantic(kind):
+        return getattr(kind, "__pydantic_generic_metadata__", {}).get("origin") or kind
+    return getattr(kind, "__origin__", kind)
 
 
 def to_json(value: Any) -> bytes:
@@ -62,7 +70,7 @@ def dump_model(value: Any) -> bytes:
     text: str = value.model_dump_json(by_alias=True, exclude_computed_fields=True, warnings=False)
     body = text.encode()
     if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
-        refuse_lost_numbers(value.model_dump(mode="json"))
+        refuse_lost_numbers(value.model_dump(mode="json", warnings=False))
     return body
 
 
@@ -93,9 +101,9 @@ class Shape(Generic[T]):
         self.kind = kind
         self.upgrades = upgrades
         self.pydantic = is_pydantic(kind)
-        # What a value must be an instance of; the model says it itself, and some types cannot.
-        bare = getattr(kind, "__origin__", kind)
-        self._class: type | None = bare if isinstance(bare, type) and not self.pydantic else None
+        # What a value must be an instance of; some types cannot say it.
+        bare = _generic(kind)
+        self._class: type | None = bare if isinstance(bare, type) else None
         self._decoder: Any = None
         self._strict: Any = None  # the decoder without upgrades: of what is written
         self._fields: dict[str, Field] | None = None
@@ -132,7 +140,7 @@ class Shape(Generic[T]):
             self._strict(body)
         except NotFinite as error:
             raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise Refused(
                 f"{whose} does not take this {self._name()}: {_why(error)}.", advice=READABLE
             ) from None
@@ -198,12 +206,14 @@ class Shape(Generic[T]):
         """Have Pydantic look at the value of one field."""
         kind: Any = self.kind
         blank = kind.model_construct()
+        assign = kind.__pydantic_validator__.validate_assignment
         try:
-            kind.__pydantic_validator__.validate_assignment(blank, name, value)
+            assign(blank, name, value)
+            dumped = blank.model_dump(mode="json", include={name}, by_alias=True, warnings=False)
+            dumped = dumped[self._field(name).name]
+            assign(blank, name, dumped, strict=False, by_alias=True, by_name=True)
         except ValueError as error:
             raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
-        dumped = blank.model_dump(mode="json", include={name}, by_alias=True)
-        dumped = dumped[self._field(name).name]
         self._fits(name, dumped, Any)
         return dumped
 
@@ -230,7 +240,11 @@ def _fields_of(kind: Any) -> dict[str, Field]:
 
     if is_pydantic(kind):
         return {
-            name: Field(one.serialization_alias or name, Any, Any)
+            name: Field(
+                one.serialization_alias or name,
+                Any,
+                one.annotation if one.annotation in _NUMBERS else Any,
+            )
             for name, one in kind.model_fields.items()
         }
     try:

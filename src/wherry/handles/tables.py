@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wherry import limits
@@ -11,7 +10,7 @@ from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, ke
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.conditions import ends, renamed
 from wherry.handles.folding import apply_update, fold
-from wherry.handles.keys import unusable, without_zone
+from wherry.handles.keys import lacks_zone, unusable, without_zone
 from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for, show_key
 from wherry.handles.shapes import Shape, as_upgrades
@@ -359,7 +358,7 @@ class Table(Generic[T]):
         raise Refused(f"The key of {self.name!r} is ({names}); {given} value(s) were given.")
 
     def _zoned(self, name: str, value: Any) -> None:
-        if isinstance(value, datetime) and value.tzinfo is None:
+        if lacks_zone(value):
             raise without_zone(f"{name!r} of an item of {self.name!r}")
 
     def _one(self, name: str, value: Any, bound: int) -> bytes:
