@@ -29,6 +29,7 @@ from tests.contract.workflow_kit import (
     wake,
 )
 from tests.postgres_kit import Waited
+from wherry import limits
 from wherry.effects import EndTask, RedriveExecution, SendMessage, StopExecution
 from wherry.ports import (
     Bury,
@@ -62,7 +63,7 @@ class Known:
         self.version = self.events = self.redrives = 0
         self.status = "RUNNING"
         self.wake_ms: int | None = None
-        self.ended_ms = 0
+        self.started_ms = self.ended_ms = 0
         self.tokens: set[str] = set()
         self.tasks: set[str] = set()
         self.parts: dict[str, bytes] = {}
@@ -107,7 +108,8 @@ class Flows(Model):
         if before is None:
             [message] = heard
             assert message.event == "begin"
-            self.known[message.execution] = Known(message.execution, name, input)
+            one = self.known[message.execution] = Known(message.execution, name, input)
+            one.started_ms = self.place.now_ms
         elif before.input == input:
             assert (answer, heard) == (Committed([], {}), [])
         else:
@@ -131,6 +133,10 @@ class Flows(Model):
         if one is None or one.status in ("RUNNING", "SUCCEEDED"):
             why = "absent" if one is None else one.status.lower()
             assert (answer, heard) == (Unmet("workflow refund", name, why), [])
+        elif self.place.now_ms - one.started_ms >= limits.STATE_STANDARD_S * 1000:
+            assert (answer, heard) == (Unmet("workflow refund", name, "old"), [])
+        elif self.place.now_ms - one.ended_ms > limits.STATE_REDRIVE_S * 1000:
+            assert (answer, heard) == (Unmet("workflow refund", name, "late"), [])
         else:
             assert heard == [(one.id, "redrive")]
 
