@@ -22,6 +22,7 @@ from wherry.codec import key_bytes
 from wherry.effects import DeleteItem, Guard, PutItem, SendMessage, UpdateItem
 from wherry.errors import Refused
 from wherry.platforms.postgres.migrating import migrate
+from wherry.platforms.postgres.nodes import Nodes
 from wherry.ports import (
     Already,
     Bury,
@@ -249,6 +250,20 @@ def test_an_engine_keeps_the_index_that_another_one_has_added(engines: Engines) 
     for store in engines.stores:
         page: Any = store.run([("", query)])[0]
         assert [json.decode(row.body) for row in page.rows] == [{"total": 7}]
+
+
+def test_who_takes_a_newer_release_back_while_others_serve_is_told(engines: Engines) -> None:
+    """What the newer one alone listens to is not delivered from then on."""
+    place, store = engines.place, engines.stores[0].store
+    nodes = [Nodes(store.database, f"engine-{number}", 4) for number in range(2)]
+    numbers = [loop().run(one.take()) for one in nodes]
+    assert place.configure("release-2").instead_of == ""  # seen for the first time
+    assert place.configure("release-2").instead_of == ""  # another machine with the same
+    assert place.configure("release-1").instead_of == "release-2"
+    assert place.configure("release-2", activate=False).instead_of == ""
+    loop().run(nodes[1].give(numbers[1]))
+    assert place.configure("release-2").instead_of == ""  # nobody else is there
+    loop().run(nodes[0].give(numbers[0]))
 
 
 def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(

@@ -189,6 +189,8 @@ class Core:
                 then(getattr(answer, "message", repr(answer)))
                 return
             self.unready = answer.unready
+            if answer.instead_of:
+                self.journal.say("WARNING", _went_back(release.digest, answer.instead_of))
             self.active = release
             self.journal.service = blueprint.app
             self.releases.append(release)
@@ -370,3 +372,12 @@ class Core:
 
 def _message_done(work: Work, reply: Any) -> None:
     """Nobody waits for a message: its end is in the store."""
+
+
+def _went_back(digest: str, newer: str) -> str:
+    return (
+        f"Release {digest[:8]} is active again, instead of the newer one {newer[:8]}, which other "
+        "engines may serve: what that one alone listens to (schedules, events, objects, changes) "
+        "is not delivered. Where it is not meant to go back, start this machine with the new code; "
+        "or run `wherry reload` where the new code is."
+    )

@@ -22,9 +22,15 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
 
 
 class Configured(Struct, frozen=True, array_like=True, tag="configured"):
-    """`unready`: indexes that must be filled, as (table, index, items to go)."""
+    """The release is taken over.
+
+    Attributes:
+        unready: Indexes that must be filled, as (table, index, items to go).
+        instead_of: A newer release that was active, and that other engines may serve; or empty.
+    """
 
     unready: list[tuple[str, str, int]]
+    instead_of: str = ""
 
 
 class Reindex(Struct, frozen=True, array_like=True, tag="reindex"):

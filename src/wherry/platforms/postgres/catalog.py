@@ -129,8 +129,13 @@ class Catalog(Declared):
 
     async def configure(
         self, session: Session, digest: str, blueprint: bytes, activate: bool
-    ) -> None:
+    ) -> str:
         """Store a release, in this transaction, and what it declares.
+
+        Returns:
+            The release that it is activated instead of, where it was active before that one: who
+            starts old code while the new one serves elsewhere takes from the latter what it alone
+            listens to.
 
         Raises:
             Refused: One of its tables has items by another key.
@@ -141,6 +146,9 @@ class Catalog(Declared):
         for table in self.rekeyed(shape):
             if await session.value("items_some", self.number("table", table.name), 1):
                 raise self.refuse_rekeyed(table)
+        instead_of = ""
+        if activate and self.active != digest and await session.value("release_was_active", digest):
+            instead_of = self.active
         if not await session.run("release_again", digest):
             await session.run("release_put", digest, blueprint)
         if activate:
@@ -168,6 +176,7 @@ class Catalog(Declared):
                     await session.run("index_drop", old.id)
         await self.read(session)
         await self.store_queues(session)
+        return instead_of
 
     async def store_queues(self, session: Session) -> None:
         """Tell the database what its functions must know of the queues."""

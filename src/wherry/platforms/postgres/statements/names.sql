@@ -16,6 +16,8 @@ INSERT INTO releases (digest, configured, blueprint) VALUES ($1, nextval('number
 UPDATE releases SET configured = nextval('numbers') WHERE digest = $1
 -- name: release_activate
 UPDATE releases SET activated_ms = now_ms(), activation = nextval('numbers') WHERE digest = $1
+-- name: release_was_active
+SELECT activation > 0 FROM releases WHERE digest = $1
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read
