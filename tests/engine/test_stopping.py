@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from .server_kit import Engine, serving, until
+from wherry.runtime.process.trees import descendants
+
+from .server_kit import Engine, running, serving, until
 
 APP = """
 import os, time
@@ -81,3 +83,19 @@ def test_what_a_function_prints_is_read_while_the_engine_stops(
     (tmp_path / "go-on").touch()
     assert reply.result().json() == "printed"
     assert engine.wait() == 0
+
+
+def test_a_stop_of_the_whole_group_is_the_engines(
+    engine: Engine, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    """As systemd stops a service by default: what runs is finished, and nothing is left behind."""
+    reply = threads.submit(engine.once, "GET", "/prints")
+    until(lambda: engine.pools()["prints"]["busy"] > 0, "the run")
+    below = list(descendants(engine.pid))
+    for pid in [*below, engine.pid]:
+        os.kill(pid, signal.SIGTERM)
+    until(lambda: not takes_connections(engine.port), "the beginning of its stop")
+    (tmp_path / "go-on").touch()
+    assert (reply.result().status, reply.result().body) == (200, b'"printed"')
+    assert engine.wait() == 0
+    until(lambda: not any(map(running, below)), "the end of its processes")

@@ -169,9 +169,11 @@ class Zygote:
 
         preload(self._app, self._setup)
         confine.prepare()
+        # A supervisor may send it to the whole group: a stop is the engine's, which ends us when
+        # what runs is done. Without the engine, it leaves the time to end what our children left.
+        engine_pid = self._setup.engine_pid
+        signal.signal(signal.SIGTERM, lambda *_: os.getppid() == engine_pid or _leave(0, None))
         if sys.platform == "linux":
-            # A SIGTERM, unlike a SIGKILL, leaves the time to end what its children left behind.
-            signal.signal(signal.SIGTERM, _leave)
             die_with_parent(self._setup.engine_pid, signal.SIGTERM)
             adopt_orphans()
         signal.signal(signal.SIGCHLD, lambda number, stack: None)

@@ -227,6 +227,9 @@ def _become_child(
 ) -> None:
     for number in _handled_signals:
         signal.signal(number, signal.SIG_DFL)
+    # A stop of the whole group is the engine's, which lets runs finish; programs that a handler
+    # starts have their default again, as no ignored signal is handed down.
+    signal.signal(signal.SIGTERM, _spare)
     signal.set_wakeup_fd(-1)
     if output_fd is not None:
         os.dup2(output_fd, 1)
@@ -239,6 +242,10 @@ def _become_child(
     os.umask(0o077)
     os.chdir(folder)
     _forget()
+
+
+def _spare(number: int, stack: Any) -> None:
+    """Go on."""
 
 
 def _handled() -> Iterator[int]:
