@@ -624,6 +624,11 @@ def window_of_ten_minutes(app: App) -> None:
     queued(app, batch, {"batch": 10, "window_s": 600})
 
 
+@case("window_beyond_retention")
+def window_longer_than_messages_are_kept(app: App) -> None:
+    queued(app, batch, {"batch": 10, "window_s": 60}, retention_s=60)
+
+
 @case("window_without_batch")
 def window_alone(app: App) -> None:
     queued(app, consuming={"window_s": 1})

@@ -284,6 +284,14 @@ def _consumer(
             "Say how many at most, batch=20, or leave window_s out.",
             trigger.place,
         )
+    if queue is not None and trigger.window_s >= queue.retention_s:
+        yield _found(
+            "window_beyond_retention",
+            f"{function.name!r} has window_s={trigger.window_s:g}, and the messages of "
+            f"{queue.name!r} are kept for {queue.retention_s} s.",
+            "Let messages be kept for longer than they wait for others.",
+            trigger.place,
+        )
     if queue is not None and queue.fifo and function.concurrency == 1:
         yield _warned(
             "fifo_one_at_a_time",
