@@ -28,7 +28,8 @@ def pause(function: str, data: str) -> None:
     """Pause a function, or (without a name) the whole app.
 
     Its messages wait, its schedules skip; both are seen in `wherry queues` and `wherry schedules`.
-    Requests are answered as before, and what runs is finished.
+    Requests are answered as before, and what runs is finished; so is a batch that gathers
+    (window_s=).
     """
     _pause(function, True, data)
 
