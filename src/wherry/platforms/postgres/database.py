@@ -150,7 +150,11 @@ class Database:
             else:
                 if self._hosts[0][1] != dsn:
                     self._hosts.sort(key=lambda one: one[1] != dsn)
-                await self._settle(connection)
+                try:
+                    await self._settle(connection)
+                except BaseException:  # also one that comes too late for whoever waited for it
+                    connection.terminate()
+                    raise
                 return connection
         raise Away("; ".join(faults))
 
