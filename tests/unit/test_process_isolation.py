@@ -182,7 +182,8 @@ def test_nothing_of_the_zygote_is_left_in_a_child(tmp_path: Path) -> None:
 
     def zygote() -> Any:
         os.environ.update(AWS_SECRET_ACCESS_KEY="x", WHERRY_STORE="y", LC_ALL="C.UTF-8")
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda *_: None)
         leaked = os.open("/dev/null", os.O_RDONLY)
         log, into = os.pipe()
 
@@ -194,7 +195,8 @@ def test_nothing_of_the_zygote_is_left_in_a_child(tmp_path: Path) -> None:
                 refusal(lambda: os.fstat(leaked)),
                 len(forking.open_fds()),
                 sys.stdin.read() if sys.stdin else "",
-                signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+                signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,
+                signal.getsignal(signal.SIGTERM) is forking._spare,  # a stop is the engine's
                 os.umask(0),
                 os.getcwd(),
                 os.environ["HOME"] == os.environ["TMPDIR"],
@@ -210,7 +212,7 @@ def test_nothing_of_the_zygote_is_left_in_a_child(tmp_path: Path) -> None:
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     found, log = in_zygote(zygote)
     variables = ["HOME", "LC_ALL", "SECRET_OF", "TMPDIR"]
-    assert found == [variables, "OSError", 4, "", True, 0o077, "/", True]
+    assert found == [variables, "OSError", 4, "", True, True, 0o077, "/", True]
     assert log == "a line of the log\n"
 
 
