@@ -83,6 +83,16 @@ class Told(Struct):
 
 
 named = App("named")
+
+
+class Unbound:
+    """Stands for an object that is not there, as the globals of web frameworks do."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(f"{name} of nothing")
+
+
+unbound = Unbound()
 told_apart = named.queue(Told, name="a-queue")
 named.event("named.told", version=1)(Told)
 
