@@ -39,6 +39,7 @@ from wherry.ports import (
     MessageAck,
     Platform,
     QueryItems,
+    Releases,
     Request,
 )
 from wherry.telemetry import InvocationRecord
@@ -132,6 +133,8 @@ class Place:
         digest: str = "release-1",
         activate: bool = True,
         owner: str = "",
+        chosen: bool = False,
+        node: int | None = None,
         **parts: Any,
     ) -> Configured:
         blueprint = Blueprint(
@@ -141,9 +144,14 @@ class Place:
             queues=parts.get("queues", QUEUES),
             buckets=parts.get("buckets", BUCKETS),
         )
-        answer = self.ask(Configure(digest, json.encode(blueprint), activate, owner))
+        request = Configure(digest, json.encode(blueprint), activate, owner, chosen, node)
+        answer = self.ask(request)
         assert isinstance(answer, Configured), answer
         return answer
+
+    def active(self) -> str:
+        """The release that was activated last."""
+        return str(self.ask(Releases()).rows[0].digest)
 
     # -- committing --
 

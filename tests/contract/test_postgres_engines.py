@@ -252,18 +252,75 @@ def test_an_engine_keeps_the_index_that_another_one_has_added(engines: Engines) 
         assert [json.decode(row.body) for row in page.rows] == [{"total": 7}]
 
 
-def test_who_takes_a_newer_release_back_while_others_serve_is_told(engines: Engines) -> None:
-    """What the newer one alone listens to is not delivered from then on."""
+def later(place: Place, seconds: float) -> None:
+    place.advance(seconds)
+    place.active()  # now the database's clock shows it
+
+
+@pytest.mark.parametrize("leave", ["dies", "starts with the old code"])
+def test_old_code_that_starts_does_not_take_over_from_the_new_one_before_that_is_gone(
+    engines: Engines, leave: str
+) -> None:
+    """What the newer one alone listens to goes on being delivered; no engine has to be told."""
+    place = engines.place
+    place.configure("release-1", node=0)
+    assert place.configure("release-2", node=1).beside == ""  # seen for the first time
+    assert place.configure("release-1", node=0).beside == "release-2"
+    assert place.configure("release-2", node=1).beside == ""
+    assert place.active() == "release-2"
+    if leave == "dies":
+        later(place, limits.NODE_LEASE_S + 1)
+    else:
+        assert place.configure("release-1", node=1).beside == ""
+    assert place.configure("release-1", node=0).beside == ""
+    assert place.active() == "release-1"
+    assert place.configure("release-2", node=1).beside == ""  # a start of the newer one
+    assert place.active() == "release-2"
+
+
+def test_a_release_that_somebody_asks_for_takes_over_whatever_others_serve(
+    engines: Engines,
+) -> None:
+    place = engines.place
+    place.configure("release-1", node=0)
+    place.configure("release-2", node=1)
+    assert place.configure("release-1", chosen=True, node=0).beside == ""
+    assert place.active() == "release-1"
+    assert place.configure("release-2", node=1).beside == "release-1"  # it was chosen earlier
+    assert place.active() == "release-1"
+
+
+def test_a_release_that_serves_beside_another_one_has_its_indexes(engines: Engines) -> None:
+    place = engines.place
+    table = structs.replace(ORDERS, indexes=(IndexSpec(name="by_total", key="total"),))
+    place.configure("early", tables=(table, *TABLES[1:]), node=0)
+    place.commit(place.put("orders", "c", "1", total=7))
+    for newer in range(2, 2 + limits.RELEASES_SERVED):
+        place.configure(f"release-{newer}", node=1)  # none of these has it
+    answer = place.configure("early", tables=(table, *TABLES[1:]), node=0)
+    assert answer.beside == f"release-{newer}"
+    assert [found[:2] for found in answer.unready] == [("orders", "by_total")]
+    query = QueryItems("orders", "by_total", key_bytes(7), None, None, 10, False, None)
+    while place.ask(Reindex("orders", "by_total", 10)) != Count(0):
+        pass
+    assert len(place.ask(query, "shop@early").rows) == 1
+
+
+def test_an_engine_keeps_saying_which_release_it_serves(engines: Engines) -> None:
     place, store = engines.place, engines.stores[0].store
-    nodes = [Nodes(store.database, f"engine-{number}", 4) for number in range(2)]
-    numbers = [loop().run(one.take()) for one in nodes]
-    assert place.configure("release-2").instead_of == ""  # seen for the first time
-    assert place.configure("release-2").instead_of == ""  # another machine with the same
-    assert place.configure("release-1").instead_of == "release-2"
-    assert place.configure("release-2", activate=False).instead_of == ""
-    loop().run(nodes[1].give(numbers[1]))
-    assert place.configure("release-2").instead_of == ""  # nobody else is there
-    loop().run(nodes[0].give(numbers[0]))
+    node = Nodes(store.database, "engine-0", 4)
+    number = loop().run(node.take())
+    place.configure("release-1", node=3)
+    place.configure("release-2", node=number)
+    node.release = "release-2"
+    for _ in range(2):
+        later(place, limits.NODE_LEASE_S - 1)
+        assert loop().run(node.renew(number))
+    assert place.configure("release-1", node=3).beside == "release-2"
+    loop().run(node.give(number))  # it starts again, perhaps: it has not left before its lease ends
+    assert place.configure("release-1", node=3).beside == "release-2"
+    later(place, limits.NODE_LEASE_S + 1)
+    assert place.configure("release-1", node=3).beside == ""
 
 
 def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(

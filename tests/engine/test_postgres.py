@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -319,6 +320,58 @@ def test_no_two_engines_have_one_number(dsn: str, tmp_path: Path) -> None:
             assert place(first, "a") == place(second, "b") == 201
             assert second.stop() == 0
             assert len(asked(dsn, held)) == 1
+
+
+PLACED = """
+from wherry import App, Struct, publish
+
+app = App("placed")
+
+@app.event("placed", version=1)
+class Placed(Struct):
+    number: int
+
+class Heard(Struct):
+    number: int
+
+heard = app.table(Heard, key="number")
+
+@app.post("/placed/{number}", grants=[publish[Placed]])
+def place(number: int) -> None:
+    publish(Placed(number))
+
+@app.get("/heard/{number}", grants=[heard.read])
+def was_heard(number: int) -> bool:
+    return heard.get(number) is not None
+"""
+HEARD = """
+@app.on(Placed, grants=[heard.write])
+def hear(event: Placed) -> None:
+    heard.put(Heard(event.number))
+"""
+
+
+def test_old_code_that_starts_again_amid_a_deploy_takes_nothing_from_the_new(
+    dsn: str, tmp_path: Path
+) -> None:
+    """What the new one alone listens to goes on, until no engine serves it any more."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder, text in ((old, PLACED), (new, PLACED + HEARD)):
+        folder.mkdir()
+        (folder / "placed.py").write_text(text)
+    given: dict[str, Any] = {"arguments": ["--store", dsn, ALONE]}
+    given["limits"] = {"RELEASE_AGAIN_S": 0.2, "NODE_LEASE_S": 3.0, "LEASE_RENEW_S": 0.5}
+    with serving("placed", tmp_path / "first", folder=old, **given) as first:
+        with serving("placed", tmp_path / "second", folder=new, **given) as second:
+            first.kill()
+            first.start()
+            until(lambda: "serves here beside" in first.said(), "a word of it")
+            assert first.client("POST", "/placed/1").status == 204
+            until(lambda: second.client("GET", "/heard/1").json() is True, "the event")
+        until(lambda: "is the active one now" in first.said(), "the end of the new one's lease")
+        assert first.client("POST", "/placed/2").status == 204
+        first.call("reload")
+        assert first.client("POST", "/placed/3").status == 204
 
 
 def test_the_password_is_shown_nowhere(dsn: str, tmp_path: Path) -> None:

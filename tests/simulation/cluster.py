@@ -225,10 +225,11 @@ class Engine(Core):
 
     shared: Shared
 
-    def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
+    def configuration(self, blueprint: Blueprint, digest: str, chosen: bool = False) -> Configure:
         if self.shared.configuration is None:
             self.shared.configuration = super().configuration(blueprint, digest)
-        return self.shared.configuration
+        node = self.dispatcher.numbers.node
+        return msgspec.structs.replace(self.shared.configuration, chosen=chosen, node=node)
 
 
 class Node:

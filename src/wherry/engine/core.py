@@ -15,6 +15,7 @@ import msgspec
 from wherry import limits
 from wherry.blueprint import Blueprint, canonical
 from wherry.engine.admission import Admission
+from wherry.engine.beside import Beside
 from wherry.engine.broker import Broker, Secrets
 from wherry.engine.dispatch import Dispatcher
 from wherry.engine.feeds import Feeds
@@ -119,6 +120,7 @@ class Core:
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
+        self._beside = Beside(loop, store, self.journal, self._active_digest, lambda: self.stopping)
         self.orphans = OrphanSweeper(
             loop, clock, content, blobs, ask, self.journal, lambda: self.stopping
         )
@@ -133,6 +135,9 @@ class Core:
             self.not_ready,
         )
 
+    def _active_digest(self) -> str:
+        return self.active.digest if self.active else ""
+
     def _objects(self, key: SigningKey) -> Objects:
         return Objects(
             self.blobs,
@@ -142,7 +147,7 @@ class Core:
             self._offload,
             self._content,
             self.clock,
-            lambda: self.active.digest if self.active else "",
+            self._active_digest,
             lambda problem, correlation: self.gateway.refuse(problem, correlation),
             lambda: self.troubles.keys().isdisjoint(("store", "objects")),
             self.dispatcher.sent,
@@ -177,21 +182,28 @@ class Core:
             self._admission,
         )
 
-    def activate(self, release: ActiveRelease, then: Callable[[ActiveRelease | str], None]) -> None:
+    def activate(
+        self,
+        release: ActiveRelease,
+        then: Callable[[ActiveRelease | str], None],
+        chosen: bool = False,
+    ) -> None:
         """Take over a version: the store learns it, then new work goes to it.
 
-        `then` gets the release, or why the store refused it.
+        Args:
+            then: Gets the release, or why the store refused it.
+            chosen: Somebody asks for this release now (`Configure`).
         """
         blueprint = release.blueprint
+        configure = self.configuration(blueprint, release.digest, chosen)
 
         def configured(answer: Any) -> None:
             if not isinstance(answer, Configured):
                 then(getattr(answer, "message", repr(answer)))
                 return
             self.unready = answer.unready
-            if answer.instead_of:
-                self.journal.say("WARNING", _went_back(release.digest, answer.instead_of))
             self.active = release
+            self._beside.told(configure, answer)
             self.journal.service = blueprint.app
             self.releases.append(release)
             self._admission.pools = list(dict.fromkeys(found.pool for found, _ in release.routes()))
@@ -216,12 +228,12 @@ class Core:
             # back: nothing may run before that is known.
             if isinstance(newest, TimelineRows) and newest.records:
                 self.dispatcher.numbers.go_on_after(newest.records[0].number)
-            self.store.send("", self.configuration(blueprint, release.digest), configured)
+            self.store.send("", configure, configured)
 
         if self.active is None:
             self.store.send("", RecentRecords(None, 1), go_on)
         else:
-            self.store.send("", self.configuration(blueprint, release.digest), configured)
+            self.store.send("", configure, configured)
 
     def forget_executions(self) -> None:
         """Read executions anew: another server answers, which may be at other versions of them."""
@@ -275,10 +287,11 @@ class Core:
             for work in waiting:
                 self.dispatcher.move(work, release.functions.get(name))
 
-    def configuration(self, blueprint: Blueprint, digest: str) -> Configure:
+    def configuration(self, blueprint: Blueprint, digest: str, chosen: bool = False) -> Configure:
         """Return what the store has to know of a release."""
-        owner = self.settings.owner if self.settings.alone else ""
-        return Configure(digest, canonical(blueprint), True, owner)
+        alone = self.settings.alone
+        owner, node = (self.settings.owner, None) if alone else ("", self.dispatcher.numbers.node)
+        return Configure(digest, canonical(blueprint), True, owner, chosen, node)
 
     # -- upkeep ----------------------------------------------------------------------------------
 
@@ -372,12 +385,3 @@ class Core:
 
 def _message_done(work: Work, reply: Any) -> None:
     """Nobody waits for a message: its end is in the store."""
-
-
-def _went_back(digest: str, newer: str) -> str:
-    return (
-        f"Release {digest[:8]} is active again, instead of the newer one {newer[:8]}, which other "
-        "engines may serve: what that one alone listens to (schedules, events, objects, changes) "
-        "is not delivered. Where it is not meant to go back, start this machine with the new code; "
-        "or run `wherry reload` where the new code is."
-    )

@@ -24,6 +24,7 @@ from wherry.ports import (
     Broken,
     Commit,
     Configure,
+    Configured,
     GetState,
     PutState,
     Reindex,
@@ -145,6 +146,8 @@ class PostgresClient:
         if not isinstance(answer, Broken):
             self._answered_s = self._clock.steady_s()
             self.hangs = False
+        if isinstance(answer, Configured) and isinstance(request, Configure):
+            self._nodes.release = request.digest
         then(answer)
 
     def _watch(self) -> None:

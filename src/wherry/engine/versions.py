@@ -226,7 +226,8 @@ class Versions:
                 self._switched(version)
 
         version.release = self._core.prepare(blueprint, release, zygote.start, self._room)
-        self._core.activate(version.release, activated)
+        # While none is alive, the engine starts, or mends what died: nobody asks for this one.
+        self._core.activate(version.release, activated, chosen=bool(self._alive))
 
     def _give_up(self, version: Version, fault: str) -> None:
         self._loading = None

@@ -13,12 +13,20 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
     `blueprint` is its canonical JSON, `digest` its digest. New indexes of tables that hold items
     are not ready until `Reindex` has filled them. An `owner` says that an engine begins: messages
     leased to any other owner go back to their queues at once, the attempt counted.
+
+    Where engines share the store, `node` is the number of the one that asks and will serve it. Of
+    the releases that living engines serve, the one that was chosen last is the active one: a
+    release is chosen when the store sees it for the first time, and by `chosen`, when somebody
+    asks for it now (`wherry reload`); a mere start chooses nothing, so that old code which starts
+    again amid a deploy does not take over from the new one.
     """
 
     digest: str
     blueprint: bytes
     activate: bool
     owner: str = ""
+    chosen: bool = False
+    node: int | None = None
 
 
 class Configured(Struct, frozen=True, array_like=True, tag="configured"):
@@ -26,11 +34,12 @@ class Configured(Struct, frozen=True, array_like=True, tag="configured"):
 
     Attributes:
         unready: Indexes that must be filled, as (table, index, items to go).
-        instead_of: A newer release that was active, and that other engines may serve; or empty.
+        beside: The release that stays the active one, chosen later and served by other engines;
+            or empty.
     """
 
     unready: list[tuple[str, str, int]]
-    instead_of: str = ""
+    beside: str = ""
 
 
 class Reindex(Struct, frozen=True, array_like=True, tag="reindex"):

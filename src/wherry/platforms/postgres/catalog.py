@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from wherry import limits
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.keys import in_order
+from wherry.platforms.postgres.nodes import RELEASE_PREFIX
 from wherry.platforms.shared.declared import Declared, lean
 from wherry.platforms.shared.shapes import ReleaseShape, read_release
 
@@ -128,31 +129,33 @@ class Catalog(Declared):
         await session.value("catalog_changed")
 
     async def configure(
-        self, session: Session, digest: str, blueprint: bytes, activate: bool
+        self, session: Session, digest: str, blueprint: bytes, activate: bool, chosen: bool
     ) -> str:
         """Store a release, in this transaction, and what it declares.
 
         Returns:
-            The release that it is activated instead of, where it was active before that one: who
-            starts old code while the new one serves elsewhere takes from the latter what it alone
-            listens to.
+            The release that stays the active one (`stays`); empty where this one is, if it is to
+            be activated.
 
         Raises:
             Refused: One of its tables has items by another key.
         """
         shape = read_release(blueprint)
-        await self.change(session)
+        await session.run("lock_catalog")
         await self.read(session)
+        beside = await self._stays(session, digest) if activate and not chosen else ""
+        if beside:
+            activate = False
+            if digest in self.releases and self.wanted_indexes(shape) <= self.definitions.keys():
+                return beside  # asked again: there is nothing to change
+        await session.value("catalog_changed")
         for table in self.rekeyed(shape):
             if await session.value("items_some", self.number("table", table.name), 1):
                 raise self.refuse_rekeyed(table)
-        instead_of = ""
-        if activate and self.active != digest and await session.value("release_was_active", digest):
-            instead_of = self.active
         if not await session.run("release_again", digest):
             await session.run("release_put", digest, blueprint)
         if activate:
-            await session.run("release_activate", digest)
+            await session.run("release_activate", digest, chosen)
         self._known.pop(digest, None)
         names = [("table", one.name) for one in shape.tables]
         names += [("queue", one.name) for one in shape.queues]
@@ -176,7 +179,17 @@ class Catalog(Declared):
                     await session.run("index_drop", old.id)
         await self.read(session)
         await self.store_queues(session)
-        return instead_of
+        return beside
+
+    async def _stays(self, session: Session, digest: str) -> str:
+        """Return the active release if a mere start of this one must not take over from it.
+
+        So it is where it was chosen later, and a living engine serves it.
+        """
+        stays = await session.value(
+            "release_stays", self.active, digest, RELEASE_PREFIX, self.active.encode()
+        )
+        return self.active if stays else ""
 
     async def store_queues(self, session: Session) -> None:
         """Tell the database what its functions must know of the queues."""

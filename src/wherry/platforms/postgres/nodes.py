@@ -1,6 +1,8 @@
 """Which of the engines of a database one is: a number, leased by the database's clock.
 
-The numbers of runs contain it, so no two engines that live may have the same.
+The numbers of runs contain it, so no two engines that live may have the same. Beside it stands
+which release the engine serves, for as long as the lease, also where the number was given back: an
+engine that starts again has not left.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from wherry.platforms.postgres.database import Database
 
 PREFIX = "engine/node/"
+RELEASE_PREFIX = "engine/release/"
 LEASE_MS = int(limits.NODE_LEASE_S * 1000)
 TRIES = 20  # others may take at the same moment what was free
 
@@ -31,6 +34,7 @@ class Nodes:
         self._database = database
         self._owner = owner.encode()
         self._count = count
+        self.release = ""  # that this engine serves
 
     async def take(self) -> int:
         """Lease the lowest number that is free.
@@ -52,8 +56,14 @@ class Nodes:
     async def renew(self, number: int) -> bool:
         """Keep a number. False: it was ours no more, and may be another's."""
 
+        key, serves = f"{PREFIX}{number}", f"{RELEASE_PREFIX}{number}"
+
         async def keep(session: Session) -> int:
-            return await session.run("node_renew", f"{PREFIX}{number}", self._owner, LEASE_MS)
+            release = self.release.encode()
+            kept: int = await session.value(
+                "node_renew", key, self._owner, LEASE_MS, serves, release
+            )
+            return kept
 
         return bool(await self._database.run(keep, own=True))
 
@@ -70,3 +80,8 @@ class Nodes:
     async def look(self) -> None:
         """See that the database answers, however busy its other connections are."""
         await self._database.run(lambda session: session.value("alive"), own=True)
+
+
+async def serve(session: Session, number: int, release: str) -> None:
+    """Say, in this transaction, which release an engine serves from now on."""
+    await session.run("node_serves", f"{RELEASE_PREFIX}{number}", release.encode(), LEASE_MS)

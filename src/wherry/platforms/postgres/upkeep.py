@@ -16,7 +16,7 @@ from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.making import SEEN, record_row, send_row
-from wherry.platforms.postgres.nodes import PREFIX
+from wherry.platforms.postgres.nodes import serve
 from wherry.platforms.shared.listeners import check_sources
 from wherry.platforms.shared.origins import Cause
 from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
@@ -64,15 +64,15 @@ class Upkeep:
             return Rejected(str(error))
 
         async def take_over(session: Session) -> Configured:
-            what = (request.digest, request.blueprint, request.activate)
-            instead_of = await catalog.configure(session, *what)
-            if instead_of and await session.value("nodes_held", PREFIX) < 2:
-                instead_of = ""  # nobody else is there to serve it
-            if request.activate:
+            what = (request.digest, request.blueprint, request.activate, request.chosen)
+            if request.node is not None:
+                await serve(session, request.node, request.digest)
+            beside = await catalog.configure(session, *what)
+            if request.activate and not beside:
                 await self._firings.adopt(session, shape.sources)
             if request.owner:
                 await session.run("free_others", request.owner)
-            return Configured(await catalog.unready(session), instead_of)
+            return Configured(await catalog.unready(session), beside)
 
         try:
             async with catalog.changing():

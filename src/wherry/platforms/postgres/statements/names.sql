@@ -15,9 +15,18 @@ INSERT INTO releases (digest, configured, blueprint) VALUES ($1, nextval('number
 -- name: release_again
 UPDATE releases SET configured = nextval('numbers') WHERE digest = $1
 -- name: release_activate
-UPDATE releases SET activated_ms = now_ms(), activation = nextval('numbers') WHERE digest = $1
--- name: release_was_active
-SELECT activation > 0 FROM releases WHERE digest = $1
+UPDATE releases SET activated_ms = now_ms(), activation = nextval('numbers'),
+    chosen = CASE WHEN $2 OR chosen = 0 THEN nextval('numbers') ELSE chosen END
+WHERE digest = $1
+-- name: release_stays
+SELECT EXISTS (
+    SELECT 1 FROM releases active, releases asked
+    WHERE active.digest = $1 AND asked.digest = $2 AND asked.activation > 0
+    AND coalesce(nullif(asked.chosen, 0), asked.activation)
+        < coalesce(nullif(active.chosen, 0), active.activation)
+) AND EXISTS (
+    SELECT 1 FROM state WHERE starts_with(key, $3) AND value = $4 AND expires_ms > now_ms()
+)
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read

@@ -7,7 +7,17 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.ex
 WHERE state.expires_ms <= now_ms()
 RETURNING key
 -- name: node_renew
-UPDATE state SET expires_ms = now_ms() + $3 WHERE key = $1 AND value = $2
+WITH kept AS (
+    UPDATE state SET expires_ms = now_ms() + $3 WHERE key = $1 AND value = $2 RETURNING key
+), serves AS (
+    INSERT INTO state (key, value, expires_ms)
+    SELECT $4, $5::bytea, now_ms() + $3 FROM kept WHERE length($5::bytea) > 0
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms
+)
+SELECT count(*) FROM kept
+-- name: node_serves
+INSERT INTO state (key, value, expires_ms) VALUES ($1, $2, now_ms() + $3)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms
 -- name: node_give
 DELETE FROM state WHERE key = $1 AND value = $2
 -- name: nodes_held
