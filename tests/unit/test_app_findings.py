@@ -998,6 +998,25 @@ def test_items_may_be_dataclasses_and_typed_dicts(kind: Any) -> None:
     assert findings(lambda app: app.table(kind, key="id")) == []
 
 
+class Loose(Struct):
+    id: str
+    more: dict[str, object]
+    any: object = None
+
+
+def test_an_object_is_any_json() -> None:
+    def loose(app: App) -> None:
+        things, notes = app.table(Loose, key="id"), app.queue(Loose, name="notes")
+
+        @app.post("/a", grants=[things.write, notes.send])
+        def put(body: Loose) -> list[object]: ...
+
+        @app.consume(notes)
+        def take(note: Loose) -> None: ...
+
+    assert findings(loose) == []
+
+
 def test_all_faults_are_found_at_once() -> None:
     app = App("Shop")
     queue = app.queue(Item)
@@ -1036,11 +1055,11 @@ def test_a_finding_about_a_strange_type_is_a_whole_sentence() -> None:
     app = App("strange")
 
     @app.post("/a")
-    def a(x: object) -> None: ...
+    def a(x: complex) -> None: ...
 
     with pytest.raises(AppInvalid) as caught:
         app.freeze()
     (finding,) = [one for one in caught.value.findings if one.code == "argument_unsupported"]
     assert finding.message.endswith(
-        "object has no JSON form: it is a type that wherry does not know"
+        "complex has no JSON form: it is a type that wherry does not know"
     )

@@ -133,6 +133,7 @@ def faults(kind: Any, body: bytes) -> dict[str, str]:
         (Page[Line], b'{"items":[{"sku":"a"}]}', Page([Line("a")])),
         (Card | Cash | None, b"null", None),
         (dict[str, Any], b'{"a":[1,{"b":null}]}', {"a": [1, {"b": None}]}),
+        (dict[str, object], b'{"a":[1,{"b":null}]}', {"a": [1, {"b": None}]}),
         (Any, b"[]", []),
         (Line, b'{"sku":"\\u0000 is a character"}', Line("\0 is a character")),
     ],

@@ -256,6 +256,8 @@ FITS: list[tuple[str, Any, Any, str]] = [
     ("the same bound", record(("a", Annotated[int, Meta(gt=0)])),
      record(("a", Annotated[int, Meta(ge=1)])), ""),
     ("anything", record(A), record(("a", Any)), "widened"),
+    ("any object", record(A), record(("a", object)), "widened"),
+    ("objects are anything", record(("a", dict[str, object])), record(("a", dict[str, Any])), ""),
     ("member", record(("a", Card)), record(("a", Card | Cash)), "widened"),
     ("untagged", record(("a", Card)), record(("a", record(("number", str)))), "removed"),
     ("place", Point, PointDefault, ""),

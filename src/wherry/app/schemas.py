@@ -37,6 +37,8 @@ def _msgspec_schema(kind: Any) -> dict[str, Any]:
 
     class Generator(_json_schema._SchemaGenerator):
         def to_schema(self, t: inspect.Type, check_ref: bool = True) -> dict[str, Any]:
+            if isinstance(t, inspect.CustomType) and t.cls is object:  # read as `Any` is
+                return {}
             found = super().to_schema(t, check_ref)
             while isinstance(t, inspect.Metadata):
                 t = t.type
