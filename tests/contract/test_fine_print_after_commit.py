@@ -252,7 +252,7 @@ def test_a_function_whose_arguments_no_message_can_carry_is_a_finding(run: Any) 
         pass
 
     @app.after_commit()
-    def four(thing: object, parcels: list[Parcel]) -> None:
+    def four(thing: complex, parcels: list[Parcel]) -> None:
         pass
 
     @app.after_commit()
