@@ -351,6 +351,12 @@ def hear(event: Placed) -> None:
 """
 
 
+def told(engine: Engine) -> str:
+    """What `wherry status` shows."""
+    command = [*WHERRY, "status", "--data", str(engine.root)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
 def test_old_code_that_starts_again_amid_a_deploy_takes_nothing_from_the_new(
     dsn: str, tmp_path: Path
 ) -> None:
@@ -366,9 +372,13 @@ def test_old_code_that_starts_again_amid_a_deploy_takes_nothing_from_the_new(
             first.kill()
             first.start()
             until(lambda: "serves here beside" in first.said(), "a word of it")
+            newer = second.status()["release"]
+            assert first.status()["beside"] == newer
+            assert f"beside {newer[:8]}, which is newer" in told(first)
             assert first.client("POST", "/placed/1").status == 204
             until(lambda: second.client("GET", "/heard/1").json() is True, "the event")
         until(lambda: "is the active one now" in first.said(), "the end of the new one's lease")
+        assert first.status()["beside"] is None
         assert first.client("POST", "/placed/2").status == 204
         first.call("reload")
         assert first.client("POST", "/placed/3").status == 204

@@ -28,6 +28,9 @@ class Beside:
     Args:
         active: Returns the digest of the release that this engine serves.
         stopping: Whether the engine ends.
+
+    Attributes:
+        other: The release that it serves beside; empty where its own one is the active one.
     """
 
     def __init__(
@@ -43,27 +46,34 @@ class Beside:
         self._journal = journal
         self._active = active
         self._stopping = stopping
+        self.other = ""
 
     def told(self, request: Configure, answer: Configured) -> None:
         """Note what the store has said of the release that is served from now on."""
+        self.other = answer.beside
         if answer.beside:
             self._journal.say("WARNING", _stays(request.digest, answer.beside))
-            self._wait(request, answer.beside)
+            self._wait(request)
 
-    def _wait(self, request: Configure, other: str) -> None:
+    def _wait(self, request: Configure) -> None:
         again = msgspec.structs.replace(request, chosen=False)
-        self._loop.call_later(limits.RELEASE_AGAIN_S, lambda: self._ask(again, other))
+        self._loop.call_later(limits.RELEASE_AGAIN_S, lambda: self._ask(again))
 
-    def _ask(self, request: Configure, other: str) -> None:
+    def _ask(self, request: Configure) -> None:
+        def serves() -> bool:
+            return self._active() == request.digest and self.other != "" and not self._stopping()
+
         def answered(answer: Any) -> None:
-            if not isinstance(answer, Configured):  # the store is away: it is asked again
-                self._wait(request, other)
-            elif answer.beside:
-                self._wait(request, answer.beside)
-            else:
-                self._journal.say("INFO", _follows(request.digest, other))
+            if not serves():
+                return
+            if isinstance(answer, Configured) and not answer.beside:
+                self._journal.say("INFO", _follows(request.digest, self.other))
+            if isinstance(answer, Configured):  # else the store is away
+                self.other = answer.beside
+            if self.other:
+                self._wait(request)
 
-        if self._active() == request.digest and not self._stopping():
+        if serves():
             self._store.send("", request, answered)
 
 

@@ -120,7 +120,7 @@ class Core:
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
-        self._beside = Beside(loop, store, self.journal, self._active_digest, lambda: self.stopping)
+        self.beside = Beside(loop, store, self.journal, self._active_digest, lambda: self.stopping)
         self.orphans = OrphanSweeper(
             loop, clock, content, blobs, ask, self.journal, lambda: self.stopping
         )
@@ -203,7 +203,7 @@ class Core:
                 return
             self.unready = answer.unready
             self.active = release
-            self._beside.told(configure, answer)
+            self.beside.told(configure, answer)
             self.journal.service = blueprint.app
             self.releases.append(release)
             self._admission.pools = list(dict.fromkeys(found.pool for found, _ in release.routes()))

@@ -390,6 +390,7 @@ class Server:
             "store": self._store.describe(),
             "zygotes": self._versions.describe(),
             "release": core.active.digest if core.active else None,
+            "beside": core.beside.other or None,
             "functions": pools,
             "unready_indexes": [list(found) for found in core.unready],
         }

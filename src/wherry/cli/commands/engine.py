@@ -94,6 +94,9 @@ def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
         f"{colours('strong', str(found.get('url')))}  engine {found.get('pid')}, "
         f"release {str(found.get('release'))[:8]}"
     ]
+    if found.get("beside"):
+        told = f"beside {found['beside'][:8]}, which is newer and what triggers follow: "
+        lines.append(colours("warn", f"{told}wherry reload makes this one the active one"))
     store: dict[str, Any] = found.get("store", {})
     if "where" in store:
         lines.append(f"store {store['where']}, engine {store['node']} of those on it")
