@@ -8,6 +8,23 @@ import os
 KIB = 1024
 MIB = 1024 * KIB
 
+SETTINGS: list[str] = []  # the variables by which an operator chooses another bound
+WRONG_SETTINGS: list[str] = []  # what is wrong with those that are set; the default holds then
+
+
+def _chosen(variable: str, default: int, unit: str, most: int, least: int = 1) -> int:
+    SETTINGS.append(variable)
+    text = os.environ.get(variable)
+    if text is None:
+        return default
+    found = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    if not least <= found <= most:
+        bounds = f"a whole number of {unit} from {least:,} to {most:,}"
+        WRONG_SETTINGS.append(f"{variable}={text!r} is not {bounds}; its default is {default:,}.")
+        return default
+    return found
+
+
 # --- HTTP, at the gateway -------------------------------------------------------------------
 REQUEST_BODY_BYTES = 6 * MIB  # AWS Lambda: payload of a synchronous invocation
 REPLY_BODY_BYTES = 6 * MIB  # AWS Lambda
@@ -218,9 +235,8 @@ STAGING_S = 3_600  # a staged object without a commit is swept after this
 ORPHANS_EVERY_S = 3_600.0  # how often such are looked for
 ORPHANS_FIRST_S = 60.0  # after the start
 BLOB_PIECE_BYTES = 256 * KIB  # of an object's content held in memory at once
-OBJECT_CACHE_BYTES = int(  # of objects that lie in S3, on the data folder's disk
-    os.environ.get("WHERRY_OBJECT_CACHE_BYTES", 2 * 1024 * MIB)
-)
+# of objects that lie in S3, on the data folder's disk
+OBJECT_CACHE_BYTES = _chosen("WHERRY_OBJECT_CACHE_BYTES", 2048 * MIB, "bytes", 1 << 62, 0)
 OBJECT_CACHE_FRESH_S = 30.0  # what came or was read so lately stays, however much it is
 S3_CONNECT_S = 3.0  # also the longest that one piece of a request's body may take
 S3_READ_S = 10.0  # without a byte of an answer
@@ -319,18 +335,14 @@ STATE_ITEM_EXPRESSION = 4_096  # AWS: characters of an expression of DynamoDB
 # --- What is kept, and for how long -----------------------------------------------------------
 
 
-def _kept(name: str, default_s: int) -> int:
-    """An operator may keep things for another time: `WHERRY_RECORDS_S=86400`, seconds."""
-    return int(os.environ.get(f"WHERRY_{name}", default_s))
-
-
-IDEMPOTENCY_S = _kept("IDEMPOTENCY_S", 86_400)
-APPLIED_S = 30 * 86_400  # keys of messages and steps: outlives message retention plus the inbox
-RECORDS_S = _kept("RECORDS_S", 7 * 86_400)
-FAILURES_S = _kept(
-    "FAILURES_S", 14 * 86_400
-)  # AWS SQS: the longest retention of a dead-letter queue
-EXECUTIONS_S = _kept("EXECUTIONS_S", 90 * 86_400)  # AWS: what has ended, with its history
+KEPT_MOST_S = 3_650 * 86_400
+IDEMPOTENCY_S = _chosen("WHERRY_IDEMPOTENCY_S", 86_400, "seconds", KEPT_MOST_S)
+RECORDS_S = _chosen("WHERRY_RECORDS_S", 7 * 86_400, "seconds", KEPT_MOST_S)
+# AWS SQS: the longest retention of a dead-letter queue
+FAILURES_S = _chosen("WHERRY_FAILURES_S", 14 * 86_400, "seconds", KEPT_MOST_S)
+APPLIED_S = FAILURES_S + 16 * 86_400  # steps that were done: outlives message and inbox
+# AWS: what has ended, with its history
+EXECUTIONS_S = _chosen("WHERRY_EXECUTIONS_S", 90 * 86_400, "seconds", KEPT_MOST_S)
 AUDIT_S = 400 * 86_400  # who redrove, edited or discarded what
 RELEASES_KEPT = 10
 RELEASES_SERVED = 2  # the newest, and the one before, which runs on while machines take turns

@@ -506,6 +506,7 @@ def test_an_app_that_cannot_be_served_is_refused_with_the_reason(tmp_path: Path,
     finally:
         engine.close()
     assert says in engine.said()
+    assert "started again" not in engine.said()
     if kind == "findings":
         assert "one" in engine.said()
         assert "two" in engine.said()

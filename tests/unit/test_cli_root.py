@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import sys
@@ -26,6 +27,21 @@ def test_the_six_words_of_a_newcomer_come_first() -> None:
     assert places == sorted(places)
     assert all(f"{title}:" in page for title in rest)
     assert "0 done, 1 failed or something was found, 2 misused" in page
+
+
+@pytest.mark.parametrize("value", ["abc", "", "-5", "0", "1e3", "9" * 5_000])
+def test_a_setting_that_is_wrong_is_refused_with_what_it_may_be(value: str, tmp_path: Path) -> None:
+    """By every verb, before it does anything."""
+    for verb in (["run"], ["check"], ["status"]):
+        environment = {**os.environ, "WHERRY_RECORDS_S": value}
+        command = [*WHERRY, *verb]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=environment
+        )
+        assert done.returncode == 1
+        assert done.stderr.startswith("wherry: WHERRY_RECORDS_S=")
+        assert "a whole number of seconds from 1 to 315,360,000" in done.stderr
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

@@ -108,3 +108,8 @@ def wherry() -> None:
         raise click.ClickException(
             "wherry does not run on Windows itself. Use WSL: https://aka.ms/wsl"
         )
+    from wherry.errors import Refused
+    from wherry.limits import WRONG_SETTINGS
+
+    if WRONG_SETTINGS:
+        raise Refused("\n".join(WRONG_SETTINGS), advice="Set what it is to be, or unset it.")

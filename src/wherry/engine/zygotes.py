@@ -125,6 +125,7 @@ class ZygoteProcess:
         match message:
             case Hello() | Invalid():
                 self._loaded = True
+                self.stopping = isinstance(message, Invalid)  # it ends by itself
                 self._on_loaded(message)
             case Started(ticket=ticket, pid=pid):
                 environment, memory_mb = self._starting.pop(ticket)

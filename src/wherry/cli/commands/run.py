@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from wherry import limits
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, target_argument
-from wherry.cli.output import paint
+from wherry.cli.output import near, paint
 from wherry.cli.target import find_target
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from wherry.engine.storeplace import StorePlace
 
 F = TypeVar("F", bound=Callable[..., Any])
+KNOWN = (*limits.SETTINGS, "WHERRY_STORE")
 
 
 def serving(fn: F) -> F:
@@ -166,8 +168,22 @@ def _serve(
         objects_endpoint=objects_endpoint,
         store=place,
     )
-    code = serve(options, pages=_pages, write=write, say=_teller(write))
+    say = _teller(write)
+    for name in unknown_settings(os.environ):
+        say("warning", f"{name} is set, and nothing of wherry's is called so.{near(name, KNOWN)}")
+    code = serve(options, pages=_pages, write=write, say=say)
     raise click.exceptions.Exit(code)
+
+
+def unknown_settings(variables: Iterable[str]) -> list[str]:
+    """Return what looks like a setting of wherry's and is none: a typing error, perhaps."""
+    return sorted(
+        name
+        for name in variables
+        if name.startswith("WHERRY_")
+        and not name.startswith("WHERRY_SECRET_")
+        and name not in KNOWN
+    )
 
 
 def _pages(blueprint: Blueprint) -> dict[str, tuple[str, bytes]]:
