@@ -21,7 +21,7 @@ from wherry.platforms.files.faults import ObjectDamaged
 from wherry.platforms.files.refs import BlobRef
 from wherry.ports import GetObject, GetState, Nothing, ObjectRow
 
-from .server_kit import Engine, Reply, until
+from .server_kit import Engine, Reply, serving, until
 
 
 def _part(value: object) -> str:
@@ -45,6 +45,39 @@ def test_without_a_token_nobody_gets_in(desk: Engine, value: str | None) -> None
     )
     assert (reply.status, reply.code) == (401, "unauthenticated")
     assert reply.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_an_issuer_that_is_away_is_told_and_waited_for(tmp_path: Path) -> None:
+    """Nobody is let in unchecked; the log says why, and when its keys are there. Any issuer of
+    OpenID Connect will do: here it is the development issuer of another engine."""
+    outside = Engine("desk", tmp_path / "issuer")
+    url = f"{outside.url}/_issuer/customers"
+    (tmp_path / "outside.py").write_text(
+        "from wherry import App, Caller\n"
+        "app = App('outside')\n"
+        f"people = app.auth('people', issuer={url!r}, audiences=['customers'])\n"
+        "@app.get('/me', auth=people)\n"
+        "def me(caller: Caller) -> str:\n"
+        "    return caller.subject\n"
+    )
+    short = {"JWKS_RETRY_S": 0.05}
+    with serving("outside", tmp_path / "data", folder=tmp_path, limits=short) as engine:
+        signed = f"{_part({'alg': 'RS256', 'kid': 'a'})}.{_part({'iss': url})}.{_part(b'none')}"
+        for _ in range(2):
+            reply = engine.client("GET", "/me", token=signed)
+            assert (reply.status, reply.code) == (503, "unavailable")
+        told = "tokens of the auth 'people' cannot be checked, its requests are a 503"
+        until(lambda: told in engine.said(), "why")
+        assert f"{url}/.well-known/openid-configuration could not be fetched" in engine.said()
+        try:
+            token = outside.start().token("alice")
+            until(lambda: engine.client("GET", "/me", token=token).status == 200, "its keys")
+            assert engine.client("GET", "/me", token=signed).status == 401
+        finally:
+            outside.close()
+        until(lambda: f"the keys of {url} are fetched again" in engine.said(), "a word of it")
+        assert engine.client("GET", "/me", token=token).json() == "alice"
+        assert engine.said().count(told) == 1
 
 
 def test_forged_tokens_are_refused(desk: Engine) -> None:

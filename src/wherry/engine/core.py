@@ -214,6 +214,7 @@ class Core:
                 self._offload,
                 self.clock,
                 self._chance,
+                self.journal.say,
             )
             callers.prepare()
             self.gateway.follow(release, callers)

@@ -152,6 +152,11 @@ class Verifier:
         """Why the last fetch of keys failed; empty when it did not."""
         return self._keys.fault
 
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are keys of the issuer, perhaps of an earlier fetch."""
+        return bool(len(self._keys))
+
     def verify_cached(self, token: str) -> Claims | None:
         """Return the claims of a token that was verified before; below 2 us, never raises.
 

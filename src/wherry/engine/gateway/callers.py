@@ -54,7 +54,11 @@ class StoreState:
 
 
 class Callers:
-    """Verifies the tokens of all auths of an app."""
+    """Verifies the tokens of all auths of an app.
+
+    Args:
+        say: Gets level and text of what an operator has to know: that an issuer gives no keys.
+    """
 
     def __init__(
         self,
@@ -64,7 +68,10 @@ class Callers:
         offload: Offload,
         clock: Clock,
         chance: Chance,
+        say: Callable[[str, str], None] | None = None,
     ) -> None:
+        self._say = say
+        self._faults: dict[str, str] = {}  # of each auth what was told last
         self._offload = offload
         self._clock = clock
         self.issuers: dict[str, DevelopmentIssuer] = {}
@@ -131,6 +138,7 @@ class Callers:
         assert isinstance(found, NeedKeys)
 
         def fetched(result: Any) -> None:
+            self._tell(auth, verifier)
             if isinstance(result, Passing):
                 then(Unavailable("The issuer's keys cannot be fetched now."))
             elif isinstance(result, Exception):
@@ -139,6 +147,22 @@ class Callers:
                 then(_caller(result))
 
         self._offload(lambda: verifier.verify(token), fetched)
+
+    def _tell(self, auth: str, verifier: Verifier) -> None:
+        """Tell that keys cannot be fetched, each reason once, and that they are there again."""
+        fault, before = verifier.fault, self._faults.get(auth, "")
+        if fault == before:
+            return
+        self._faults[auth] = fault
+        if self._say is None:
+            return
+        if not fault:
+            self._say("INFO", f"the keys of {verifier.issuer} are fetched again")
+        elif verifier.has_keys:
+            self._say("WARNING", f"new keys of the auth {auth!r} cannot be fetched: {fault}")
+        else:
+            told = f"tokens of the auth {auth!r} cannot be checked, its requests are a 503: {fault}"
+            self._say("ERROR", told)
 
 
 def _caller(claims: Claims) -> CallerClaims:
