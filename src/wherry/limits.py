@@ -351,5 +351,6 @@ LOG_FILE_BYTES = 64 * MIB
 LOG_FILES = 8
 TERMINAL_BYTES = 4 * MIB  # of log lines that wait for who reads standard output; beyond: dropped
 LOG_LINE_BYTES = 64 * KIB
+REFUSALS_LOGGED = 100  # requests refused at the edge within one second that are lines of the log
 CORRELATION_ID_LENGTH = 128
 IDEMPOTENCY_KEY_LENGTH = 255

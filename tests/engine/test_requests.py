@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,8 +13,12 @@ from urllib.parse import urlsplit
 import pytest
 
 from wherry import limits
+from wherry.cli.backend import RunningEngine
+from wherry.cli.commands.timeline import find_timeline
+from wherry.engine.datafolder import DataFolder
+from wherry.errors import Refused
 
-from .server_kit import Engine, serving
+from .server_kit import Engine, serving, until
 
 GOOD = {"lines": [{"sku": "oar", "count": 2}]}
 
@@ -278,6 +283,31 @@ def test_a_route_beyond_its_rate_answers_429_and_when_to_return(desk: Engine) ->
     assert 1 <= int(replies[2].headers["retry-after"]) <= 10
     assert replies[2].code == "too_many_requests"
     assert desk.client("POST", "/echo", 1).status == 200
+
+
+def test_a_refused_request_is_found_by_its_correlation_id(desk: Engine) -> None:
+    """The edge refuses it and no function runs: the log has its line, without the query."""
+    expired = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImsifQ.e30.AA"
+    asked = [
+        ("GET", "/nothing?key=hush", {}, "", 404),
+        ("DELETE", "/echo", {}, "", 405),
+        ("GET", "/orders/x", {}, expired, 401),
+        ("GET", "/_objects/assets/a?hush=1", {}, "", 403),
+        ("POST", "/echo", {"idempotency-key": "k" * 500}, "", 400),
+    ]
+    for method, target, headers, token, status in asked:
+        reply = desk.client(method, target, headers=headers, token=token)
+        assert reply.status == status, target
+        correlation = reply.headers["x-correlation-id"]
+        (line,) = until(partial(desk.lines, correlation_id=correlation), "its line")
+        assert (line["ending"], line["status"], line["code"]) == ("refused", status, reply.code)
+        assert line["level"] == "INFO"
+        assert "hush" not in line["message"]
+        if status != 403:
+            assert line["message"] == f"{method} {target.partition('?')[0]}"
+    with pytest.raises(Refused, match="Nothing is known") as nowhere:
+        find_timeline(RunningEngine(DataFolder.at(str(desk.root))), correlation)
+    assert f"wherry logs --correlation {correlation}" in nowhere.value.advice
 
 
 def test_clients_are_told_apart_by_what_a_trusted_proxy_says(tmp_path: Path) -> None:

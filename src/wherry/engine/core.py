@@ -133,6 +133,7 @@ class Core:
             TrustedProxies(settings.proxies),
             pages,
             self.not_ready,
+            self.journal.refused,
         )
 
     def _active_digest(self) -> str:
@@ -148,7 +149,7 @@ class Core:
             self._content,
             self.clock,
             self._active_digest,
-            lambda problem, correlation: self.gateway.refuse(problem, correlation),
+            lambda problem, correlation: self.gateway.refuse(problem, correlation, "presigned URL"),
             lambda: self.troubles.keys().isdisjoint(("store", "objects")),
             self.dispatcher.sent,
             lambda text: self.journal.say("ERROR", text),

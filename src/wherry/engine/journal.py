@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wherry.engine.environments import Environment
     from wherry.engine.store import Store
     from wherry.engine.work import Work
+    from wherry.errors import Problem
     from wherry.invocation import Failure, Reply
     from wherry.telemetry import Ending, InvocationRecord
     from wherry.world import Clock, Loop
@@ -66,6 +67,7 @@ class Journal:
         self._notes: list[InvocationRecord] = []
         self._lines: list[bytes] = []
         self._scheduled = False
+        self._refusals_s, self._refusals = 0, 0  # within which second how many
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -110,6 +112,34 @@ class Journal:
         self._lines.append(line.encode())
         if not self._scheduled:
             self._schedule()
+
+    def refused(self, asked: str, status: int, problem: Problem, correlation_id: str) -> None:
+        """Write the line of a request that no function is called for; of a flood, the first ones.
+
+        Args:
+            asked: Method and path, without the query: that may hold what is secret.
+        """
+        if not self._access:
+            return
+        second = int(self._clock.steady_s())
+        if second != self._refusals_s:
+            more = self._refusals - limits.REFUSALS_LOGGED
+            self._refusals_s, self._refusals = second, 0
+            if more > 0:
+                self.say("WARNING", f"{more} more requests were refused within one second")
+        self._refusals += 1
+        if self._refusals > limits.REFUSALS_LOGGED:
+            return
+        why = {"reason": reason} if (reason := problem.extra.get("reason")) else {}
+        self.say(
+            "INFO" if status < 500 else "WARNING",
+            asked,
+            correlation_id=correlation_id,
+            status=status,
+            ending="refused",
+            code=problem.code,
+            **why,
+        )
 
     def failed(self, work: Work, failure: Failure) -> None:
         """Write what the team needs to know of a failed run; its trace leaves nowhere else."""

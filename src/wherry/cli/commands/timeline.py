@@ -78,7 +78,9 @@ def find_timeline(backend: Backend, wanted: str) -> tuple[str, TimelineRows]:
         )
     raise Refused(
         f"Nothing is known of {wanted!r}.{near(wanted, known)}",
-        advice="`wherry timeline` lists the newest requests; records are kept for 7 days.",
+        advice="A request that was refused before a function was called is in the log alone: "
+        f"wherry logs --correlation {wanted}\n"
+        "`wherry timeline` lists the newest requests; records are kept for 7 days.",
     )
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from wherry.engine.releases import ActiveFunction, ActiveRelease
     from wherry.world import Chance, Clock
 
+SHOWN_PATH = 200  # characters of a path in a log line
 Pages = dict[str, tuple[str, bytes]]  # path -> media type, content
 
 
@@ -61,6 +62,7 @@ class Gateway:
     Args:
         pages: Makes what is served besides the app: OpenAPI and its page.
         ready: What keeps the engine from serving; empty when nothing does.
+        refused: Logs a request that no function is called for (`Journal.refused`).
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Gateway:
         proxies: TrustedProxies,
         pages: Callable[[Blueprint], Pages],
         ready: Callable[[], list[str]],
+        refused: Callable[[str, int, errors.Problem, str], None],
     ) -> None:
+        self._refused = refused
         self.objects = objects
         self.callers: Callers | None = None
         self._dispatcher = dispatcher
@@ -111,7 +115,7 @@ class Gateway:
         elif length is None or length <= limits.REQUEST_BODY_BYTES:
             return None
         else:
-            admitted = self.refuse(errors.TooLarge(), self._correlation(request))
+            admitted = self.refuse(errors.TooLarge(), self._correlation(request), _asked(request))
         if isinstance(admitted, Response):
             return readable(admitted, self.cors_of(request))
         return admitted
@@ -199,7 +203,7 @@ class Gateway:
         try:
             asked = idempotency_key(headers) if request.method not in _SAFE else None
         except errors.Problem as problem:
-            responder.send(self.refuse(problem, correlation))
+            responder.send(self.refuse(problem, correlation, route.label))
             return
         now_ms = self._clock.now_ms()
         now_s = self._clock.steady_s()
@@ -267,7 +271,8 @@ class Gateway:
         first, followers = running
         if (first.body, first.path, first.query) != (event.body, event.path, event.query):
             problem = errors.Invalid("This Idempotency-Key was used with another request.")
-            responder.send(self.refuse(problem, correlation))
+            asked = f"{event.method} {event.path}"
+            responder.send(self.refuse(problem, correlation, asked))
             return True
         followers.append(lambda reply: responder.send(_response(reply, correlation, None)))
         return True
@@ -286,11 +291,14 @@ class Gateway:
         return self._cors.on_reply(request) if self._cors is not None else []
 
     def _refuse(self, problem: errors.Problem, request: Request, responder: Responder) -> None:
-        responder.send(self.refuse(problem, self._correlation(request)))
+        correlation = self._correlation(request)
+        responder.send(self.refuse(problem, correlation, _asked(request)))
 
-    def refuse(self, problem: errors.Problem, correlation: str) -> Response:
-        """Return the response for a problem."""
-        return _response(problem_reply(problem, correlation), correlation, None)
+    def refuse(self, problem: errors.Problem, correlation: str, asked: str) -> Response:
+        """Return the response for a problem that no function was called for; log `asked`."""
+        reply = problem_reply(problem, correlation)
+        self._refused(asked, reply.status, problem, correlation)
+        return _response(reply, correlation, None)
 
     # -- what the engine serves itself -----------------------------------------------------------
 
@@ -306,8 +314,10 @@ class Gateway:
             responder.send(_json(200, b'{"status":"ok"}'))
         elif path == "/readyz":
             missing = self._ready()
-            if missing:
-                self._refuse(errors.Unavailable("; ".join(missing)), request, responder)
+            if missing:  # asked each second by a load balancer: no line in the log
+                correlation = self._correlation(request)
+                reply = problem_reply(errors.Unavailable("; ".join(missing)), correlation)
+                responder.send(_response(reply, correlation, None))
             else:
                 responder.send(_json(200, b'{"status":"ready"}'))
         else:
@@ -340,7 +350,8 @@ class Gateway:
 
         def answered(result: Any) -> None:
             if isinstance(result, Exception):
-                responder.send(self.refuse(errors.HandlerFailed(), correlation))
+                problem = errors.HandlerFailed()
+                responder.send(self.refuse(problem, correlation, _asked(request)))
                 return
             status, headers, body = result
             responder.send(Response(status, list(headers.items()), body))
@@ -355,6 +366,10 @@ class Gateway:
 
 _OWN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+
+
+def _asked(request: Request) -> str:
+    return f"{request.method} {request.path[:SHOWN_PATH]}"
 
 
 def _response(reply: Reply, correlation: str, traceparent: str | None) -> Response:
