@@ -54,3 +54,10 @@ def disk(bench: Bench) -> dict[str, float]:
     command = python("-m", "bench.floors.commit", "--data", part(bench, "disk"))
     said = json.loads(output_of(command))
     return {"disk_append_ms": said["append_ms"], "sqlite_commit_ms": said["commit_ms"]}
+
+
+def paced_commits(bench: Bench, rate_per_s: float, seconds: float) -> list[float]:
+    """How long bare commits take, so many a second, in milliseconds."""
+    command = python("-m", "bench.floors.commit", "--data", part(bench, "paced"))
+    said = output_of([*command, "--rate", str(rate_per_s), "--seconds", str(seconds)])
+    return [float(each) for each in json.loads(said)]
