@@ -34,6 +34,19 @@ def test_a_written_acceptance_or_an_issuer_is_good_enough() -> None:
         assert codes(Blueprint(app="a", auths=(auth,))) == {}
 
 
+def test_an_issuer_without_tls_on_the_machine_itself_is_an_error_in_production() -> None:
+    """It is one for writing code; where it is meant, a word says so."""
+    local = AuthSpec(name="customers", issuer="http://localhost:8080/", audiences=("shop",))
+    assert codes(Blueprint(app="a", auths=(local,))) == {"issuer_on_this_machine": "error"}
+    meant = AuthSpec(
+        name="customers",
+        issuer="http://localhost:8080/",
+        audiences=("shop",),
+        accepted="A sidecar.",
+    )
+    assert codes(Blueprint(app="a", auths=(meant,))) == {}
+
+
 def test_a_write_that_is_open_to_everybody_is_a_warning() -> None:
     function = FunctionSpec(name="create", module="m", triggers=(WRITE,))
     assert codes(Blueprint(app="a", functions=(function,))) == {"write_without_auth": "warning"}

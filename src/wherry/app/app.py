@@ -113,7 +113,8 @@ class App:
             issuer: The issuer's URL. Without one, the embedded development issuer signs.
             audiences: For whom the tokens must be made.
             roles_claim: The claim with the roles, where the issuer's usual one is not it.
-            accepted: Why the development issuer is good enough for production, in words.
+            accepted: Why the development issuer, or one on this machine, is good enough for
+                production, in words.
         """
         spec = AuthSpec(
             name=name,

@@ -96,7 +96,7 @@ class AuthSpec(Record, frozen=True):
     issuer: str | None = None
     audiences: tuple[str, ...] = ()
     roles_claim: str | None = None
-    accepted: str | None = None  # why a development issuer is good enough for production
+    accepted: str | None = None  # why a development or local issuer is good enough for production
     place: Place | None = None
 
 

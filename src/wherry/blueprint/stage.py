@@ -20,7 +20,17 @@ def check_stage(blueprint: Blueprint, stage: str) -> list[Finding]:
 
 def _issuers(blueprint: Blueprint) -> Iterator[Finding]:
     for auth in blueprint.auths:
-        if auth.issuer is None and not (auth.accepted or "").strip():
+        if (auth.accepted or "").strip():
+            continue
+        if auth.issuer is not None and auth.issuer.startswith("http:"):
+            yield Finding(
+                code="issuer_on_this_machine",
+                message=f"The issuer of {auth.name!r} is {auth.issuer}, at each machine itself.",
+                fix="Name the one that your users log in at, by https; or write why this one is "
+                'good enough: accepted="...".',
+                place=auth.place,
+            )
+        if auth.issuer is None:
             yield Finding(
                 code="development_issuer",
                 message=f"{auth.name!r} takes the tokens of the development issuer.",
