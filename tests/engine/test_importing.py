@@ -1,12 +1,17 @@
-"""An app whose import never ends: the engine stops all the same, and gives the version up."""
+"""The process that imports an app: one whose import never ends, and one whose engine is gone."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from wherry import limits
@@ -63,3 +68,22 @@ def test_a_version_whose_import_does_not_end_is_given_up(
     pid, said = asyncio.run(load())
     assert said == Invalid("The app was still being imported after 0.2 s.", [])
     assert not running(pid)
+
+
+def test_a_zygote_whose_engine_was_killed_goes_without_a_word(tmp_path: Path) -> None:
+    """Also where the engine has not read what it said: the socket is reset then, not closed."""
+    (tmp_path / "small.py").write_text("from wherry import App\napp = App('small')\n")
+    place = str(tmp_path)
+    setup = Setup("small:app", place, place, place, os.getpid(), (), False)
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-m", "wherry.runtime.zygote", str(theirs.fileno())]
+    zygote = subprocess.Popen(
+        [*command, msgspec.json.encode(setup).decode()],
+        pass_fds=[theirs.fileno()],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    theirs.close()
+    select.select([ours], [], [])  # it has said that the app is loaded
+    ours.close()
+    assert (zygote.communicate(timeout=30)[1], zygote.returncode) == ("", 0)

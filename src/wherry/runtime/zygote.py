@@ -189,7 +189,10 @@ class Zygote:
                 self._reap()
             if self._engine.fileno() not in ready:
                 continue
-            data, received, _, _ = socket.recv_fds(self._engine, 65_536, 64)
+            try:
+                data, received, _, _ = socket.recv_fds(self._engine, 65_536, 64)
+            except ConnectionResetError:  # it was killed, with something of ours unread
+                data, received = b"", []
             if not data:
                 _leave(0, None)
             buffer += data
