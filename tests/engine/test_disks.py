@@ -43,9 +43,13 @@ def test_a_full_disk_refuses_writes_serves_reads_and_is_forgotten(tmp_path: Path
         assert 507 in statuses
         assert engine.client("GET", "/orders/before").json() == 1
         assert engine.client("GET", "/healthz").status == 200
+        until(lambda: "the store is full: what writes" in engine.said(), "a word of it in the log")
+        assert engine.client("GET", "/readyz").status == 200  # reads go on
         (disk / "filler").unlink()
         until(lambda: place(engine, "after").status in (201, 409), "room again")
         until(lambda: engine.drained("jobs"), "an empty queue")
+        until(lambda: "the store has room again" in engine.said(), "a word of that, too")
+        assert engine.said().count("the store is full: what writes") == 1
         for number in accepted:
             assert engine.client("GET", f"/orders/full-{number}").json() == 1
         total = engine.client("GET", "/total").json()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from pathlib import Path
 
@@ -86,6 +88,24 @@ def test_a_secret_is_set_for_the_engine_only(tmp_path: Path) -> None:
     ok("secrets", "set", "payment-key", "--data", folder, stdin="rotated")
     assert path.read_text() == "rotated"
     Data(folder)  # an engine takes the folder over
+
+
+def test_a_secret_that_cannot_be_written_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk without room: the error names the file, and nothing of the new value is left."""
+    ok("secrets", "set", "key", "--data", tmp_path / "data", stdin="old")
+
+    def full(fd: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    result = cli("secrets", "set", "key", "--data", tmp_path / "data", stdin="new")
+    assert result.exit_code == 1
+    path = tmp_path / "data" / "secrets" / "key"
+    assert f"{path} cannot be written (No space left on device): it is as it was" in result.stderr
+    assert [one.name for one in path.parent.iterdir()] == ["key"]
+    assert path.read_text() == "old"
 
 
 def test_a_secret_in_a_variable_is_text(tmp_path: Path) -> None:

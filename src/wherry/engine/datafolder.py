@@ -185,11 +185,23 @@ class DataFolder:
 
 
 def write_private(path: str, content: bytes) -> None:
-    """Replace a file of mode 0600, durably: it is the old one or the new one, never a half."""
+    """Replace a file of mode 0600, durably: it is the old one or the new one, never a half.
+
+    Raises:
+        Refused: It cannot be written.
+    """
     new = f"{path}.new"
     with suppress(FileNotFoundError):
         os.unlink(new)
-    _create(new, content, 0o600)
+    try:
+        _create(new, content, 0o600)
+    except OSError as error:
+        with suppress(FileNotFoundError):
+            os.unlink(new)
+        raise Refused(
+            f"{path} cannot be written ({error.strerror}): it is as it was.",
+            advice="Is there room on the disk, and may this user write there?",
+        ) from error
     os.replace(new, path)
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     try:

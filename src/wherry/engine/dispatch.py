@@ -83,7 +83,7 @@ class Dispatcher:
         self.feeds: Feeds | None = None
         self.driver: Driver  # set where there are workflows, or tasks
         self.running: dict[Work, None] = {}  # in their order: a simulated life can be repeated
-        self.store_fault = False  # a commit could not be written; until one can be
+        self.store_faults: set[str] = set()  # why commits could not be written; until one can be
         self.committing: dict[Work, None] = {}  # requests whose commit has no answer yet
         self.open = 0  # work admitted and not finished
         self._loop = loop
@@ -290,7 +290,7 @@ class Dispatcher:
                 kind = type(errors.rejection(code, message)).__name__
                 self.failed(work, Failure(code, kind, message, False), None)
             case Broken(code=code, message=message):
-                self.store_fault |= code != errors.StoreFull.code  # a full disk still reads
+                self.store_faults.add(code)
                 over = work.unwritable
                 self.fail(work, "failed", store_trouble(code), error=message, counted=over)
 

@@ -75,7 +75,7 @@ class Insistence:
             then(answer)
             return
         full = answer.code == StoreFull.code  # it waits for room, however long that takes
-        self._dispatcher.store_fault |= not full
+        self._dispatcher.store_faults.add(answer.code)
         if work.unwritten == 0:
             self._tell(work, answer)
         if not full or work.unwritten == 0:

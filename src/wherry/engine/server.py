@@ -27,9 +27,9 @@ from wherry.engine.objectplace import place_of, settled
 from wherry.engine.offload import Threads
 from wherry.engine.storeplace import remember, settle
 from wherry.engine.storeprocess import StoreProcess
+from wherry.engine.storewatch import StoreWatch
 from wherry.engine.versions import Versions
 from wherry.errors import Passing
-from wherry.ports import Broken, PutState
 from wherry.runtime.process.kernel import PR_SET_DUMPABLE, adopt_orphans, kernel
 from wherry.runtime.process.memory import MemoryGuard
 from wherry.world import Chance, SystemClock
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 
 Say = Callable[..., None]
-PROBE = "engine/probe"
 
 
 def serve(
@@ -156,7 +155,7 @@ class Server:
                 self._core.begin_upkeep()
                 self._keep_awake()
                 self._versions.check_memory()
-                self._check_store()
+                StoreWatch(self._core, self._store).look()
                 self._place.watch(self._core)
                 if self._options.dev:
                     self._versions.watch()
@@ -321,26 +320,6 @@ class Server:
         if release is not None:
             request = self._core.configuration(release.blueprint, release.digest)
             self._store.send("", msgspec.structs.replace(request, owner=""), _ignore)
-
-    def _check_store(self) -> None:
-        """Not ready while the store is silent or cannot write: a bad disk is seen in seconds."""
-        core, store = self._core, self._store
-        silent_s = store.silent_s()
-        store.hangs = silent_s > limits.STORE_SILENT_S
-        if store.hangs:
-            core.troubles["store"] = f"the store has not answered for {silent_s:.0f} s"
-        elif core.dispatcher.store_fault:
-            store.send("", PutState(PROBE, b""), self._probed)  # whether it goes on by itself
-        else:
-            core.troubles.pop("store", None)
-        self._loop.call_later(1.0, self._check_store)
-
-    def _probed(self, answer: Any) -> None:
-        if isinstance(answer, Broken):
-            self._core.troubles["store"] = f"the store cannot write: {answer.message}"
-        else:
-            self._core.dispatcher.store_fault = False
-            self._core.troubles.pop("store", None)
 
     def _store_gone(self, why: str) -> None:
         self._start_failed(why)

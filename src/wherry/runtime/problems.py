@@ -58,4 +58,5 @@ def store_trouble(code: str) -> Problem:
     )
     if code == StoreFull.code:
         problem.status, problem.code = 507, code
+        problem.message = "Nothing was applied: the store is full."
     return problem
