@@ -11,6 +11,7 @@ import pytest
 from msgspec import Struct
 
 from wherry import App, Batch, DoNotRetry, current, limits
+from wherry.ports import Pause
 from wherry.testing import Backend, running
 
 
@@ -117,6 +118,23 @@ def test_a_window_longer_than_a_lease_is_waited_for() -> None:
         backend.advance(150)
         backend.clock.advance(10)
         send(backend, jobs, Job("b"))
+        backend.drain()
+        assert runs == [["a", "b"]]
+        assert [row.attempt for row in backend.records if row.function == "work"] == [1, 1]
+
+
+@pytest.mark.parametrize("paused", ["work", ""])
+def test_what_gathers_waits_with_the_rest_where_its_function_is_paused(paused: str) -> None:
+    """Nothing begins amid a pause; afterwards all come together, and no attempt was counted."""
+    with consuming(each, window_s=2.0) as (backend, jobs, _done, runs):
+        send(backend, jobs, Job("a"))
+        backend.advance(1.0)
+        backend._composed.ask(Pause(paused, True, "ops"))
+        backend.advance(3.0)
+        send(backend, jobs, Job("b"))
+        backend.advance(60.0)
+        assert runs == []
+        backend._composed.ask(Pause(paused, False, "ops"))
         backend.drain()
         assert runs == [["a", "b"]]
         assert [row.attempt for row in backend.records if row.function == "work"] == [1, 1]

@@ -14,6 +14,7 @@ from wherry import limits
 from wherry.engine.batches import behind_of, company, members_of
 from wherry.engine.feed import Feed
 from wherry.invocation import BatchEvent
+from wherry.ports import ListPaused, Paused
 
 if TYPE_CHECKING:
     from wherry.blueprint import QueueSpec, QueueTrigger
@@ -27,13 +28,14 @@ if TYPE_CHECKING:
 class _Gathering:
     """A batch that may be joined: it has not begun."""
 
-    __slots__ = ("bytes", "due_s", "submitted", "work")
+    __slots__ = ("asked", "bytes", "due_s", "submitted", "work")
 
     def __init__(self, work: Work, due_s: float) -> None:
         self.work = work
         self.bytes = 0
         self.due_s = due_s  # when its first message has waited for its window
         self.submitted = False
+        self.asked = False  # whether it may begin; there is no answer yet
 
     def open(self) -> bool:
         """Whether nobody has begun or ended it."""
@@ -151,9 +153,37 @@ class BatchFeed(Feed):
             if found.due_s > now_s:
                 waits_s.append(found.due_s - now_s)
             elif not more:
-                self._submit(found)
+                self._end_window(found)
         if waits_s:
             self._look_at(min(waits_s))
+
+    def _end_window(self, found: _Gathering) -> None:
+        """Begin it, or give it back if its function was paused while it waited for its window."""
+        if self._window_s == 0.0:
+            self._submit(found)
+            return
+
+        def answered(answer: Any) -> None:
+            found.asked = False
+            if found.submitted or found not in self._gathered.values():
+                return  # it was full, or is nobody's here any more
+            rows = answer.rows if isinstance(answer, Paused) else ()
+            if {row.function for row in rows} & {"", self.function.spec.name}:
+                self._give_back(found)
+            else:
+                self._submit(found)
+
+        if not found.asked:
+            found.asked = True
+            self._feeds.store.send("", ListPaused(), answered)
+
+    def _give_back(self, found: _Gathering) -> None:
+        """Let its messages wait in the queue: nothing has begun."""
+        self._gathered = {key: one for key, one in self._gathered.items() if one is not found}
+        for member in members_of(found.work):
+            if member.message is not None:
+                self._feeds.give_back([member.message])
+            self.finished(member)
 
     def _submit(self, found: _Gathering) -> None:
         if not found.submitted:
