@@ -184,7 +184,6 @@ POSTGRES_REQUESTS = 2_000  # of one engine under way at once; beyond: 503
 POSTGRES_PROBE_S = 1.0  # between two looks whether the database answers
 POLL_SHARED_S = 1.0  # as POLL_S, where other engines may die: their leases end unseen
 NODE_LEASE_S = 60.0  # an engine that died keeps its number so long
-RELEASE_AGAIN_S = 10.0  # until a release that serves beside a newer one is asked for again
 POSTGRES_TRIES = 5  # after a deadlock or a serialization failure
 CLAIM_SLOW_US = 2_000  # a search of a whole queue that takes longer is made more seldom,
 CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time;

@@ -278,6 +278,33 @@ def test_old_code_that_starts_does_not_take_over_from_the_new_one_before_that_is
     assert place.active() == "release-2"
 
 
+def test_the_active_release_is_the_newest_that_a_living_engine_serves(engines: Engines) -> None:
+    """Also after an engine was away for so long that the others went back: it comes forward."""
+    place, store = engines.place, engines.stores[0].store
+    nodes = [Nodes(store.database, f"engine-{number}", 4) for number in range(2)]
+    numbers = [loop().run(one.take()) for one in nodes]
+    for number, one in enumerate(nodes):
+        one.release = f"release-{number + 1}"
+        place.configure(one.release, node=numbers[number])
+
+    def due() -> list[bool]:
+        return [loop().run(one.due()) for one in nodes]
+
+    assert due() == [False, False]
+    later(place, limits.NODE_LEASE_S - 1)
+    assert loop().run(nodes[0].renew(numbers[0]))
+    assert due() == [False, False]  # the other one is away, but not for long enough
+    later(place, 2)
+    assert due() == [True, False]
+    assert place.configure("release-1", node=numbers[0]).beside == ""
+    assert place.active() == "release-1"
+    assert loop().run(nodes[1].renew(numbers[1]))
+    assert due() == [False, True]
+    assert place.configure("release-2", node=numbers[1]).beside == ""
+    assert due() == [False, False]
+    assert place.active() == "release-2"
+
+
 def test_a_release_that_somebody_asks_for_takes_over_whatever_others_serve(
     engines: Engines,
 ) -> None:

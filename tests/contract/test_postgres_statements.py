@@ -20,7 +20,7 @@ WHOLE = {  # small tables, or all of it is what was asked for
     "indexes_all", "item_get", "names_all", "pauses_all", "pauses_over", "queues_forget",
     "recover", "recover_lost", "redrives_all", "redrives_locked", "release_activate",
     "release_again", "release_delete", "releases_digests", "releases_lately", "releases_list",
-    "release_stays", "releases_read", "schedules_all",
+    "release_due", "release_stays", "releases_read", "schedules_all",
 }  # fmt: skip
 
 

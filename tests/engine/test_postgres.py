@@ -366,7 +366,7 @@ def test_old_code_that_starts_again_amid_a_deploy_takes_nothing_from_the_new(
         folder.mkdir()
         (folder / "placed.py").write_text(text)
     given: dict[str, Any] = {"arguments": ["--store", dsn, ALONE]}
-    given["limits"] = {"RELEASE_AGAIN_S": 0.2, "NODE_LEASE_S": 3.0, "LEASE_RENEW_S": 0.5}
+    given["limits"] = {"NODE_LEASE_S": 3.0, "LEASE_RENEW_S": 0.5, "POSTGRES_PROBE_S": 0.1}
     with serving("placed", tmp_path / "first", folder=old, **given) as first:
         with serving("placed", tmp_path / "second", folder=new, **given) as second:
             first.kill()

@@ -1,7 +1,8 @@
-"""A release that serves beside another one, which stays the active one while engines serve that.
+"""Which release is the active one where engines share a store: what triggers functions follows it.
 
-It is asked for again from time to time: when nobody serves the other one any more, it is the active
-one, and what triggers functions follows it.
+Of those that living engines serve it is the one that was chosen last (`ports.Configure`). An engine
+whose release is not asks the store for its own when that is due: nobody serves the active one any
+more, or it was chosen earlier.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry import limits
 from wherry.ports import Configured
 
 if TYPE_CHECKING:
@@ -19,62 +19,57 @@ if TYPE_CHECKING:
     from wherry.engine.journal import Journal
     from wherry.engine.store import Store
     from wherry.ports import Configure
-    from wherry.world import Loop
 
 
 class Beside:
-    """What of one engine's release is still to come.
+    """What one engine knows of it.
 
     Args:
-        active: Returns the digest of the release that this engine serves.
+        node: The engine's number now: it may have lost an earlier one.
         stopping: Whether the engine ends.
 
     Attributes:
-        other: The release that it serves beside; empty where its own one is the active one.
+        other: The release that its own one serves beside; empty where that is the active one, as
+            far as it has asked.
     """
 
     def __init__(
         self,
-        loop: Loop,
         store: Store,
         journal: Journal,
-        active: Callable[[], str],
+        node: Callable[[], int],
         stopping: Callable[[], bool],
     ) -> None:
-        self._loop = loop
         self._store = store
+        self._node = node
         self._journal = journal
-        self._active = active
         self._stopping = stopping
+        self._request: Configure | None = None  # of the release that it serves
+        self._asking = False
         self.other = ""
 
     def told(self, request: Configure, answer: Configured) -> None:
         """Note what the store has said of the release that is served from now on."""
+        self._request = msgspec.structs.replace(request, chosen=False)
         self.other = answer.beside
         if answer.beside:
             self._journal.say("WARNING", _stays(request.digest, answer.beside))
-            self._wait(request)
 
-    def _wait(self, request: Configure) -> None:
-        again = msgspec.structs.replace(request, chosen=False)
-        self._loop.call_later(limits.RELEASE_AGAIN_S, lambda: self._ask(again))
-
-    def _ask(self, request: Configure) -> None:
-        def serves() -> bool:
-            return self._active() == request.digest and self.other != "" and not self._stopping()
+    def due(self) -> None:
+        """Ask for it: it should be the active one now."""
+        request = self._request
+        if request is None or self._asking or self._stopping():
+            return
 
         def answered(answer: Any) -> None:
-            if not serves():
-                return
-            if isinstance(answer, Configured) and not answer.beside:
-                self._journal.say("INFO", _follows(request.digest, self.other))
-            if isinstance(answer, Configured):  # else the store is away
+            self._asking = False
+            if isinstance(answer, Configured) and request is self._request:  # else it is due still
                 self.other = answer.beside
-            if self.other:
-                self._wait(request)
+                if not answer.beside:
+                    self._journal.say("INFO", _follows(request.digest))
 
-        if serves():
-            self._store.send("", request, answered)
+        self._asking = True
+        self._store.send("", msgspec.structs.replace(request, node=self._node()), answered)
 
 
 def _stays(digest: str, other: str) -> str:
@@ -86,5 +81,5 @@ def _stays(digest: str, other: str) -> str:
     )
 
 
-def _follows(digest: str, other: str) -> str:
-    return f"Release {digest[:8]} is the active one now: no engine serves {other[:8]} any more."
+def _follows(digest: str) -> str:
+    return f"Release {digest[:8]} is the active one now: no engine serves a newer one any more."

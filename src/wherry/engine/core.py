@@ -120,7 +120,9 @@ class Core:
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
-        self.beside = Beside(loop, store, self.journal, self._active_digest, lambda: self.stopping)
+        self.beside = Beside(
+            store, self.journal, lambda: self.dispatcher.numbers.node, lambda: self.stopping
+        )
         self.orphans = OrphanSweeper(
             loop, clock, content, blobs, ask, self.journal, lambda: self.stopping
         )

@@ -87,6 +87,7 @@ class PostgresClient:
         self._nodes = nodes
         self._asked: dict[asyncio.Task[Any], tuple[float, Request, Then]] = {}  # since when
         self._moved: Callable[[int], None] = _ignore
+        self._due: Callable[[], None] = _nothing
         self._answered_s = clock.steady_s()
         self._living = self._loop.create_task(self._live())
         self._watching = self._loop.call_later(WATCH_S, self._watch)
@@ -97,9 +98,10 @@ class PostgresClient:
         return len(self._asked)
 
     def attach(self, core: Core) -> None:
-        """Let hints of other engines wake this one, and tell it when it gets another number; let it
-        forget what another server may not know."""
+        """Let hints of other engines wake this one, and tell it when it gets another number or its
+        release is to be the active one; let it forget what another server may not know."""
         self._moved = core.dispatcher.numbers.move
+        self._due = core.beside.due
         self._store.database.turned = core.forget_executions
         self._store.listen(core.feeds.heard)
 
@@ -188,6 +190,8 @@ class PostgresClient:
             # commits as the only one under it, or is refused.
             self.node = await self._nodes.take()
             self._moved(self.node)
+        elif await self._nodes.due():
+            self._due()
 
     def silent_s(self) -> float:
         """Return for how long the database has answered nothing."""
@@ -219,6 +223,10 @@ class PostgresClient:
 
 def _ignore(node: int) -> None:
     """Nobody has to know."""
+
+
+def _nothing() -> None:
+    """Nobody serves anything yet."""
 
 
 async def opened(

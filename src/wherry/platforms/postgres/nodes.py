@@ -67,6 +67,14 @@ class Nodes:
 
         return bool(await self._database.run(keep, own=True))
 
+    async def due(self) -> bool:
+        """Whether the release that this engine serves should be the active one, and is not."""
+        return bool(
+            await self._database.run(
+                lambda session: session.value("release_due", self.release, RELEASE_PREFIX), own=True
+            )
+        )
+
     async def give(self, number: int) -> None:
         """Let others have the number."""
         await self._database.run(

@@ -27,6 +27,17 @@ SELECT EXISTS (
 ) AND EXISTS (
     SELECT 1 FROM state WHERE starts_with(key, $3) AND value = $4 AND expires_ms > now_ms()
 )
+-- name: release_due
+SELECT EXISTS (
+    SELECT 1 FROM releases mine, releases active
+    WHERE mine.digest = $1 AND active.digest <> $1
+    AND active.activation = (SELECT max(activation) FROM releases)
+    AND (coalesce(nullif(mine.chosen, 0), mine.activation)
+            > coalesce(nullif(active.chosen, 0), active.activation)
+        OR NOT EXISTS (
+            SELECT 1 FROM state WHERE starts_with(key, $2) AND expires_ms > now_ms()
+            AND value = convert_to(active.digest, 'UTF8')))
+)
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read
