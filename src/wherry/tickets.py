@@ -30,6 +30,14 @@ def is_reference(body: bytes) -> bool:
     return len(body) <= limits.REFERENCE_BYTES and body.startswith(_BEGINNING)
 
 
+def ticket_of(body: bytes) -> Ticket | None:
+    """Return the ticket that a message's body is; None where it is a payload."""
+    try:
+        return _read(body) if is_reference(body) else None
+    except msgspec.MsgspecError:
+        return None
+
+
 def key_of(body: bytes) -> str:
     """Return the key of the object that a ticket stands for.
 

@@ -14,13 +14,21 @@ import msgspec
 
 from wherry import limits
 from wherry.codec import to_msgpack
-from wherry.engine.controlwire import AccountAsked, EngineSaid, NoEngine, TokenAsked, call
+from wherry.engine.controlwire import (
+    AccountAsked,
+    ContentAsked,
+    EngineSaid,
+    NoEngine,
+    TokenAsked,
+    call,
+)
 from wherry.engine.datafolder import DataFolder, FolderInUse
 from wherry.errors import Passing, Refused
 from wherry.ports import (
     Answer,
     Broken,
     Denied,
+    GetObject,
     LeaseLost,
     Rejected,
     ReleaseRow,
@@ -59,6 +67,10 @@ class Backend(Protocol):
         """
         ...
 
+    def content(self, bucket: str, key: str) -> bytes:
+        """Return the content of an object that holds a payload."""
+        ...
+
     def token(self, asked: TokenAsked) -> str:
         """Return an access token."""
         ...
@@ -82,6 +94,10 @@ class RunningEngine:
         answer = call(self._data, "ask", to_msgpack(request), self._timeout_s)
         return checked(msgspec.msgpack.decode(answer, type=Answer))
 
+    def content(self, bucket: str, key: str) -> bytes:
+        """Ask the engine, which knows where objects lie."""
+        return bytes(call(self._data, "content", ContentAsked(bucket, key), self._timeout_s))
+
     def token(self, asked: TokenAsked) -> str:
         """Ask the engine's issuer."""
         return str(call(self._data, "token", asked))
@@ -97,9 +113,15 @@ class OwnFolder:
     running = False
 
     def __init__(
-        self, store: SqlStore | AskedPostgres, clock: Clock, public_url: str, app: Blueprint | None
+        self,
+        store: SqlStore | AskedPostgres,
+        data: DataFolder,
+        clock: Clock,
+        public_url: str,
+        app: Blueprint | None,
     ) -> None:
         self._store = store
+        self._data = data
         self._clock = clock
         self._public_url = public_url
         self._app = app
@@ -107,6 +129,18 @@ class OwnFolder:
     def ask(self, request: Request) -> Any:
         """Ask the store in this process."""
         return checked(self._store.run([("", request)])[0])
+
+    def content(self, bucket: str, key: str) -> bytes:
+        """Read the file; what lies in S3 only an engine reads."""
+        from wherry.platforms.files.blobs import Blobs
+        from wherry.platforms.files.faults import StorageFault
+        from wherry.platforms.files.payloads import content_of
+
+        try:
+            return content_of(Blobs(self._data.objects), self.ask(GetObject(bucket, key)))
+        except StorageFault as error:
+            advice = "If objects lie in S3, ask while the engine runs."
+            raise Refused(str(error), advice=advice) from error
 
     def token(self, asked: TokenAsked) -> str:
         """Sign with the key in the folder."""
@@ -161,7 +195,7 @@ def connected(
         clock = SystemClock()
         store = _opened(held, clock)
         try:
-            yield OwnFolder(store, clock, public_url, app)
+            yield OwnFolder(store, held, clock, public_url, app)
         finally:
             store.close()
 

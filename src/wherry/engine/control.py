@@ -21,6 +21,7 @@ import msgspec
 from wherry import limits
 from wherry.engine.controlwire import (
     AccountAsked,
+    ContentAsked,
     Fault,
     ReloadAsked,
     TokenAsked,
@@ -30,7 +31,17 @@ from wherry.engine.controlwire import (
 from wherry.engine.datafolder import DataFolder, write_private
 from wherry.engine.issuers import choose_issuer
 from wherry.errors import Passing, Refused, WherryError
-from wherry.ports import Commit, Discard, Pause, Redrive, RedriveAll, Reindex, Request
+from wherry.platforms.files.payloads import content_of
+from wherry.ports import (
+    Commit,
+    Discard,
+    GetObject,
+    Pause,
+    Redrive,
+    RedriveAll,
+    Reindex,
+    Request,
+)
 from wherry.world import Chance
 
 if TYPE_CHECKING:
@@ -160,8 +171,11 @@ class Control:
                 )
             case "reload":
                 # Without a payload where the command line is of an earlier wherry.
-                which = msgspec.msgpack.decode(payload, type=ReloadAsked | None) or ReloadAsked()
-                return await self._reload(which.accept_schemas)
+                how = msgspec.msgpack.decode(payload, type=ReloadAsked | None) or ReloadAsked()
+                return await self._reload(how.accept_schemas)
+            case "content":
+                which = msgspec.msgpack.decode(payload, type=ContentAsked)
+                return await self._content_of(which)
             case "stop":
                 return None
         raise Refused(f"This engine does not know {verb!r}.", advice="Is it of another version?")
@@ -198,6 +212,13 @@ class Control:
         if callers is None:
             raise Passing("No release is active yet.")
         return choose_issuer(callers.issuers, auth)
+
+    async def _content_of(self, which: ContentAsked) -> bytes:
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        request = GetObject(which.bucket, which.key)
+        self._core.store.send("", request, lambda answer: _settle(future, answer))
+        row = await future
+        return await self._offloaded(lambda: content_of(self._core.blobs, row))
 
     async def _offloaded(self, work: Callable[[], T]) -> T:
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -41,6 +41,13 @@ class AccountAsked(msgspec.Struct, frozen=True):
         return f"AccountAsked({self.auth!r}, {self.username!r}, ***, {self.roles!r})"
 
 
+class ContentAsked(msgspec.Struct, frozen=True, array_like=True):
+    """The content of an object that holds the payload of a message."""
+
+    bucket: str
+    key: str
+
+
 class ReloadAsked(msgspec.Struct, frozen=True):
     """Verb `reload`: also a version whose types do not read what `schemas/` holds?"""
 

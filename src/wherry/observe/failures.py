@@ -13,6 +13,7 @@ from wherry.observe.durations import show_ago, show_moment
 from wherry.observe.fields import as_fields, payload
 from wherry.observe.paint import PLAIN, Paint, in_line, in_lines
 from wherry.ports import ExecutionRow, FailedWork, Failures
+from wherry.tickets import ticket_of
 
 ERROR_CHARS = 60
 
@@ -84,8 +85,13 @@ def failure_text(
     lines += ["", paint("dim", f"error ({in_line(row.code)})")]
     lines += [paint("bad", f"  {line}") for line in in_lines(row.error)]
     what, body = ("payload", row.body) if run is None else ("input", run.input or b"null")
-    lines += ["", paint("dim", f"{what} ({len(body)} bytes)")]
-    lines += [f"  {line}" for line in in_lines(_pretty(body))]
+    ticket = ticket_of(body)
+    if ticket is not None:
+        told = f"{what} ({ticket.size_bytes} bytes, as an object)"
+        lines += ["", paint("dim", told), f"  wherry failures show {row.id} --payload"]
+    else:
+        lines += ["", paint("dim", f"{what} ({len(body)} bytes)")]
+        lines += [f"  {line}" for line in in_lines(_pretty(body))]
     if run is not None:
         advice = f"wherry workflow describe {shlex.quote(run.name)} shows the run."
         lines += ["", paint("dim", in_line(advice))]

@@ -36,6 +36,7 @@ from wherry.ports import (
     Request,
     StopRedrive,
 )
+from wherry.tickets import payloads_bucket, ticket_of
 
 AT_ONCE = 100  # redriven or discarded in one step
 PAGE_END_CHARS = 18  # of a number that the store has given
@@ -96,12 +97,19 @@ def list_(queue: str | None, limit: int, after: str | None, data: str, as_json: 
         show(failures_text(found, SystemClock().now_ms(), paint(), runs))
 
 
-@failures.command("show", epilog=examples("wherry failures show 3f2a"))
+@failures.command(
+    "show",
+    epilog=examples("wherry failures show 3f2a", "wherry failures show 3f2a --payload > fix.json"),
+)
 @click.argument("id")
+@click.option("--payload", is_flag=True, help="Its payload alone, as it was sent.")
 @data_option
 @json_option
-def show_(id: str, data: str, as_json: bool) -> None:
+def show_(id: str, payload: bool, data: str, as_json: bool) -> None:
     """Show one failure: its error, its payload, its timeline; of a workflow's run, which it is."""
+    if payload:
+        _show_payload(id, data)
+        return
     from wherry.observe.failures import failure_fields, failure_text
     from wherry.observe.timeline import timeline_text
     from wherry.world import SystemClock
@@ -260,6 +268,18 @@ def _told_jobs(jobs: list[RedriveJob], as_json: bool) -> None:
 def _one_way(ids: tuple[str, ...], queue: str | None) -> None:
     if bool(ids) == (queue is not None):
         raise click.UsageError("Name IDs, or a --queue.")
+
+
+def _show_payload(id: str, data: str) -> None:
+    """Print a payload, also one that travels as an object."""
+    with connected(data) as backend:
+        row = _find(backend, id)
+        run = run_of(backend, row)
+        body = row.body if run is None else run.input or b"null"
+        ticket = ticket_of(body)
+        if ticket is not None:
+            body = backend.content(payloads_bucket(row.queue), ticket.wherry_claim)
+    show(body.decode("utf-8", "replace"))
 
 
 def _find(backend: Backend, wanted: str) -> FailedWork:
