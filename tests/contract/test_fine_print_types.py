@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from tests.contract.fine_print import on_every_platform
 from wherry import App, Struct, publish
+from wherry.testing import running
 
 T = TypeVar("T")
 
@@ -212,6 +213,27 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
         assert backend.items(clinic.people) == [Person(name="kept")]
         assert backend.items(clinic.notes) == []
         assert clinic.did == []
+
+
+@pytest.mark.parametrize("act", ["put", "get"])
+def test_a_function_that_calls_itself_for_ever_is_not_told_that_a_value_is_wrong(act: str) -> None:
+    """Wherever its stack is used up: also while a value is written or read, in its process."""
+    clinic = Clinic()
+
+    def do() -> None:
+        if act == "put":
+            clinic.visits.put(Visit("a"))
+        else:
+            clinic.visits.get("kept")
+        do()
+
+    clinic.do = do
+    with running(clinic.app) as backend:
+        with backend.acting():
+            clinic.visits.put(Visit("kept"))
+        assert backend.post("/go").status == 500
+        (error,) = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
+        assert error.startswith("RecursionError: ")
 
 
 @on_every_platform

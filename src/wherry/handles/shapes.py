@@ -6,6 +6,7 @@ Pydantic, which is only imported if the team uses it: a model brings its own met
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Generic, TypeAlias, TypeVar
@@ -72,6 +73,16 @@ def dump_model(value: Any) -> bytes:
     if b"null" in body or b"NaN" in body or b"Infinity" in body:  # as the model says
         refuse_lost_numbers(value.model_dump(mode="json", warnings=False))
     return body
+
+
+def calls_itself() -> bool:
+    """Whether a `RecursionError` is of the function, which called itself, and not of a value."""
+    frame: Any = sys._getframe()
+    for _ in range(sys.getrecursionlimit() // 2):
+        frame = frame.f_back
+        if frame is None:
+            return False
+    return True
 
 
 def _why(error: Exception) -> str:
@@ -141,6 +152,8 @@ class Shape(Generic[T]):
         except NotFinite as error:
             raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
         except (TypeError, ValueError, RecursionError) as error:
+            if isinstance(error, RecursionError) and calls_itself():
+                raise
             raise Refused(
                 f"{whose} does not take this {self._name()}: {_why(error)}.", advice=READABLE
             ) from None

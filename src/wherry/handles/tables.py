@@ -13,7 +13,7 @@ from wherry.handles.folding import apply_update, fold
 from wherry.handles.keys import lacks_zone, unusable, without_zone
 from wherry.handles.late import Late
 from wherry.handles.scope import Scope, scope_for, show_key
-from wherry.handles.shapes import Shape, as_upgrades
+from wherry.handles.shapes import Shape, as_upgrades, calls_itself
 from wherry.handles.shapes import to_json as encode_json
 
 if TYPE_CHECKING:
@@ -321,6 +321,8 @@ class Table(Generic[T]):
         try:
             return self.shape.decode(body)
         except (ValueError, RecursionError) as error:
+            if isinstance(error, RecursionError) and calls_itself():
+                raise
             raise self._unreadable(pk, sk, error) from None
 
     def _after(self, update: UpdateItem, pk: bytes, sk: bytes, body: bytes | None) -> bytes | None:
