@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.unit.cli_kit import cli
-from wherry.cli.commands.run import _teller, _writer, unknown_settings
+from wherry.cli.commands.run import _teller, _writer, mistyped_settings
 from wherry.engine.datafolder import DataFolder
 
 LINE = b'{"level":"INFO","timestamp":"2026-11-21T12:00:00.000Z","message":"hello"}\n'
@@ -40,10 +40,13 @@ def test_options_are_checked_first(folder: Path, verb: str, wrong: list[str]) ->
     assert not (folder / "data").exists()
 
 
-def test_a_variable_that_means_nothing_is_no_setting() -> None:
+def test_a_variable_that_is_nearly_a_setting_is_told() -> None:
     """A typing error shows at the start, and not by what is gone too early."""
-    right = ["WHERRY_RECORDS_S", "WHERRY_STORE", "WHERRY_SECRET_MAIL_KEY", "PATH"]
-    assert unknown_settings([*right, "WHERRY_RECORD_S"]) == ["WHERRY_RECORD_S"]
+    right = ["WHERRY_RECORDS_S", "WHERRY_STORE", "WHERRY_SECRET_STORE_S", "WHERRY_TEAM", "PATH"]
+    assert mistyped_settings([*right, "WHERRY_RECORD_S", "WHERRY_FAILURES"]) == {
+        "WHERRY_FAILURES": "WHERRY_FAILURES_S",
+        "WHERRY_RECORD_S": "WHERRY_RECORDS_S",
+    }
 
 
 def test_a_busy_port_is_told(folder: Path) -> None:

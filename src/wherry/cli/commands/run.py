@@ -13,7 +13,7 @@ import click
 from wherry import limits
 from wherry.cli.groups import examples
 from wherry.cli.options import data_option, target_argument
-from wherry.cli.output import near, paint
+from wherry.cli.output import paint
 from wherry.cli.target import find_target
 
 if TYPE_CHECKING:
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from wherry.engine.storeplace import StorePlace
 
 F = TypeVar("F", bound=Callable[..., Any])
+PREFIX = "WHERRY_"
+SECRET_PREFIX = "WHERRY_SECRET_"
 KNOWN = (*limits.SETTINGS, "WHERRY_STORE")
+TYPING_ERROR = 0.8  # how much alike (`difflib`) a name is that was meant
 
 
 def serving(fn: F) -> F:
@@ -169,21 +172,24 @@ def _serve(
         store=place,
     )
     say = _teller(write)
-    for name in unknown_settings(os.environ):
-        say("warning", f"{name} is set, and nothing of wherry's is called so.{near(name, KNOWN)}")
+    for name, meant in mistyped_settings(os.environ).items():
+        say("warning", f"{name} is set, and nothing of wherry's is called so: {meant}, perhaps?")
     code = serve(options, pages=_pages, write=write, say=say)
     raise click.exceptions.Exit(code)
 
 
-def unknown_settings(variables: Iterable[str]) -> list[str]:
-    """Return what looks like a setting of wherry's and is none: a typing error, perhaps."""
-    return sorted(
-        name
-        for name in variables
-        if name.startswith("WHERRY_")
-        and not name.startswith("WHERRY_SECRET_")
-        and name not in KNOWN
-    )
+def mistyped_settings(variables: Iterable[str]) -> dict[str, str]:
+    """Return which variables are nearly settings of wherry's, and which."""
+    import difflib
+
+    found: dict[str, str] = {}
+    known = {name.removeprefix(PREFIX): name for name in KNOWN}
+    for name in sorted(set(variables) - set(KNOWN)):
+        if name.startswith(PREFIX) and not name.startswith(SECRET_PREFIX):
+            rest = name.removeprefix(PREFIX)
+            for near in difflib.get_close_matches(rest, known, n=1, cutoff=TYPING_ERROR):
+                found[name] = known[near]
+    return found
 
 
 def _pages(blueprint: Blueprint) -> dict[str, tuple[str, bytes]]:

@@ -271,7 +271,7 @@ class Gateway:
         first, followers = running
         if (first.body, first.path, first.query) != (event.body, event.path, event.query):
             problem = errors.Invalid("This Idempotency-Key was used with another request.")
-            asked = f"{event.method} {event.path}"
+            asked = _asked(event)
             responder.send(self.refuse(problem, correlation, asked))
             return True
         followers.append(lambda reply: responder.send(_response(reply, correlation, None)))
@@ -368,7 +368,7 @@ _OWN = frozenset(("/healthz", "/readyz", "/openapi.json", "/docs"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 
 
-def _asked(request: Request) -> str:
+def _asked(request: Request | HttpEvent) -> str:
     return f"{request.method} {request.path[:SHOWN_PATH]}"
 
 
