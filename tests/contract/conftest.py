@@ -134,7 +134,7 @@ class Place:
         activate: bool = True,
         owner: str = "",
         chosen: bool = False,
-        node: int | None = None,
+        engine: str = "",
         **parts: Any,
     ) -> Configured:
         blueprint = Blueprint(
@@ -144,7 +144,7 @@ class Place:
             queues=parts.get("queues", QUEUES),
             buckets=parts.get("buckets", BUCKETS),
         )
-        request = Configure(digest, json.encode(blueprint), activate, owner, chosen, node)
+        request = Configure(digest, json.encode(blueprint), activate, owner, chosen, engine)
         answer = self.ask(request)
         assert isinstance(answer, Configured), answer
         return answer

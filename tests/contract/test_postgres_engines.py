@@ -22,7 +22,7 @@ from wherry.codec import key_bytes
 from wherry.effects import DeleteItem, Guard, PutItem, SendMessage, UpdateItem
 from wherry.errors import Refused
 from wherry.platforms.postgres.migrating import migrate
-from wherry.platforms.postgres.nodes import Nodes
+from wherry.platforms.postgres.nodes import PREFIX, SURE_RENEWALS, Nodes
 from wherry.ports import (
     Already,
     Bury,
@@ -35,6 +35,7 @@ from wherry.ports import (
     Item,
     ListFailures,
     MessageAck,
+    PutState,
     QueryItems,
     Redrive,
     Reindex,
@@ -263,68 +264,138 @@ def test_old_code_that_starts_does_not_take_over_from_the_new_one_before_that_is
 ) -> None:
     """What the newer one alone listens to goes on being delivered; no engine has to be told."""
     place = engines.place
-    place.configure("release-1", node=0)
-    assert place.configure("release-2", node=1).beside == ""  # seen for the first time
-    assert place.configure("release-1", node=0).beside == "release-2"
-    assert place.configure("release-2", node=1).beside == ""
+    place.configure("release-1", engine="a")
+    assert place.configure("release-2", engine="b").beside == ""  # seen for the first time
+    assert place.configure("release-1", engine="a").beside == "release-2"
+    assert place.configure("release-2", engine="b").beside == ""
     assert place.active() == "release-2"
     if leave == "dies":
         later(place, limits.NODE_LEASE_S + 1)
     else:
-        assert place.configure("release-1", node=1).beside == ""
-    assert place.configure("release-1", node=0).beside == ""
+        assert place.configure("release-1", engine="b").beside == ""
+    assert place.configure("release-1", engine="a").beside == ""
     assert place.active() == "release-1"
-    assert place.configure("release-2", node=1).beside == ""  # a start of the newer one
+    assert place.configure("release-2", engine="b").beside == ""  # a start of the newer one
     assert place.active() == "release-2"
 
 
 def test_the_active_release_is_the_newest_that_a_living_engine_serves(engines: Engines) -> None:
     """Also after an engine was away for so long that the others went back: it comes forward."""
     place, store = engines.place, engines.stores[0].store
-    nodes = [Nodes(store.database, f"engine-{number}", 4) for number in range(2)]
+    nodes = [Nodes(store.database, name, 4, name) for name in "ab"]
     numbers = [loop().run(one.take()) for one in nodes]
     for number, one in enumerate(nodes):
         one.release = f"release-{number + 1}"
-        place.configure(one.release, node=numbers[number])
+        place.configure(one.release, engine="ab"[number])
 
     def due() -> list[bool]:
         return [loop().run(one.due()) for one in nodes]
 
     assert due() == [False, False]
-    later(place, limits.NODE_LEASE_S - 1)
-    assert loop().run(nodes[0].renew(numbers[0]))
+    for _ in range(SURE_RENEWALS):
+        later(place, limits.NODE_LEASE_S / 4)
+        assert loop().run(nodes[0].renew(numbers[0]))
     assert due() == [False, False]  # the other one is away, but not for long enough
-    later(place, 2)
+    later(place, limits.NODE_LEASE_S / 3)
     assert due() == [True, False]
-    assert place.configure("release-1", node=numbers[0]).beside == ""
+    assert place.configure("release-1", engine="a").beside == ""
     assert place.active() == "release-1"
     assert loop().run(nodes[1].renew(numbers[1]))
     assert due() == [False, True]
-    assert place.configure("release-2", node=numbers[1]).beside == ""
+    assert place.configure("release-2", engine="b").beside == ""
     assert due() == [False, False]
     assert place.active() == "release-2"
+
+
+def test_a_renewal_under_way_does_not_take_back_what_a_reload_has_said(engines: Engines) -> None:
+    """It was sent before, and arrives after: the release of the reload is served all the same."""
+    place, store = engines.place, engines.stores[0].store
+    node = Nodes(store.database, "a", 4, "a")
+    number = loop().run(node.take())
+    place.configure("release-1", engine="a")
+    place.configure("release-1", engine="b")
+    node.release = "release-1"
+    place.configure("release-2", chosen=True, engine="a")
+    assert loop().run(node.renew(number))  # of before
+    assert place.configure("release-1", engine="b").beside == "release-2"
+
+
+def test_after_a_gap_nobody_is_said_to_have_left_before_all_had_time_to_come_back(
+    engines: Engines,
+) -> None:
+    """The database was away for longer than a lease; who renews first takes nothing over."""
+    place, store = engines.place, engines.stores[0].store
+    nodes = [Nodes(store.database, name, 4, name) for name in "ab"]
+    numbers = [loop().run(one.take()) for one in nodes]
+    for number, one in enumerate(nodes):
+        one.release = f"release-{number + 1}"
+        place.configure(one.release, engine="ab"[number])
+    later(place, limits.NODE_LEASE_S + 1)
+    for _ in range(SURE_RENEWALS):
+        assert loop().run(nodes[0].renew(numbers[0]))
+        assert not loop().run(nodes[0].due())
+    assert loop().run(nodes[1].renew(numbers[1]))
+    assert loop().run(nodes[0].renew(numbers[0]))
+    assert not loop().run(nodes[0].due())
+
+
+def test_who_gets_the_number_of_an_engine_that_starts_again_says_nothing_in_its_place(
+    engines: Engines,
+) -> None:
+    place, store = engines.place, engines.stores[0].store
+    place.configure("release-1", engine="a")
+    gone, new = (Nodes(store.database, name, 1, name) for name in "bc")
+    loop().run(gone.take())
+    place.configure("release-2", engine="b")
+    loop().run(gone.give(0))
+    assert loop().run(new.take()) == 0
+    assert place.configure("release-1", engine="c").beside == "release-2"
+    assert loop().run(new.renew(0))
+    assert place.configure("release-1", engine="a").beside == "release-2"
+
+
+def test_an_engine_of_before_may_serve_any_release(engines: Engines) -> None:
+    """It says not which: while it lives nobody takes the triggers from what it may serve."""
+    place, store = engines.place, engines.stores[0].store
+    node = Nodes(store.database, "a", 4, "a")
+    number = loop().run(node.take())
+    node.release = "release-1"
+    place.configure("release-1", engine="a")
+    place.configure("release-2")
+    expires_s = (place.now_ms + int(2 * limits.NODE_LEASE_S * 1000)) // 1000
+    place.ask(PutState(f"{PREFIX}3", b"engine-1-2-3", False, expires_s))
+    for _ in range(SURE_RENEWALS):
+        later(place, 1)
+        assert loop().run(node.renew(number))
+    assert not loop().run(node.due())
+    assert place.configure("release-1", engine="a").beside == "release-2"
+    for _ in range(2):
+        later(place, limits.NODE_LEASE_S - 1)
+        assert loop().run(node.renew(number))
+    later(place, 5)
+    assert loop().run(node.due())
 
 
 def test_a_release_that_somebody_asks_for_takes_over_whatever_others_serve(
     engines: Engines,
 ) -> None:
     place = engines.place
-    place.configure("release-1", node=0)
-    place.configure("release-2", node=1)
-    assert place.configure("release-1", chosen=True, node=0).beside == ""
+    place.configure("release-1", engine="a")
+    place.configure("release-2", engine="b")
+    assert place.configure("release-1", chosen=True, engine="a").beside == ""
     assert place.active() == "release-1"
-    assert place.configure("release-2", node=1).beside == "release-1"  # it was chosen earlier
+    assert place.configure("release-2", engine="b").beside == "release-1"  # it was chosen earlier
     assert place.active() == "release-1"
 
 
 def test_a_release_that_serves_beside_another_one_has_its_indexes(engines: Engines) -> None:
     place = engines.place
     table = structs.replace(ORDERS, indexes=(IndexSpec(name="by_total", key="total"),))
-    place.configure("early", tables=(table, *TABLES[1:]), node=0)
+    place.configure("early", tables=(table, *TABLES[1:]), engine="a")
     place.commit(place.put("orders", "c", "1", total=7))
     for newer in range(2, 2 + limits.RELEASES_SERVED):
-        place.configure(f"release-{newer}", node=1)  # none of these has it
-    answer = place.configure("early", tables=(table, *TABLES[1:]), node=0)
+        place.configure(f"release-{newer}", engine="b")  # none of these has it
+    answer = place.configure("early", tables=(table, *TABLES[1:]), engine="a")
     assert answer.beside == f"release-{newer}"
     assert [found[:2] for found in answer.unready] == [("orders", "by_total")]
     query = QueryItems("orders", "by_total", key_bytes(7), None, None, 10, False, None)
@@ -335,19 +406,19 @@ def test_a_release_that_serves_beside_another_one_has_its_indexes(engines: Engin
 
 def test_an_engine_keeps_saying_which_release_it_serves(engines: Engines) -> None:
     place, store = engines.place, engines.stores[0].store
-    node = Nodes(store.database, "engine-0", 4)
+    node = Nodes(store.database, "engine-0", 4, "b")
     number = loop().run(node.take())
-    place.configure("release-1", node=3)
-    place.configure("release-2", node=number)
+    place.configure("release-1", engine="d")
+    place.configure("release-2", engine="b")
     node.release = "release-2"
     for _ in range(2):
         later(place, limits.NODE_LEASE_S - 1)
         assert loop().run(node.renew(number))
-    assert place.configure("release-1", node=3).beside == "release-2"
+    assert place.configure("release-1", engine="d").beside == "release-2"
     loop().run(node.give(number))  # it starts again, perhaps: it has not left before its lease ends
-    assert place.configure("release-1", node=3).beside == "release-2"
+    assert place.configure("release-1", engine="d").beside == "release-2"
     later(place, limits.NODE_LEASE_S + 1)
-    assert place.configure("release-1", node=3).beside == ""
+    assert place.configure("release-1", engine="d").beside == ""
 
 
 def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(

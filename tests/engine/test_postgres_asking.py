@@ -67,7 +67,7 @@ async def desk() -> AsyncIterator[Desk]:
     name = f"asking_{os.getpid()}_{next(_numbers)}"
     await asyncio.to_thread(asked, server().dsn, f"CREATE DATABASE {name}")
     dsn = f"postgres://wherry@/{name}?host={server().folder}"
-    client = await opened(StorePlace(dsn), SystemClock(), Chance(), "engine-1")
+    client = await opened(StorePlace(dsn), SystemClock(), Chance(), "engine-1", "test")
     other = await asyncpg.connect(dsn)
     try:
         yield Desk(client, other)

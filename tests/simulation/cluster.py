@@ -228,8 +228,8 @@ class Engine(Core):
     def configuration(self, blueprint: Blueprint, digest: str, chosen: bool = False) -> Configure:
         if self.shared.configuration is None:
             self.shared.configuration = super().configuration(blueprint, digest)
-        node = self.dispatcher.numbers.node
-        return msgspec.structs.replace(self.shared.configuration, chosen=chosen, node=node)
+        name = self.settings.name
+        return msgspec.structs.replace(self.shared.configuration, chosen=chosen, engine=name)
 
 
 class Node:
@@ -248,6 +248,7 @@ class Node:
                 owner=f"node-{number}-{life}",
                 access_log=False,
                 node=number,
+                name=f"node-{number}",
                 alone=False,
             ),
             self.loop,

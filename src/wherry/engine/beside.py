@@ -25,7 +25,6 @@ class Beside:
     """What one engine knows of it.
 
     Args:
-        node: The engine's number now: it may have lost an earlier one.
         stopping: Whether the engine ends.
 
     Attributes:
@@ -33,15 +32,8 @@ class Beside:
             far as it has asked.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        journal: Journal,
-        node: Callable[[], int],
-        stopping: Callable[[], bool],
-    ) -> None:
+    def __init__(self, store: Store, journal: Journal, stopping: Callable[[], bool]) -> None:
         self._store = store
-        self._node = node
         self._journal = journal
         self._stopping = stopping
         self._request: Configure | None = None  # of the release that it serves
@@ -69,7 +61,7 @@ class Beside:
                     self._journal.say("INFO", _follows(request.digest))
 
         self._asking = True
-        self._store.send("", msgspec.structs.replace(request, node=self._node()), answered)
+        self._store.send("", request, answered)
 
 
 def _stays(digest: str, other: str) -> str:

@@ -55,6 +55,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[str, ...] = ()
     access_log: bool = True
     node: int = 0  # which of the engines of its store this is
+    name: str = ""  # of the engine among those on its store, the same when it starts again
     alone: bool = True  # no other engine is on its store: what others hold is nobody's
 
 
@@ -120,9 +121,7 @@ class Core:
         self.dispatcher.feeds = self.feeds
         self.rounds = Rounds(loop, self._time, store, self.feeds, self.journal)
         self.feeds.admission = self._admission
-        self.beside = Beside(
-            store, self.journal, lambda: self.dispatcher.numbers.node, lambda: self.stopping
-        )
+        self.beside = Beside(store, self.journal, lambda: self.stopping)
         self.orphans = OrphanSweeper(
             loop, clock, content, blobs, ask, self.journal, lambda: self.stopping
         )
@@ -293,9 +292,9 @@ class Core:
 
     def configuration(self, blueprint: Blueprint, digest: str, chosen: bool = False) -> Configure:
         """Return what the store has to know of a release."""
-        alone = self.settings.alone
-        owner, node = (self.settings.owner, None) if alone else ("", self.dispatcher.numbers.node)
-        return Configure(digest, canonical(blueprint), True, owner, chosen, node)
+        settings = self.settings
+        owner, engine = (settings.owner, "") if settings.alone else ("", settings.name)
+        return Configure(digest, canonical(blueprint), True, owner, chosen, engine)
 
     # -- upkeep ----------------------------------------------------------------------------------
 

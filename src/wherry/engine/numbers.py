@@ -29,11 +29,6 @@ class Numbers:
         self.given = 0
         self.move(node)
 
-    @property
-    def node(self) -> int:
-        """Which engine of its store gives them."""
-        return self._node >> _COUNT_BITS
-
     def move(self, node: int) -> None:
         """Be another engine from now on."""
         if not 0 <= node < NODES:

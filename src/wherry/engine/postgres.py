@@ -234,11 +234,13 @@ async def opened(
     clock: Clock,
     chance: Chance,
     owner: str,
+    name: str,
 ) -> PostgresClient:
     """Open the store, and be one of its engines.
 
     Args:
         owner: Who this engine is, unlike any other.
+        name: The same when it starts again.
 
     Raises:
         Refused: The database cannot be used, with the reason.
@@ -247,7 +249,7 @@ async def opened(
 
     store = await store_of(place, clock, chance)
     try:
-        nodes = Nodes(store.database, owner, NODES)
+        nodes = Nodes(store.database, owner, NODES, name)
         node = await nodes.take()
         others = await nodes.held() > 1
         key = await _shared_key(store, chance)

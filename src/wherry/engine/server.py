@@ -15,6 +15,7 @@ import msgspec
 
 from wherry import limits
 from wherry.blueprint import Blueprint
+from wherry.codec import digest
 from wherry.engine import awake
 from wherry.engine.aside import Aside
 from wherry.engine.control import Control
@@ -118,7 +119,8 @@ class Server:
         if self._options.store is not None:
             from wherry.engine.postgres import opened
 
-            self._shared = await opened(self._options.store, self._clock, Chance(), owner)
+            clock, name = self._clock, _name(self._data)
+            self._shared = await opened(self._options.store, clock, Chance(), owner, name)
             remember(self._data, self._options.store)
         self._place = place_of(self._options, self._data.objects, loop, self._clock, offload)
         self._stopped = asyncio.Event()
@@ -185,6 +187,7 @@ class Server:
                 proxies=self._options.proxies,
                 access_log=self._options.access_log,
                 node=shared.node if shared else 0,
+                name=_name(self._data),
                 alone=shared is None,
             ),
             loop,
@@ -373,6 +376,11 @@ class Server:
             "functions": pools,
             "unready_indexes": [list(found) for found in core.unready],
         }
+
+
+def _name(data: DataFolder) -> str:
+    """Return what tells this engine from others on its store, also when it starts again."""
+    return digest(socket.gethostname(), data.root)[:16]
 
 
 def _ignore(answer: Any) -> None:

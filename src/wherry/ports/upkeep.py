@@ -14,11 +14,11 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
     are not ready until `Reindex` has filled them. An `owner` says that an engine begins: messages
     leased to any other owner go back to their queues at once, the attempt counted.
 
-    Where engines share the store, `node` is the number of the one that asks and will serve it. Of
-    the releases that living engines serve, the one that was chosen last is the active one: a
-    release is chosen when the store sees it for the first time, and by `chosen`, when somebody
-    asks for it now (`wherry reload`); a mere start chooses nothing, so that old code which starts
-    again amid a deploy does not take over from the new one.
+    Where engines share the store, `engine` is the one that asks and will serve it, by a name that
+    it keeps when it starts again. Of the releases that living engines serve, the one that was
+    chosen last is the active one: a release is chosen when the store sees it for the first time,
+    and by `chosen`, when somebody asks for it now (`wherry reload`); a mere start chooses nothing,
+    so that old code which starts again amid a deploy does not take over from the new one.
     """
 
     digest: str
@@ -26,7 +26,7 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
     activate: bool
     owner: str = ""
     chosen: bool = False
-    node: int | None = None
+    engine: str = ""
 
 
 class Configured(Struct, frozen=True, array_like=True, tag="configured"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from wherry import limits
 from wherry.platforms.postgres.database import Database, Session
 from wherry.platforms.postgres.keys import in_order
-from wherry.platforms.postgres.nodes import RELEASE_PREFIX
+from wherry.platforms.postgres.nodes import PREFIX, RELEASE_PREFIX, SAYS
 from wherry.platforms.shared.declared import Declared, lean
 from wherry.platforms.shared.shapes import ReleaseShape, read_release
 
@@ -186,9 +186,8 @@ class Catalog(Declared):
 
         So it is where it was chosen later, and a living engine serves it.
         """
-        stays = await session.value(
-            "release_stays", self.active, digest, RELEASE_PREFIX, self.active.encode()
-        )
+        values = (self.active, digest, RELEASE_PREFIX, PREFIX, SAYS)
+        stays = await session.value("release_stays", *values)
         return self.active if stays else ""
 
     async def store_queues(self, session: Session) -> None:

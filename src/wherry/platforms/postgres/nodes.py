@@ -1,8 +1,10 @@
 """Which of the engines of a database one is: a number, leased by the database's clock.
 
-The numbers of runs contain it, so no two engines that live may have the same. Beside it stands
-which release the engine serves, for as long as the lease, also where the number was given back: an
-engine that starts again has not left.
+The numbers of runs contain it, so no two engines that live may have the same.
+
+Beside the numbers stands which release each engine serves, by a name that it keeps when it starts
+again: for as long as a lease, also when it has ended, since it may come back. `Configure` writes
+it, in the transaction that makes a release the active one; a renewal lets it live on.
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 PREFIX = "engine/node/"
 RELEASE_PREFIX = "engine/release/"
+SAYS = b"2/"  # how the owner of a number begins that says what it serves; others came before that
+SURE_RENEWALS = 3
 LEASE_MS = int(limits.NODE_LEASE_S * 1000)
 TRIES = 20  # others may take at the same moment what was free
 
@@ -28,12 +32,15 @@ class Nodes:
     Args:
         owner: Who this engine is, unlike any other.
         count: How many numbers there are, from 0 on.
+        name: Of this engine, the same when it starts again.
     """
 
-    def __init__(self, database: Database, owner: str, count: int) -> None:
+    def __init__(self, database: Database, owner: str, count: int, name: str = "") -> None:
         self._database = database
-        self._owner = owner.encode()
+        self._owner = SAYS + owner.encode()
         self._count = count
+        self._name = name
+        self._renewed = 0  # so often without a gap
         self.release = ""  # that this engine serves
 
     async def take(self) -> int:
@@ -55,23 +62,28 @@ class Nodes:
 
     async def renew(self, number: int) -> bool:
         """Keep a number. False: it was ours no more, and may be another's."""
+        key, serves = f"{PREFIX}{number}", f"{RELEASE_PREFIX}{self._name}"
 
-        key, serves = f"{PREFIX}{number}", f"{RELEASE_PREFIX}{number}"
-
-        async def keep(session: Session) -> int:
+        async def keep(session: Session) -> bool | None:
             release = self.release.encode()
-            kept: int = await session.value(
+            alive: bool | None = await session.value(
                 "node_renew", key, self._owner, LEASE_MS, serves, release
             )
-            return kept
+            return alive
 
-        return bool(await self._database.run(keep, own=True))
+        alive = await self._database.run(keep, own=True)
+        self._renewed = self._renewed + 1 if alive else 0
+        return alive is not None
 
     async def due(self) -> bool:
-        """Whether the release that this engine serves should be the active one, and is not."""
+        """Whether the release that this engine serves should be the active one, and is not.
+
+        Nobody is said to have left by who was away itself: the others have to come back, too.
+        """
+        values = (self.release, RELEASE_PREFIX, PREFIX, SAYS, self._renewed >= SURE_RENEWALS)
         return bool(
             await self._database.run(
-                lambda session: session.value("release_due", self.release, RELEASE_PREFIX), own=True
+                lambda session: session.value("release_due", *values), own=True
             )
         )
 
@@ -90,6 +102,6 @@ class Nodes:
         await self._database.run(lambda session: session.value("alive"), own=True)
 
 
-async def serve(session: Session, number: int, release: str) -> None:
+async def serve(session: Session, name: str, release: str) -> None:
     """Say, in this transaction, which release an engine serves from now on."""
-    await session.run("node_serves", f"{RELEASE_PREFIX}{number}", release.encode(), LEASE_MS)
+    await session.run("node_serves", f"{RELEASE_PREFIX}{name}", release.encode(), LEASE_MS)

@@ -65,8 +65,8 @@ class Upkeep:
 
         async def take_over(session: Session) -> Configured:
             what = (request.digest, request.blueprint, request.activate, request.chosen)
-            if request.node is not None:
-                await serve(session, request.node, request.digest)
+            if request.engine:
+                await serve(session, request.engine, request.digest)
             beside = await catalog.configure(session, *what)
             if request.activate and not beside:
                 await self._firings.adopt(session, shape.sources)

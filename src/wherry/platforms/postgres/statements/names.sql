@@ -25,7 +25,9 @@ SELECT EXISTS (
     AND coalesce(nullif(asked.chosen, 0), asked.activation)
         < coalesce(nullif(active.chosen, 0), active.activation)
 ) AND EXISTS (
-    SELECT 1 FROM state WHERE starts_with(key, $3) AND value = $4 AND expires_ms > now_ms()
+    SELECT 1 FROM state WHERE expires_ms > now_ms() AND (
+        starts_with(key, $3) AND value = convert_to($1, 'UTF8')
+        OR starts_with(key, $4) AND substring(value FROM 1 FOR length($5::bytea)) <> $5::bytea)
 )
 -- name: release_due
 SELECT EXISTS (
@@ -34,9 +36,11 @@ SELECT EXISTS (
     AND active.activation = (SELECT max(activation) FROM releases)
     AND (coalesce(nullif(mine.chosen, 0), mine.activation)
             > coalesce(nullif(active.chosen, 0), active.activation)
-        OR NOT EXISTS (
-            SELECT 1 FROM state WHERE starts_with(key, $2) AND expires_ms > now_ms()
-            AND value = convert_to(active.digest, 'UTF8')))
+        OR $5 AND NOT EXISTS (
+            SELECT 1 FROM state WHERE expires_ms > now_ms() AND (
+                starts_with(key, $2) AND value = convert_to(active.digest, 'UTF8')
+                OR starts_with(key, $3)
+                    AND substring(value FROM 1 FOR length($4::bytea)) <> $4::bytea)))
 )
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured

@@ -7,14 +7,16 @@ ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.ex
 WHERE state.expires_ms <= now_ms()
 RETURNING key
 -- name: node_renew
-WITH kept AS (
+WITH was AS (
+    SELECT expires_ms > now_ms() AS alive FROM state WHERE key = $1 AND value = $2
+), kept AS (
     UPDATE state SET expires_ms = now_ms() + $3 WHERE key = $1 AND value = $2 RETURNING key
 ), serves AS (
     INSERT INTO state (key, value, expires_ms)
     SELECT $4, $5::bytea, now_ms() + $3 FROM kept WHERE length($5::bytea) > 0
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms
+    ON CONFLICT (key) DO UPDATE SET expires_ms = excluded.expires_ms
 )
-SELECT count(*) FROM kept
+SELECT was.alive FROM was, kept
 -- name: node_serves
 INSERT INTO state (key, value, expires_ms) VALUES ($1, $2, now_ms() + $3)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms
