@@ -42,6 +42,7 @@ from wherry.ports import (
     Rejected,
     ReplyAck,
     Request,
+    Sweep,
 )
 from wherry.world import Chance, ManualClock
 
@@ -289,7 +290,7 @@ def test_the_active_release_is_the_newest_that_a_living_engine_serves(engines: E
         place.configure(one.release, engine="ab"[number])
 
     def due() -> list[bool]:
-        return [loop().run(one.due()) for one in nodes]
+        return [loop().run(one.due())[1] for one in nodes]
 
     assert due() == [False, False]
     for _ in range(SURE_RENEWALS):
@@ -333,10 +334,10 @@ def test_after_a_gap_nobody_is_said_to_have_left_before_all_had_time_to_come_bac
     later(place, limits.NODE_LEASE_S + 1)
     for _ in range(SURE_RENEWALS):
         assert loop().run(nodes[0].renew(numbers[0]))
-        assert not loop().run(nodes[0].due())
+        assert not loop().run(nodes[0].due())[1]
     assert loop().run(nodes[1].renew(numbers[1]))
     assert loop().run(nodes[0].renew(numbers[0]))
-    assert not loop().run(nodes[0].due())
+    assert not loop().run(nodes[0].due())[1]
 
 
 def test_who_gets_the_number_of_an_engine_that_starts_again_says_nothing_in_its_place(
@@ -354,6 +355,16 @@ def test_who_gets_the_number_of_an_engine_that_starts_again_says_nothing_in_its_
     assert place.configure("release-1", engine="a").beside == "release-2"
 
 
+def test_a_release_that_a_living_engine_serves_is_kept(engines: Engines) -> None:
+    """However many came after it: else its next start would look like a new one."""
+    place = engines.place
+    place.configure("early", engine="a")
+    for newer in range(limits.RELEASES_KEPT + 2):
+        place.configure(f"newer-{newer}", engine="b")
+    place.ask(Sweep(100))
+    assert place.configure("early", engine="a").beside == f"newer-{newer}"
+
+
 def test_an_engine_of_before_may_serve_any_release(engines: Engines) -> None:
     """It says not which: while it lives nobody takes the triggers from what it may serve."""
     place, store = engines.place, engines.stores[0].store
@@ -367,13 +378,13 @@ def test_an_engine_of_before_may_serve_any_release(engines: Engines) -> None:
     for _ in range(SURE_RENEWALS):
         later(place, 1)
         assert loop().run(node.renew(number))
-    assert not loop().run(node.due())
+    assert not loop().run(node.due())[1]
     assert place.configure("release-1", engine="a").beside == "release-2"
     for _ in range(2):
         later(place, limits.NODE_LEASE_S - 1)
         assert loop().run(node.renew(number))
     later(place, 5)
-    assert loop().run(node.due())
+    assert loop().run(node.due()) == ("release-2", True)
 
 
 def test_a_release_that_somebody_asks_for_takes_over_whatever_others_serve(

@@ -369,12 +369,13 @@ def test_old_code_that_starts_again_amid_a_deploy_takes_nothing_from_the_new(
     given["limits"] = {"NODE_LEASE_S": 3.0, "LEASE_RENEW_S": 0.5, "POSTGRES_PROBE_S": 0.1}
     with serving("placed", tmp_path / "first", folder=old, **given) as first:
         with serving("placed", tmp_path / "second", folder=new, **given) as second:
+            newer = second.status()["release"]
+            until(lambda: first.status()["beside"] == newer, "it to see the new one")
             first.kill()
             first.start()
             until(lambda: "serves here beside" in first.said(), "a word of it")
-            newer = second.status()["release"]
             assert first.status()["beside"] == newer
-            assert f"beside {newer[:8]}, which is newer" in told(first)
+            assert f"beside {newer[:8]}, which triggers follow" in told(first)
             assert first.client("POST", "/placed/1").status == 204
             until(lambda: second.client("GET", "/heard/1").json() is True, "the event")
         until(lambda: "is the active one now" in first.said(), "the end of the new one's lease")

@@ -34,10 +34,11 @@ def test_a_written_acceptance_or_an_issuer_is_good_enough() -> None:
         assert codes(Blueprint(app="a", auths=(auth,))) == {}
 
 
-def test_an_issuer_without_tls_on_the_machine_itself_is_an_error_in_production() -> None:
+def test_an_issuer_on_the_machine_itself_is_an_error_in_production() -> None:
     """It is one for writing code; where it is meant, a word says so."""
-    local = AuthSpec(name="customers", issuer="http://localhost:8080/", audiences=("shop",))
-    assert codes(Blueprint(app="a", auths=(local,))) == {"issuer_on_this_machine": "error"}
+    for url in ("http://localhost:8080/", "https://localhost", "https://127.0.0.1:9/realm"):
+        local = AuthSpec(name="customers", issuer=url, audiences=("shop",))
+        assert codes(Blueprint(app="a", auths=(local,))) == {"issuer_on_this_machine": "error"}
     meant = AuthSpec(
         name="customers",
         issuer="http://localhost:8080/",

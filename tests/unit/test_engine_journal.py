@@ -17,11 +17,12 @@ def test_of_a_flood_of_refusals_the_log_has_the_first_ones_and_how_many_there_we
     written: list[bytes] = []
     clock = ManualClock()
     store: Any = None  # it is asked for nothing
-    journal = Journal(ManualLoop(clock), clock, store, "shop", written.append)
+    loop = ManualLoop(clock)
+    journal = Journal(loop, clock, store, "shop", written.append)
     flood = 3 * limits.REFUSALS_LOGGED
     for number in range(flood):
         journal.refused("GET /nothing", 404, NotFound("route", "/nothing"), str(number))
-    clock.advance(1)
+    loop.advance(1.0)
     journal.refused("GET /again", 404, NotFound("route", "/again"), "last")
     journal.flush()
     lines = [msgspec.json.decode(line) for line in b"".join(written).splitlines()]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from wherry.blueprint.checks import in_order
 from wherry.blueprint.records import Blueprint, Finding, HttpTrigger
 
 PRODUCTION = "prod"
+_LOCAL = re.compile(r"http://|https://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)")
 _WRITING = ("POST", "PUT", "PATCH", "DELETE")
 
 
@@ -22,7 +24,7 @@ def _issuers(blueprint: Blueprint) -> Iterator[Finding]:
     for auth in blueprint.auths:
         if (auth.accepted or "").strip():
             continue
-        if auth.issuer is not None and auth.issuer.startswith("http:"):
+        if auth.issuer is not None and _LOCAL.match(auth.issuer):
             yield Finding(
                 code="issuer_on_this_machine",
                 message=f"The issuer of {auth.name!r} is {auth.issuer}, at each machine itself.",

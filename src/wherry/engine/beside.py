@@ -28,8 +28,8 @@ class Beside:
         stopping: Whether the engine ends.
 
     Attributes:
-        other: The release that its own one serves beside; empty where that is the active one, as
-            far as it has asked.
+        other: The release that its own one serves beside; empty where that is the active one.
+        serves: Told which release this engine serves from now on.
     """
 
     def __init__(self, store: Store, journal: Journal, stopping: Callable[[], bool]) -> None:
@@ -39,29 +39,49 @@ class Beside:
         self._request: Configure | None = None  # of the release that it serves
         self._asking = False
         self.other = ""
+        self.serves: Callable[[str], None] = _nobody_asks
+
+    def begin(self) -> None:
+        """A version is being taken over: nothing is asked for the one before."""
+        self._asking = True
+
+    def refused(self) -> None:
+        """The version was not taken over: the one before goes on."""
+        self._asking = False
 
     def told(self, request: Configure, answer: Configured) -> None:
         """Note what the store has said of the release that is served from now on."""
+        self._asking = False
         self._request = msgspec.structs.replace(request, chosen=False)
         self.other = answer.beside
+        self.serves(request.digest)
         if answer.beside:
             self._journal.say("WARNING", _stays(request.digest, answer.beside))
 
-    def due(self) -> None:
-        """Ask for it: it should be the active one now."""
+    def look(self, active: str, due: bool) -> None:
+        """Note which release is the active one; ask for our own where that should be it."""
         request = self._request
         if request is None or self._asking or self._stopping():
             return
+        self.other = "" if active == request.digest else active
+        if not due:
+            return
 
         def answered(answer: Any) -> None:
+            if request is not self._request:
+                return  # another version is served, or about to be
             self._asking = False
-            if isinstance(answer, Configured) and request is self._request:  # else it is due still
+            if isinstance(answer, Configured):  # else it is due still
                 self.other = answer.beside
                 if not answer.beside:
                     self._journal.say("INFO", _follows(request.digest))
 
         self._asking = True
         self._store.send("", request, answered)
+
+
+def _nobody_asks(digest: str) -> None:
+    """The store is this engine's alone."""
 
 
 def _stays(digest: str, other: str) -> str:
@@ -74,4 +94,4 @@ def _stays(digest: str, other: str) -> str:
 
 
 def _follows(digest: str) -> str:
-    return f"Release {digest[:8]} is the active one now: no engine serves a newer one any more."
+    return f"Release {digest[:8]} is the active one now: the newest that an engine serves."

@@ -198,9 +198,11 @@ class Core:
         """
         blueprint = release.blueprint
         configure = self.configuration(blueprint, release.digest, chosen)
+        self.beside.begin()
 
         def configured(answer: Any) -> None:
             if not isinstance(answer, Configured):
+                self.beside.refused()
                 then(getattr(answer, "message", repr(answer)))
                 return
             self.unready = answer.unready

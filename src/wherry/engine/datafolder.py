@@ -143,6 +143,15 @@ class DataFolder:
 
     # -- small files -----------------------------------------------------------------------------
 
+    def name(self) -> str:
+        """Return the name of the engine on this folder, the same at each start."""
+        path = os.path.join(self.root, "engine.name")
+        found = read_private(path)
+        if found is None:
+            found = self._chance.token(8).hex().encode()
+            write_private(path, found)
+        return found.decode("ascii", "replace")
+
     def signing_key(self) -> SigningKey:
         """Return the key that signs URLs; made at the first call, for this folder only.
 

@@ -67,7 +67,7 @@ class Journal:
         self._notes: list[InvocationRecord] = []
         self._lines: list[bytes] = []
         self._scheduled = False
-        self._refusals_s, self._refusals = 0, 0  # within which second how many
+        self._refusals = 0  # within a second
 
     # -- records ---------------------------------------------------------------------------------
 
@@ -121,12 +121,8 @@ class Journal:
         """
         if not self._access:
             return
-        second = int(self._clock.steady_s())
-        if second != self._refusals_s:
-            more = self._refusals - limits.REFUSALS_LOGGED
-            self._refusals_s, self._refusals = second, 0
-            if more > 0:
-                self.say("WARNING", f"{more} more requests were refused within one second")
+        if not self._refusals:
+            self._loop.call_later(1.0, self._count_refusals)
         self._refusals += 1
         if self._refusals > limits.REFUSALS_LOGGED:
             return
@@ -140,6 +136,11 @@ class Journal:
             code=problem.code,
             **why,
         )
+
+    def _count_refusals(self) -> None:
+        more, self._refusals = self._refusals - limits.REFUSALS_LOGGED, 0
+        if more > 0:
+            self.say("WARNING", f"{more} more requests were refused within one second")
 
     def failed(self, work: Work, failure: Failure) -> None:
         """Write what the team needs to know of a failed run; its trace leaves nowhere else."""

@@ -24,7 +24,6 @@ from wherry.ports import (
     Broken,
     Commit,
     Configure,
-    Configured,
     GetState,
     PutState,
     Reindex,
@@ -87,7 +86,7 @@ class PostgresClient:
         self._nodes = nodes
         self._asked: dict[asyncio.Task[Any], tuple[float, Request, Then]] = {}  # since when
         self._moved: Callable[[int], None] = _ignore
-        self._due: Callable[[], None] = _nothing
+        self._looked: Callable[[str, bool], None] = _nothing
         self._answered_s = clock.steady_s()
         self._living = self._loop.create_task(self._live())
         self._watching = self._loop.call_later(WATCH_S, self._watch)
@@ -101,7 +100,8 @@ class PostgresClient:
         """Let hints of other engines wake this one, and tell it when it gets another number or its
         release is to be the active one; let it forget what another server may not know."""
         self._moved = core.dispatcher.numbers.move
-        self._due = core.beside.due
+        self._looked = core.beside.look
+        core.beside.serves = self._serves
         self._store.database.turned = core.forget_executions
         self._store.listen(core.feeds.heard)
 
@@ -148,8 +148,6 @@ class PostgresClient:
         if not isinstance(answer, Broken):
             self._answered_s = self._clock.steady_s()
             self.hangs = False
-        if isinstance(answer, Configured) and isinstance(request, Configure):
-            self._nodes.release = request.digest
         then(answer)
 
     def _watch(self) -> None:
@@ -190,8 +188,11 @@ class PostgresClient:
             # commits as the only one under it, or is refused.
             self.node = await self._nodes.take()
             self._moved(self.node)
-        elif await self._nodes.due():
-            self._due()
+        else:
+            self._looked(*await self._nodes.due())
+
+    def _serves(self, release: str) -> None:
+        self._nodes.release = release
 
     def silent_s(self) -> float:
         """Return for how long the database has answered nothing."""
@@ -225,7 +226,7 @@ def _ignore(node: int) -> None:
     """Nobody has to know."""
 
 
-def _nothing() -> None:
+def _nothing(active: str, due: bool) -> None:
     """Nobody serves anything yet."""
 
 

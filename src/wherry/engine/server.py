@@ -380,7 +380,7 @@ class Server:
 
 def _name(data: DataFolder) -> str:
     """Return what tells this engine from others on its store, also when it starts again."""
-    return digest(socket.gethostname(), data.root)[:16]
+    return digest(socket.gethostname(), data.name())[:16]
 
 
 def _ignore(answer: Any) -> None:

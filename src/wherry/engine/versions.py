@@ -106,7 +106,10 @@ class Versions:
         self._then: Then = self._first_done
         # A version that does not read what `schemas/` holds: the first is taken.
         self._accept = True
-        self._asked: deque[tuple[Then, bool]] = deque()  # what waits until nothing is being loaded
+        self._chosen = False  # what is being loaded: somebody has asked for it now
+        # What waits until nothing is being loaded: who is told, whether what `schemas/` holds may
+        # be unread, whether somebody asks for it.
+        self._asked: deque[tuple[Then, bool, bool]] = deque()
         self._files: dict[str, float] = {}
         self._seen: dict[str, float] = {}  # the files' times when the loading began
         self._free_at_s = -1.0
@@ -156,13 +159,15 @@ class Versions:
 
     def reload(self) -> None:
         """Load the app again, and switch to it if it is sound."""
-        if all(then != self._tell for then, _ in self._asked):
+        if all(then != self._tell for then, _, _ in self._asked):
             self.reload_then(self._tell)
 
     def _reload_anyway(self) -> None:
         """Load the app again where nothing serves: better one that does not read all there is."""
-        if self._loading is None:
-            self.reload_then(self._tell, accept_schemas=True)
+        served = [version.release for version in self._alive]
+        if self._loading is None and self._core is not None and self._core.active not in served:
+            self._asked.append((self._tell, True, False))
+            self._load_next()
 
     def _tell(self, fault: str | None) -> None:
         if fault is not None:
@@ -178,13 +183,13 @@ class Versions:
             accept_schemas: Take it although its types do not read what `schemas/` holds. Who
                 writes the app (`wherry dev`) is told, and never kept from it.
         """
-        self._asked.append((then, accept_schemas))
+        self._asked.append((then, accept_schemas, True))
         self._load_next()
 
     def _load_next(self) -> None:
         if self._loading is not None or self._core is None or not self._asked:
             return
-        self._then, accept = self._asked.popleft()
+        self._then, accept, self._chosen = self._asked.popleft()
         self._accept = accept or self._options.dev
         self._seen = _times(list(self._files))
         version = Version(self, self._core)
@@ -226,8 +231,7 @@ class Versions:
                 self._switched(version)
 
         version.release = self._core.prepare(blueprint, release, zygote.start, self._room)
-        # While none is alive, the engine starts, or mends what died: nobody asks for this one.
-        self._core.activate(version.release, activated, chosen=bool(self._alive))
+        self._core.activate(version.release, activated, self._chosen)
 
     def _give_up(self, version: Version, fault: str) -> None:
         self._loading = None

@@ -95,6 +95,8 @@ def fetch(url: str, timeout_s: float, max_bytes: int) -> bytes:
                 raise FetchFailed(f"{url} did not finish its answer within {timeout_s} s.")
             return bytes(body)
     except (OSError, HTTPException, ValueError) as error:
+        if clock.steady_s() >= deadline_s:  # it was us who hung up
+            raise FetchFailed(f"{url} did not answer within {timeout_s} s.") from error
         raise FetchFailed(f"{url} could not be fetched: {error}.") from error
     finally:
         guard.cancel()

@@ -95,7 +95,7 @@ def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
         f"release {str(found.get('release'))[:8]}"
     ]
     if found.get("beside"):
-        told = f"beside {found['beside'][:8]}, which is newer and what triggers follow: "
+        told = f"beside {found['beside'][:8]}, which triggers follow: "
         lines.append(colours("warn", f"{told}wherry reload makes this one the active one"))
     store: dict[str, Any] = found.get("store", {})
     if "where" in store:

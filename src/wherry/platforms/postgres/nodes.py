@@ -75,17 +75,16 @@ class Nodes:
         self._renewed = self._renewed + 1 if alive else 0
         return alive is not None
 
-    async def due(self) -> bool:
-        """Whether the release that this engine serves should be the active one, and is not.
+    async def due(self) -> tuple[str, bool]:
+        """Return the active release, and whether the one that this engine serves should be it.
 
         Nobody is said to have left by who was away itself: the others have to come back, too.
         """
         values = (self.release, RELEASE_PREFIX, PREFIX, SAYS, self._renewed >= SURE_RENEWALS)
-        return bool(
-            await self._database.run(
-                lambda session: session.value("release_due", *values), own=True
-            )
+        row = await self._database.run(
+            lambda session: session.row("release_due", *values), own=True
         )
+        return row["active"] or "", row["due"]
 
     async def give(self, number: int) -> None:
         """Let others have the number."""

@@ -16,7 +16,7 @@ from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Seen
 from wherry.platforms.postgres.keys import in_order, indexed, lock
 from wherry.platforms.postgres.making import SEEN, record_row, send_row
-from wherry.platforms.postgres.nodes import serve
+from wherry.platforms.postgres.nodes import RELEASE_PREFIX, serve
 from wherry.platforms.shared.listeners import check_sources
 from wherry.platforms.shared.origins import Cause
 from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
@@ -202,7 +202,9 @@ class Upkeep:
     async def _remove_releases(self, session: Session) -> int:
         await self._catalog.change(session)
         rows = await session.rows("releases_list")
-        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] != rows[0][0]]
+        served = {row[0] for row in await session.rows("releases_served", RELEASE_PREFIX)}
+        served.add(rows[0][0] if rows else "")
+        old = [row[0] for row in rows[limits.RELEASES_KEPT :] if row[0] not in served]
         for digest in old:
             await session.run("release_delete", digest)
         return len(old)

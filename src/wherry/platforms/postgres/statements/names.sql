@@ -41,7 +41,7 @@ SELECT EXISTS (
                 starts_with(key, $2) AND value = convert_to(active.digest, 'UTF8')
                 OR starts_with(key, $3)
                     AND substring(value FROM 1 FOR length($4::bytea)) <> $4::bytea)))
-)
+) AS due, (SELECT digest FROM releases ORDER BY activation DESC LIMIT 1) AS active
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read
@@ -50,6 +50,8 @@ SELECT digest, blueprint FROM releases WHERE digest = ANY ($1::text[])
 SELECT digest FROM releases WHERE activation > 0 ORDER BY activation DESC LIMIT $1
 -- name: releases_list
 SELECT digest, activated_ms, blueprint FROM releases ORDER BY activation DESC, configured DESC
+-- name: releases_served
+SELECT convert_from(value, 'UTF8') FROM state WHERE starts_with(key, $1) AND expires_ms > now_ms()
 -- name: release_delete
 DELETE FROM releases WHERE digest = $1
 -- name: indexes_all
