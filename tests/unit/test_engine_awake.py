@@ -14,6 +14,7 @@ from wherry import limits
 from wherry.engine.awake import DEVICE, Awake, opened
 from wherry.engine.numbers import Numbers
 from wherry.engine.work import Work
+from wherry.runtime.process import places
 from wherry.world import Chance, ManualClock
 
 SLEEPS = 2_000_000_000  # microseconds that a wake-up may take where nobody asks for less
@@ -72,19 +73,71 @@ def test_as_long_as_runs_begin_it_is_said_once(engine: Engine) -> None:
     assert engine.looks() == [0, SLEEPS, 0]
 
 
+class Beside(Alone):
+    """An engine whose store is another process."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pid = os.getppid()
+
+
+Missing = Callable[[Path], Path]
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> str:
+    """Where the kernel names its driver of idle processors."""
+    named = tmp_path / "current_driver"
+    named.write_text("intel_idle\n")
+    return str(named)
+
+
 @pytest.mark.parametrize("missing", [lambda folder: folder / "none", lambda folder: folder])
-def test_who_may_not_say_it_runs_as_before(tmp_path: Path, missing: Callable[[Path], Path]) -> None:
-    assert opened(ManualClock(), Chance(7), Alone(), Alone(), str(missing(tmp_path))) is None
+def test_who_may_not_say_it_runs_as_before(tmp_path: Path, driver: str, missing: Missing) -> None:
+    device = str(missing(tmp_path))
+    assert opened(ManualClock(), Chance(7), Alone(), Alone(), device, driver) is None
+
+
+@pytest.mark.parametrize("named", ["none\n", "", None])
+def test_nothing_is_said_to_a_kernel_that_does_not_listen(
+    tmp_path: Path, driver: str, named: str | None
+) -> None:
+    """Without a driver of idle processors Linux keeps what is asked of them, and does nothing."""
+    (tmp_path / "device").touch()
+    Path(driver).unlink()
+    if named is not None:
+        Path(driver).write_text(named)
+    device = str(tmp_path / "device")
+    assert opened(ManualClock(), Chance(7), Alone(), Alone(), device, driver) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux" or len(places.GIVEN) < 2, reason="needs two processors")
+def test_the_store_has_a_processor_of_its_own_whoever_may_not_say_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, driver: str
+) -> None:
+    monkeypatch.setattr(limits, "AWAKE_PROCESSORS", 1_000_000)
+    bound: list[tuple[int, int]] = []
+    monkeypatch.setattr(places, "bind", lambda pid, where: bound.append((pid, len(where))))
+    monkeypatch.setattr(places, "let_go", lambda pid: bound.append((pid, 0)))
+    engine = Beside()
+    awake = opened(ManualClock(), Chance(7), engine, engine, str(tmp_path / "none"), driver)
+    assert awake is not None
+    assert not awake.heard
+    engine.numbers.next()
+    awake.look()
+    awake.close()
+    assert bound == [(0, 1), (engine.pid, 1), (0, 0), (engine.pid, 0)]
 
 
 @pytest.mark.skipif(
     sys.platform != "linux" or not os.access(DEVICE, os.W_OK), reason="needs root and its device"
 )
-def test_the_kernel_takes_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_kernel_takes_what_is_said(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
     monkeypatch.setattr(limits, "AWAKE_PROCESSORS", 1_000_000)
     engine = Alone()
-    awake = opened(ManualClock(), Chance(7), engine, engine)
+    awake = opened(ManualClock(), Chance(7), engine, engine, driver=driver)
     assert awake is not None
+    assert awake.heard
     engine.numbers.next()
     awake.look()
     with open(DEVICE, "rb", buffering=0) as device:

@@ -337,7 +337,7 @@ class Server:
             self._shared.introduce(self._say, self._core.active, bool(self._place.where))
         if self._place.where:
             self._say("info", f"objects lie in {self._place.where}")
-        if self._awake is not None:
+        if self._awake is not None and self._awake.heard:
             self._say("info", "processors do not sleep while there is work (--no-keep-awake)")
         # What is alive now stays: a collection need not look at it again.
         gc.collect()
