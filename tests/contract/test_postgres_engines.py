@@ -575,3 +575,31 @@ def test_what_postgres_cannot_hold_is_rejected_or_made_readable(engines: Engines
     place.ask(Bury(message.id, message.token, "worker", "failed", "it said \0", None))
     [failed] = place.ask(ListFailures(None, 10, None)).rows
     assert failed.error == "it said \ufffd"
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_who_ends_while_it_begins_to_listen_leaves_no_connection_open(
+    monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    with schema(ManualClock()) as one:
+        store = one.open().store
+        connect = store.database.connect
+        made: list[Any] = []
+
+        async def ended() -> None:
+            connected = asyncio.Event()
+
+            async def noted() -> Any:
+                made.append(await connect())
+                connected.set()
+                return made[-1]
+
+            monkeypatch.setattr(store.database, "connect", noted)
+            store.listen(lambda names: None)
+            await connected.wait()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await store.deafen()
+
+        loop().run(ended())
+        assert [connection.is_closed() for connection in made] == [True]

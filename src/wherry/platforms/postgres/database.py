@@ -150,11 +150,7 @@ class Database:
             else:
                 if self._hosts[0][1] != dsn:
                     self._hosts.sort(key=lambda one: one[1] != dsn)
-                try:
-                    await self._settle(connection)
-                except BaseException:  # also one that comes too late for whoever waited for it
-                    connection.terminate()
-                    raise
+                await self._settle(connection)
                 return connection
         raise Away("; ".join(faults))
 
@@ -179,7 +175,7 @@ class Database:
         """Make its settings ours, and see whether it is the server that it was."""
         try:
             rows = await connection.fetch(self._sql["apply_settings"], self._settings)
-        except BaseException:
+        except BaseException:  # also one that comes too late for whoever waited for it
             connection.terminate()
             raise
         before, self._began = self._began, rows[0]["began"]

@@ -184,10 +184,10 @@ class Hints:
         while True:
             try:
                 connection = await self._database.connect()
-                lost = asyncio.Event()
-                connection.add_termination_listener(lambda _, lost=lost: lost.set())
-                await connection.add_listener(self._channel, self._received)
                 try:
+                    lost = asyncio.Event()
+                    connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                    await connection.add_listener(self._channel, self._received)
                     await lost.wait()
                 finally:
                     connection.terminate()
