@@ -55,7 +55,7 @@ class Room(BaseModel):
     name: str
 
 
-NURSE = UUID("12345678-1234-5678-1234-567812345678")
+NURSE = UUID("12345678-1234-5678-1234-56781234abcd")
 MORNING = datetime(2026, 1, 2, 6, tzinfo=UTC)
 NAIVE = datetime(2026, 1, 2, 6)  # noqa: DTZ001 - what this is about
 SHIFT = Shift(NURSE, MORNING, date(2026, 1, 2))
@@ -234,10 +234,11 @@ def test_what_is_stored_as_the_fields_values_are_is_found(run: Any) -> None:
             assert len(beds.query(state, index="by_state", sort=at_least(date(2026, 1, 2)))) == 1
         for level in (1, Level.LOW):
             assert len(beds.query(level, index="by_level")) == 1
-        for nurse in (NURSE, str(NURSE)):
+        for nurse in (NURSE, str(NURSE), str(NURSE).upper(), NURSE.hex):
             assert shifts.get(nurse, MORNING) == SHIFT
-        for day in (date(2026, 1, 2), "2026-01-02"):
+        for day in (date(2026, 1, 2), "2026-01-02", "20260102"):
             assert len(shifts.query(day, index="by_day", sort=exactly(NURSE))) == 1
+        assert shifts.get("nobody", MORNING) is None
         assert len(beds.query("north", sort=between(6.5, Level(1) + 6))) == 1
         beds.update("north", 7, at=MORNING.isoformat())
 

@@ -53,6 +53,19 @@ class KeyField(Struct, frozen=True):
             return False
         return isinstance(value, _FITTING[self.base])
 
+    def stored(self, value: Any) -> Any:
+        """Return text of a UUID or a day in the one form that items have; else the value itself."""
+        if not isinstance(value, str) or isinstance(value, Enum):
+            return value
+        try:
+            if self.base is UUID:
+                return str(UUID(value))
+            if self.base is date:
+                return date.fromisoformat(value).isoformat()
+        except ValueError:  # no item has it
+            pass
+        return value
+
 
 def unusable(value: Any, whose: str, error: TypeError | ValueError) -> Exception:
     """Return why `key_bytes` refused a value: its type is the function's, else 400."""

@@ -365,11 +365,13 @@ class Table(Generic[T]):
 
     def _one(self, name: str, value: Any, bound: int) -> bytes:
         field = self._key_fields.get(name)
-        if field is not None and type(value) is not field.base and not field.fits(value):
-            raise Refused(
-                f"The key field {name!r} of {self.name!r} is {field.type}; "
-                f"{type(value).__name__} was given, which no item has there."
-            )
+        if field is not None and type(value) is not field.base:
+            if not field.fits(value):
+                raise Refused(
+                    f"The key field {name!r} of {self.name!r} is {field.type}; "
+                    f"{type(value).__name__} was given, which no item has there."
+                )
+            value = field.stored(value)
         try:
             encoded = key_bytes(value)
         except (TypeError, ValueError) as error:
