@@ -39,6 +39,7 @@ MEASURES: tuple[Measure, ...] = (
     orders.ORDERS,
     orders.SINGLE,
     orders.FURTHER_COUNTS,
+    orders.LAYOUT,
     requests.TRIVIAL,
     requests.READS,
     requests.WAITING,

@@ -62,6 +62,8 @@ KINDS = {
     "jobs_to_orders": Kind("jobs/order", at_least(1.0)),
     "orders_ms_p50_32": Kind("ms"),
     "orders_ms_p99_32": Kind("ms"),
+    "layout_orders_per_s": Kind("orders/s"),
+    "layout_order_ms_p50": Kind("ms"),
     "trivial_requests_per_s": Kind("requests/s", ratio_at_least(0.45)),
     "order_ms_p50": Kind("ms", Goal("ratio", "below", 1.8)),
     "order_ms_p99": Kind("ms"),

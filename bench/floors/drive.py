@@ -42,6 +42,17 @@ def f2(bench: Bench, connections: int) -> Load:
         return bench.closed(request, connections)
 
 
+def f3(bench: Bench, connections: int) -> Load:
+    """Orders with their jobs through the bare layout, whose jobs keep up."""
+    port = free_port()
+    command = python("-m", "bench.floors.f3", "--port", str(port))
+    command += ["--data", part(bench, f"f3-{connections}")]
+    with running(command, bench.folder, port):
+        request = Request("/orders", ORDER, port)
+        bench.closed(request, connections, WARM_S)
+        return bench.closed(request, connections)
+
+
 def f2_drain(bench: Bench) -> dict[str, float]:
     """Jobs per second that a bare consumer drains."""
     jobs = DRAINED_JOBS // 4 if bench.quick else DRAINED_JOBS

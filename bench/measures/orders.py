@@ -6,7 +6,7 @@ import time
 
 from bench import ours
 from bench.context import Bench, Measure
-from bench.floors.drive import ORDER, WARM_S, f2
+from bench.floors.drive import ORDER, WARM_S, f2, f3
 from bench.load import BenchError, Request
 from bench.processes import Server
 
@@ -83,6 +83,21 @@ def _further(bench: Bench) -> dict[str, float]:
         return {f"orders_per_s_{each}": bench.closed(request, each).per_s for each in FURTHER}
 
 
+def _layout_floor(bench: Bench) -> dict[str, float]:
+    return {
+        "layout_orders_per_s": f2(bench, CONNECTIONS).per_s,
+        "layout_order_ms_p50": f2(bench, 1).p50_ms,
+    }
+
+
+def _layout(bench: Bench) -> dict[str, float]:
+    """What of the goals, which are ratios to F2, the layout itself leaves."""
+    return {
+        "layout_orders_per_s": f3(bench, CONNECTIONS).per_s,
+        "layout_order_ms_p50": f3(bench, 1).p50_ms,
+    }
+
+
 ORDERS = Measure(
     name="orders",
     about=f"POST /orders with its job, {CONNECTIONS} connections, jobs running",
@@ -103,4 +118,11 @@ FURTHER_COUNTS = Measure(
     figures=tuple(f"orders_per_s_{each}" for each in FURTHER),
     ours=_further,
     floor=_further_floor,
+)
+LAYOUT = Measure(
+    name="layout",
+    about="the bare layout (F3) beside F2: orders with their jobs, nothing of wherry",
+    figures=("layout_orders_per_s", "layout_order_ms_p50"),
+    ours=_layout,
+    floor=_layout_floor,
 )
