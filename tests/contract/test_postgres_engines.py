@@ -35,6 +35,7 @@ from wherry.ports import (
     Item,
     ListFailures,
     MessageAck,
+    NotReady,
     PutState,
     QueryItems,
     Redrive,
@@ -321,17 +322,24 @@ def test_a_renewal_under_way_does_not_take_back_what_a_reload_has_said(engines: 
     assert place.configure("release-1", engine="b").beside == "release-2"
 
 
+@pytest.mark.parametrize("gap_s", [limits.NODE_LEASE_S - 3, limits.NODE_LEASE_S + 1])
 def test_after_a_gap_nobody_is_said_to_have_left_before_all_had_time_to_come_back(
-    engines: Engines,
+    engines: Engines, gap_s: float
 ) -> None:
-    """The database was away for longer than a lease; who renews first takes nothing over."""
+    """The database was away for about a lease; who renews first takes nothing over."""
     place, store = engines.place, engines.stores[0].store
     nodes = [Nodes(store.database, name, 4, name) for name in "ab"]
     numbers = [loop().run(one.take()) for one in nodes]
     for number, one in enumerate(nodes):
         one.release = f"release-{number + 1}"
         place.configure(one.release, engine="ab"[number])
-    later(place, limits.NODE_LEASE_S + 1)
+    for _ in range(SURE_RENEWALS):
+        later(place, limits.LEASE_RENEW_S)
+        assert loop().run(nodes[1].renew(numbers[1]))
+        assert loop().run(nodes[0].renew(numbers[0]))
+    later(place, limits.LEASE_RENEW_S - 0.5)
+    assert loop().run(nodes[0].renew(numbers[0]))  # the other would have a moment later
+    later(place, gap_s)
     for _ in range(SURE_RENEWALS):
         assert loop().run(nodes[0].renew(numbers[0]))
         assert not loop().run(nodes[0].due())[1]
@@ -380,8 +388,8 @@ def test_an_engine_of_before_may_serve_any_release(engines: Engines) -> None:
         assert loop().run(node.renew(number))
     assert not loop().run(node.due())[1]
     assert place.configure("release-1", engine="a").beside == "release-2"
-    for _ in range(2):
-        later(place, limits.NODE_LEASE_S - 1)
+    for _ in range(5):
+        later(place, limits.NODE_LEASE_S / 2 - 1)
         assert loop().run(node.renew(number))
     later(place, 5)
     assert loop().run(node.due()) == ("release-2", True)
@@ -404,6 +412,7 @@ def test_a_release_that_serves_beside_another_one_has_its_indexes(engines: Engin
     table = structs.replace(ORDERS, indexes=(IndexSpec(name="by_total", key="total"),))
     place.configure("early", tables=(table, *TABLES[1:]), engine="a")
     place.commit(place.put("orders", "c", "1", total=7))
+    later(place, limits.NODE_LEASE_S + 1)  # it was away
     for newer in range(2, 2 + limits.RELEASES_SERVED):
         place.configure(f"release-{newer}", engine="b")  # none of these has it
     answer = place.configure("early", tables=(table, *TABLES[1:]), engine="a")
@@ -413,6 +422,67 @@ def test_a_release_that_serves_beside_another_one_has_its_indexes(engines: Engin
     while place.ask(Reindex("orders", "by_total", 10)) != Count(0):
         pass
     assert len(place.ask(query, "shop@early").rows) == 1
+
+
+def test_an_index_of_a_release_that_a_living_engine_serves_is_kept(engines: Engines) -> None:
+    """However many newer ones follow each other elsewhere."""
+    place = engines.place
+    table = structs.replace(ORDERS, indexes=(IndexSpec(name="by_total", key="total"),))
+    place.configure("early", tables=(table, *TABLES[1:]), engine="a")
+    place.commit(place.put("orders", "c", "1", total=7))
+    for newer in range(2 + limits.RELEASES_SERVED):
+        place.configure(f"release-{newer}", engine="b")
+    query = QueryItems("orders", "by_total", key_bytes(7), None, None, 10, False, None)
+    assert len(place.ask(query, "shop@early").rows) == 1
+    later(place, limits.NODE_LEASE_S + 1)
+    place.configure("late", engine="b")
+    assert isinstance(place.ask(query, "shop@early"), NotReady)
+
+
+def test_of_three_releases_the_second_follows_when_the_engine_of_the_newest_has_died(
+    engines: Engines,
+) -> None:
+    place, store = engines.place, engines.stores[0].store
+    nodes = {name: Nodes(store.database, name, 4, name) for name in "ab"}
+    numbers = {name: loop().run(one.take()) for name, one in nodes.items()}
+    for number, name in enumerate("abc"):
+        place.configure(f"next-{number}", engine=name)
+    nodes["a"].release, nodes["b"].release = "next-0", "next-1"
+    for _ in range(int(limits.NODE_LEASE_S // limits.LEASE_RENEW_S) + 1):
+        later(place, limits.LEASE_RENEW_S)
+        for name, one in nodes.items():
+            assert loop().run(one.renew(numbers[name]))
+    assert [loop().run(one.due())[1] for one in nodes.values()] == [False, True]
+    # Nor does one that starts now come before it.
+    assert place.configure("next-0", engine="a").beside == "next-2"
+    assert place.configure("next-1", engine="b").beside == ""
+    assert place.active() == "next-1"
+
+
+def test_a_release_from_before_its_choice_was_kept_stays_older_than_what_came_after_it(
+    engines: Engines,
+) -> None:
+    """One that a wherry of before has stored, or that was moved here."""
+    place, store = engines.place, engines.stores[0]
+    place.configure("release-1", engine="a")
+    store.execute("UPDATE releases SET chosen = 0")
+    place.configure("release-2", engine="b")
+    later(place, limits.NODE_LEASE_S + 1)
+    assert place.configure("release-1", engine="a").beside == ""
+    assert place.configure("release-2", engine="b").beside == ""  # it comes back
+    assert place.active() == "release-2"
+
+
+def test_a_release_that_a_standby_lacks_is_due(engines: Engines) -> None:
+    """An asynchronous one that took over may not know what an engine serves."""
+    place, store = engines.place, engines.stores[0]
+    node = Nodes(store.store.database, "engine-0", 4, "a")
+    place.configure("release-1", engine="a")
+    assert loop().run(node.due()) == ("release-1", False)  # it serves nothing yet
+    place.configure("release-2", engine="a")
+    node.release = "release-2"
+    store.execute("DELETE FROM releases WHERE digest = 'release-2'")
+    assert loop().run(node.due()) == ("release-1", True)
 
 
 def test_an_engine_keeps_saying_which_release_it_serves(engines: Engines) -> None:

@@ -76,6 +76,29 @@ def test_where_the_other_is_refused_the_version_before_is_asked_for_again() -> N
     assert [request.digest for request, _ in store.requests] == ["old"]
 
 
+def test_an_answer_that_comes_while_another_is_taken_over_lets_nobody_ask() -> None:
+    store = Asked()
+    engine, _ = beside(store)
+    engine.look("newer", True)
+    engine.begin()
+    store.requests[0][1](Configured([], ""))
+    engine.look("newer", True)
+    assert len(store.requests) == 1
+
+
+def test_what_is_served_is_said_again_where_the_store_may_have_taken_another_one_over() -> None:
+    store = Asked()
+    engine, _ = beside(store)
+    engine.begin()
+    engine.refused(unsure=True)
+    engine.look("new", False)
+    ((request, then),) = store.requests
+    assert (request.digest, request.chosen) == ("old", False)
+    then(Configured([], ""))
+    engine.look("old", False)
+    assert len(store.requests) == 1
+
+
 def test_an_engine_knows_when_another_release_has_become_the_active_one() -> None:
     store = Asked()
     engine, _ = beside(store)

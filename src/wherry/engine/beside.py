@@ -38,20 +38,27 @@ class Beside:
         self._stopping = stopping
         self._request: Configure | None = None  # of the release that it serves
         self._asking = False
+        self._taking_over = False
+        self._unsure = False  # whether the store takes another release for the one that it serves
         self.other = ""
         self.serves: Callable[[str], None] = _nobody_asks
 
     def begin(self) -> None:
         """A version is being taken over: nothing is asked for the one before."""
-        self._asking = True
+        self._taking_over = True
 
-    def refused(self) -> None:
-        """The version was not taken over: the one before goes on."""
-        self._asking = False
+    def refused(self, unsure: bool = False) -> None:
+        """The version was not taken over: the one before goes on.
+
+        Args:
+            unsure: The store may have taken it over all the same: its answer was lost.
+        """
+        self._taking_over = False
+        self._unsure |= unsure
 
     def told(self, request: Configure, answer: Configured) -> None:
         """Note what the store has said of the release that is served from now on."""
-        self._asking = False
+        self._taking_over = self._unsure = False
         self._request = msgspec.structs.replace(request, chosen=False)
         self.other = answer.beside
         self.serves(request.digest)
@@ -61,17 +68,18 @@ class Beside:
     def look(self, active: str, due: bool) -> None:
         """Note which release is the active one; ask for our own where that should be it."""
         request = self._request
-        if request is None or self._asking or self._stopping():
+        if request is None or self._asking or self._taking_over or self._stopping():
             return
         self.other = "" if active == request.digest else active
-        if not due:
+        if not due and not self._unsure:
             return
 
         def answered(answer: Any) -> None:
-            if request is not self._request:
-                return  # another version is served, or about to be
             self._asking = False
+            if request is not self._request or self._taking_over:
+                return  # another version is served, or about to be
             if isinstance(answer, Configured):  # else it is due still
+                self._unsure = False
                 self.other = answer.beside
                 if not answer.beside:
                     self._journal.say("INFO", _follows(request.digest))

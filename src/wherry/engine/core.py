@@ -30,7 +30,7 @@ from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
 from wherry.engine.storetime import StoreTime
 from wherry.errors import WherryError
-from wherry.ports import Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
+from wherry.ports import Broken, Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
     from wherry.engine.offload import Offload
@@ -202,7 +202,7 @@ class Core:
 
         def configured(answer: Any) -> None:
             if not isinstance(answer, Configured):
-                self.beside.refused()
+                self.beside.refused(unsure=isinstance(answer, Broken))
                 then(getattr(answer, "message", repr(answer)))
                 return
             self.unready = answer.unready

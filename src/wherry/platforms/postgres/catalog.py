@@ -172,8 +172,10 @@ class Catalog(Declared):
         for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
             await session.run("index_add", *key)
         if activate:
-            lately = await session.rows("releases_lately", limits.RELEASES_SERVED)
-            wanted = self.wanted_indexes(*(self._known[row["digest"]] for row in lately))
+            served = await session.rows("releases_lately", limits.RELEASES_SERVED)
+            served += await session.rows("releases_served", RELEASE_PREFIX)
+            shapes = [self._known[row[0]] for row in served if row[0] in self._known]
+            wanted = self.wanted_indexes(*shapes)
             for key, old in list(self.definitions.items()):
                 if key not in wanted:
                     await session.run("index_drop", old.id)
@@ -184,8 +186,10 @@ class Catalog(Declared):
     async def _stays(self, session: Session, digest: str) -> str:
         """Return the active release if a mere start of this one must not take over from it.
 
-        So it is where it was chosen later, and a living engine serves it.
+        So it is where a release that was chosen later is served by a living engine.
         """
+        if digest == self.active:
+            return ""
         values = (self.active, digest, RELEASE_PREFIX, PREFIX, SAYS)
         stays = await session.value("release_stays", *values)
         return self.active if stays else ""

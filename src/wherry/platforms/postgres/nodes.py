@@ -40,7 +40,7 @@ class Nodes:
         self._owner = SAYS + owner.encode()
         self._count = count
         self._name = name
-        self._renewed = 0  # so often without a gap
+        self._renewed = 0  # so often without a gap of half a lease
         self.release = ""  # that this engine serves
 
     async def take(self) -> int:
@@ -84,7 +84,7 @@ class Nodes:
         row = await self._database.run(
             lambda session: session.row("release_due", *values), own=True
         )
-        return row["active"] or "", row["due"]
+        return (row["active"], row["due"]) if row else ("", False)
 
     async def give(self, number: int) -> None:
         """Let others have the number."""

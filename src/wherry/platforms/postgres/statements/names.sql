@@ -16,32 +16,45 @@ INSERT INTO releases (digest, configured, blueprint) VALUES ($1, nextval('number
 UPDATE releases SET configured = nextval('numbers') WHERE digest = $1
 -- name: release_activate
 UPDATE releases SET activated_ms = now_ms(), activation = nextval('numbers'),
-    chosen = CASE WHEN $2 OR chosen = 0 THEN nextval('numbers') ELSE chosen END
+    chosen = CASE WHEN $2 OR greatest(chosen, activation) = 0 THEN nextval('numbers')
+        ELSE coalesce(nullif(chosen, 0), activation) END
 WHERE digest = $1
 -- name: release_stays
 SELECT EXISTS (
-    SELECT 1 FROM releases active, releases asked
-    WHERE active.digest = $1 AND asked.digest = $2 AND asked.activation > 0
+    SELECT 1 FROM releases asked, releases newer
+    WHERE asked.digest = $2 AND asked.activation > 0
     AND coalesce(nullif(asked.chosen, 0), asked.activation)
-        < coalesce(nullif(active.chosen, 0), active.activation)
-) AND EXISTS (
-    SELECT 1 FROM state WHERE expires_ms > now_ms() AND (
-        starts_with(key, $3) AND value = convert_to($1, 'UTF8')
-        OR starts_with(key, $4) AND substring(value FROM 1 FOR length($5::bytea)) <> $5::bytea)
+        < coalesce(nullif(newer.chosen, 0), newer.activation)
+    AND EXISTS (
+        SELECT 1 FROM state WHERE expires_ms > now_ms() AND (
+            starts_with(key, $3) AND value = convert_to(newer.digest, 'UTF8')
+            OR newer.digest = $1 AND starts_with(key, $4)
+                AND substring(value FROM 1 FOR length($5::bytea)) <> $5::bytea))
 )
 -- name: release_due
-SELECT EXISTS (
-    SELECT 1 FROM releases mine, releases active
-    WHERE mine.digest = $1 AND active.digest <> $1
-    AND active.activation = (SELECT max(activation) FROM releases)
-    AND (coalesce(nullif(mine.chosen, 0), mine.activation)
-            > coalesce(nullif(active.chosen, 0), active.activation)
-        OR $5 AND NOT EXISTS (
-            SELECT 1 FROM state WHERE expires_ms > now_ms() AND (
-                starts_with(key, $2) AND value = convert_to(active.digest, 'UTF8')
+WITH active AS (
+    SELECT digest, coalesce(nullif(chosen, 0), activation) AS chosen
+    FROM releases ORDER BY activation DESC LIMIT 1
+), mine AS (
+    SELECT coalesce(nullif(chosen, 0), activation) AS chosen FROM releases WHERE digest = $1
+), alive AS (
+    SELECT key, value FROM state WHERE expires_ms > now_ms()
+)
+SELECT $1 <> '' AND $1 <> active.digest AND (
+    NOT EXISTS (SELECT 1 FROM mine)  -- a standby that took over never had it
+    OR EXISTS (
+        SELECT 1 FROM mine
+        WHERE (mine.chosen > active.chosen OR $5 AND NOT EXISTS (
+            SELECT 1 FROM alive WHERE starts_with(key, $2)
+                AND value = convert_to(active.digest, 'UTF8')
                 OR starts_with(key, $3)
-                    AND substring(value FROM 1 FOR length($4::bytea)) <> $4::bytea)))
-) AS due, (SELECT digest FROM releases ORDER BY activation DESC LIMIT 1) AS active
+                    AND substring(value FROM 1 FOR length($4::bytea)) <> $4::bytea))
+        AND NOT EXISTS (
+            SELECT 1 FROM releases newer JOIN alive
+                ON starts_with(alive.key, $2) AND alive.value = convert_to(newer.digest, 'UTF8')
+            WHERE coalesce(nullif(newer.chosen, 0), newer.activation) > mine.chosen))
+) AS due, active.digest AS active
+FROM active
 -- name: releases_digests
 SELECT digest, activation FROM releases ORDER BY configured
 -- name: releases_read

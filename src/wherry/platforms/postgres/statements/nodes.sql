@@ -8,7 +8,7 @@ WHERE state.expires_ms <= now_ms()
 RETURNING key
 -- name: node_renew
 WITH was AS (
-    SELECT expires_ms > now_ms() AS alive FROM state WHERE key = $1 AND value = $2
+    SELECT expires_ms > now_ms() + $3 / 2 AS alive FROM state WHERE key = $1 AND value = $2
 ), kept AS (
     UPDATE state SET expires_ms = now_ms() + $3 WHERE key = $1 AND value = $2 RETURNING key
 ), serves AS (
