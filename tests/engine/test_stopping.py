@@ -17,6 +17,7 @@ from .server_kit import Engine, running, serving, until
 
 APP = """
 import os, time
+from multiprocessing import get_context
 from wherry import App
 
 app = App("stopping")
@@ -34,6 +35,17 @@ def prints() -> str:
     wait()
     print("x" * 400_000)
     return "printed"
+
+@app.get("/forks", timeout_s=5)
+def forks() -> list[int]:
+    codes = []
+    for _ in range(20):
+        child = get_context("fork").Process(target=time.sleep, args=(60,))
+        child.start()
+        child.terminate()
+        child.join()
+        codes.append(child.exitcode)
+    return codes
 """
 
 
@@ -99,3 +111,8 @@ def test_a_stop_of_the_whole_group_is_the_engines(
     assert (reply.result().status, reply.result().body) == (200, b'"printed"')
     assert engine.wait() == 0
     until(lambda: not any(map(running, below)), "the end of its processes")
+
+
+def test_what_a_handler_forks_ends_when_it_is_told_to(engine: Engine) -> None:
+    """However soon. The handler's own process goes on then: the engine decides of that."""
+    assert engine.client("GET", "/forks").json() == [-signal.SIGTERM] * 20

@@ -227,9 +227,12 @@ def _become_child(
 ) -> None:
     for number in _handled_signals:
         signal.signal(number, signal.SIG_DFL)
-    # A stop of the whole group is the engine's, which lets runs finish; programs that a handler
-    # starts have their default again, as no ignored signal is handed down.
+    # A stop of the whole group is the engine's, which lets runs finish. What a handler starts has
+    # the default again: a program, since no handled signal is handed down, and a fork.
     signal.signal(signal.SIGTERM, _spare)
+    os.register_at_fork(
+        before=_hold_stops, after_in_parent=_take_stops, after_in_child=_end_by_default
+    )
     signal.set_wakeup_fd(-1)
     if output_fd is not None:
         os.dup2(output_fd, 1)
@@ -246,6 +249,22 @@ def _become_child(
 
 def _spare(number: int, stack: Any) -> None:
     """Go on."""
+
+
+def _hold_stops() -> None:
+    """Before a handler forks: the new process is to take what it is sent in its own way."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _take_stops() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _end_by_default() -> None:
+    """In a process that a handler has forked: nobody waits for its runs."""
+    if signal.getsignal(signal.SIGTERM) is _spare:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _take_stops()
 
 
 def _handled() -> Iterator[int]:
