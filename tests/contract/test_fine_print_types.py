@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import pydantic
 import pytest
@@ -72,6 +72,41 @@ class Box(BaseModel, Generic[T]):
     inside: T
 
 
+class Login(BaseModel):
+    """A model that hides a part of itself."""
+
+    name: str
+    word: pydantic.SecretStr = pydantic.SecretStr("")
+
+
+class Shown(Login):
+    """One that writes it."""
+
+    @pydantic.field_serializer("word")
+    def write(self, word: pydantic.SecretStr) -> str:
+        return word.get_secret_value()
+
+
+class Span(BaseModel):
+    """A model with a rule for two of its fields, and one for a field."""
+
+    name: str
+    first: Annotated[int, pydantic.Field(ge=0)] = 0
+    last: int = 9
+
+    @pydantic.model_validator(mode="after")
+    def ordered(self) -> Span:
+        if self.first > self.last:
+            raise ValueError("it ends before it begins")
+        return self
+
+
+class Ticket(TypedDict):
+    """A message that is a dict."""
+
+    seat: int
+
+
 class Clinic:
     """An app whose one route does what a case asks, after a write that must not stay."""
 
@@ -80,6 +115,8 @@ class Clinic:
         self.visits = self.app.table(Visit, key="name")
         self.notes = self.app.table(Note, key="name")
         self.people = self.app.table(Person, key="name")
+        self.logins = self.app.table(Login, key="name")
+        self.spans = self.app.table(Span, key="name")
         self.jobs = self.app.queue(Visit, name="jobs", upgrade=lambda old: Visit(old["name"]))
         self.did: list[Visit] = []
         self.do: Callable[[], object] = lambda: None
@@ -95,7 +132,7 @@ class Clinic:
             self.did.append(visit)
 
         grants = [self.jobs.send, publish[Booked]]
-        for table in (self.visits, self.notes, self.people):
+        for table in (self.visits, self.notes, self.people, self.logins, self.spans):
             grants += [table.read, table.write]
 
         @self.app.post("/go", grants=grants)
@@ -156,6 +193,18 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
         "The table 'persons' does not take this Person: Input should be a valid integer, unable to "
         "parse string as an integer - at `$.age`.",
     ),
+    "put of a secret": (
+        lambda c: c.logins.put(Login(name="a", word=pydantic.SecretStr("open"))),
+        "The table 'logins' does not take this Login: Pydantic writes its secrets as asterisks",
+    ),
+    "update of a secret": (
+        lambda c: c.logins.update("kept", word="open"),
+        "Login.word cannot be stored: Pydantic writes it as asterisks",
+    ),
+    "update of a field of a model with a rule for all": (
+        lambda c: c.spans.update("kept", first=-1),
+        "Span.first does not take -1: 1 validation error for Span\nfirst",
+    ),
     "update": (
         lambda c: c.visits.update("kept", slots=[Slot("x", **WRONG)]),
         "Visit.slots does not take",
@@ -202,6 +251,8 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
         with backend.acting():
             clinic.visits.put(Visit("kept"))
             clinic.people.put(Person(name="kept"))
+            clinic.logins.put(Login(name="kept"))
+            clinic.spans.put(Span(name="kept"))
         clinic.do = lambda: act(clinic)
         reply = backend.post("/go")
         errors = [line["message"] for line in backend.logs if line["level"] == "ERROR"]
@@ -211,6 +262,8 @@ def test_what_could_not_be_read_again_is_refused_where_it_is_given(run: Any, cas
         assert backend.failures() == []
         assert backend.items(clinic.visits) == [Visit("kept")]
         assert backend.items(clinic.people) == [Person(name="kept")]
+        assert backend.items(clinic.logins) == [Login(name="kept")]
+        assert backend.items(clinic.spans) == [Span(name="kept")]
         assert backend.items(clinic.notes) == []
         assert clinic.did == []
 
@@ -267,3 +320,55 @@ def test_what_is_read_as_what_its_type_says_is_taken(run: Any) -> None:
             clinic.people.add("a", age=2)
         assert backend.items(clinic.people) == [person]
         assert backend.items(boxes) == [Box[int](name="a", inside=1)]
+
+
+@on_every_platform
+def test_a_model_that_writes_its_secrets_and_one_with_a_rule_for_all_fields_are_taken(
+    run: Any,
+) -> None:
+    """A rule for the whole is held where the whole is written: an update knows its fields alone."""
+    clinic = Clinic()
+    shown = clinic.app.table(Shown, name="shown", key="name")
+    with run(clinic.app) as backend:
+        with backend.acting():
+            shown.put(Shown(name="a", word=pydantic.SecretStr("open")))
+            shown.put(Shown(name="b"))
+            shown.update("b", word="sesame")
+            clinic.logins.put(Login(name="**********"))
+            clinic.spans.put(Span(name="a"))
+            clinic.spans.update("a", first=5)
+        words = {one.name: one.word.get_secret_value() for one in backend.items(shown)}
+        assert words == {"a": "open", "b": "sesame"}
+        assert backend.items(clinic.logins) == [Login(name="**********")]
+        assert backend.items(clinic.spans) == [Span(name="a", first=5)]
+
+
+@on_every_platform
+@pytest.mark.parametrize(
+    ("kind", "sent", "got"),
+    [
+        (Ticket, {"seat": 1}, {"seat": 1}),
+        (Any, {"b": [1]}, {"b": [1]}),
+        (float, 1, 1.0),
+        (dict[str, int], {"a": 1}, {"a": 1}),
+        (int, 7, 7),
+    ],
+    ids=str,
+)
+def test_a_message_may_be_of_any_type_that_json_has(
+    run: Any, kind: Any, sent: Any, got: Any
+) -> None:
+    app = App("shop")
+    queue = app.queue(kind, name="jobs")
+    done: list[Any] = []
+
+    def work(job: Any) -> None:
+        done.append(job)
+
+    work.__annotations__["job"] = kind
+    app.consume(queue)(work)
+    with run(app) as backend:
+        with backend.acting():
+            queue.send(sent)
+        backend.drain()
+    assert (done, type(done[0])) == ([got], type(got))

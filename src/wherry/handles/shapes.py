@@ -22,7 +22,12 @@ Upgrades: TypeAlias = Upgrade | Iterable[Upgrade] | None
 
 FINITE = "Give it a number, or None where its type allows that."
 READABLE = "Nobody could read it again: give each field what its type says."
+REVEALED = (
+    "Keep it as plain text, or give its field a serializer that writes it (@field_serializer); "
+    "what all runs of a function share is an app.secret."
+)
 
+_MASK = b"**********"  # what Pydantic writes for a secret
 _PLAIN = 1 << 53  # whole numbers below are whole numbers in any JSON
 _NUMBERS = (int, float, int | None, float | None)  # what msgspec reads as Pydantic does
 _encode = msgspec.json.Encoder().encode
@@ -38,6 +43,15 @@ def _generic(kind: Any) -> Any:
     if is_pydantic(kind):
         return getattr(kind, "__pydantic_generic_metadata__", {}).get("origin") or kind
     return getattr(kind, "__origin__", kind)
+
+
+def _instances(bare: Any) -> type | tuple[type, ...] | None:
+    """Return what values of a type are instances of; None where the type cannot say it."""
+    if not isinstance(bare, type) or bare is Any:
+        return None
+    if dict in bare.__mro__ and hasattr(bare, "__total__"):  # a TypedDict is no class of its values
+        return dict
+    return (float, int) if bare is float else bare
 
 
 def to_json(value: Any) -> bytes:
@@ -113,8 +127,7 @@ class Shape(Generic[T]):
         self.upgrades = upgrades
         self.pydantic = is_pydantic(kind)
         # What a value must be an instance of; some types cannot say it.
-        bare = _generic(kind)
-        self._class: type | None = bare if isinstance(bare, type) else None
+        self._class = _instances(_generic(kind))
         self._decoder: Any = None
         self._strict: Any = None  # the decoder without upgrades: of what is written
         self._fields: dict[str, Field] | None = None
@@ -148,7 +161,7 @@ class Shape(Generic[T]):
             self._strict = self._reader()
         try:
             body = to_json(value)
-            self._strict(body)
+            read = self._strict(body)
         except NotFinite as error:
             raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
         except (TypeError, ValueError, RecursionError) as error:
@@ -157,6 +170,12 @@ class Shape(Generic[T]):
             raise Refused(
                 f"{whose} does not take this {self._name()}: {_why(error)}.", advice=READABLE
             ) from None
+        if _MASK in body and self.pydantic and not _same(value, read):
+            raise Refused(
+                f"{whose} does not take this {self._name()}: Pydantic writes its secrets as "
+                "asterisks, and they would be lost.",
+                advice=REVEALED,
+            )
         return body
 
     def _name(self) -> str:
@@ -219,15 +238,18 @@ class Shape(Generic[T]):
         """Have Pydantic look at the value of one field."""
         kind: Any = self.kind
         blank = kind.model_construct()
-        assign = kind.__pydantic_validator__.validate_assignment
         try:
-            assign(blank, name, value)
+            _assign(blank, name, value)
+            given = blank.__dict__[name]
             dumped = blank.model_dump(mode="json", include={name}, by_alias=True, warnings=False)
             dumped = dumped[self._field(name).name]
-            assign(blank, name, dumped, strict=False, by_alias=True, by_name=True)
+            _assign(blank, name, dumped, strict=False, by_alias=True, by_name=True)
         except ValueError as error:
             raise Refused(f"{kind.__name__}.{name} does not take {value!r}: {error}") from None
         self._fits(name, dumped, Any)
+        if _MASK in to_json(dumped) and blank.__dict__[name] != given:
+            hidden = "Pydantic writes it as asterisks, and it would be lost."
+            raise Refused(f"{kind.__name__}.{name} cannot be stored: {hidden}", advice=REVEALED)
         return dumped
 
     def _fits(self, name: str, value: Any, kind: Any) -> None:
@@ -238,6 +260,33 @@ class Shape(Generic[T]):
         except (NotFinite, msgspec.ValidationError, TypeError) as error:
             where = f"{self.kind.__name__}.{name}"
             raise Refused(f"{where} does not take {value!r}: {error}") from None
+
+
+def _assign(blank: Any, name: str, value: Any, **how: Any) -> None:
+    """Assign one field of a model that has no others, by the rules of that field.
+
+    Those of the whole model are run as well, and cannot hold: what they say is no fault of a field.
+
+    Raises:
+        ValueError: The field does not take the value.
+    """
+    try:
+        type(blank).__pydantic_validator__.validate_assignment(blank, name, value, **how)
+    except ValueError as error:
+        errors = getattr(error, "errors", None)
+        if errors is None or any(one["loc"] for one in errors(include_url=False)):
+            raise
+    except (AttributeError, KeyError, TypeError) as error:  # it looked for another field
+        if name not in blank.__dict__:
+            raise ValueError(
+                f"a validator of the whole model stopped at {error}: put the whole item"
+            ) from None
+
+
+def _same(value: Any, read: Any) -> bool:
+    """Whether a model is what was read of it, secrets and all."""
+    same: bool = value.model_dump(warnings=False) == read.model_dump(warnings=False)
+    return same
 
 
 class Field(msgspec.Struct, frozen=True):
