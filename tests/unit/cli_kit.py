@@ -134,11 +134,17 @@ class Data:
         raw = msgspec.Raw(msgspec.msgpack.encode(effects))
         self.ask(Commit("create_order", raw, [], [], record, {}))
 
-    def fail(self, correlation_id: str, message_id: str, error: str = "ValueError: no") -> None:
+    def fail(
+        self,
+        correlation_id: str,
+        message_id: str,
+        error: str = "ValueError: no",
+        body: bytes = b'{"order_id":"o-1"}',
+    ) -> None:
         """Send a message that fails for good."""
         from wherry.effects import SendMessage
 
-        sent = SendMessage("export_jobs", message_id, b'{"order_id":"o-1"}')
+        sent = SendMessage("export_jobs", message_id, body)
         self.commit(correlation_id, sent, marks=[f"send export_jobs {message_id}"])
         (claimed,) = self.ask(Claim("export_jobs", 10, "engine-1"))[0].messages
         record = self.record(

@@ -976,6 +976,21 @@ def test_a_key_that_sorts_is_taken(key: str) -> None:
     assert findings(lambda app: app.table(Fields, key=key)) == []
 
 
+def test_a_moment_of_a_pydantic_model_may_be_one_that_has_its_zone() -> None:
+    """So its callers are told who send none."""
+
+    class Aware(pydantic.BaseModel):
+        id: str
+        at: pydantic.AwareDatetime
+        day: pydantic.PastDate
+
+    indexes = {"by_day": ("day", "at")}
+    assert (
+        findings(lambda app: app.table(Aware, key="id", sort="at", indexes=indexes, expires="at"))
+        == []
+    )
+
+
 @pytest.mark.parametrize("field", ["price", "maybe", "when"])
 def test_an_index_may_hold_a_float_or_an_absent_field(field: str) -> None:
     assert findings(lambda app: app.table(Fields, key="id", indexes={"by": field})) == []

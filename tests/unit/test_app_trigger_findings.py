@@ -6,7 +6,9 @@ Each case declares one fault on an app and names the code of the finding that it
 # mypy: disable-error-code="empty-body"
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated, Any
 
 import msgspec
@@ -244,6 +246,34 @@ def test_a_model_that_is_written_otherwise_than_it_is_read_is_asked_for_what_it_
     [finding] = found_in(declare)
     assert finding.code == "pattern_field_unknown"
     assert "'misspelt' asks for 'cent'" in finding.message
+
+
+class Right(enum.IntFlag):
+    """Of which a value may be any sum."""
+
+    READ = 1
+    WRITE = 2
+
+
+def test_a_sum_of_flags_and_a_form_that_a_setting_gives_may_be_there() -> None:
+    def declare(app: App) -> None:
+        @app.event("shop.granted")
+        class Granted(Struct):
+            rights: Right
+
+        @app.event("shop.taken")
+        class Taken(pydantic.BaseModel, ser_json_timedelta="float"):
+            lasted: timedelta
+
+        @app.on(Granted, where={"rights": [3]})
+        def granted(event: Granted) -> None: ...
+
+        @app.on(Taken, where={"lasted": [{"numeric": [">", 60]}]})
+        def taken(event: Taken) -> None: ...
+
+        told(app, Granted, Taken)
+
+    assert found_in(declare) == []
 
 
 def test_a_model_that_takes_anything_is_left_alone() -> None:

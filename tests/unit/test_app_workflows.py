@@ -251,6 +251,22 @@ def test_a_definition_may_be_yaml(tmp_path: Path) -> None:
     assert states["Do"]["End"] is True
 
 
+def test_a_mapping_of_yaml_may_be_merged_into_others_before_it_is_read(tmp_path: Path) -> None:
+    """What it has merged itself, and says otherwise, is in it once."""
+    (tmp_path / "refund.yaml").write_text(
+        """
+StartAt: A
+States:
+  A: {Type: Parallel, Next: B, Branches: [{StartAt: C, States: {
+    C: &c {<<: &end {Type: Pass, End: true, Result: 1}, Result: 2}}}]}
+  B: {<<: *c, Comment: merged}
+"""
+    )
+    (spec,) = in_module(tmp_path, "refund.yaml").freeze().workflows
+    merged = msgspec.json.decode(spec.definition)["States"]["B"]
+    assert merged == {"Type": "Pass", "End": True, "Result": 2, "Comment": "merged"}
+
+
 def test_yaml_without_its_library_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,16 @@ def test_a_payload_that_its_consumer_cannot_read_goes_nowhere(data: Data, tmp_pa
     assert row["body"] == {"order_id": "o-1"}
 
 
+def test_a_payload_of_an_old_form_may_be_edited_in_that_form(data: Data, tmp_path: Path) -> None:
+    """What failed may be older than its type, which upgrades it."""
+    data.fail("c-3", "ccc-3", body=b'{"order": "o-3"}')
+    edited = tmp_path / "edited.json"
+    edited.write_text('{"order": "o-4"}')
+    ok("failures", "redrive", "ccc-3", "--payload", edited, "--data", data.path)
+    (claims,) = data.ask(Claim("export_jobs", 10, "engine-2"))
+    assert [message.body for message in claims.messages] == [b'{"order": "o-4"}']
+
+
 def test_nothing_is_redriven_to_a_consumer_that_is_gone(data: Data) -> None:
     """It would wait where nobody takes it, and be in no inbox."""
     shop = (data.code / "shop.py").read_text()

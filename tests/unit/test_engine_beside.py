@@ -6,7 +6,7 @@ from typing import Any
 
 from wherry.engine.beside import Beside
 from wherry.engine.journal import Journal
-from wherry.ports import Configure, Configured
+from wherry.ports import Configure, Configured, Rejected
 from wherry.world import ManualClock, ManualLoop
 
 OLD, NEW = (Configure(digest, b"{}", True, engine="a") for digest in ("old", "new"))
@@ -97,6 +97,17 @@ def test_what_is_served_is_said_again_where_the_store_may_have_taken_another_one
     then(Configured([], ""))
     engine.look("old", False)
     assert len(store.requests) == 1
+
+
+def test_what_the_store_refuses_is_told_once_and_asked_for_again_beside_another_one() -> None:
+    store = Asked()
+    engine, _ = beside(store)
+    engine.look("newer", True)
+    store.requests[0][1](Rejected("The table has another key."))
+    engine.look("newer", True)
+    assert len(store.requests) == 1
+    engine.look("another", True)
+    assert len(store.requests) == 2
 
 
 def test_an_engine_knows_when_another_release_has_become_the_active_one() -> None:

@@ -179,7 +179,9 @@ def read_yaml(name: str, path: str, content: str) -> Any:
     class Loader(yaml.SafeLoader):  # type: ignore[misc]
         """Reads what JSON has: a moment as its text, and keys that are texts, each once."""
 
-        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            # As it is written: what is merged into a mapping is added to it later.
+            node = super().compose_mapping_node(anchor)
             seen: list[Any] = []
             for key, _ in node.value:
                 fault = ""
@@ -190,7 +192,7 @@ def read_yaml(name: str, path: str, content: str) -> Any:
                 if fault:
                     raise yaml.constructor.ConstructorError(None, None, fault, key.start_mark)
                 seen.append(key.value)
-            return super().construct_mapping(node, deep)
+            return node
 
     Loader.yaml_implicit_resolvers = {
         first: [one for one in those if one[0] != "tag:yaml.org,2002:timestamp"]

@@ -9,6 +9,10 @@ from enum import Enum
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
+_DATES_OF_PYDANTIC: dict[str, type] = {
+    "AwareDatetime": datetime, "PastDatetime": datetime, "FutureDatetime": datetime,
+    "PastDate": date, "FutureDate": date,
+}  # fmt: skip
 SCALARS: tuple[Any, ...] = (str, int, float, bool, UUID, datetime, date, Decimal)
 
 
@@ -57,6 +61,14 @@ def scalar(annotation: Any) -> Any:
     if isinstance(bare, type) and issubclass(bare, Enum):
         return bare
     return Literal if get_origin(bare) is Literal else None
+
+
+def field_scalar(annotation: Any) -> Any:
+    """Return `scalar` of a field; a Pydantic model holds its own types of dates to more."""
+    bare = unwrap(annotation)
+    if getattr(bare, "__module__", "") == "pydantic.types":
+        return _DATES_OF_PYDANTIC.get(bare.__name__)
+    return scalar(annotation)
 
 
 def list_item(annotation: Any) -> Any:

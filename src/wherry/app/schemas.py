@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Flag
+from operator import methodcaller
 from typing import Any, get_args
 
 from wherry.app.http import Redirect, Reply
@@ -39,6 +41,8 @@ def _msgspec_schema(kind: Any) -> dict[str, Any]:
         def to_schema(self, t: inspect.Type, check_ref: bool = True) -> dict[str, Any]:
             if isinstance(t, inspect.CustomType) and t.cls is object:  # read as `Any` is
                 return {}
+            if isinstance(t, inspect.EnumType) and issubclass(t.cls, Flag):  # any sum of them
+                return {"title": t.cls.__name__, "type": "integer"}
             found = super().to_schema(t, check_ref)
             while isinstance(t, inspect.Metadata):
                 t = t.type
@@ -78,6 +82,7 @@ _KINDS: dict[Any, ReplyKind] = {
 
 # What Pydantic calls a serializer that is a function, in the schemas of its core.
 _BY_FUNCTION = ("function-plain", "function-wrap")
+_BY_SETTING = methodcaller("startswith", "ser_json_")
 
 
 def reply_kinds(returns: Any) -> tuple[ReplyKind, ...]:
@@ -126,9 +131,9 @@ def _pydantic_schema(kind: Any) -> dict[str, Any]:
 
 
 def has_serializers(kind: Any) -> bool:
-    """Whether Pydantic calls functions to write parts of this type, which has a schema.
+    """Whether Pydantic writes parts of this type, which has a schema, in a form of their own.
 
-    They may write what they like, as long as it is read again.
+    By a function, or as its configuration says: what is read again, but not what the schema says.
     """
     if not has_pydantic(kind):
         return False
@@ -140,6 +145,9 @@ def has_serializers(kind: Any) -> bool:
         if isinstance(node, dict):
             written = node.get("serialization")
             if isinstance(written, dict) and written.get("type") in _BY_FUNCTION:
+                return True
+            settings = node.get("config")
+            if isinstance(settings, dict) and any(map(_BY_SETTING, settings)):
                 return True
             nodes += node.values()
         elif isinstance(node, list | tuple):

@@ -11,7 +11,7 @@ from uuid import UUID
 from wherry import limits
 from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of, not_read_back
-from wherry.app.kinds import scalar, shown, unwrap, without_none
+from wherry.app.kinds import field_scalar, shown, unwrap, without_none
 from wherry.app.schemas import has_serializers, schema_of
 from wherry.blueprint.records import (
     BucketSpec,
@@ -186,7 +186,7 @@ def secret_spec(secret: Secret) -> SecretSpec:
 
 def key_kind(annotation: Any) -> Kind | None:
     """Return how a field of this type is sorted, or None where it cannot be."""
-    found = scalar(annotation)
+    found = field_scalar(annotation)
     if found in (str, UUID, date):
         return "text"
     if found in (int, float):
@@ -316,13 +316,13 @@ def _key_fields(
         name: KeyField(
             name,
             shown(unwrap(kind)),
-            scalar(kind) if scalar(kind) in (UUID, date) else bases[kinds[name]],
+            field_scalar(kind) if field_scalar(kind) in (UUID, date) else bases[kinds[name]],
         )
         for name, kind in types.items()
     }
     moments = {name for name, kind in kinds.items() if kind == "moment"}
     expires = fields.get(table.expires) if isinstance(table.expires, str) else None
-    if expires is not None and scalar(without_none(expires.type)[0]) is datetime:
+    if expires is not None and field_scalar(without_none(expires.type)[0]) is datetime:
         moments.add(expires.name)
     return keys, tuple(sorted(name for name in moments if name not in (table.key, table.sort)))
 
@@ -342,7 +342,7 @@ def _use_fault(
             "its key.",
             f"Annotate it with {shown(inner)} alone.",
         )
-    found = scalar(inner)
+    found = field_scalar(inner)
     if key_kind(inner) is None or (primary and found is float):
         why = {
             bool: "has two values only",
@@ -362,7 +362,7 @@ def _expires_fault(table: Table[Any], fields: dict[str, Field], name: str) -> Fi
     if field is None:
         return _missing(table, fields, "expires", name)
     inner, _ = without_none(field.type)
-    if scalar(inner) not in (int, float, datetime):
+    if field_scalar(inner) not in (int, float, datetime):
         return _fault(
             table,
             "field_type",

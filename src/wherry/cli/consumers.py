@@ -32,10 +32,15 @@ def require_consumer(blueprint: Blueprint, queue: str) -> None:
         )
 
 
-def require_payload(blueprint: Blueprint, queue: str, payload: Any) -> None:
+def require_payload(blueprint: Blueprint, queue: str, payload: Any, failed: Any) -> None:
     """Refuse an edited payload that its consumer could not read.
 
-    Events, changes and the like have forms of their own, which are not looked at.
+    Events, changes and the like have forms of their own, which are not looked at. Nor is what takes
+    the place of a payload that does not fit either: it is of an old form, which is upgraded, or of
+    one that its type alone knows.
+
+    Args:
+        failed: The payload as it was; None: it is not known.
 
     Raises:
         Refused: It does not fit the queue's type.
@@ -45,8 +50,13 @@ def require_payload(blueprint: Blueprint, queue: str, payload: Any) -> None:
     spec = next((one for one in blueprint.queues if one.name == queue), None)
     if spec is None or any(source.queue == queue for source in blueprint.sources):
         return
-    wrong = [one.said for one in misfits(spec.schema, payload, jsonata=True) if one.refused]
-    if wrong:
+    schema = spec.schema
+
+    def wrong(value: Any) -> list[str]:
+        return [one.said for one in misfits(schema, value, jsonata=True) if one.refused]
+
+    said = wrong(payload)
+    if said and (failed is None or not wrong(failed)):
         raise Refused(
-            f"The payload is no {spec.payload}: {'; '.join(wrong[:5])}. The failure is as it was."
+            f"The payload is no {spec.payload}: {'; '.join(said[:5])}. The failure is as it was."
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from wherry.ports import Configured
+from wherry.ports import Configured, Rejected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +39,7 @@ class Beside:
         self._request: Configure | None = None  # of the release that it serves
         self._asking = False
         self._taking_over = False
+        self._refused = ""  # the active release, beside which the store refused ours
         self._unsure = False  # whether the store takes another release for the one that it serves
         self.other = ""
         self.serves: Callable[[str], None] = _nobody_asks
@@ -59,6 +60,7 @@ class Beside:
     def told(self, request: Configure, answer: Configured) -> None:
         """Note what the store has said of the release that is served from now on."""
         self._taking_over = self._unsure = False
+        self._refused = ""
         self._request = msgspec.structs.replace(request, chosen=False)
         self.other = answer.beside
         self.serves(request.digest)
@@ -71,7 +73,7 @@ class Beside:
         if request is None or self._asking or self._taking_over or self._stopping():
             return
         self.other = "" if active == request.digest else active
-        if not due and not self._unsure:
+        if not (due or self._unsure) or active == self._refused:
             return
 
         def answered(answer: Any) -> None:
@@ -83,6 +85,9 @@ class Beside:
                 self.other = answer.beside
                 if not answer.beside:
                     self._journal.say("INFO", _follows(request.digest))
+            elif isinstance(answer, Rejected):
+                self._refused = active
+                self._journal.say("WARNING", _cannot(request.digest, active, answer.message))
 
         self._asking = True
         self._store.send("", request, answered)
@@ -103,3 +108,11 @@ def _stays(digest: str, other: str) -> str:
 
 def _follows(digest: str) -> str:
     return f"Release {digest[:8]} is the active one now: the newest that an engine serves."
+
+
+def _cannot(digest: str, active: str, why: str) -> str:
+    return (
+        f"Release {digest[:8]} cannot be the active one: {why} What triggers functions still "
+        f"follows {active[:8]}, which no engine serves: start one with it, or deploy what the "
+        "store takes."
+    )

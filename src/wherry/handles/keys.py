@@ -17,7 +17,8 @@ from wherry.errors import BadRequest, Refused
 
 ZONE = (
     "Make it with datetime.now(UTC), or wherry.now(); where callers send it, annotate it as "
-    "Annotated[datetime, Meta(tz=True)], and one without a zone is their 422."
+    "Annotated[datetime, Meta(tz=True)] (in a Pydantic model as AwareDatetime), and one without a "
+    "zone is their 422."
 )
 
 _FITTING: dict[Any, tuple[type, ...]] = {

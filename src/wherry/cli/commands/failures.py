@@ -181,7 +181,9 @@ def redrive(
             new_id = Chance().token(16).hex()
             failed = _find(backend, ids[0])
             require_consumer(blueprint, failed.queue)
-            require_payload(blueprint, failed.queue, msgspec.json.decode(body))
+            was = failed.body if ticket_of(failed.body) is None else b"null"
+            values = (msgspec.json.decode(one) for one in (body, was))
+            require_payload(blueprint, failed.queue, *values)
             count = _count(backend.ask(Redrive([failed.id], None, actor(), body, new_id)))
         elif ids:
             found = [_find(backend, one) for one in ids]
