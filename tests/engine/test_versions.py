@@ -171,6 +171,24 @@ def work(job: Job) -> None:
 
 
 @both_stores
+def test_what_a_run_reads_is_judged_by_the_version_that_it_is_of(tmp_path: Path) -> None:
+    """Also when the next one serves already, and has no function of its name."""
+    code = APP.replace("    done = dones.get", "    held()\n    done = dones.get")
+    write(tmp_path / "code", 1, code)
+    with (
+        serving("steps", tmp_path / "data", folder=tmp_path / "code") as engine,
+        holding(engine) as go,
+        ThreadPoolExecutor(1) as thread,
+    ):
+        reply = thread.submit(engine.once, "GET", "/jobs/1")
+        until(lambda: engine.pools()["look"]["busy"] > 0, "the run")
+        write(tmp_path / "code", 2, code.replace("def look(", "def fetch("))
+        engine.call("reload")
+        go()
+        assert (reply.result().status, reply.result().json()) == (200, 0)
+
+
+@both_stores
 def test_what_a_queue_of_an_older_version_has_in_hand_stays_leased(tmp_path: Path) -> None:
     """It is not run beside itself when the queue is declared anew, and its effect is there."""
     code, gate = tmp_path / "code", tmp_path / "gate"

@@ -225,7 +225,8 @@ class Core:
             self._drive(release)
             self.feeds.follow(release.consumers())
             self.rounds.begin(bool(blueprint.workflows))
-            tell_left_behind(self.store, self.journal, lambda: set(release.workflows))
+            if not answer.beside:  # else another release says what is declared
+                tell_left_behind(self.store, self.journal, lambda: set(release.workflows))
             then(release)
 
         def go_on(newest: Any) -> None:

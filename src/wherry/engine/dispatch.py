@@ -194,7 +194,7 @@ class Dispatcher:
         if work is None:
             return
         if kind == READ:
-            self._store.forward(work.function.spec.name, payload, environment.answer)
+            self._store.forward(work.function.asks_as, payload, environment.answer)
         elif kind == BROKER:
             self._broker(work, payload, partial(self._brokered, environment, work))
         elif kind == STEP:

@@ -42,6 +42,7 @@ class ActiveFunction:
     """
 
     __slots__ = (
+        "asks_as",
         "fed",
         "grants",
         "leads_on",
@@ -65,6 +66,8 @@ class ActiveFunction:
     ) -> None:
         self.spec = spec
         self.release = release
+        # What its runs read is judged by what this release declares, whichever is the active one.
+        self.asks_as = f"{spec.name}@{release}"
         self.owner = owner
         self.pool = pool
         self.fed = fed

@@ -37,10 +37,13 @@ _length = struct.Struct(">I").unpack_from
 _head = struct.Struct(">I2sQ").pack
 _HEAD_BEGINS, _HEAD_BYTES = b"\x93\xcf", 10
 HANGS = Broken("passing", "The disk under the store does not answer.")
+NAMES_KEPT = 4_096
 _names: dict[str, bytes] = {}
 
 
 def _packed_name(name: str) -> bytes:
+    if len(_names) >= NAMES_KEPT:  # each version brings its own
+        _names.clear()
     _names[name] = packed = to_msgpack(name)
     return packed
 
