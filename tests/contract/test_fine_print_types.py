@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
+import msgspec
 import pydantic
 import pytest
-from msgspec import Meta, field
+from msgspec import Meta
 from pydantic import BaseModel
 
 from tests.contract.fine_print import on_every_platform
-from wherry import App, Struct, publish
+from wherry import App, Struct, field, publish
 from wherry.testing import running
 
 T = TypeVar("T")
@@ -31,7 +33,7 @@ class Visit(Struct):
 
     name: str
     minutes: Annotated[int, Meta(ge=1)] = 30
-    slots: list[Slot] = field(default_factory=list)
+    slots: list[Slot] = msgspec.field(default_factory=list)
     price: float = 0.0
 
 
@@ -41,6 +43,30 @@ class Note:
 
     name: str
     lines: list[str]
+
+
+@dataclass
+class Part:
+    """A part of one, with a default."""
+
+    sku: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class Task:
+    """An item that is a dataclass with defaults, also of its parts."""
+
+    name: str
+    state: str = "open"
+    parts: list[Part] = dataclass_field(default_factory=list)
+    spare: dict[str, Part] | None = None
+
+
+class Crate(Struct):
+    """A message that holds one."""
+
+    task: Task
 
 
 class Pet(BaseModel):
@@ -372,3 +398,34 @@ def test_a_message_may_be_of_any_type_that_json_has(
             queue.send(sent)
         backend.drain()
     assert (done, type(done[0])) == ([got], type(got))
+
+
+@on_every_platform
+def test_what_a_dataclass_was_read_without_is_in_what_is_stored_sent_and_answered(run: Any) -> None:
+    app = App("shop")
+    tasks = app.table(Task, key="name", indexes={"by_state": "state"})
+    crates = app.queue(Crate, name="crates", max_attempts=1)
+    got: list[Crate] = []
+
+    @app.post("/tasks", grants=[tasks.write, crates.send])
+    def make(task: Task) -> Task:
+        tasks.put(task)
+        crates.send(Crate(task))
+        return task
+
+    @app.consume(crates, grants=[tasks.read, tasks.write])
+    def work(crate: Crate) -> None:
+        got.append(crate)
+        (found,) = tasks.query("open", index="by_state").items
+        tasks.delete(found.name, when=field("state") == "open")
+
+    sent = {"name": "a", "parts": [{"sku": "x"}], "spare": {"b": {"sku": "y"}}}
+    part = {"sku": "x", "count": 1}
+    with run(app) as backend:
+        reply = backend.post("/tasks", json=sent)
+        whole = {"name": "a", "state": "open", "parts": [part], "spare": {"b": part | {"sku": "y"}}}
+        assert reply.json() == whole
+        backend.drain()
+        assert backend.failures() == []
+        assert backend.items(tasks) == []
+    assert msgspec.to_builtins(got) == [{"task": whole}]

@@ -187,7 +187,9 @@ class Shape(Generic[T]):
             # By its names in Python, too: so it was stored once.
             read = self.kind.model_validate_json  # type: ignore[attr-defined]
             return partial(read, by_alias=True, by_name=True)
-        return msgspec.json.Decoder(self.kind).decode
+        from wherry.handles.completing import completing
+
+        return completing(msgspec.json.Decoder(self.kind).decode, self.kind)
 
     def value_of(self, value: T, name: str) -> Any:
         """Return a field of a value."""

@@ -19,6 +19,7 @@ from wherry.app.fields import fields_of
 from wherry.app.kinds import has_pydantic, list_item, without_none
 from wherry.codec import refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
+from wherry.handles.completing import completing
 from wherry.handles.shapes import Upgrade
 from wherry.runtime.binding.scanning import TooDeep, UnknownField, depth_of, scan, shape_of
 from wherry.runtime.binding.texts import BadText, field_reader
@@ -38,7 +39,7 @@ def json_reader(kind: Any) -> Reader:
     """
     if has_pydantic(kind):
         return _pydantic_reader(kind)
-    decode = msgspec.json.Decoder(kind).decode
+    decode = completing(msgspec.json.Decoder(kind).decode, kind)
     shape = shape_of(kind)
 
     def read_slowly(body: bytes) -> Any:
@@ -255,9 +256,11 @@ def _form_builder(kind: Any) -> Callable[[dict[str, Any]], Any]:
 
         return build_model
 
+    convert = completing(lambda values: msgspec.convert(values, kind), kind)
+
     def build(values: dict[str, Any]) -> Any:
         try:
-            return msgspec.convert(values, kind)
+            return convert(values)
         except msgspec.ValidationError as error:
             from wherry.runtime.binding.faults import faults_of
 
@@ -280,7 +283,7 @@ def message_reader(kind: Any, upgrades: tuple[Upgrade, ...] = ()) -> Reader:
 
         read = pydantic.TypeAdapter(kind).validate_json
     else:
-        read = msgspec.json.Decoder(kind).decode
+        read = completing(msgspec.json.Decoder(kind).decode, kind)
     return _upgrading(read, kind, upgrades)
 
 
