@@ -72,6 +72,16 @@ def _not_finite(value: Any) -> str:
     return ""
 
 
+def within(number: float, bounds: dict[str, float]) -> bool:
+    """Whether a number keeps bounds: "ge", "gt", "le", "lt"."""
+    return (
+        number >= bounds.get("ge", number)
+        and number <= bounds.get("le", number)
+        and ("gt" not in bounds or number > bounds["gt"])
+        and ("lt" not in bounds or number < bounds["lt"])
+    )
+
+
 def digest(*parts: bytes | str) -> str:
     """Return 32 hexadecimal digits of SHA-256 over length-prefixed parts."""
     import hashlib

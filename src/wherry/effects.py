@@ -80,7 +80,8 @@ class UpdateItem(Struct, frozen=True, array_like=True, tag="update"):
     """Change fields of an item in place, at the moment of the commit.
 
     `assign` and `add` hold JSON objects. `initial` is the item (JSON) to begin with when none
-    is there; without it, an absent item is an unmet condition.
+    is there; without it, an absent item is an unmet condition. So is a sum beyond the bounds of
+    its field, a JSON object too: `{"stock": {"ge": 0}}`, with "gt", "le" and "lt".
     """
 
     table: str
@@ -90,6 +91,7 @@ class UpdateItem(Struct, frozen=True, array_like=True, tag="update"):
     add: bytes = b"{}"
     initial: bytes | None = None
     when: Condition | None = None
+    bounds: bytes = b"{}"
 
 
 class DeleteItem(Struct, frozen=True, array_like=True, tag="delete"):

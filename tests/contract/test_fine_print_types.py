@@ -429,3 +429,60 @@ def test_what_a_dataclass_was_read_without_is_in_what_is_stored_sent_and_answere
         assert backend.failures() == []
         assert backend.items(tasks) == []
     assert msgspec.to_builtins(got) == [{"task": whole}]
+
+
+class Stock(Struct):
+    """An item with bounds."""
+
+    sku: str
+    left: Annotated[int, Meta(ge=0, lt=10)] = 0
+    lent: Annotated[int, Meta(le=5)] | None = 0
+
+
+class Shelf(BaseModel):
+    """A model with bounds."""
+
+    sku: str
+    left: Annotated[int, pydantic.Field(ge=0)] = 0
+
+
+@on_every_platform
+def test_a_sum_beyond_the_bounds_of_its_field_is_an_unmet_condition(run: Any) -> None:
+    """Else nobody could read the item any more; so it also guards what is left in stock."""
+    app = App("shop")
+    stocks = app.table(Stock, key="sku")
+    shelves = app.table(Shelf, key="sku")
+
+    @app.post("/take/{count}", grants=[stocks.write])
+    def take(count: int) -> None:
+        stocks.add("a", left=-count)
+
+    @app.post("/lend/{count}", grants=[stocks.write])
+    def lend(count: int) -> None:
+        stocks.add("a", lent=count)
+
+    @app.post("/shelve/{count}", grants=[shelves.write])
+    def shelve(count: int) -> None:
+        shelves.add("new", left=count)
+
+    @app.post("/both", grants=[stocks.write])
+    def both() -> None:
+        stocks.put(Stock("b", 1))
+        stocks.add("b", left=-2)
+
+    @app.post("/twice", grants=[stocks.write])
+    def twice() -> None:
+        stocks.add("a", left=-2)
+        stocks.add("a", left=-1)
+
+    with run(app) as backend:
+        with backend.acting():
+            stocks.put(Stock("a", 3))
+        for path, status in [
+            ("/take/4", 409), ("/take/2", 204), ("/take/-9", 409), ("/take/-8", 204),
+            ("/lend/6", 409), ("/lend/5", 204), ("/lend/1", 409),
+            ("/shelve/-1", 409), ("/shelve/2", 204), ("/both", 500), ("/twice", 204),
+        ]:  # fmt: skip
+            assert (path, backend.post(path).status) == (path, status)
+        assert backend.items(stocks) == [Stock("a", 6, 5)]
+        assert backend.items(shelves) == [Shelf(sku="new", left=2)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from wherry.codec import from_json, to_json
+from wherry.codec import from_json, to_json, within
 from wherry.errors import Refused
 
 if TYPE_CHECKING:
@@ -34,12 +34,14 @@ def fold(first: Write, second: Write) -> Write:
             return msgspec.structs.replace(second, when=first.when)
         case PutItem(), UpdateItem():
             body = apply_update(second, first.body)
+            _keep_bounds(second, body)
             return msgspec.structs.replace(first, body=body)
         case DeleteItem(), UpdateItem(initial=None):
             raise Refused(f"An item of {first.table!r} is deleted, then updated, in one run.")
         case DeleteItem(), UpdateItem():
             body = apply_update(second, None)
             assert body is not None
+            _keep_bounds(second, body)
             return PutItem(first.table, first.pk, first.sk, body, first.when)
         case UpdateItem(), UpdateItem():
             return _fold_updates(first, second)
@@ -56,10 +58,29 @@ def _fold_updates(first: UpdateItem, second: UpdateItem) -> UpdateItem:
     for name, value in from_json(second.add).items():
         if name in assign:
             assign[name] = _sum(first.table, name, assign[name], value)
+            _keep_bounds(second, to_json({name: assign[name]}))
         else:
             add[name] = add.get(name, 0) + value
     initial = first.initial if second.initial is not None or second.assign == b"{}" else None
-    return msgspec.structs.replace(first, assign=to_json(assign), add=to_json(add), initial=initial)
+    bounds = from_json(first.bounds) | from_json(second.bounds)
+    kept = {name: bounds[name] for name in add if name in bounds}
+    return msgspec.structs.replace(
+        first, assign=to_json(assign), add=to_json(add), initial=initial, bounds=to_json(kept)
+    )
+
+
+def _keep_bounds(update: UpdateItem, body: bytes | None) -> None:
+    """Refuse what the run itself has brought beyond the bounds of a field."""
+    if update.bounds == b"{}" or body is None:
+        return
+    fields = from_json(body)
+    for name, bounds in from_json(update.bounds).items():
+        if not within(fields[name], bounds):
+            raise Refused(
+                f"{name!r} of {update.table!r} would be {fields[name]}, which its type does not "
+                "take.",
+                advice="Look at what is put before it is added to.",
+            )
 
 
 def apply_update(update: UpdateItem, body: bytes | None) -> bytes | None:

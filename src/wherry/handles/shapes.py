@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, get_args
 
 import msgspec
 
@@ -219,6 +219,11 @@ class Shape(Generic[T]):
             self._fits(name, value, self._field(name).plain)
         return {self._field(name).name: value for name, value in values.items()}
 
+    def bounds(self, names: Iterable[str]) -> dict[str, dict[str, float]]:
+        """Return the bounds that these number fields have, under their names in JSON."""
+        fields = map(self._field, names)
+        return {field.name: field.bounds for field in fields if field.bounds}
+
     def _field(self, name: str) -> Field:
         if self._fields is None:
             self._fields = _fields_of(self.kind)
@@ -292,11 +297,12 @@ def _same(value: Any, read: Any) -> bool:
 
 
 class Field(msgspec.Struct, frozen=True):
-    """A field of an item's type: its name in JSON, its type, and that without any bounds."""
+    """A field of an item's type: its name in JSON, its type, that without any bounds, and these."""
 
     name: str
     type: Any
     plain: Any
+    bounds: dict[str, float] = {}
 
 
 def _fields_of(kind: Any) -> dict[str, Field]:
@@ -308,6 +314,7 @@ def _fields_of(kind: Any) -> dict[str, Field]:
                 one.serialization_alias or name,
                 Any,
                 one.annotation if one.annotation in _NUMBERS else Any,
+                _bounds(one.metadata),
             )
             for name, one in kind.model_fields.items()
         }
@@ -318,6 +325,26 @@ def _fields_of(kind: Any) -> dict[str, Field]:
     names = getattr(kind, "__struct_fields__", tuple(types))
     shown = getattr(kind, "__struct_encode_fields__", names)
     return {
-        name: Field(encoded, types[name], plain[name])
+        name: Field(encoded, types[name], plain[name], _bounds(_said_of(types[name])))
         for name, encoded in zip(names, shown, strict=True)
     }
+
+
+def _said_of(kind: Any) -> Iterable[Any]:
+    """Yield what is annotated of a type, or of what it is besides None."""
+    for part in get_args(kind):
+        if hasattr(kind, "__metadata__"):
+            yield part
+        else:
+            yield from _said_of(part)
+
+
+def _bounds(said: Iterable[Any]) -> dict[str, float]:
+    """Return the bounds among what is annotated: by msgspec's Meta, or as Pydantic has them."""
+    found = {}
+    for one in said:
+        for name in ("ge", "gt", "le", "lt"):
+            bound = getattr(one, name, None)
+            if isinstance(bound, int | float):
+                found[name] = bound
+    return found

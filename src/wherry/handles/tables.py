@@ -261,6 +261,7 @@ class Table(Generic[T]):
             encode_json(self.shape.increments(add)),
             self._initial(key) if add and not assign else None,
             self._in_json(when),
+            encode_json(self.shape.bounds(add)),
         )
         self._authorize_stored(scope, pk, sk, effect)
         self._record(scope, effect, len(effect.assign) + len(effect.add))

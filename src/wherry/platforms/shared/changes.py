@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from wherry import limits
-from wherry.codec import from_json, key_text, to_json
+from wherry.codec import from_json, key_text, to_json, within
 from wherry.effects import Absent, Condition, DeleteItem, Present, PutItem, UpdateItem
 from wherry.errors import StoredItemUnreadable
 from wherry.platforms.shared.conditions import holds, is_number
@@ -105,8 +105,9 @@ def _met(condition: Condition, body: bytes | None) -> bool:
 
 
 def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
-    """Return the new item, or None where a field to add to is no number."""
+    """Return the new item, or None where a field to add to is no number, or a sum out of bounds."""
     item, assign, add = _fields(body), _fields(effect.assign), _fields(effect.add)
+    bounds = _fields(effect.bounds) if effect.bounds != b"{}" else {}
     for field in (table.shape.key, table.shape.sort):
         if field in add or (field in assign and assign[field] != item.get(field)):
             raise ValueError(f"{field} is part of the key and cannot be changed.")
@@ -121,5 +122,7 @@ def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
         item[field] = before + amount
         if item[field] != item[field] or item[field] in (float("inf"), float("-inf")):
             raise ValueError(f"{field} would no longer be a number.")
+        if field in bounds and not within(item[field], bounds[field]):
+            return None
     item.update(assign)
     return to_json(item)
