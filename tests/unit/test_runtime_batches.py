@@ -384,3 +384,25 @@ def test_a_named_step_belongs_to_an_item(backend: Any) -> None:
         alone = found_runs.one(Job("c", "beside")).failure
     assert alone is not None
     assert "inside `with item`" in alone.message
+
+
+def test_what_is_raised_when_all_items_have_ended_is_told() -> None:
+    """Nothing of the batch is lost by it, and nobody else would hear of it."""
+    app = App("shop")
+    jobs = app.queue(Job, name="raised")
+
+    @app.consume(jobs, batch=10)
+    def work(batch: Batch[Job]) -> None:
+        for item in batch:
+            with item:
+                pass
+        raise ValueError("after all")
+
+    with running(app) as backend:
+        with backend.acting():
+            jobs.send(Job("a"))
+        backend.drain()
+        (told,) = [line for line in backend.logs if line["level"] == "ERROR"]
+        assert "when all its items had ended" in told["message"]
+        assert "ValueError: after all" in told["trace"]
+        assert backend.failures() == []

@@ -116,14 +116,18 @@ def outside(name: str, call: Callable[[str], T]) -> T:
 
     A run that is repeated because it lost a version conflict gets the kept result: the service is
     called once for that attempt. So the result travels as JSON: it is of a JSON type, or of the
-    type that `call` says it returns.
+    type that `call` says it returns. Each call in a run is another one, with a key of its own: the
+    second of a name has not that of the first, which is `current().key(name)`.
 
     Raises:
         Refused: The result would not come back as it is. The service has been called.
         BoundExceeded: The results of this attempt have more than `limits.OUTSIDE_BYTES`.
     """
     scope = scope_for("outside()")
-    key = digest("outside", scope.invocation.key, name)
+    use = scope.outside_uses.get(name, 0) + 1
+    scope.outside_uses[name] = use
+    parts = (name,) if use == 1 else (name, str(use))
+    key = digest("outside", scope.invocation.key, *parts)
     shape: Shape[T] = Shape(result_type(call))
     body = scope.kept.get(key)
     if body is None:

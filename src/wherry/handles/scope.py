@@ -119,6 +119,7 @@ class Scope(Struct, eq=False):
     marks: list[str] = []
     uses: int = 0
     step_uses: dict[str, int] = {}
+    outside_uses: dict[str, int] = {}
     bytes_written: int = 0
     blobs: list[str] = []  # staged so far, by this scope and those within it
 

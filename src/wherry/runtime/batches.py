@@ -14,6 +14,7 @@ import msgspec
 from wherry import errors
 from wherry.codec import to_msgpack
 from wherry.handles.batches import Batch, BatchItem
+from wherry.handles.logs import log
 from wherry.handles.scope import Scope, enter, leave
 from wherry.invocation import (
     EMPTY,
@@ -161,6 +162,8 @@ class BatchRun:
             if one.failure is None and one.item is not None and not one.item.left
         ]
         if ended is not None:
+            if not left_over:
+                log.error("the handler raised when all its items had ended", trace=ended.trace)
             _share(left_over, ended)
             return self._each()
         for one in left_over:
