@@ -36,7 +36,13 @@ def test_a_written_acceptance_or_an_issuer_is_good_enough() -> None:
 
 def test_an_issuer_on_the_machine_itself_is_an_error_in_production() -> None:
     """It is one for writing code; where it is meant, a word says so."""
-    for url in ("http://localhost:8080/", "https://localhost", "https://127.0.0.1:9/realm"):
+    for url in (
+        "http://localhost:8080/",
+        "https://LOCALHOST",
+        "https://127.0.0.1:9/realm",
+        "https://0.0.0.0/",
+        "https://[::1]/",
+    ):
         local = AuthSpec(name="customers", issuer=url, audiences=("shop",))
         assert codes(Blueprint(app="a", auths=(local,))) == {"issuer_on_this_machine": "error"}
     meant = AuthSpec(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -376,3 +376,24 @@ def test_a_secret_is_masked_no_longer_than_its_backend_lives() -> None:
         assert backend.get("/").json() == 5
         assert "value" in masked()
     assert masked() == before
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda backend: backend.conflict_next("nosuch"),
+        lambda backend: backend.duplicate("nosuch"),
+        lambda backend: backend.object("nosuch", "key"),
+        lambda backend: backend.advance(-5),
+    ],
+)
+def test_what_cannot_be_is_refused_by_the_kit(ask: Callable[[Any], object]) -> None:
+    """A test that asks for it would test nothing."""
+    with running(App("empty")) as backend, pytest.raises(ValueError, match=r"nosuch|-5 seconds"):
+        ask(backend)
+
+
+def test_after_commit_without_parentheses_says_how_it_is_written() -> None:
+    app = App("shop")
+    with pytest.raises(Refused, match=r"Write @app.after_commit\(\)"):
+        app.after_commit(lambda: None)

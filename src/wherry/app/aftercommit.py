@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from wherry import limits
 from wherry.app.declared import Consumer, Function
 from wherry.app.places import site
+from wherry.errors import Refused
 from wherry.handles import Queue
 from wherry.handles.aftercommit import AfterCommit
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from wherry.handles.options import FunctionOptions
     from wherry.handles.shapes import Upgrades
 
+PARENTHESES = "Write @app.after_commit()."
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -32,6 +34,8 @@ class AppAfterCommit:
 
     def __call__(
         self,
+        without_parentheses: object = None,
+        /,
         *,
         max_attempts: int = limits.MAX_ATTEMPTS,
         retry_base_s: float = limits.RETRY_BASE_S,
@@ -46,6 +50,8 @@ class AppAfterCommit:
         arguments see `app.queue` and `app.consume`, which this is together; `upgrade` makes the
         arguments of today of those of a message that was sent before they changed, by name.
         """
+        if without_parentheses is not None:
+            raise Refused("@app.after_commit stands without parentheses.", advice=PARENTHESES)
         where = site(1)
 
         def declare(fn: Callable[P, R]) -> AfterCommit[P, R]:

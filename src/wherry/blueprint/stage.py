@@ -9,7 +9,9 @@ from wherry.blueprint.checks import in_order
 from wherry.blueprint.records import Blueprint, Finding, HttpTrigger
 
 PRODUCTION = "prod"
-_LOCAL = re.compile(r"http://|https://(localhost|127\.[0-9.]+|\[::1\])(:|/|$)")
+_LOCAL = re.compile(
+    r"http://|https://(localhost|127\.[0-9.]+|0\.0\.0\.0|\[::1?\])(:|/|$)", re.IGNORECASE
+)
 _WRITING = ("POST", "PUT", "PATCH", "DELETE")
 
 

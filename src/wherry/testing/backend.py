@@ -193,6 +193,8 @@ class Backend:
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass; messages that fall due meanwhile are delivered at their moment."""
+        if seconds < 0:
+            raise ValueError(f"{seconds} seconds cannot pass.")
         self._composed.advance(seconds)
 
     def failures(self, queue: Queue[Any] | str | None = None) -> list[FailedWork]:
@@ -238,7 +240,8 @@ class Backend:
 
     def object(self, bucket: Bucket | str, key: str) -> StoredObject | None:
         """An object, to read; None where there is none."""
-        name, blobs = _name(bucket) or "", self._composed.blobs
+        name = self._targets(bucket)[0][1]
+        blobs = self._composed.blobs
         row = self._composed.ask(GetObject(name, key))
         if not isinstance(row, ObjectRow):
             return None
@@ -327,7 +330,7 @@ class Backend:
 
     def conflict_next(self, table: Table[Any] | str, times: int = 1) -> None:
         """Let the next commits that check what they read in this table lose a version conflict."""
-        name = _name(table) or ""
+        name = self._targets(table)[0][1]
         self._faults.conflicts[name] = self._faults.conflicts.get(name, 0) + times
 
     def crash_before_commit(self, times: int = 1) -> None:
@@ -340,7 +343,7 @@ class Backend:
 
     def duplicate(self, queue: Queue[Any] | str) -> Undo:
         """Deliver each message of a queue twice: its lease ends while the handler still runs."""
-        name = _name(queue) or ""
+        name = self._targets(queue)[0][1]
         self._faults.twice_delivered.add(name)
         return Undo(lambda: self._faults.twice_delivered.discard(name))
 

@@ -122,7 +122,8 @@ def dev(inline: bool, **given: Any) -> None:
     """Run TARGET (module:app) while you write it.
 
     An edit is served as soon as it is saved; a version that does not load changes nothing.
-    With --inline breakpoint() works in handlers; they are not isolated then.
+    With --inline breakpoint() works in handlers; they are not isolated then, and an edit is served
+    when it is started again.
     """
     _serve(dev=True, inline=inline, **given)
 
