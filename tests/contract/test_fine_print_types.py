@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Generic, TypedDict, TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ class Visit(Struct):
     minutes: Annotated[int, Meta(ge=1)] = 30
     slots: list[Slot] = msgspec.field(default_factory=list)
     price: float = 0.0
+    fee: Decimal = Decimal(0)
 
 
 @dataclass
@@ -242,6 +244,14 @@ REFUSED: dict[str, tuple[Callable[[Clinic], object], str]] = {
     "update of a model, deep inside": (
         lambda c: c.people.update("kept", pets=[Pet.model_construct(name=5)]),
         "Person.pets does not take [Pet(name=5)]: 1 validation error for Person\npets.0.name",
+    ),
+    "add to what is stored as text": (
+        lambda c: c.visits.add("kept", fee=1),
+        "Visit.fee is Decimal, which is stored as no number: it cannot be added to.",
+    ),
+    "a comparison where a condition is meant": (
+        lambda c: c.visits.update("kept", minutes=5, when=Visit("a").minutes == 30),  # type: ignore[arg-type]
+        "when= of 'visits' takes a condition; True was given.",
     ),
     "add a part to what is whole": (
         lambda c: c.visits.add("kept", minutes=0.5),

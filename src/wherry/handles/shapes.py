@@ -216,7 +216,13 @@ class Shape(Generic[T]):
     def increments(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return what is to be added to number fields, as `changes` does; without their bounds."""
         for name, value in values.items():
-            self._fits(name, value, self._field(name).plain)
+            plain = self._field(name).plain
+            if not _holds_numbers(plain):
+                raise Refused(
+                    f"{self.kind.__name__}.{name} is {getattr(plain, '__name__', plain)}, which "
+                    "is stored as no number: it cannot be added to."
+                )
+            self._fits(name, value, plain)
         return {self._field(name).name: value for name, value in values.items()}
 
     def bounds(self, names: Iterable[str]) -> dict[str, dict[str, float]]:
@@ -328,6 +334,15 @@ def _fields_of(kind: Any) -> dict[str, Field]:
         name: Field(encoded, types[name], plain[name], _bounds(_said_of(types[name])))
         for name, encoded in zip(names, shown, strict=True)
     }
+
+
+def _holds_numbers(kind: Any) -> bool:
+    """Whether a field of this type may hold a number of JSON, as far as its type says."""
+    if parts := get_args(kind):
+        return any(map(_holds_numbers, parts))
+    if kind in (Any, object) or not isinstance(kind, type):
+        return True
+    return issubclass(kind, int | float) and kind is not bool
 
 
 def _said_of(kind: Any) -> Iterable[Any]:

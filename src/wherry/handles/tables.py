@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from msgspec import Struct
+
 from wherry import limits
 from wherry.blueprint.records import Grant
 from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, key_bytes
@@ -272,6 +274,11 @@ class Table(Generic[T]):
         """Return a condition with the names that fields have in what is stored."""
         if when is None:
             return None
+        if not isinstance(when, Struct):
+            raise Refused(
+                f"when= of {self.name!r} takes a condition; {when!r} was given.",
+                advice='Make one of a field: when=field("state") == "open".',
+            )
         if self._renamed is None:
             self._renamed = self.shape.renamed()
         return renamed(when, self._renamed) if self._renamed else when
