@@ -9,7 +9,7 @@ import pytest
 from msgspec import Struct
 
 from wherry.app import App, Caller
-from wherry.errors import AppInvalid, Forbidden
+from wherry.errors import AppInvalid, Forbidden, Refused
 
 
 class Order(Struct):
@@ -74,6 +74,48 @@ def test_a_policy_that_forgets_to_answer_says_no() -> None:
 
     app.freeze()
     assert app.policies["notes"][0](ALICE, Note("2")) is False
+
+
+def test_an_answer_that_is_neither_true_nor_false_allows_nothing() -> None:
+    """A text is no yes, nor is a coroutine that nobody has run."""
+    app = app_with_tables()
+
+    @app.policy
+    def wordy(caller: Caller, note: Note) -> bool:
+        return "no"  # type: ignore[return-value]
+
+    app.freeze()
+    with pytest.raises(Refused, match="'wordy' gave a str, and may give True or False"):
+        app.policies["notes"][0](ALICE, Note("1"))
+
+
+def test_a_policy_holds_for_what_its_type_is_made_to() -> None:
+    class Urgent(Note): ...
+
+    app = app_with_tables()
+    app.table(Urgent, name="urgent", key="id")
+
+    @app.policy
+    def nobody(caller: Caller, note: Note) -> bool:
+        return False
+
+    app.freeze()
+    assert set(app.policies) == {"notes", "urgent"}
+
+
+def test_a_route_without_a_caller_to_a_table_with_a_policy_is_a_warning() -> None:
+    app = App("shop")
+    notes = app.table(Note, key="id")
+
+    @app.policy
+    def own(caller: Caller, note: Note) -> bool: ...
+
+    @app.get("/notes/{id}", grants=[notes.read])
+    def read(id: str) -> str: ...
+
+    app.freeze()
+    found = [one for one in app.warnings if one.code == "policy_without_caller"]
+    assert [one.message.partition(" has ")[0] for one in found] == ["GET /notes/{id}"]
 
 
 def without_caller(order: Order) -> bool: ...

@@ -13,7 +13,7 @@ from wherry.app.declared import Consumer, Declared, Function, Route, Task, Trigg
 from wherry.app.definitions import definition_file, workflow_spec
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.including import with_included
-from wherry.app.policies import Policy, compile_policies
+from wherry.app.policies import Policy, compile_policies, unheld
 from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
 from wherry.app.specs import bucket_spec, event_spec, queue_spec, secret_spec, table_spec
@@ -119,6 +119,7 @@ def freeze(app: App) -> Frozen:
         [policy for one in apps for policy in one._policies], declared
     )
     frozen.findings.extend(faults)
+    frozen.findings.extend(unheld(function_specs, frozen.policies))
     frozen.findings.extend(check_boundaries([one for one in functions if one.is_bundle]))
     faults, checkable = check_values(frozen.blueprint)
     faults += check(checkable) if checkable is not None else []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from wherry.app.http import Caller
 from wherry.app.kinds import shown
 from wherry.app.places import Site
-from wherry.blueprint.records import Finding
+from wherry.blueprint.records import Finding, FunctionSpec, HttpTrigger
+from wherry.errors import Refused
 from wherry.handles import Table
 
 
@@ -27,7 +28,31 @@ class Policy:
 
     def __call__(self, caller: Caller, item: Any) -> bool:
         answer = self._fn(**{self._caller: caller, self._item: item})
-        return bool(answer) if self._answers else True
+        if answer is None:
+            return not self._answers  # one that forgets to answer says no
+        if self._answers and isinstance(answer, bool):
+            return answer
+        said = f"The policy {self.__name__!r} gave a {type(answer).__name__}"  # no word for yes
+        raise Refused(f"{said}, and may give {'True or False' if self._answers else 'None'}.")
+
+
+def unheld(
+    functions: Iterable[FunctionSpec], policies: Mapping[str, Sequence[Policy]]
+) -> Iterator[Finding]:
+    """Yield the routes without a caller that touch what policies are for."""
+    for function in functions:
+        touched = {one.resource for one in function.grants if one.kind == "table"} & policies.keys()
+        for trigger in function.triggers:
+            if touched and isinstance(trigger, HttpTrigger) and trigger.auth is None:
+                tables = ", ".join(sorted(touched))
+                yield Finding(
+                    code="policy_without_caller",
+                    message=f"{trigger.method} {trigger.path} has no auth=, and so no caller to "
+                    f"hold the policy of {tables} against: anybody may do there what it does.",
+                    fix="Give the route auth=, or leave it so if everybody may.",
+                    place=trigger.place,
+                    severity="warning",
+                )
 
 
 def compile_policies(
@@ -44,6 +69,11 @@ def compile_policies(
                 Finding(code="policy_invalid", message=message, fix=fix, place=where.place)
             )
     return policies, findings
+
+
+def _is_of(item_type: Any, kind: Any) -> bool:
+    both = isinstance(item_type, type) and isinstance(kind, type)
+    return item_type is kind or (both and issubclass(item_type, kind))
 
 
 def _compile(
@@ -72,7 +102,7 @@ def _compile(
     if len(callers) != 1 or len(items) != 1 or any(one.kind not in keyword for one in parameters):
         return f"The policy {name!r} does not take exactly a Caller and an item.", fix
     kind = hints.get(items[0].name)
-    matching = [table for table in tables if table.item_type is kind]
+    matching = [table for table in tables if _is_of(table.item_type, kind)]
     if not matching:
         return (
             f"The policy {name!r} is for {shown(kind)}, which no table of this app holds.",
