@@ -135,13 +135,6 @@ def test_what_cannot_begin_is_refused(place: Any) -> None:
     assert told(place) == []
 
 
-def test_a_run_of_the_release_before_begins_what_that_declares(place: Any) -> None:
-    """Machines take turns with a new release, which may have no such workflow."""
-    place.configure("later")
-    assert isinstance(ordered(place, start("late")), Committed)
-    assert find(place, "late").status == "RUNNING"
-
-
 def test_an_execution_keeps_the_definition_that_it_began_with(place: Any) -> None:
     first = get(place, begun(place)).definition
     stored = place.ask(GetDefinition(first))

@@ -131,11 +131,7 @@ class Declared:
             kept.setdefault(table, []).append(index)
             self.definitions[table, name, definition] = index
         active = self.releases.get(self.active, ReleaseShape())
-        self.workflows = {  # as the last of them declares it, which is the active one
-            str(one["name"]): workflow_of(one)
-            for release in self.releases.values()
-            for one in release.workflows
-        }
+        self.workflows = {one.name: one for one in map(workflow_of, active.workflows)}
         self._declare_queues(queues, pauses)
         self.listeners = Listeners(active, self.queues)
         self.tables: dict[str, Table] = {}
