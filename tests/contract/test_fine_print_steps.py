@@ -97,6 +97,27 @@ def test_a_step_is_refused_where_a_later_run_asks_with_other_arguments(run: Any)
         assert backend.items(case.shelf.things) == [Thing("a", 1)]
 
 
+def test_arguments_without_an_order_are_the_same_in_any(run: Any) -> None:
+    """Another process goes through a set in another order."""
+    shelf = Shelf()
+    orders = [[0, 8], [8, 0]]
+    assert [list(set(one)) for one in orders] == orders  # of this many buckets
+    asked: list[set[int]] = []
+
+    @shelf.app.consume(shelf.jobs, grants=shelf.all)
+    def work(job: Job) -> None:
+        shelf.app.atomic("reserve", asked.append, set(orders.pop(0)))
+        if orders:
+            raise ValueError("not yet")
+
+    with run(shelf.app) as backend:
+        with backend.acting():
+            shelf.jobs.send(Job("a"))
+        backend.drain()
+        assert backend.failures() == []
+    assert asked == [{0, 8}]
+
+
 def test_the_nth_use_of_a_name_is_a_step_of_its_own(run: Any) -> None:
     shelf = Shelf()
 

@@ -336,3 +336,20 @@ def test_a_name_that_is_no_text_is_refused(name: Any) -> None:
                     lambda: app.queue(Order, name=name)):  # fmt: skip
         with pytest.raises(Refused, match="is no name"):
             declare()
+
+
+def test_what_has_no_order_is_described_in_one() -> None:
+    """Else the same code would be another release in each process."""
+    names = [f"role-{number}" for number in range(50)]
+
+    class Job(Struct):
+        tags: frozenset[str] = frozenset(names)
+
+    app = App("shop")
+    app.auth("people", roles=set(names))  # type: ignore[arg-type]
+    app.queue(Job)
+    blueprint = app.freeze()
+    assert list(blueprint.auths[0].roles) == sorted(names)
+    schema = blueprint.queues[0].schema
+    (job,) = schema["$defs"].values()
+    assert job["properties"]["tags"]["default"] == sorted(names)

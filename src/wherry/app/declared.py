@@ -175,6 +175,8 @@ def _unknown(function: str, option: str) -> str:
 
 def as_several(given: Any) -> tuple[Any, ...]:
     """Accept one where several may stand; whether each is right is seen when the app is frozen."""
+    if isinstance(given, set | frozenset):  # in an order that is the same in every process
+        return tuple(sorted(given, key=str))
     several = isinstance(given, Iterable) and not isinstance(given, str)
     return tuple(given) if several else (given,)
 

@@ -48,6 +48,8 @@ def _msgspec_schema(kind: Any) -> dict[str, Any]:
                 t = t.type
             if isinstance(t, inspect.DateTimeType):
                 found.setdefault("format", "date-time" if t.tz is not False else "date-time-local")
+            elif isinstance(t, inspect.StructType | inspect.DataclassType):
+                _order_defaults(t.fields, found.get("properties", {}))
             elif isinstance(t, inspect.TimeType):
                 found.setdefault("format", "time")
             elif isinstance(t, inspect.DictType) and "propertyNames" not in found:
@@ -65,6 +67,15 @@ def _msgspec_schema(kind: Any) -> dict[str, Any]:
             names[cls]: generator.to_schema(one, False) for cls, one in components.items()
         }
     return found
+
+
+def _order_defaults(fields: Any, properties: dict[str, Any]) -> None:
+    """Let a default that is a set stand in one order, whatever process describes it."""
+    for one in fields:
+        if isinstance(one.default, set | frozenset) and one.encode_name in properties:
+            default = properties[one.encode_name].get("default")
+            if isinstance(default, list):
+                default.sort(key=repr)
 
 
 def _keys(schema: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ def _defaults(kind: Any) -> Defaults:
     nodes, seen = [kind], set()
     while nodes:
         node = nodes.pop()
+        node = getattr(node, "__supertype__", node)  # of a NewType
         nodes += get_args(node)
         bare = get_origin(node) or node
         if bare in seen or not isinstance(bare, type):

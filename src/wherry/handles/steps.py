@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from msgspec import json
+
 from wherry import limits
 from wherry.codec import NotFinite, digest, to_msgpack
 from wherry.errors import ConditionFailed, Passing, Refused, rejection
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_ordered = json.Encoder(order="deterministic").encode
 
 
 def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -59,7 +62,8 @@ def atomic(name: str, step: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -
     use = outer.step_uses.get(name, 0) + 1
     outer.step_uses[name] = use
     key = f"{outer.invocation.key}#{name}#{use}"
-    asked = digest(_encoded(name, "arguments", [args, kwargs]))
+    _encoded(name, "arguments", [args, kwargs])
+    asked = digest(_ordered([args, kwargs]))  # a set has no order of its own
     shape: Shape[T] = Shape(result_type(step))
     stored = outer.ask(GetReply(key))
     if isinstance(stored, StoredReply):
