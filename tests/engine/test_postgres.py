@@ -261,6 +261,11 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
             assert place(near, "meanwhile") == 201
             wire.mend()
             until(lambda: cut.once("GET", "/readyz").status == 200, "ready")
+            (told,) = [
+                one for one in cut.lines(level="ERROR") if "has not answered" in one["message"]
+            ]
+            assert told["message"].partition(" s: ")[2]  # and why
+            until(lambda: cut.lines(message="the store answers again"), "a word that it is over")
             assert place(cut, "during") == 201
             assert place(cut, "after") == 201
             until(lambda: near.drained("jobs"), "an empty queue", 60.0)

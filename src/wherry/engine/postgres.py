@@ -80,6 +80,8 @@ class PostgresClient:
         self.where = place.shown
         self.pid = os.getpid()
         self.hangs = False  # then nothing more is asked
+        self.why = ""  # it did not answer when it was looked at last
+        self._place = place
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._store = store
@@ -177,10 +179,12 @@ class PostgresClient:
                     else:
                         await self._renew()
                         renewed_s = self._clock.steady_s()
-            except Exception:
-                continue  # whatever is wrong, the next look may find it well; until then it is away
+            except Exception as error:  # the next look may find it well; until then it is away
+                self.why = self._place.told(error) or type(error).__name__
+                continue
             self._answered_s = self._clock.steady_s()
             self.hangs = False
+            self.why = ""
 
     async def _renew(self) -> None:
         if not await self._nodes.renew(self.node):

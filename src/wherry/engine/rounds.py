@@ -118,6 +118,7 @@ class Rounds:
     ) -> None:
         self._journal = journal
         self._time = time
+        self._feeds = feeds
         fire, tick = Fire(limits.FIRE_BATCH), RedriveTick(limits.REDRIVE_BATCH)
         self.schedules = Round(loop, time, store, feeds, fire, self._fired)
         self.redrives = Round(loop, time, store, feeds, tick)
@@ -131,6 +132,7 @@ class Rounds:
             workflows: Whether the app has any.
         """
         self.executions.polls = workflows
+        self.redrives.polls = self._feeds.shared  # another engine may have begun one, and died
         self.schedules.ask()
         self.redrives.ask()
         self.executions.ask()

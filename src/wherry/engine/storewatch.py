@@ -34,6 +34,7 @@ class StoreWatch:
     def __init__(self, core: Core, store: Any) -> None:
         self._core = core
         self._store = store
+        self._silent = False  # and told so
         self._full_s: float | None = None  # when something was refused last for want of room
 
     def look(self) -> None:
@@ -42,8 +43,15 @@ class StoreWatch:
         silent_s = store.silent_s()
         store.hangs = silent_s > limits.STORE_SILENT_S
         if store.hangs:
-            core.troubles["store"] = f"the store has not answered for {silent_s:.0f} s"
+            core.troubles["store"] = said = f"the store has not answered for {silent_s:.0f} s"
+            if not self._silent:
+                why = getattr(store, "why", "")  # a process says nothing when it hangs
+                core.journal.say("ERROR", f"{said}{why and f': {why}'}")
+            self._silent = True
         else:
+            if self._silent:
+                core.journal.say("INFO", "the store answers again")
+            self._silent = False
             if StoreFull.code in faults:
                 faults.remove(StoreFull.code)
                 if self._full_s is None:
