@@ -29,9 +29,8 @@ from wherry.app.naming import name_of
 from wherry.app.places import Site, site
 from wherry.app.routes import AppRoute
 from wherry.app.triggers import AppOn, AppSchedule, Declaring
-from wherry.app.values import check_indexes
 from wherry.app.workflows import AppTask, AppWorkflow
-from wherry.blueprint.records import AuthSpec, Blueprint, Cors, Finding, Throttle
+from wherry.blueprint.parts import AuthSpec, Cors, Finding, Throttle
 from wherry.errors import Refused
 from wherry.handles import Bucket, Queue, Secret, Table
 from wherry.handles.events import EventType
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
 
     from wherry.app.endpoints import Endpoint
     from wherry.app.policies import Policy
+    from wherry.blueprint.records import Blueprint
     from wherry.handles.options import FunctionOptions
     from wherry.handles.shapes import Upgrades
     from wherry.handles.workflows import Workflow
@@ -182,10 +182,12 @@ class App:
         """
         name = name_of(name, item_type)
         place = site(1).place
-        fault = check_indexes(name, indexes, place)
-        if fault is not None:
-            self._early.append(fault)
-            indexes = None
+        if indexes is not None:
+            from wherry.app.values import check_indexes
+
+            if fault := check_indexes(name, indexes, place):
+                self._early.append(fault)
+                indexes = None
         table = Table(
             item_type,
             name=name,

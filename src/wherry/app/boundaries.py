@@ -9,7 +9,7 @@ from pathlib import Path
 
 from wherry.app.declared import Function
 from wherry.app.places import shown_path
-from wherry.blueprint.records import Finding, Place
+from wherry.blueprint.parts import Finding, Place
 
 
 def check_boundaries(bundles: list[Function]) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from wherry.app.declared import (
     declared_or_bare,
 )
 from wherry.app.places import site
-from wherry.blueprint.records import AuthSpec
+from wherry.blueprint.parts import AuthSpec
 
 
 class BundleRoute:

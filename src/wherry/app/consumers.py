@@ -12,11 +12,11 @@ from wherry.app.declared import Consumer, Function, Triggered
 from wherry.app.endpoints import UNSET, Argument, Endpoint, Feed, Signature
 from wherry.app.kinds import members, shown
 from wherry.app.signatures import Reading
+from wherry.blueprint.parts import Grant
 from wherry.blueprint.records import (
     ChangeSource,
     EventSource,
     FunctionSpec,
-    Grant,
     ObjectSource,
     QueueTrigger,
     ScheduleSource,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from wherry.blueprint.records import Finding
+from wherry.blueprint.parts import Finding
 from wherry.handles import Queue, Table
 from wherry.handles.events import EventType
 

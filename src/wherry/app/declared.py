@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from wherry import limits
 from wherry.app.places import Site
-from wherry.blueprint.records import AuthSpec, Source, Throttle
+from wherry.blueprint.parts import AuthSpec, Throttle
 
 if TYPE_CHECKING:
+    from wherry.blueprint.records import Source
     from wherry.handles.aftercommit import AfterCommit
 
 F = TypeVar("F", bound=Callable[..., Any])

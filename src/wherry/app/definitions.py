@@ -12,7 +12,8 @@ import msgspec
 from wherry import limits
 from wherry.app.kinds import shown
 from wherry.app.schemas import schema_of
-from wherry.blueprint.records import Finding, Grant, WorkflowSpec
+from wherry.blueprint.parts import Finding, Grant
+from wherry.blueprint.records import WorkflowSpec
 from wherry.codec import DuplicateKey, refuse_duplicate_keys, refuse_lost_numbers
 from wherry.errors import Refused
 

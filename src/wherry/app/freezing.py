@@ -20,15 +20,12 @@ from wherry.app.specs import bucket_spec, event_spec, queue_spec, secret_spec, t
 from wherry.app.tasks import not_stacked, task_endpoint
 from wherry.app.values import check_values
 from wherry.blueprint.checks import check, in_order
+from wherry.blueprint.parts import AuthSpec, Finding, Grant, Place
 from wherry.blueprint.records import (
-    AuthSpec,
     Blueprint,
-    Finding,
     FunctionSpec,
-    Grant,
     HttpTrigger,
     Parameter,
-    Place,
     ReplyKind,
     Source,
     Trigger,

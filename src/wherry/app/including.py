@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from wherry.app.places import shown_path
-from wherry.blueprint.records import Finding
+from wherry.blueprint.parts import Finding
 
 if TYPE_CHECKING:
     from wherry.app.app import App

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from wherry.blueprint.records import Place
+from wherry.blueprint.parts import Place
 
 
 class Site:

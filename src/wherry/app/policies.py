@@ -9,7 +9,8 @@ from typing import Any, get_type_hints
 from wherry.app.http import Caller
 from wherry.app.kinds import shown
 from wherry.app.places import Site
-from wherry.blueprint.records import Finding, FunctionSpec, HttpTrigger
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import FunctionSpec, HttpTrigger
 from wherry.errors import Refused
 from wherry.handles import Table
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from wherry.app.declared import F, Function, Route, ThrottleLike, declared_or_bare
 from wherry.app.places import site
-from wherry.blueprint.records import AuthSpec
+from wherry.blueprint.parts import AuthSpec
 
 if TYPE_CHECKING:
     from typing import Unpack

@@ -19,8 +19,8 @@ from wherry.app.kinds import (
     unwrap,
     without_none,
 )
+from wherry.blueprint.parts import Finding, Place
 from wherry.blueprint.paths import path_parameters
-from wherry.blueprint.records import Finding, Place
 from wherry.handles.shapes import is_pydantic
 
 PLAIN = ["event", "context"]

@@ -13,12 +13,11 @@ from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of, not_read_back
 from wherry.app.kinds import field_scalar, shown, unwrap, without_none
 from wherry.app.schemas import has_serializers, schema_of
+from wherry.blueprint.parts import Finding, Place
 from wherry.blueprint.records import (
     BucketSpec,
     EventSpec,
-    Finding,
     IndexSpec,
-    Place,
     QueueSpec,
     SecretSpec,
     TableSpec,

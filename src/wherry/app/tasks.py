@@ -9,7 +9,8 @@ from wherry.app.endpoints import UNSET, Argument, Endpoint, Signature
 from wherry.app.kinds import shown
 from wherry.app.schemas import reply_kinds, reply_schema, schema_of
 from wherry.app.signatures import Reading
-from wherry.blueprint.records import Finding, TaskTrigger
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import TaskTrigger
 from wherry.handles import Queue
 from wherry.handles.shapes import Shape
 

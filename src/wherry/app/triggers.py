@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from wherry import limits
 from wherry.app.declared import F, Function, Triggered, as_several, declared_or_bare
 from wherry.app.places import Site, site
-from wherry.blueprint.records import (
-    ChangeSource,
-    EventSource,
-    Finding,
-    ObjectSource,
-    ScheduleSource,
-    Source,
-)
+from wherry.blueprint.parts import Finding
 from wherry.handles import Queue
 from wherry.handles.events import event_type
+from wherry.handles.late import Late
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from wherry.app.app import App
+    from wherry.blueprint import records
+    from wherry.blueprint.records import Source
     from wherry.handles.options import BatchOptions, TriggerOptions
+else:
+    records = Late("wherry.blueprint.records", globals())
 
 _OF_FUNCTION = ("timeout_s", "memory_mb", "concurrency", "reserved", "reads")
 _OF_QUEUE = ("max_attempts", "retry_base_s", "retry_max_s", "retention_s", "on_failure", "fifo")
@@ -67,7 +65,7 @@ class AppOn:
                 triggered.events[name, version] = event
             if where is not None:
                 triggered.wheres[len(triggered.sources)] = where
-            return EventSource(
+            return records.EventSource(
                 queue=triggered.queue.name, event=name, version=version, place=at.place
             )
 
@@ -111,7 +109,7 @@ class AppSchedule:
         where = site(1)
 
         def source(triggered: Triggered) -> Source:
-            return ScheduleSource(
+            return records.ScheduleSource(
                 queue=triggered.queue.name,
                 name=name,
                 expression=expression,
@@ -145,8 +143,8 @@ class Declaring:
 
         def make(triggered: Triggered) -> Source:
             if kind == "change":
-                return ChangeSource(queue=triggered.queue.name, place=where.place, **own)
-            return ObjectSource(queue=triggered.queue.name, place=where.place, **own)
+                return records.ChangeSource(queue=triggered.queue.name, place=where.place, **own)
+            return records.ObjectSource(queue=triggered.queue.name, place=where.place, **own)
 
         return _declaring(self._app, make, options, where)
 

@@ -9,7 +9,8 @@ from msgspec import structs
 
 from wherry import limits
 from wherry.app.kinds import members, shown
-from wherry.blueprint.records import Blueprint, Finding, FunctionSpec, Place, Record, Throttle
+from wherry.blueprint.parts import Finding, Place, Record, Throttle
+from wherry.blueprint.records import Blueprint, FunctionSpec
 
 R = TypeVar("R", bound=Record)
 
@@ -38,7 +39,7 @@ def check_values(blueprint: Blueprint) -> tuple[list[Finding], Blueprint | None]
 
 def check_indexes(table: Any, indexes: Any, place: Place) -> Finding | None:
     """Return what is wrong with the form of a table's indexes, before it is made."""
-    if indexes is None or _fits(indexes, dict[str, str | tuple[str, ...]]):
+    if _fits(indexes, dict[str, str | tuple[str, ...]]):
         return None
     return Finding(
         code="value_type",

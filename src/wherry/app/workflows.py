@@ -87,7 +87,7 @@ class AppWorkflow:
 def _grant(given: Any) -> Any:
     """Return what text stands for: a workflow has no handle yet while it is being declared."""
     if isinstance(given, str) and given.endswith(".start"):
-        from wherry.blueprint.records import Grant
+        from wherry.blueprint.parts import Grant
 
         return Grant(kind="workflow", resource=given.removesuffix(".start"), action="start")
     return given

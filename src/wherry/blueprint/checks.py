@@ -13,7 +13,8 @@ from wherry.blueprint.checks_routes import METHODS, check_routes, throttle_fault
 from wherry.blueprint.checks_triggers import check_triggers
 from wherry.blueprint.checks_versions import check_versions
 from wherry.blueprint.checks_workflows import check_workflows
-from wherry.blueprint.records import Blueprint, Cors, Finding, Place
+from wherry.blueprint.parts import Cors, Finding, Place
+from wherry.blueprint.records import Blueprint
 
 _NAME = re.compile(rf"[a-z][a-z0-9_-]{{0,{limits.NAME_LENGTH - 1}}}")
 _CORS_METHODS = (*METHODS, "HEAD", "OPTIONS", "*")

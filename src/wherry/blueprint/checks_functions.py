@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wherry import limits
-from wherry.blueprint.records import (
-    ACTIONS,
-    Blueprint,
-    Finding,
-    FunctionSpec,
-    HttpTrigger,
-    ResourceKind,
-    WorkflowSpec,
-)
+from wherry.blueprint.parts import ACTIONS, Finding, ResourceKind
+from wherry.blueprint.records import Blueprint, FunctionSpec, HttpTrigger, WorkflowSpec
 
 
 def check_functions(blueprint: Blueprint) -> Iterator[Finding]:

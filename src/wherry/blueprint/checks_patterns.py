@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from msgspec import Struct
 
-from wherry.blueprint.records import Blueprint, EventSource, EventSpec, Finding
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import Blueprint, EventSource, EventSpec
 
 if TYPE_CHECKING:
     from wherry.patterns import Asked

@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterator
 
 from wherry import limits
+from wherry.blueprint.parts import AuthSpec, Finding
 from wherry.blueprint.records import (
-    AuthSpec,
     Blueprint,
     BucketSpec,
-    Finding,
     QueueSpec,
     QueueTrigger,
     TableSpec,

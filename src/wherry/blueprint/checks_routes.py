@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wherry import limits
+from wherry.blueprint.parts import AuthSpec, Finding, Place, Throttle
 from wherry.blueprint.paths import (
     RESERVED,
     is_reserved,
@@ -12,15 +13,7 @@ from wherry.blueprint.paths import (
     path_parameters,
     path_shape,
 )
-from wherry.blueprint.records import (
-    AuthSpec,
-    Blueprint,
-    Finding,
-    FunctionSpec,
-    HttpTrigger,
-    Place,
-    Throttle,
-)
+from wherry.blueprint.records import Blueprint, FunctionSpec, HttpTrigger
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BODILESS = ("GET", "DELETE")  # a body has no meaning there, and proxies drop it

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from wherry import limits
+from wherry.blueprint.parts import Finding, Place
 from wherry.blueprint.records import (
     Blueprint,
     ChangeSource,
     EventSource,
-    Finding,
     FunctionSpec,
     ObjectSource,
-    Place,
     QueueSpec,
     QueueTrigger,
     ScheduleSource,

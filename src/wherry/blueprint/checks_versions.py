@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from wherry.blueprint.records import Blueprint, EventSource, EventSpec, Finding
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import Blueprint, EventSource, EventSpec
 
 
 def check_versions(blueprint: Blueprint) -> Iterator[Finding]:

@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from wherry.blueprint.records import (
-    Blueprint,
-    Finding,
-    FunctionSpec,
-    Grant,
-    TaskTrigger,
-    WorkflowSpec,
-)
+from wherry.blueprint.parts import Finding, Grant
+from wherry.blueprint.records import Blueprint, FunctionSpec, TaskTrigger, WorkflowSpec
 
 if TYPE_CHECKING:
     from wherry.statemachine.calls import TaskState, Touch

@@ -7,24 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypeAlias
 
-from msgspec import Struct
+from msgspec import field
 
 from wherry import limits
-
-
-class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every record of the blueprint is: frozen, and strict when read back."""
-
-
-class Place(Record, frozen=True):
-    """Where a declaration stands in the team's code."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
-
+from wherry.blueprint.parts import AuthSpec, Cors, Grant, Place, Record, Throttle
 
 # --- resources ----------------------------------------------------------------------------------
 
@@ -51,7 +37,8 @@ class TableSpec(Record, frozen=True):
     sort: str | None = None
     indexes: tuple[IndexSpec, ...] = ()
     expires: str | None = None
-    kinds: dict[str, Literal["text", "number", "moment"]] = {}  # of key, sort and index fields
+    # of key, sort and index fields
+    kinds: dict[str, Literal["text", "number", "moment"]] = field(default_factory=dict)
     place: Place | None = None
 
 
@@ -85,18 +72,6 @@ class SecretSpec(Record, frozen=True):
     """A value that is read when it is used and is never logged."""
 
     name: str
-    place: Place | None = None
-
-
-class AuthSpec(Record, frozen=True):
-    """Who may call. Without an `issuer` the embedded development issuer signs the tokens."""
-
-    name: str
-    roles: tuple[str, ...] = ()
-    issuer: str | None = None
-    audiences: tuple[str, ...] = ()
-    roles_claim: str | None = None
-    accepted: str | None = None  # why a development or local issuer is good enough for production
     place: Place | None = None
 
 
@@ -185,40 +160,7 @@ class ChangeSource(Record, frozen=True, tag="change"):
 
 Source: TypeAlias = EventSource | ScheduleSource | ObjectSource | ChangeSource
 
-ResourceKind: TypeAlias = Literal["table", "queue", "bucket", "secret", "event", "workflow"]
-Action: TypeAlias = Literal[
-    "read", "write", "send", "create", "delete", "publish", "start", "stop", "redrive", "complete"
-]
-
-ACTIONS: dict[ResourceKind, tuple[Action, ...]] = {
-    "table": ("read", "write"),
-    "queue": ("send",),
-    "bucket": ("read", "create", "write", "delete"),
-    "secret": ("read",),
-    "event": ("publish",),
-    "workflow": ("start", "read", "stop", "redrive", "complete"),
-}
-
-
-class Grant(Record, frozen=True, order=True):
-    """What a function may do with one resource."""
-
-    kind: ResourceKind
-    resource: str
-    action: Action
-
-    def __str__(self) -> str:
-        return f"{self.resource}.{self.action}"
-
-
 # --- functions ----------------------------------------------------------------------------------
-
-
-class Throttle(Record, frozen=True):
-    """A token bucket: `rate_per_s` on average, `burst` at once."""
-
-    rate_per_s: float
-    burst: int
 
 
 class Parameter(Record, frozen=True):
@@ -306,17 +248,6 @@ class FunctionSpec(Record, frozen=True):
     place: Place | None = None
 
 
-class Cors(Record, frozen=True):
-    """Which origins a browser may call from (AWS HTTP API's settings)."""
-
-    origins: tuple[str, ...]
-    methods: tuple[str, ...] = ("*",)
-    headers: tuple[str, ...] = ("*",)
-    expose: tuple[str, ...] = ()
-    credentials: bool = False
-    max_age_s: int = 600
-
-
 class Blueprint(Record, frozen=True):
     """The whole app."""
 
@@ -333,17 +264,3 @@ class Blueprint(Record, frozen=True):
     cors: Cors | None = None
     throttle: Throttle | None = None  # per client
     version: Literal[1] = 1
-
-
-class Finding(Record, frozen=True):
-    """Something wrong with an app: where, what, and what to do about it."""
-
-    code: str
-    message: str
-    fix: str
-    severity: Literal["error", "warning"] = "error"
-    place: Place | None = None
-
-    def __str__(self) -> str:
-        where = f"{self.place}: " if self.place else ""
-        return f"{where}{self.message} {self.fix}"

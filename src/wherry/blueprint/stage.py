@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 
 from wherry.blueprint.checks import in_order
-from wherry.blueprint.records import Blueprint, Finding, HttpTrigger
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import Blueprint, HttpTrigger
 
 PRODUCTION = "prod"
 _LOCAL = re.compile(

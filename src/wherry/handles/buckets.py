@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 from msgspec import Struct
 
 from wherry import limits
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.errors import BadRequest, BoundExceeded, Refused
 from wherry.handles.late import Late
 from wherry.handles.scope import Scope, refusal, scope_for
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from wherry import effects, names, ports
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
     from wherry.handles.options import BatchOptions, Declare, F
     from wherry.handles.tables import Page
     from wherry.ports import ObjectRow

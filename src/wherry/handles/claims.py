@@ -17,7 +17,7 @@ from wherry.handles.buckets import Bucket
 from wherry.tickets import Ticket, is_reference, key_of, payloads_bucket
 
 if TYPE_CHECKING:
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
 
 
 def claims_bucket(queue: str, place: Place | None = None) -> Bucket:

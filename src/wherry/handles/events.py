@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from wherry import limits
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.ids import derived_id
 from wherry.handles.late import Late
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wherry import effects
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
     from wherry.handles.scope import Scope
     from wherry.handles.shapes import Upgrades
 else:

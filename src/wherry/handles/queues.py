@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from wherry import limits
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.late import Late
 from wherry.handles.scope import scope_for
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from wherry import effects
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
     from wherry.handles.scope import Scope
     from wherry.handles.shapes import Upgrades
 else:

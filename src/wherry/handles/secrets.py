@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.errors import Refused
 from wherry.handles.late import Late
 from wherry.handles.logs import mask
@@ -12,7 +12,7 @@ from wherry.handles.scope import scope_for
 
 if TYPE_CHECKING:
     from wherry import ports
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
 else:
     ports = Late("wherry.ports", globals())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from msgspec import Struct
 
 from wherry import limits
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.codec import ENCODED_PARTITION_KEY_BYTES, ENCODED_SORT_KEY_BYTES, key_bytes
 from wherry.errors import BadRequest, BoundExceeded, Refused, StoredItemUnreadable
 from wherry.handles.conditions import ends, renamed
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from typing import Literal, Unpack
 
     from wherry import effects, ports
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
     from wherry.effects import Condition, UpdateItem
     from wherry.handles.conditions import SortRange
     from wherry.handles.keys import KeyField

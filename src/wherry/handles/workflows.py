@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
 from msgspec import Struct
 
 from wherry import limits
-from wherry.blueprint.records import Grant
+from wherry.blueprint.parts import Grant
 from wherry.errors import BoundExceeded, Refused
 from wherry.handles.late import Late
 from wherry.handles.scope import scope_for
@@ -18,7 +18,7 @@ from wherry.handles.shapes import FINITE, Shape, to_json
 
 if TYPE_CHECKING:
     from wherry import effects, ports
-    from wherry.blueprint.records import Place
+    from wherry.blueprint.parts import Place
     from wherry.handles.scope import Scope
     from wherry.handles.tables import Page
     from wherry.ports.executions import ExecutionRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wherry import limits
-from wherry.blueprint.records import Finding
+from wherry.blueprint.parts import Finding
 from wherry.paths.graph import Graph
 from wherry.paths.walking import attempts_of, heaviest
 

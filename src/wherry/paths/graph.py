@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from typing import assert_never
 
 from wherry import limits
+from wherry.blueprint.parts import Grant
 from wherry.blueprint.records import (
     Blueprint,
     ChangeSource,
     EventSource,
     FunctionSpec,
-    Grant,
     HttpTrigger,
     ObjectSource,
     QueueSpec,

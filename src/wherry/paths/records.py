@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from wherry.blueprint.records import Place, Record
+from wherry.blueprint.parts import Place, Record
 
 
 class Step(Record, frozen=True):

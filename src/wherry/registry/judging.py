@@ -8,7 +8,8 @@ from typing import Any, Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from wherry.blueprint.records import Blueprint, Finding
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import Blueprint
 from wherry.codec import field_key
 from wherry.handles.shapes import to_json
 from wherry.registry.comparing import Change, breaking, compare

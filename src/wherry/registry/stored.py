@@ -6,14 +6,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from wherry.blueprint.records import (
-    Blueprint,
-    ChangeSource,
-    EventSource,
-    Place,
-    QueueTrigger,
-    TaskTrigger,
-)
+from wherry.blueprint.parts import Place
+from wherry.blueprint.records import Blueprint, ChangeSource, EventSource, QueueTrigger, TaskTrigger
 from wherry.codec import keyed_by
 from wherry.registry.folder import Key
 from wherry.registry.forms import Schema, normal

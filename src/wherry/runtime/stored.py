@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from wherry.app.including import with_included
-from wherry.blueprint.records import Finding, QueueTrigger
+from wherry.blueprint.parts import Finding
+from wherry.blueprint.records import QueueTrigger
 from wherry.errors import Refused
 from wherry.handles.events import EventType, older
 from wherry.registry.folder import FOLDER, Key, read_folder
