@@ -81,7 +81,7 @@ class SimulatedEnvironment(InlineEnvironment):
         self._go_on()
 
     def kill(self, why: str) -> None:
-        super().kill(why)
+        self.end = why
         self._own.lost(self)
 
 

@@ -15,6 +15,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from wherry.codec import to_msgpack
+from wherry.invocation import EMPTY, MEMORY_LIMIT, Failure, Outcome
 from wherry.ports import Claim, Request
 
 from .app import app
@@ -97,4 +99,26 @@ def test_an_engine_whose_clock_is_ahead_waits_for_the_store_s_time(shared: Share
     assert not cluster.idle()
     cluster.loop.advance(8.0)
     assert cluster.idle()
+    cluster.close()
+
+
+def test_a_worn_environment_runs_nothing_more_although_its_process_is_not_known_yet(
+    shared: Shared,
+) -> None:
+    """Under load it may answer before the zygote has said which process it is."""
+    cluster = Cluster(app, Random(1), 1, shared)
+    [node] = cluster.nodes
+    cluster.loop.advance(1.0)
+    node.client.send("POST", "/bump/hot-1")
+    dispatcher = node.core.dispatcher
+    while not dispatcher.running:
+        cluster.loop.advance(0.0001)
+    [work] = dispatcher.running
+    worn, pool = work.environment, work.function.pool
+    assert worn is not None
+    assert worn.pid == 0
+    failure = Failure(MEMORY_LIMIT, "MemoryError", "it is full", retry=True)
+    dispatcher.outcome(worn, to_msgpack(Outcome(None, EMPTY, 0, [], [], failure)))
+    assert worn.end
+    assert worn not in (*pool.idle, *pool.busy)
     cluster.close()

@@ -187,6 +187,19 @@ def test_runs_that_became_quick_are_soon_taken_for_quick() -> None:
     assert machine.pool.run_s == 0.0
 
 
+def test_what_is_being_ended_takes_nothing_more_also_while_its_process_is_not_known_yet() -> None:
+    machine = Machine(0.001, 0.0, queued_s=0.0, concurrency=1)
+    machine.submit()
+    machine.loop.advance(FORK_S)
+    [environment] = machine.pool.busy
+    environment.pid, environment.end = 0, "it is worn"
+    machine.loop.advance(1.0)
+    assert (environment.runs, len(machine.pool.pending)) == (1, 1)
+    machine.pool.lost(environment, started=True)
+    machine.loop.advance(1.0)
+    assert machine.done > 1
+
+
 def test_on_a_full_machine_a_function_has_what_is_reserved_for_it_and_no_more() -> None:
     """One without a reservation has one environment, so that it runs at all."""
     assert Machine(0.0005, 0.2, queued_s=0.0, reserved=6).after(1.0, 64) == 6

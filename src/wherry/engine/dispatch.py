@@ -183,10 +183,9 @@ class Dispatcher:
             self._journal.line(work, ending, outcome.reply)
             self.finish(work, outcome.reply)
         pool.took(environment)
-        if worn and environment.pid:
+        if worn:
             environment.kill(WEARS)  # the next run begins in a fresh one
-        else:
-            pool.release(environment)
+        pool.release(environment)
 
     def asked(self, environment: Environment, kind: bytes, payload: bytes) -> None:
         """An environment asks while it runs."""

@@ -94,7 +94,7 @@ class InlineEnvironment:
         return False
 
     def kill(self, why: str) -> None:
-        self.end = why
+        """There is no process to be ended: what runs here ends by itself."""
 
     def drain_output(self) -> None:
         """Nothing is between its output and this process's."""

@@ -268,8 +268,8 @@ class Pool:
     def release(self, environment: Environment) -> None:
         """An environment has finished its work: it takes the next, or is idle."""
         mailbox = environment.mailbox
-        if environment.end and environment.pid:
-            return  # its process is ending: it takes nothing more
+        if environment.end:
+            return  # its process is ending, or does when it is known: it takes nothing more
         if mailbox is not None and mailbox.works:
             self._begin(environment, mailbox.next(), True)
             while self.pending and self._short(mailbox):
