@@ -336,7 +336,7 @@ class Core:
         for release in self.releases:
             for function in release.functions.values():
                 for environment in (*function.pool.busy, *function.pool.idle):
-                    environment.drain_output()
+                    environment.drain_output(over=environment.work is None)
 
     def sweep(self) -> None:
         """Remove what has outlived its retention, a batch at a time."""

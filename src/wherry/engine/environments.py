@@ -91,8 +91,8 @@ class Environment(Protocol):
         """End it at once, with all of its processes. `Listener.ended` follows."""
         ...
 
-    def drain_output(self) -> None:
-        """Pass on what it has printed so far."""
+    def drain_output(self, over: bool = False) -> None:
+        """Pass on what it has printed so far; `over`: nothing more belongs to that."""
         ...
 
 
@@ -132,7 +132,7 @@ class ProcessEnvironment:
         self._out = b""
         self._ready = False
         self._draining = False
-        self._held = b""  # printed, and told with what is printed next, if that comes soon
+        self._held = b""  # printed, and told with what is printed next
         sock.setblocking(False)
         os.set_blocking(output_fd, False)
         loop.add_reader(self._fd, self._readable)
@@ -217,7 +217,7 @@ class ProcessEnvironment:
     def _told(self, kind: bytes, payload: bytes) -> None:
         if kind in (OUTCOME, PRINTED):
             if kind == PRINTED:
-                self.drain_output()
+                self.drain_output(over=True)
             self._done(payload)
         elif kind in (READ, BROKER, STEP):
             self._asking = True
@@ -239,20 +239,18 @@ class ProcessEnvironment:
         self.ran_s = ran_us / 1e6
         self._listener.outcome(self, payload[12:])
 
-    def drain_output(self) -> None:
+    def drain_output(self, over: bool = False) -> None:
         try:
             text = os.read(self._output_fd, OUTPUT_BYTES)
         except (BlockingIOError, OSError):
             text = b""
         # A pipe is full before it holds all that: what is written is not split between its pages.
         more = len(text) > OUTPUT_BYTES // 2
-        held, self._held = self._held, b""
-        if text:
-            text = held + text
-            end = whole(text, more)
+        over = over and not text
+        text = self._held + text
+        if text:  # what may be the begin of a secret waits: for who prints, or for the end
+            end = len(text) if over else whole(text, more)
             text, self._held = text[:end], text[end:]
-        else:
-            text = held  # nothing follows it
         if text or self.unsigned:
             self._listener.output(self, text)
         if more and not self._draining:
@@ -265,6 +263,11 @@ class ProcessEnvironment:
             self.drain_output()
 
     # -- the end ---------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether it says nothing more."""
+        return self._fd < 0
 
     def kill(self, why: str) -> None:
         self.end = self.end or why
@@ -287,7 +290,7 @@ class ProcessEnvironment:
         self._closed()
         self.drain_output()
         if self._held:
-            self.drain_output()
+            self.drain_output(over=True)
         if self._output_fd >= 0:
             os.close(self._output_fd)
             self._output_fd = -1

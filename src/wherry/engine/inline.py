@@ -96,7 +96,7 @@ class InlineEnvironment:
     def kill(self, why: str) -> None:
         """There is no process to be ended: what runs here ends by itself."""
 
-    def drain_output(self) -> None:
+    def drain_output(self, over: bool = False) -> None:
         """Nothing is between its output and this process's."""
 
 

@@ -132,7 +132,7 @@ class ZygoteProcess:
                 environment.pid = pid
                 self.environments[pid] = environment
                 self._memory.enter(pid, memory_mb)
-                if environment.end:
+                if environment.end or environment.closed:  # before it was known which it is
                     self.kill(environment)
             case Ended(pid=pid, text=text):
                 found = self.environments.pop(pid, None)
