@@ -9,7 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +70,14 @@ def test_the_store_killed_at_its_kth_system_call_is_not_noticed(
 
 def test_what_waits_survives_the_process_that_forks(ledger: Engine) -> None:
     """Requests and messages that had no environment yet are run by the next zygote's."""
+    sent: list[Future[int]] = []
     with ThreadPoolExecutor(40) as threads:
-        sent = [threads.submit(place, ledger, f"w-{one}", 0.1) for one in range(40)]
-        until(lambda: ledger.pools()["place"]["waiting"] > 0, "orders that wait")
+
+        def some_wait() -> bool:
+            sent.append(threads.submit(place, ledger, f"w-{len(sent)}", 0.1))
+            return len(sent) >= 40 and ledger.pools()["place"]["waiting"] > 0
+
+        until(some_wait, "orders that wait")
         os.kill(ledger.zygote_pid(), signal.SIGKILL)
         late = [threads.submit(place, ledger, f"l-{one}") for one in range(10)]
         statuses = [one.result() for one in (*sent, *late)]
