@@ -276,6 +276,47 @@ def test_a_network_that_swallows_everything_is_seen_and_survived(
             wire.close()
 
 
+@pytest.mark.parametrize(
+    ("shut", "opened", "why"),
+    [
+        ("NOLOGIN", "LOGIN", "not permitted to log in"),
+        ("CONNECTION LIMIT 0", "CONNECTION LIMIT -1", "too many connections for role"),
+    ],
+)
+def test_why_a_database_refuses_us_is_in_the_log_and_in_the_status(
+    dsn: str, tmp_path: Path, shut: str, opened: str, why: str
+) -> None:
+    """Once, however long that lasts; it goes on by itself when it lets us in again."""
+    role = f"role_{next(_numbers)}"
+    asked(dsn, f"CREATE ROLE {role} LOGIN")
+    asked(dsn, f"GRANT CREATE ON DATABASE {dsn.partition('@/')[2].partition('?')[0]} TO {role}")
+    ours = dsn.replace("wherry@", f"{role}@")
+    with serving("ledger", tmp_path / "data", arguments=["--store", ours, ALONE]) as engine:
+        assert place(engine, "before") == 201
+        asked(dsn, f"ALTER ROLE {role} {shut}")
+        asked(
+            dsn,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            f"WHERE usename = '{role}' AND pid <> pg_backend_pid()",
+        )
+
+        def told() -> list[str]:
+            return [
+                one["message"]
+                for one in engine.lines(level="ERROR")
+                if "has not answered" in one["message"]
+            ]
+
+        until(lambda: [one for one in told() if why in one], "the reason")
+        assert why in verb("status", engine).stdout
+        asked(dsn, f"ALTER ROLE {role} {opened}")
+        until(lambda: engine.lines(message="the store answers again"), "a word that it is over")
+        assert "does not answer" not in verb("status", engine).stdout
+        assert place(engine, "after") == 201
+        assert [why in one for one in told()].count(True) == 1
+        assert len(told()) <= 2  # without the reason first, where that was not known yet
+
+
 def test_a_commit_that_never_succeeds_is_bounded_by_the_attempts(dsn: str, tmp_path: Path) -> None:
     """Each attempt is one run, however often its commit is made again; then a person has it."""
     quick = {"COMMIT_AGAIN_S": 0.01, "COMMIT_AGAIN_MAX_S": 0.02, "POSTGRES_TRIES": 1}

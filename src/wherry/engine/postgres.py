@@ -80,7 +80,7 @@ class PostgresClient:
         self.where = place.shown
         self.pid = os.getpid()
         self.hangs = False  # then nothing more is asked
-        self.why = ""  # it did not answer when it was looked at last
+        self._unheard: Exception | None = None  # why it did not answer when it was looked at last
         self._place = place
         self._loop = asyncio.get_running_loop()
         self._clock = clock
@@ -180,11 +180,11 @@ class PostgresClient:
                         await self._renew()
                         renewed_s = self._clock.steady_s()
             except Exception as error:  # the next look may find it well; until then it is away
-                self.why = self._place.told(error) or type(error).__name__
+                self._unheard = error
                 continue
+            self._unheard = None
             self._answered_s = self._clock.steady_s()
             self.hangs = False
-            self.why = ""
 
     async def _renew(self) -> None:
         if not await self._nodes.renew(self.node):
@@ -201,6 +201,16 @@ class PostgresClient:
     def silent_s(self) -> float:
         """Return for how long the database has answered nothing."""
         return self._clock.steady_s() - self._answered_s
+
+    @property
+    def why(self) -> str:
+        """Why the database does not answer, without a password; '' where that is not known yet."""
+        fault = self._store.database.fault or self._unheard
+        if fault is None:
+            return ""
+        return self._place.told(fault) or (
+            "nothing comes from there" if isinstance(fault, TimeoutError) else type(fault).__name__
+        )
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -223,7 +233,8 @@ class PostgresClient:
 
     def describe(self) -> dict[str, Any]:
         """What the control socket tells of it."""
-        return {"pid": self.pid, "owed": self.owed, "where": self.where, "node": self.node}
+        told = {"pid": self.pid, "owed": self.owed, "where": self.where, "node": self.node}
+        return told | {"why": self.why} if self.hangs else told
 
 
 def _ignore(node: int) -> None:

@@ -34,7 +34,7 @@ class StoreWatch:
     def __init__(self, core: Core, store: Any) -> None:
         self._core = core
         self._store = store
-        self._silent = False  # and told so
+        self._silent: str | None = None  # why, as it was told; '' where that was not known
         self._full_s: float | None = None  # when something was refused last for want of room
 
     def look(self) -> None:
@@ -44,14 +44,14 @@ class StoreWatch:
         store.hangs = silent_s > limits.STORE_SILENT_S
         if store.hangs:
             core.troubles["store"] = said = f"the store has not answered for {silent_s:.0f} s"
-            if not self._silent:
-                why = getattr(store, "why", "")  # a process says nothing when it hangs
+            why = getattr(store, "why", "")  # a process says nothing when it hangs
+            if self._silent is None or (why and not self._silent):
                 core.journal.say("ERROR", f"{said}{why and f': {why}'}")
-            self._silent = True
+                self._silent = why
         else:
-            if self._silent:
+            if self._silent is not None:
                 core.journal.say("INFO", "the store answers again")
-            self._silent = False
+            self._silent = None
             if StoreFull.code in faults:
                 faults.remove(StoreFull.code)
                 if self._full_s is None:

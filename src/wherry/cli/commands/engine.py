@@ -100,6 +100,8 @@ def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
     store: dict[str, Any] = found.get("store", {})
     if "where" in store:
         lines.append(f"store {store['where']}, engine {store['node']} of those on it")
+    if store.get("why"):
+        lines.append(colours("bad", f"The store does not answer: {store['why']}"))
     functions: dict[str, Any] = found.get("functions", {})
     rows: list[list[Cell]] = [
         [name, str(one["busy"]), str(one["waiting"]), str(one["idle"])]

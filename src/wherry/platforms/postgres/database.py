@@ -113,6 +113,7 @@ class Database:
         self.schema = schema
         self.clock = clock
         self.retry_s = limits.POSTGRES_RETRY_S
+        self.fault: BaseException | None = None  # why the last try could not reach it
         self._chance = chance
         # Called when the server was started anew, or another one is the primary: one that lacks
         # what the last one had, if that was replicated asynchronously.
@@ -218,6 +219,8 @@ class Database:
                     answer = await work(session)
             except BaseException as error:
                 broken = is_connection_fault(error)
+                if broken or (session is None and (isinstance(error, Away) or sqlstate(error))):
+                    self.fault = error
                 wrong = broken and session is not None and asked_wrongly(error, session)
                 if session is not None:
                     pool.give(session, sound=isinstance(error, Exception) and not broken)
@@ -238,6 +241,7 @@ class Database:
                     raise
             else:
                 pool.give(session)
+                self.fault = None
                 return answer
             await rest(self._chance.between(0.5, 1.5) * pause_s)
 
