@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,3 +145,35 @@ def test_a_removed_file_is_no_end(data: Path) -> None:
     path.write_bytes(line(1))
     events = (path.unlink, lambda: path.write_bytes(line(2)))
     assert followed(data / "logs", *events) == [line(1), line(2)]
+
+
+def test_what_comes_after_the_newest_file_was_moved_away_is_in_another_one(data: Path) -> None:
+    """By a `logrotate`, or with the whole folder; the engine need not be told."""
+    folder = data / "logs"
+    files = LogFiles(str(folder))
+    files.write(line(1))
+    (folder / "app.jsonl").rename(folder / "app.jsonl-20261123")
+    files.write(line(2))
+    assert (folder / "app.jsonl").read_bytes() == line(2)
+    shutil.rmtree(folder)
+    files.write(line(3))
+    assert (folder / "app.jsonl").read_bytes() == line(3)
+    files.close()
+
+
+def test_where_a_rotation_fails_the_old_file_goes_on(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number that was closed may be a client's connection by then: nothing is written there."""
+    monkeypatch.setattr(limits, "LOG_FILE_BYTES", 1)
+    monkeypatch.setattr(limits, "LOG_FILES", 2)
+    folder = data / "logs"
+    (folder / "app.jsonl.1").mkdir()  # in the way
+    files = LogFiles(str(folder))
+    files.write(line(1))
+    stranger = os.memfd_create("a client")
+    files.write(line(2))
+    assert os.fstat(stranger).st_size == 0
+    os.close(stranger)
+    assert (folder / "app.jsonl").read_bytes() == line(1) + line(2)
+    files.close()

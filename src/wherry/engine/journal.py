@@ -248,33 +248,47 @@ def stamp(now_ms: int) -> str:
 
 
 class LogFiles:
-    """Lines in files of bounded size: `app.jsonl`, then `app.jsonl.1` and so on, oldest dropped."""
+    """Lines in files of bounded size: `app.jsonl`, then `app.jsonl.1` and so on, oldest dropped.
+
+    Where somebody else moves or removes the newest one, what comes then is in a new one.
+    """
 
     def __init__(self, folder: str) -> None:
-        os.makedirs(folder, mode=0o700, exist_ok=True)
         self._path = os.path.join(folder, "app.jsonl")
-        self._open()
+        self._fd = self._opened()
 
-    def _open(self) -> None:
+    def _opened(self) -> int:
+        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
-        self._fd = os.open(self._path, flags, 0o600)
-        self._size = os.fstat(self._fd).st_size
+        return os.open(self._path, flags, 0o600)
+
+    def _renew(self) -> None:
+        old, self._fd = self._fd, self._opened()  # without a new one the old one goes on
+        os.close(old)
 
     def write(self, lines: bytes) -> None:
         """Append lines. A full disk, or one that fails, loses them, and nothing else."""
         with suppress(OSError):
-            self._size += os.write(self._fd, lines)
-        if self._size > limits.LOG_FILE_BYTES:
-            with suppress(OSError):
+            if self._is_elsewhere():
+                self._renew()
+        with suppress(OSError):
+            os.write(self._fd, lines)
+        with suppress(OSError):
+            if os.fstat(self._fd).st_size > limits.LOG_FILE_BYTES:
                 self._rotate()
 
+    def _is_elsewhere(self) -> bool:
+        try:
+            return not os.path.samestat(os.stat(self._path), os.fstat(self._fd))
+        except FileNotFoundError:
+            return True
+
     def _rotate(self) -> None:
-        os.close(self._fd)
         for number in range(limits.LOG_FILES - 1, 0, -1):
             older = self._path if number == 1 else f"{self._path}.{number - 1}"
             if os.path.exists(older):
                 os.replace(older, f"{self._path}.{number}")
-        self._open()
+        self._renew()
 
     def close(self) -> None:
         """Close the file."""
