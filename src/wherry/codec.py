@@ -53,23 +53,24 @@ def refuse_lost_numbers(value: Any, hook: Callable[[Any], Any] | None = None) ->
     with suppress(Exception):  # what has no such form is looked through
         if not _NOT_FINITE.search(msgspec.msgpack.encode(value, enc_hook=hook)):
             return
-    found = _not_finite(msgspec.to_builtins(value, enc_hook=hook))
+    found = not_finite(msgspec.to_builtins(value, enc_hook=hook))
     if found:
-        raise NotFinite(found)
+        at, number = found
+        raise NotFinite(f"{at} is {number}")
 
 
-def _not_finite(value: Any) -> str:
-    """Return where the first such number is and what it is; '' where there is none."""
+def not_finite(value: Any) -> tuple[str, float] | None:
+    """Return where the first NaN or Infinity is among builtins, and which of them it is."""
     nodes = [("$", value)]
     while nodes:
         at, node = nodes.pop()
         if isinstance(node, float) and not isfinite(node):
-            return f"{at} is {node}"
+            return at, node
         if isinstance(node, dict):
             nodes += [(f"{at}.{key}", one) for key, one in node.items()][::-1]
         elif isinstance(node, list | tuple):
             nodes += [(f"{at}[{number}]", one) for number, one in enumerate(node)][::-1]
-    return ""
+    return None
 
 
 def within(number: float, bounds: dict[str, float]) -> bool:

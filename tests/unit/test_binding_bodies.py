@@ -6,11 +6,13 @@ import json
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypedDict, TypeVar
 from uuid import UUID
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -140,6 +142,44 @@ def faults(kind: Any, body: bytes) -> dict[str, str]:
 )
 def test_a_good_body_becomes_a_value_of_its_type(kind: Any, body: bytes, expected: Any) -> None:
     assert json_reader(kind)(body) == expected
+
+
+class Payment(Struct):
+    amount: Decimal
+    fees: list[Decimal | None] = []
+    note: str = ""
+
+
+class Measure(pydantic.BaseModel):
+    value: float
+    others: list[float] = []
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "at"),
+    [
+        *(
+            (Payment, b'{"amount":"%b"}' % one, "$.amount")
+            for one in (b"NaN", b"sNaN", b"-Infinity", b" inf ")
+        ),
+        (Payment, b'{"amount":"\\u004eaN"}', "$.amount"),
+        (Payment, b'{"amount": "1", "fees": [null, "2", "nan"]}', "$.fees[2]"),
+        *((Measure, b'{"value":"%b"}' % one, "$.value") for one in (b"NaN", b"-inf", b"1e999")),
+        (Measure, b'{"value":1,"others":["2","\\u0069nf"]}', "$.others[1]"),
+    ],
+)  # fmt: skip
+def test_a_text_for_nan_or_infinity_is_no_number(kind: Any, body: bytes, at: str) -> None:
+    """JSON has none of them, so no answer and no item could hold what was accepted."""
+    with pytest.raises(Invalid) as caught:
+        json_reader(kind)(body)
+    assert caught.value.faults == [{"at": at, "fault": "Expected a finite number"}]
+
+
+def test_what_only_looks_like_nan_or_infinity_is_taken() -> None:
+    body = b'{"amount":"1e999","fees":["0.1"],"note":"NaN, information, finance"}'
+    read = Payment(Decimal("1e999"), [Decimal("0.1")], "NaN, information, finance")
+    assert json_reader(Payment)(body) == read
+    assert json_reader(Measure)(b'{"value":"1e100","others":[]}').value == 1e100
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from wherry import limits
 from wherry.app.endpoints import Argument
 from wherry.app.fields import fields_of
 from wherry.app.kinds import has_pydantic, list_item, without_none
-from wherry.codec import refuse_duplicate_keys
+from wherry.codec import not_finite, refuse_duplicate_keys
 from wherry.errors import BadRequest, Invalid
 from wherry.handles.completing import completing
 from wherry.handles.shapes import Upgrade
@@ -30,6 +30,8 @@ Reader = Callable[[bytes], Any]
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _BYTE = re.compile(r"\(byte (\d+)\)")
+# What a Decimal, or a float of Pydantic's, takes for NaN or Infinity has one of these in it.
+_NO_NUMBER = re.compile(rb"(?i)nan|inf|\\u|e\+?\d{3}|\d{300}")
 
 
 def json_reader(kind: Any) -> Reader:
@@ -41,6 +43,7 @@ def json_reader(kind: Any) -> Reader:
         return _pydantic_reader(kind)
     decode = completing(msgspec.json.Decoder(kind).decode, kind)
     shape = shape_of(kind)
+    has_decimals = _has_decimals(kind)
 
     def read_slowly(body: bytes) -> Any:
         value = decode_strictly(body)
@@ -49,16 +52,22 @@ def json_reader(kind: Any) -> Reader:
             _check(body, value, shape)
         except UnknownField:
             message = "Unknown field"
+        found = None
         if not message:
             try:
-                return decode(body)
+                found = decode(body)
             except msgspec.ValidationError as error:
                 message = str(error)
             except RecursionError:
                 raise _too_deep() from None
+        if not message and not (has_decimals and _NO_NUMBER.search(body)):
+            return found
         from wherry.runtime.binding.faults import faults_of
 
-        raise Invalid("The body breaks its contract.", faults=faults_of(value, kind, message))
+        faults = faults_of(value, kind, message)
+        if not faults:
+            return found
+        raise Invalid("The body breaks its contract.", faults=faults)
 
     depth = depth_of(kind)
     if depth is None or depth > limits.JSON_DEPTH:
@@ -70,12 +79,21 @@ def json_reader(kind: Any) -> Reader:
             text = _encode(value)
         except Exception:  # whatever it is, the slow reading tells it
             return read_slowly(body)
+        if has_decimals and _NO_NUMBER.search(body):
+            return read_slowly(body)
         # Its keys are those of what an encoder wrote: all known, none twice.
         if text == body or text == msgspec.json.format(body, indent=-1):
             return value
         return read_slowly(body)
 
     return read
+
+
+def _has_decimals(kind: Any) -> bool:
+    try:
+        return b'"decimal"' in _encode(msgspec.json.schema_components([kind]))
+    except Exception:  # a type without a schema
+        return True
 
 
 def decode_strictly(body: bytes) -> Any:
@@ -160,9 +178,15 @@ def _pydantic_reader(kind: Any) -> Reader:
     def read(body: bytes) -> Any:
         _check(body, decode_strictly(body), None)
         try:
-            return adapter.validate_json(body, **options)
+            value = adapter.validate_json(body, **options)
         except pydantic.ValidationError as error:
             raise _invalid(error) from None
+        if _NO_NUMBER.search(body) and (found := not_finite(adapter.dump_python(value))):
+            from wherry.runtime.binding.faults import FINITE
+
+            fault = {"at": found[0], "fault": FINITE}
+            raise Invalid("The body breaks its contract.", faults=[fault])
+        return value
 
     return read
 

@@ -16,6 +16,8 @@ from wherry.runtime.binding.nodes import leaf_annotation
 
 Fault = dict[str, str]
 
+FINITE = "Expected a finite number"
+
 _WHERE = re.compile(r"^(.*?)(?: - at `(key in )?\$(.*)`)?$", re.DOTALL)
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 
@@ -45,6 +47,16 @@ def faults_of(value: Any, kind: Any, message: str) -> list[Fault]:
     if not collector.faults and message:
         return [split_message(message)]
     return collector.faults
+
+
+def _is_endless(text: str) -> bool:
+    """Whether a Decimal would take this for NaN or Infinity, which JSON cannot say."""
+    from decimal import Decimal, InvalidOperation
+
+    try:
+        return not Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 class Collector:
@@ -82,6 +94,8 @@ class Collector:
                 self._union(value, node, at)
             case inspect.Metadata():
                 self.look(value, node.type, at)
+            case inspect.DecimalType() if isinstance(value, str) and _is_endless(value):
+                self.add(at, FINITE)
             case _:
                 self._whole(value, leaf_annotation(node), at)
 
