@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
+import pydantic
 import pytest
 from shop import app as shop
 
@@ -17,6 +19,7 @@ from wherry.blueprint import AuthSpec, FunctionSpec, Grant, Parameter, Throttle
 from wherry.blueprint.form import canonical, load
 from wherry.codec import to_json
 from wherry.openapi import document
+from wherry.testing import running
 
 SCHEMAS = "#/components/schemas/"
 
@@ -186,6 +189,60 @@ def test_a_route_answers_with_what_its_handler_returns(
     told = {code: list(one.get("content", {})) for code, one in found.items() if "$ref" not in one}
     assert told == replies
     assert "Location" in found.get("3XX", {"headers": {"Location": {}}})["headers"]
+
+
+class Plain(pydantic.BaseModel):
+    name: str = "any"
+
+
+class Odd(pydantic.BaseModel):
+    """What is written differs from what is read."""
+
+    model_config = pydantic.ConfigDict(populate_by_name=True)
+
+    at: datetime
+    given: str = pydantic.Field(validation_alias="in_x", serialization_alias="out_x")
+    hidden: str = pydantic.Field(default="", exclude=True)
+
+    @pydantic.field_serializer("at")
+    def _seconds(self, value: datetime) -> int:
+        return int(value.timestamp())
+
+    @pydantic.computed_field
+    def total(self) -> int:
+        return 3
+
+
+def test_a_reply_is_described_as_it_is_written_and_a_body_as_it_is_read() -> None:
+    """Of Pydantic's models; one that is the same both ways is described so."""
+    app = App("odd")
+
+    @app.post("/odd")
+    def odd(body: Odd) -> Odd:
+        return body
+
+    @app.post("/plain")
+    def plain(body: Plain) -> Plain:
+        return body
+
+    api = document(app.freeze())
+
+    def schemas(path: str) -> Iterator[dict[str, Any]]:
+        operation = api["paths"][path]["post"]
+        for part in (operation["requestBody"], operation["responses"]["200"]):
+            yield part["content"]["application/json"]["schema"]
+
+    read, written = (
+        {name: one["type"] for name, one in schema["properties"].items()}
+        for schema in schemas("/odd")
+    )
+    assert read == {"at": "string", "in_x": "string", "hidden": "string"}
+    assert written == {"at": "integer", "out_x": "string", "total": "integer"}
+    with running(app) as backend:
+        reply = backend.post("/odd", json={"at": "2026-11-23T00:00:00Z", "in_x": "a"})
+        assert reply.json().keys() == written.keys()
+    read, written = schemas("/plain")
+    assert read == written
 
 
 def test_a_status_whose_body_may_be_missing_says_so() -> None:

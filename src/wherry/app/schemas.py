@@ -4,21 +4,27 @@ from __future__ import annotations
 
 from enum import Flag
 from operator import methodcaller
-from typing import Any, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from wherry.app.http import Redirect, Reply
 from wherry.app.kinds import has_pydantic, members, shown, unwrap
 from wherry.blueprint.records import ReplyKind
 
+Mode: TypeAlias = Literal["validation", "serialization"]
 
-def schema_of(kind: Any) -> dict[str, Any]:
+
+def schema_of(kind: Any, mode: Mode = "validation") -> dict[str, Any]:
     """Return the JSON Schema of a type; what it refers to is below its own `$defs`.
+
+    Args:
+        mode: What is read, or what is written: that is not the same where Pydantic is told so
+            (serializers, other aliases, computed and excluded fields).
 
     Raises:
         TypeError: There is no JSON form of it; the message says why.
     """
     if has_pydantic(kind):
-        return _pydantic_schema(kind)
+        return _pydantic_schema(kind, mode)
     from msgspec import json
 
     try:
@@ -109,7 +115,7 @@ def reply_schema(returns: Any) -> dict[str, Any] | None:
     parts = [part for part in members(returns) if unwrap(part) not in _KINDS]
     if not parts or not reply_kinds(returns):
         return None
-    return schema_of(parts[0] if len(parts) == 1 else _union(parts))
+    return schema_of(parts[0] if len(parts) == 1 else _union(parts), "serialization")
 
 
 def _union(parts: list[Any]) -> Any:
@@ -118,7 +124,7 @@ def _union(parts: list[Any]) -> Any:
     return Union[tuple(parts)]  # noqa: UP007 - built, not written
 
 
-def _pydantic_schema(kind: Any) -> dict[str, Any]:
+def _pydantic_schema(kind: Any, mode: Mode) -> dict[str, Any]:
     import pydantic
     from pydantic.json_schema import GenerateJsonSchema
 
@@ -132,7 +138,7 @@ def _pydantic_schema(kind: Any) -> dict[str, Any]:
 
     try:
         found: dict[str, Any] = pydantic.TypeAdapter(kind).json_schema(
-            ref_template="#/$defs/{model}", schema_generator=Generator
+            ref_template="#/$defs/{model}", schema_generator=Generator, mode=mode
         )
     except (pydantic.errors.PydanticUserError, NameError) as error:
         arguments = ", ".join(shown(part) for part in get_args(kind))
