@@ -1,4 +1,8 @@
-"""Routes: from method and path to a function. A literal segment beats a parameter."""
+"""Routes: from method and path to a function.
+
+Of those that fit both, a literal segment beats a parameter, as with AWS's HTTP API:
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+"""
 
 from __future__ import annotations
 
@@ -61,35 +65,40 @@ class Router(Generic[T]):
         if len(segments) > 1 and segments[-1] == "":
             segments = segments[:-1]
         values: list[str] = []
-        node = self._walk(self._root, segments, 0, values)
-        if node is None:
-            return None
-        found = node.targets.get(method)
-        if found is None and method == "HEAD":
-            found = node.targets.get("GET")
-        if found is None:
-            methods = set(node.targets)
-            if "GET" in methods:
-                methods.add("HEAD")
-            return sorted(methods | {"OPTIONS"})
-        target, names = found
-        return Match(target, dict(zip(names, values, strict=True)))
+        found = self._walk(self._root, method, segments, 0, values)
+        if found is not None:
+            target, names = found
+            return Match(target, dict(zip(names, values, strict=True)))
+        methods = self._methods(self._root, segments, 0)
+        if "GET" in methods:
+            methods.add("HEAD")
+        return sorted(methods | {"OPTIONS"}) if methods else None
 
     def _walk(
-        self, node: _Node[T], segments: tuple[str, ...], at: int, values: list[str]
-    ) -> _Node[T] | None:
+        self, node: _Node[T], method: str, segments: tuple[str, ...], at: int, values: list[str]
+    ) -> tuple[T, tuple[str, ...]] | None:
         if at == len(segments):
-            return node if node.targets else None
+            found = node.targets.get(method)
+            return node.targets.get("GET") if found is None and method == "HEAD" else found
         segment = segments[at]
         literal = node.literals.get(segment)
         if literal is not None:
-            found = self._walk(literal, segments, at + 1, values)
+            found = self._walk(literal, method, segments, at + 1, values)
             if found is not None:
                 return found
         if node.parameter is not None and segment:
             values.append(segment)
-            found = self._walk(node.parameter, segments, at + 1, values)
+            found = self._walk(node.parameter, method, segments, at + 1, values)
             if found is not None:
                 return found
             values.pop()
         return None
+
+    def _methods(self, node: _Node[T], segments: tuple[str, ...], at: int) -> set[str]:
+        """Return what a path may be asked for with, by whichever of the routes that fit it."""
+        if at == len(segments):
+            return set(node.targets)
+        segment = segments[at]
+        below = [node.literals.get(segment), node.parameter if segment else None]
+        found = (self._methods(one, segments, at + 1) for one in below if one is not None)
+        return set().union(*found)
