@@ -111,9 +111,10 @@ def test_a_secret_that_cannot_be_written_is_as_it_was(
 def test_a_secret_in_a_variable_is_text(tmp_path: Path) -> None:
     """Bytes that are none are refused as they are in a file, and not shown."""
     variables = {"WHERRY_SECRET_A_KEY": "s3crät", "WHERRY_SECRET_B_KEY": "s3cr\udcfft"}
+    variables["WHERRY_SECRET_BLANK"] = ""
     secrets = Secrets(str(tmp_path), variables)
     assert secrets.get("a-key") == "s3crät"
-    assert secrets.get("c-key") is None
+    assert secrets.get("c-key") is secrets.get("blank") is None
     with pytest.raises(Refused, match="'b-key' is not UTF-8") as refused:
         secrets.get("b-key")
     assert "s3cr" not in str(refused.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wherry import App, Batch, Caller, NotFound, Struct, limits
+from wherry import App, Batch, Caller, NotFound, Struct, Unauthenticated, limits
 from wherry.testing import running
 
 
@@ -35,6 +35,23 @@ def test_a_mistake_of_the_app_is_logged_and_an_answer_is_not_a_failure() -> None
         (error,) = [line for line in backend.logs if line["level"] == "ERROR"]
         assert "committed=True" in error["message"]
         assert error["code"] == "refused"
+
+
+def test_a_401_that_a_handler_raises_says_how_to_authenticate() -> None:
+    """As the gateway's own does (RFC 9110): `Bearer`, unless the handler says another way."""
+    app = App("endings")
+
+    @app.post("/plain")
+    def plain() -> None:
+        raise Unauthenticated("Log in first.")
+
+    @app.post("/basic")
+    def basic() -> None:
+        raise Unauthenticated("Log in first.", headers={"WWW-Authenticate": "Basic"})
+
+    with running(app) as backend:
+        told = [backend.post(path).headers["www-authenticate"] for path in ("/plain", "/basic")]
+        assert told == ["Bearer", "Basic"]
 
 
 def test_every_request_has_one_line_with_its_status_and_correlation_id() -> None:

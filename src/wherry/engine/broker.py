@@ -65,11 +65,9 @@ class Secrets:
         """
         path = os.path.join(self._folder, name)
         try:
-            value = self._of_file(name, path)
-            if value is None:
-                value = self._variables.get("WHERRY_SECRET_" + name.upper().replace("-", "_"))
-            if value is not None:
-                value.encode()  # a variable may hold any bytes
+            variable = "WHERRY_SECRET_" + name.upper().replace("-", "_")
+            value = self._of_file(name, path) or self._variables.get(variable, "")
+            value.encode()  # a variable may hold any bytes
         except UnicodeError:
             raise Refused(
                 f"The secret {name!r} is not UTF-8.",
@@ -81,9 +79,9 @@ class Secrets:
                 raise Passing(text) from None
             advice = f"Let {path} be a file of the engine's user, with mode 0600."
             raise Refused(text, advice=advice) from None
-        return value
+        return value or None  # empty is not set: a deployment's variable that was left blank
 
-    def _of_file(self, name: str, path: str) -> str | None:
+    def _of_file(self, name: str, path: str) -> str:
         try:
             with open(path, encoding="utf-8") as file:
                 mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
@@ -94,7 +92,7 @@ class Secrets:
                     )
                 return file.read(limits.SECRET_BYTES).rstrip("\n")
         except FileNotFoundError:
-            return None
+            return ""
 
 
 class Broker:

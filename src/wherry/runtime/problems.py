@@ -39,9 +39,17 @@ def problem_document(problem: Problem, correlation_id: str) -> dict[str, Any]:
     return document
 
 
+def problem_headers(problem: Problem) -> dict[str, str]:
+    """Return the headers of the answer for a problem, their names in lower case."""
+    headers = {"content-type": MEDIA_TYPE}
+    if problem.status == 401:  # it has to have a challenge (RFC 9110, section 15.5.2)
+        headers["www-authenticate"] = "Bearer"
+    return headers | {name.lower(): value for name, value in problem.headers.items()}
+
+
 def problem_reply(problem: Problem, correlation_id: str) -> Reply:
     """Return the answer for a problem of wherry's own; a handler's may be impossible to encode."""
-    headers = [("content-type", MEDIA_TYPE), *problem.headers.items()]
+    headers = list(problem_headers(problem).items())
     return Reply(problem.status, headers, to_json(problem_document(problem, correlation_id)))
 
 

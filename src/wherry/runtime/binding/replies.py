@@ -17,7 +17,7 @@ from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import HandlerFailed, Problem
 from wherry.handles.shapes import is_pydantic
 from wherry.runtime.failures import text_of
-from wherry.runtime.problems import MEDIA_TYPE, problem_document
+from wherry.runtime.problems import problem_document, problem_headers
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -71,8 +71,7 @@ def encode_problem(problem: Problem, correlation_id: str) -> invocation.Reply:
     """
     try:
         document = problem_document(problem, correlation_id)
-        theirs = {name.lower(): value for name, value in problem.headers.items()}
-        reply = _explicit(Reply(document, problem.status, {"content-type": MEDIA_TYPE} | theirs))
+        reply = _explicit(Reply(document, problem.status, problem_headers(problem)))
         if len(reply.body) > limits.REPLY_BODY_BYTES:
             size = f"{len(reply.body)} bytes; {limits.REPLY_BODY_BYTES} are allowed"
             raise CannotReply(f"A {type(problem).__name__} was raised that has {size}.")
