@@ -11,7 +11,16 @@ from msgspec import json, structs
 from wherry import limits
 from wherry.blueprint import Blueprint, IndexSpec, TableSpec
 from wherry.codec import key_bytes
-from wherry.effects import Absent, DeleteItem, Guard, Present
+from wherry.effects import (
+    Absent,
+    AllOf,
+    Compare,
+    DeleteItem,
+    Guard,
+    HasField,
+    Present,
+    UpdateItem,
+)
 from wherry.errors import Refused
 from wherry.ports import (
     Broken,
@@ -332,6 +341,73 @@ def test_a_release_that_is_only_prepared_fills_its_index_and_leaves_the_old_one_
     page = place.query("orders", "open", "by_status", low=key_bytes(0))
     assert page.rows == []
     assert len(place.query("orders", "open", "by_status").rows) == 3
+
+
+# --- fields with a default that stored items lack -------------------------------------------------
+
+
+def table_with_defaults(*indexes: IndexSpec, **defaults: Any) -> TableSpec:
+    """The orders, whose type has got fields with these defaults."""
+    fields = {name: {"default": default} for name, default in defaults.items()}
+    item = {"type": "object", "properties": fields}
+    schema = {"$ref": "#/$defs/Order", "$defs": {"Order": item}}
+    return structs.replace(orders_table(*indexes), schema=schema)
+
+
+BY_PLACE = IndexSpec(name="by_place", key="place", sort="rank")
+
+
+def test_a_new_index_holds_items_that_were_stored_without_its_fields_by_their_defaults(
+    place: Any,
+) -> None:
+    """As they are read. One that says null is absent, as ever."""
+    fill(place, 3)
+    place.commit(place.put("orders", "c", "null", n=9, place=None))
+    table = table_with_defaults(BY_PLACE, place="home", rank=0)
+    place.configure("release-2", tables=(table,))
+    while place.ask(Reindex("orders", "by_place", 2)).count:
+        pass
+    assert numbers(place, place.query("orders", "home", "by_place")) == [0, 1, 2]
+    place.commit(place.put("orders", "c", "000", n=0, place="away", rank=1))
+    place.commit(UpdateItem("orders", *place.key("c", "001"), assign=b'{"n":11}'))  # type: ignore[misc]
+    place.commit(DeleteItem("orders", *place.key("c", "002")))
+    assert numbers(place, place.query("orders", "home", "by_place")) == [11]
+    assert numbers(place, place.query("orders", "away", "by_place")) == [0]
+
+
+def test_an_index_finds_its_entries_again_when_another_default_is_declared(place: Any) -> None:
+    """It keeps those that it was made with, and is no other index."""
+    fill(place, 2)
+    place.configure("release-2", tables=(table_with_defaults(BY_PLACE, place="home", rank=0),))
+    while place.ask(Reindex("orders", "by_place", 10)).count:
+        pass
+    changed = table_with_defaults(BY_PLACE, place="work", rank=0)
+    assert place.configure("release-3", tables=(changed,)).unready == []
+    place.commit(place.put("orders", "c", "000", n=0, place="away", rank=1))
+    assert numbers(place, place.query("orders", "home", "by_place")) == [1]
+    assert numbers(place, place.query("orders", "away", "by_place")) == [0]
+
+
+def test_a_condition_holds_on_a_field_that_an_item_was_stored_without_by_its_default(
+    place: Any,
+) -> None:
+    """As does a sum: what is added to is what would be read."""
+    place.commit(place.put("orders", "c", "1", n=1))
+    place.commit(place.put("orders", "c", "2", n=2, place="away"))
+    place.configure("release-2", tables=(table_with_defaults(place="home", rank=5),))
+
+    def applied(order: str, condition: Any) -> bool:
+        key = place.key("c", order)
+        effect = UpdateItem("orders", *key, add=b'{"rank":1}', when=condition)  # type: ignore[misc]
+        return isinstance(place.commit(effect), Committed)
+
+    at_home = Compare("place", "==", "home")
+    assert applied("1", at_home)
+    assert place.get("orders", "c", "1") == {"n": 1, "rank": 6}
+    assert not applied("2", at_home)
+    assert applied("2", HasField("place"))
+    assert applied("1", AllOf((HasField("place"), Compare("rank", ">", 5))))
+    assert not applied("1", Compare("unknown", "==", "home"))
 
 
 def test_sweeping_an_empty_store_does_nothing(place: Any) -> None:

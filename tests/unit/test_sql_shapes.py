@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from msgspec import json
 
 from wherry.codec import field_key
-from wherry.platforms.shared.shapes import Index, Table, TableShape, expiry_ms
+from wherry.platforms.shared.shapes import TableShape
+from wherry.platforms.shared.tables import Index, Table, expiry_ms
 
 
 def table(kind: str | None = None, *names: str) -> Table:

@@ -146,7 +146,8 @@ class Catalog(Declared):
         beside = await self._stays(session, digest) if activate and not chosen else ""
         if beside:
             activate = False
-            if digest in self.releases and self.wanted_indexes(shape) <= self.definitions.keys():
+            wanted = self.wanted_indexes(shape).keys()
+            if digest in self.releases and wanted <= self.definitions.keys():
                 return beside  # asked again: there is nothing to change
         await session.value("catalog_changed")
         for table in self.rekeyed(shape):
@@ -169,15 +170,16 @@ class Catalog(Declared):
             keyed = {one.name: one.keyed for one in shape.tables}
             await session.run("tables_keyed", list(keyed), list(keyed.values()))
         await self.read(session)
-        for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
-            await session.run("index_add", *key)
+        indexes = self.wanted_indexes(shape)
+        for key in sorted(indexes.keys() - self.definitions.keys()):
+            await session.run("index_add", *key[:2], indexes[key])
         if activate:
             served = await session.rows("releases_lately", limits.RELEASES_SERVED)
             served += await session.rows("releases_served", RELEASE_PREFIX)
             shapes = [self._known[row[0]] for row in served if row[0] in self._known]
-            wanted = self.wanted_indexes(*shapes)
+            kept = self.wanted_indexes(*shapes)
             for key, old in list(self.definitions.items()):
-                if key not in wanted:
+                if key not in kept:
                     await session.run("index_drop", old.id)
         await self.read(session)
         await self.store_queues(session)

@@ -23,7 +23,7 @@ from wherry.platforms.shared.pages import (
     unread,
     wrong_cursor,
 )
-from wherry.platforms.shared.shapes import Index, Table
+from wherry.platforms.shared.tables import Index, Table
 from wherry.ports import (
     Broken,
     Denied,

@@ -19,8 +19,9 @@ from wherry.platforms.postgres.making import SEEN, record_row, send_row
 from wherry.platforms.postgres.nodes import RELEASE_PREFIX, serve
 from wherry.platforms.shared.listeners import check_sources
 from wherry.platforms.shared.origins import Cause
-from wherry.platforms.shared.shapes import Entry, Queue, Table, read_release
+from wherry.platforms.shared.shapes import Queue, read_release
 from wherry.platforms.shared.spread import change_body, closed, to_followers
+from wherry.platforms.shared.tables import Entry, Table
 from wherry.ports import (
     Configure,
     Configured,

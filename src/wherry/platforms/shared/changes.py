@@ -12,7 +12,7 @@ from wherry.codec import from_json, key_text, to_json, within
 from wherry.effects import Absent, Condition, DeleteItem, Present, PutItem, UpdateItem
 from wherry.errors import StoredItemUnreadable
 from wherry.platforms.shared.conditions import holds, is_number
-from wherry.platforms.shared.shapes import Entry, Table
+from wherry.platforms.shared.tables import Entry, Table
 from wherry.ports import Rejected
 
 ItemEffect: TypeAlias = PutItem | UpdateItem | DeleteItem
@@ -42,7 +42,8 @@ class Change:
             ValueError, TypeError: The effect cannot be applied to any item, or not to this one.
         """
         effect = self.effect
-        if effect.when is not None and not _met(effect.when, body):
+        defaults = self.table.shape.defaults
+        if effect.when is not None and not _met(effect.when, body, defaults):
             return False
         match effect:
             case PutItem():
@@ -96,12 +97,16 @@ def describe_key(pk: bytes, sk: bytes) -> str:
     return f"{key_text(pk)}/{key_text(sk)}" if sk else key_text(pk)
 
 
-def _met(condition: Condition, body: bytes | None) -> bool:
+def _met(condition: Condition, body: bytes | None, defaults: dict[str, Any]) -> bool:
     if isinstance(condition, Absent):
         return body is None
     if isinstance(condition, Present):
         return body is not None
-    return holds(condition, None if body is None else from_json(body))
+    if body is None:
+        return holds(condition, None)
+    item = from_json(body)
+    # A field that is new since it was stored counts as it is read.
+    return holds(condition, defaults | item if defaults and isinstance(item, dict) else item)
 
 
 def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
@@ -116,7 +121,7 @@ def _updated(effect: UpdateItem, table: Table, body: bytes) -> bytes | None:
             raise ValueError(f"{field}: only a number can be added.")
         if field in assign:
             raise ValueError(f"{field} cannot be assigned and added to at once.")
-        before = item.get(field, 0)
+        before = item.get(field, table.shape.defaults.get(field, 0))
         if not is_number(before):
             return None
         item[field] = before + amount

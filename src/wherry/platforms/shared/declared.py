@@ -17,13 +17,12 @@ from wherry.platforms.shared.listeners import Listeners
 from wherry.platforms.shared.rights import Grants, Rights
 from wherry.platforms.shared.shapes import (
     FunctionShape,
-    Index,
     Queue,
     QueueShape,
     ReleaseShape,
-    Table,
     TableShape,
 )
+from wherry.platforms.shared.tables import Index, Table
 from wherry.platforms.shared.workflows import Workflow, stored_workflow, workflow_of
 from wherry.ports import Reindex, Rejected
 
@@ -129,7 +128,7 @@ class Declared:
                 continue
             index = Index(number, name, definition, bool(ready))
             kept.setdefault(table, []).append(index)
-            self.definitions[table, name, definition] = index
+            self.definitions[table, name, index.plain] = index
         active = self.releases.get(self.active, ReleaseShape())
         self.workflows = {one.name: one for one in map(workflow_of, active.workflows)}
         self._declare_queues(queues, pauses)
@@ -225,10 +224,12 @@ class Declared:
                     return self.definitions.get((number, name, shape.definition(index)))
         return None
 
-    def wanted_indexes(self, *releases: ReleaseShape) -> set[tuple[int, str, str]]:
-        """Return which `definitions` these releases need."""
+    def wanted_indexes(self, *releases: ReleaseShape) -> dict[tuple[int, str, str], str]:
+        """Return which `definitions` these releases need, and by which they are made."""
         return {
-            (self.number("table", table.name), index.name, table.definition(index))
+            (self.number("table", table.name), index.name, table.definition(index)): table.making(
+                index
+            )
             for release in releases
             for table in release.tables
             for index in table.indexes

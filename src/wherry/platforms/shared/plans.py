@@ -28,7 +28,8 @@ from wherry.effects import (
 from wherry.platforms.shared.changes import Change, ItemEffect, describe_key
 from wherry.platforms.shared.origins import Origin, Standing
 from wherry.platforms.shared.rights import Rights
-from wherry.platforms.shared.shapes import Queue, Table
+from wherry.platforms.shared.shapes import Queue
+from wherry.platforms.shared.tables import Table
 from wherry.ports import Commit, Denied, Execution, First, Rejected, ReplyAck
 
 TOLD_SHOWN = 100  # of what a step sends: a map's children begin in thousands

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 from wherry.codec import key_text
 from wherry.platforms.shared.declared import Declared
-from wherry.platforms.shared.shapes import Queue, Table
+from wherry.platforms.shared.shapes import Queue
+from wherry.platforms.shared.tables import Table
 
 
 def note_due(queued: dict[str, int], queue: str, due_ms: int) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wherry.platforms.shared.shapes import Queue, Table
+from wherry.platforms.shared.shapes import Queue
+from wherry.platforms.shared.tables import Table
 from wherry.ports import Denied, Rejected
 
 Grants = frozenset[tuple[str, str, str]]

@@ -12,7 +12,8 @@ import msgspec
 from wherry import limits
 from wherry.codec import digest, from_json, key_text, to_json
 from wherry.effects import DeleteObject, PublishEvent, PutObject, SendMessage
-from wherry.platforms.shared.shapes import Queue, SourceShape, Table
+from wherry.platforms.shared.shapes import Queue, SourceShape
+from wherry.platforms.shared.tables import Table
 from wherry.ports import ObjectRow, Rejected
 
 if TYPE_CHECKING:

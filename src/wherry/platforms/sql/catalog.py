@@ -87,9 +87,10 @@ class Catalog(Declared):
         for workflow in shape.workflows:
             self.number("workflow", str(workflow["name"]))
             self.number("queue", str(workflow["name"]))
-        for key in sorted(self.wanted_indexes(shape) - self.definitions.keys()):
+        indexes = self.wanted_indexes(shape)
+        for key in sorted(indexes.keys() - self.definitions.keys()):
             empty = session.row("items_some", key[0], 1) is None
-            session.write("index_add", *key, int(empty))
+            session.write("index_add", *key[:2], indexes[key], int(empty))
         if activate:
             lately = session.rows("releases_lately", limits.RELEASES_SERVED)
             wanted = self.wanted_indexes(*(read_release(row[0]) for row in lately))

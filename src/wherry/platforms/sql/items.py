@@ -9,7 +9,7 @@ import msgspec
 
 from wherry.effects import Absent, Guard, Present, PutItem, UpdateItem
 from wherry.platforms.shared.changes import Change, Key, Stored, describe_key
-from wherry.platforms.shared.shapes import Table
+from wherry.platforms.shared.tables import Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.ports import Item, Nothing, Rejected, Unmet

@@ -6,7 +6,7 @@ from typing import Any
 
 from wherry import limits
 from wherry.platforms.shared.pages import index_bounds, index_cursor, key_bounds, query_limit
-from wherry.platforms.shared.shapes import Index, Table
+from wherry.platforms.shared.tables import Index, Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.ports import NotReady, Page, QueryItems, Row

@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from wherry.effects import DeleteObject, PublishEvent, PutObject
 from wherry.platforms.shared.changes import Change
 from wherry.platforms.shared.plans import Plan
-from wherry.platforms.shared.shapes import Table
 from wherry.platforms.shared.spread import (
     Sends,
     change_body,
@@ -19,6 +18,7 @@ from wherry.platforms.shared.spread import (
     publish,
     to_followers,
 )
+from wherry.platforms.shared.tables import Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.session import Session
 from wherry.ports import ObjectRow, Rejected

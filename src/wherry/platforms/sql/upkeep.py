@@ -8,7 +8,8 @@ from wherry import limits
 from wherry.errors import Refused
 from wherry.platforms.shared.changes import Key
 from wherry.platforms.shared.origins import Cause
-from wherry.platforms.shared.shapes import PARKED, Table, read_release
+from wherry.platforms.shared.shapes import PARKED, read_release
+from wherry.platforms.shared.tables import Table
 from wherry.platforms.sql.catalog import Catalog
 from wherry.platforms.sql.executions import Executions
 from wherry.platforms.sql.expiry import Expiry
