@@ -380,6 +380,24 @@ def test_what_is_written_while_it_is_being_imported_is_loaded_again(tmp_path: Pa
         engine.close()
 
 
+def test_an_edit_ends_an_import_that_hangs(tmp_path: Path) -> None:
+    """`wherry dev` serves what is saved last, long before such an import would be given up."""
+    code = tmp_path / "code"
+    write(code, 1)
+    engine = Engine("steps", tmp_path / "data", folder=code, verb="dev")
+    try:
+        engine.start()
+        began = tmp_path / "began"
+        (code / "steps.py").write_text(
+            f"import time\nopen({str(began)!r}, 'w').close()\ntime.sleep(1000)\n"
+        )
+        until(began.exists, "an import that hangs")
+        write(code, 3)
+        until(lambda: engine.client("GET", "/").json() == 3, "the third version")
+    finally:
+        engine.close()
+
+
 def test_an_engine_that_is_stopped_at_once_ends_at_once(tmp_path: Path) -> None:
     """Also while a thread of it still makes the issuer's key and wants to keep it."""
     for number in range(3):

@@ -342,11 +342,18 @@ class Versions:
         return self._free_mb > limits.FREE_MEMORY_MB + kept_mb
 
     def watch(self) -> None:
-        """Reload when a source file of the app has changed (`wherry dev`)."""
-        if self._loading is None and self._files and _times(list(self._files)) != self._files:
-            self._files = _times(list(self._files))
+        """Reload when a source file of the app has changed (`wherry dev`).
+
+        What is still being imported is given up: it may never end, and nobody wants it any more.
+        """
+        zygote = self._loading.zygote if self._loading is not None else None
+        times = _times(list(self._files))
+        if times != self._files and (zygote is None or zygote.importing):
+            self._files = times
             self._say("info", "the app's source changed: loading it again")
             self.reload()
+            if zygote is not None:
+                zygote.give_up("Its source was changed while it was being imported.")
         self._loop.call_later(0.3, self.watch)
 
     def check_memory(self) -> None:

@@ -171,10 +171,19 @@ class ZygoteProcess:
         """An environment closed its socket: it has ended, or has to (`environments.Killer`)."""
         self.kill(environment)
 
-    def _overdue(self) -> None:
+    @property
+    def importing(self) -> bool:
+        """Whether it has not said yet what came of importing the app."""
+        return not self._loaded
+
+    def give_up(self, why: str) -> None:
+        """End the import of the app, if that goes on."""
         if not self._loaded:
-            self._fault = f"The app was still being imported after {limits.IMPORT_S:g} s."
+            self._fault = why
             self._process.kill()
+
+    def _overdue(self) -> None:
+        self.give_up(f"The app was still being imported after {limits.IMPORT_S:g} s.")
 
     def stop(self) -> None:
         """End it; its environments die with it."""
