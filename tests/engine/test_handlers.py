@@ -33,7 +33,9 @@ def post(rough: Engine, path: str, name: str = "", number: int = 0) -> Reply:
 
 
 def marked(rough: Engine, name: str) -> bool:
-    return bool(rough.client("GET", f"/marks/{name}").json()["count"])
+    reply = rough.client("GET", f"/marks/{name}")
+    assert reply.status == 200, reply.body
+    return bool(reply.json()["count"])
 
 
 def error_of(rough: Engine, reply: Reply) -> dict[str, Any]:
