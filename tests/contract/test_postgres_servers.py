@@ -16,9 +16,10 @@ import asyncpg
 import pytest
 from msgspec import json
 
-from tests.contract.conftest import Place
+from tests.contract.conftest import QUEUES, Place
 from tests.engine.shared_kit import asked as look
 from tests.postgres_kit import Server, found, loop
+from wherry.blueprint import QueueSpec
 from wherry.codec import key_bytes
 from wherry.effects import SendMessage, UpdateItem
 from wherry.errors import FateUnknown
@@ -232,6 +233,34 @@ def test_a_deadlock_with_others_is_tried_again(asked: Asked) -> None:
     for _ in range(5):
         assert isinstance(loop().run(clash()), Committed)
     assert place.get("counters", "a") == place.get("counters", "b") == {"n": 1}
+
+
+def test_a_claim_that_meets_a_busy_group_looks_again_in_a_moment(asked: Asked) -> None:
+    """A commit of the group holds its lock: what waits behind that is due all the same."""
+    place = Place(asked, no_move)
+    mail = QueueSpec(name="mail", payload="Job", schema={}, fair=True)
+    place.configure("turns", queues=(mail, QUEUES[0]))
+    for number in range(3):
+        message = SendMessage("mail", f"m-{number}", b"{}", 0, group="ann")
+        assert isinstance(place.commit(message, release="turns"), Committed)
+    claim = Claim("mail", 10, "engine-1")
+
+    async def beside_a_commit() -> Any:
+        other = await asked.store.database.connect()
+        try:
+            async with other.transaction():
+                lock = "SELECT pg_advisory_xact_lock(group_key(queue, grp)) FROM messages LIMIT 1"
+                await other.fetch(lock)
+                return await asked.store.answer("", claim)
+        finally:
+            await other.close()
+
+    for _ in range(2):  # also where it was searched from later on
+        met = loop().run(beside_a_commit())
+        assert met.messages == []
+        assert 0 < met.next_due_ms - met.now_ms < 100
+    [free] = asked.run([("", claim)])
+    assert [one.id for one in free.messages] == ["m-0", "m-1", "m-2"]
 
 
 def test_who_waits_too_long_for_a_connection_is_told_and_leases_are_renewed_all_the_same(

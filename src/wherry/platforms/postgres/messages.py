@@ -25,6 +25,7 @@ from wherry.ports import (
 )
 
 LEASE_MS = int(limits.LEASE_S * 1000)
+BUSY_AGAIN_MS = 4  # until a group is looked at again that a commit was changing
 
 
 class Messages:
@@ -86,8 +87,10 @@ class Messages:
         found = row["messages_"] or []
         if row["looked_us"] is not None and most:  # else it is paused
             seen.searched(number, since, row["looked_us"], clock.steady_s())
-            # All that was due before the last one is somebody's now.
+            # All that was due before the last one is somebody's now, or of a busy group.
             due_ms = row["a_now"] if len(found) < most else found[-1]["due_ms"]
+            if row["next_due"] >= 0:
+                due_ms = min(due_ms, row["next_due"])
             seen.none_before(number, due_ms, since)
         for one in found:
             seen.leased(one["token"], plain=one["grp"] is None)
@@ -102,6 +105,8 @@ class Messages:
         queued = self.turns(row["turns"])
         queued.pop(request.queue, None)  # who claims learns it from the answer
         next_due = None if row["next_due"] < 0 else row["next_due"]
+        if next_due is not None and next_due <= row["a_now"] and not found:
+            next_due = row["a_now"] + BUSY_AGAIN_MS
         return Claims(claimed, next_due, queued, row["a_now"])
 
     async def _claim(self, queue: int, most: int, owner: str, *values: Any) -> Any:
