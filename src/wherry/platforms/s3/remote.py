@@ -233,15 +233,28 @@ class Remote:
         return found
 
     def blobs(self, bucket: str) -> Iterator[dict[str, float]]:
-        """Yield, a page at a time, the blobs of a bucket and when they were written (ms)."""
+        """Yield, a page at a time, the blobs of a bucket and when they were written (ms).
+
+        That is by our own clock, which may be far from S3's.
+        """
         prefix = f"{check_bucket(bucket)}/"
         for page in self._pages(prefix, MaxKeys=limits.SWEEP_BATCH):
-            found = {}
+            ahead_ms, found = self._ahead_ms(page), {}
             for one in page.get("Contents", ()):
                 with suppress(ValueError):
                     blob = check_blob(one["Key"].removeprefix(self.place.prefix + prefix))
-                    found[blob] = one["LastModified"].timestamp() * 1000
+                    found[blob] = one["LastModified"].timestamp() * 1000 + ahead_ms
             yield found
+
+    def _ahead_ms(self, answer: Any) -> float:
+        """Return how far our clock is ahead of S3's, which says when a thing was written."""
+        from email.utils import parsedate_to_datetime
+
+        said = answer["ResponseMetadata"]["HTTPHeaders"].get("date", "")
+        try:
+            return self._clock.now_ms() - parsedate_to_datetime(said).timestamp() * 1000
+        except (TypeError, ValueError):  # a store that does not say
+            return 0.0
 
     def abandoned(self, bucket: str, is_left_over: Callable[[float], bool]) -> int:
         """End uploads in parts that nobody has finished; return how many there were."""
@@ -253,8 +266,9 @@ class Remote:
                 if is_unknown(error):
                     return 0
                 raise
+            ahead_ms = self._ahead_ms(page)
             for one in page.get("Uploads", ()):
-                if is_left_over(one["Initiated"].timestamp() * 1000):
+                if is_left_over(one["Initiated"].timestamp() * 1000 + ahead_ms):
                     self._s3.abort_multipart_upload(
                         Bucket=self.place.bucket, Key=one["Key"], UploadId=one["UploadId"]
                     )
