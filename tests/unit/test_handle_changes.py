@@ -25,6 +25,7 @@ class Thing(Struct, rename={"shown_as": "shownAs"}):
     count: Annotated[int, Meta(ge=0)] = 0
     weight: float = 0
     shown_as: str | None = None
+    price: Decimal = Decimal(0)
 
 
 @dataclass
@@ -46,8 +47,10 @@ WRONG = [
     (Thing, {"count": "five"}, "int"),
     (Thing, {"count": -1}, ">= 0"),
     (Thing, {"count": None}, "null"),
-    (Thing, {"nonsense": 1}, "it has: name, count, weight, shown_as"),
+    (Thing, {"nonsense": 1}, "it has: name, count, weight, shown_as, price"),
     (Thing, {"weight": object()}, "object"),
+    (Thing, {"price": Decimal("NaN")}, "NaN"),
+    (Thing, {"price": Decimal("-Infinity")}, "-Infinity"),
     (Plain, {"count": "five"}, "int"),
     (Plain, {"nonsense": 1}, "it has: name, count"),
     (Model, {"count": "five"}, "integer"),
@@ -82,6 +85,19 @@ def test_an_update_and_an_add_change_fields_of_any_type_of_item(kind: Any) -> No
         with backend.acting():
             table.add("a", count=-2)
         assert backend.items(table) == [kind(name="a", count=3)]
+
+
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "-Infinity"])
+def test_an_item_holds_no_decimal_that_is_not_finite(text: str) -> None:
+    """As for a float, the error names where it stands; text that only looks so is an item's."""
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    with running(app) as backend:
+        with pytest.raises(Refused, match=rf"\$\.price is {text}"), backend.acting():
+            table.put(Thing("a", price=Decimal(text)))
+        with backend.acting():
+            table.put(Thing(text, price=Decimal("1.5")))
+        assert backend.items(table) == [Thing(text, price=Decimal("1.5"))]
 
 
 def test_a_field_with_another_name_in_json_is_changed_by_its_own_name() -> None:

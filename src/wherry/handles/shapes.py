@@ -59,13 +59,18 @@ def to_json(value: Any) -> bytes:
 
     Raises:
         TypeError: For a value that has no JSON form.
-        NotFinite: For NaN and Infinity, which would be null when they are read.
+        NotFinite: For NaN and Infinity, which would be null when they are read; of a `Decimal`
+            they would be text.
     """
     if is_pydantic(type(value)):
         return dump_model(value)
     body = _encode(value)
     if b"null" in body:
         refuse_lost_numbers(value)
+    if b'NaN"' in body or b'Infinity"' in body:
+        from wherry.handles.finite import refuse_decimals
+
+        refuse_decimals(value)
     return body
 
 
