@@ -324,7 +324,7 @@ def _fields_of(kind: Any) -> dict[str, Field]:
             name: Field(
                 one.serialization_alias or name,
                 Any,
-                one.annotation if one.annotation in _NUMBERS else Any,
+                _plain_of(kind, name, one.annotation),
                 _bounds(one.metadata),
             )
             for name, one in kind.model_fields.items()
@@ -339,6 +339,32 @@ def _fields_of(kind: Any) -> dict[str, Field]:
         name: Field(encoded, types[name], plain[name], _bounds(_said_of(types[name])))
         for name, encoded in zip(names, shown, strict=True)
     }
+
+
+def _plain_of(kind: Any, name: str, annotation: Any) -> Any:
+    """Return the type of a model's field, where it says whether the field is stored as a number.
+
+    What is none in Python may be written as one, by a serializer: an example is.
+    """
+    if annotation in _NUMBERS:
+        return annotation
+    from decimal import Decimal
+
+    examples = {Decimal: Decimal(1), bool: True, str: "1"}
+    for part in get_args(annotation) or (annotation,):
+        if part is type(None):
+            continue
+        if part not in examples:
+            return Any
+        blank = kind.model_construct()
+        blank.__dict__[name] = examples[part]
+        try:
+            (written,) = blank.model_dump(mode="json", include={name}, warnings=False).values()
+        except Exception:  # a serializer of the whole model, which is not whole
+            return Any
+        if isinstance(written, int | float) and not isinstance(written, bool):
+            return Any
+    return annotation
 
 
 def _holds_numbers(kind: Any) -> bool:
@@ -363,7 +389,7 @@ def _bounds(said: Iterable[Any]) -> dict[str, float]:
     """Return the bounds among what is annotated: by msgspec's Meta, or as Pydantic has them."""
     found = {}
     for one in said:
-        for name in ("ge", "gt", "le", "lt"):
+        for name in ("ge", "gt", "le", "lt", "multiple_of"):
             bound = getattr(one, name, None)
             if isinstance(bound, int | float):
                 found[name] = bound
