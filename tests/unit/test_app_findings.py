@@ -359,6 +359,24 @@ def odd_return(app: App) -> None:
     def a() -> Odd: ...
 
 
+@case("header_name")
+def header_of_no_name(app: App) -> None:
+    @app.get("/a")
+    def a(x: Annotated[str, Header("x a\n")]) -> None: ...
+
+
+@case("default_type")
+def default_of_another_type(app: App) -> None:
+    @app.get("/a")
+    def a(x: int = "abc") -> None: ...  # type: ignore[assignment]
+
+
+@case("default_type")
+def default_list_of_another_type(app: App) -> None:
+    @app.get("/a")
+    def a(x: list[int] = ["abc"]) -> None: ...  # type: ignore[list-item]  # noqa: B006
+
+
 @case("handler_generator")
 def generator(app: App) -> None:
     @app.get("/a")
