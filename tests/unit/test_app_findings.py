@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
-import pydantic
+import pydantic.dataclasses
 import pytest
 from msgspec import Struct
 from pydantic import AliasChoices, BaseModel
@@ -357,6 +357,27 @@ def odd_return(app: App) -> None:
 
     @app.get("/a")
     def a() -> Odd: ...
+
+
+@pydantic.dataclasses.dataclass
+class Weighed:
+    id: str
+
+
+@case("return_unsupported")
+def dataclass_of_pydantic_returned(app: App) -> None:
+    @app.get("/a")
+    def a() -> list[Weighed] | None: ...
+
+
+@case("type_unsupported")
+def table_of_dataclasses_of_pydantic(app: App) -> None:
+    app.table(Weighed, name="w", key="id")
+
+
+@case("type_unsupported")
+def event_that_is_a_dataclass_of_pydantic(app: App) -> None:
+    app.event(name="weighed")(Weighed)
 
 
 @case("header_name")
