@@ -952,6 +952,12 @@ def test_a_value_of_a_wrong_type_is_answered_with_what_can_be_given(
     assert (finding.message, finding.fix) == (message, fix)
 
 
+def test_a_parameter_that_no_argument_can_be_called_is_named_otherwise() -> None:
+    (finding,) = findings(lambda app: app.get("/a/{class}")(handler))
+    assert finding.code == "path_parameter_unused"
+    assert finding.fix.startswith("Name it otherwise in the path")
+
+
 @pytest.mark.parametrize("name", list(CASES))
 def test_a_fault_is_found_with_its_code(name: str) -> None:
     code, declare = CASES[name]
