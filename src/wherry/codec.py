@@ -74,12 +74,13 @@ def not_finite(value: Any) -> tuple[str, float] | None:
 
 
 def within(number: float, bounds: dict[str, float]) -> bool:
-    """Whether a number keeps bounds: "ge", "gt", "le", "lt"."""
+    """Whether a number keeps bounds: "ge", "gt", "le", "lt", "multiple_of"."""
     return (
         number >= bounds.get("ge", number)
         and number <= bounds.get("le", number)
         and ("gt" not in bounds or number > bounds["gt"])
         and ("lt" not in bounds or number < bounds["lt"])
+        and ("multiple_of" not in bounds or number % bounds["multiple_of"] == 0)
     )
 
 

@@ -81,7 +81,7 @@ class UpdateItem(Struct, frozen=True, array_like=True, tag="update"):
 
     `assign` and `add` hold JSON objects. `initial` is the item (JSON) to begin with when none
     is there; without it, an absent item is an unmet condition. So is a sum beyond the bounds of
-    its field, a JSON object too: `{"stock": {"ge": 0}}`, with "gt", "le" and "lt".
+    its field, a JSON object too: `{"stock": {"ge": 0}}`, with "gt", "le", "lt" and "multiple_of".
     """
 
     table: str

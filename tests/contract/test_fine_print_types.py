@@ -441,6 +441,31 @@ def test_what_a_dataclass_was_read_without_is_in_what_is_stored_sent_and_answere
     assert msgspec.to_builtins(got) == [{"task": whole}]
 
 
+@on_every_platform
+def test_a_dataclass_that_the_handler_itself_has_read_is_stored_and_sent_whole(run: Any) -> None:
+    app = App("shop")
+    tasks = app.table(Task, key="name", indexes={"by_state": "state"})
+    crates = app.queue(Crate, name="crates", max_attempts=1)
+    got: list[str] = []
+
+    @app.post("/tasks", grants=[tasks.write, crates.send])
+    def make() -> None:
+        tasks.put(msgspec.json.decode(b'{"name":"a","parts":[{"sku":"x"}]}', type=Task))
+        crates.send(msgspec.convert({"task": {"name": "b"}}, Crate))
+
+    @app.consume(crates)
+    def work(event, context):  # type: ignore[no-untyped-def]
+        got.append(event["Records"][0]["body"])
+
+    with run(app) as backend:
+        backend.post("/tasks")
+        with backend.acting():
+            (found,) = tasks.query("open", index="by_state").items
+        assert found == Task("a", parts=[Part("x")])
+        backend.drain()
+    assert [msgspec.json.decode(body)["task"]["state"] for body in got] == ["open"]
+
+
 class Stock(Struct):
     """An item with bounds."""
 

@@ -6,21 +6,24 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import partial, wraps
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 import pytest
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from wherry import limits
 from wherry.app import App, Caller, Form, Header, RawBody, Redirect, Reply
 from wherry.app.naming import default_name
 from wherry.blueprint import HttpTrigger, QueueTrigger, Throttle
 from wherry.errors import Refused
+from wherry.runtime.awaiting import awaited
+from wherry.testing import running
 
 
 class Line(Struct):
@@ -277,6 +280,66 @@ def test_a_bundle_is_one_function_of_its_routes() -> None:
     assert routes[1].throttle == Throttle(rate_per_s=1, burst=2)
     assert not app.endpoints["admin"]["all_orders"].is_async
     assert app.endpoints["admin"]["close"].is_async
+
+
+def test_an_async_handler_below_decorators_is_awaited_unless_they_have_run_it() -> None:
+    """What decides is what the decorated function gives back, a coroutine or its result."""
+    app = App("a")
+
+    def passed_on(fn: Any) -> Any:
+        return wraps(fn)(lambda *args, **kwargs: fn(*args, **kwargs))
+
+    def run_to_its_end(fn: Any) -> Any:
+        return wraps(fn)(lambda *args, **kwargs: awaited(fn(*args, **kwargs)))
+
+    @app.get("/one")
+    @passed_on
+    async def one() -> int:
+        return 1
+
+    @app.get("/two")
+    @run_to_its_end
+    async def two() -> int:
+        return 2
+
+    with running(app) as backend:
+        assert (backend.get("/one").json(), backend.get("/two").json()) == (1, 2)
+
+
+def test_a_handler_has_a_name() -> None:
+    """An object that can be called has none, wherever it is to be a handler."""
+    app = App("a")
+    fn: Any = partial(print, "x")
+    queue = app.queue(Order, name="q")
+    declarations: list[Any] = [
+        app.get("/a"),
+        app.bundle("b").get("/b"),
+        app.consume(queue),
+        app.after_commit(),
+        app.task(),
+        app.schedule("rate(1 hour)"),
+    ]
+    for declare in declarations:
+        with pytest.raises(Refused, match=r"partial.* has no name"):
+            declare(fn)
+
+
+@pytest.mark.parametrize(
+    ("kind", "default"),
+    [(float, 1), (date, date(2026, 1, 1)), (Decimal, Decimal("1.5")), (Color, Color.RED),
+     (Annotated[int, Meta(ge=1)], 0), (str, None), (list[UUID], [UUID(int=1)]), (int | None, 5),
+     (Literal["a", "b"], "b")],
+)  # fmt: skip
+def test_a_default_may_be_any_value_of_its_type_whatever_its_bounds(
+    kind: Any, default: Any
+) -> None:
+    app = App("a")
+
+    def handler(x: Any = default) -> None: ...
+
+    handler.__annotations__["x"] = kind
+    app.get("/a")(handler)
+    assert app.freeze().functions[0].triggers
 
 
 def test_a_plain_handler_is_known_by_its_two_arguments() -> None:

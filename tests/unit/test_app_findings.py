@@ -16,7 +16,7 @@ from types import FunctionType
 from typing import Annotated, Any, Literal, TypedDict
 from uuid import UUID
 
-import pydantic
+import pydantic.dataclasses
 import pytest
 from msgspec import Struct
 from pydantic import AliasChoices, BaseModel
@@ -357,6 +357,45 @@ def odd_return(app: App) -> None:
 
     @app.get("/a")
     def a() -> Odd: ...
+
+
+@pydantic.dataclasses.dataclass
+class Weighed:
+    id: str
+
+
+@case("return_unsupported")
+def dataclass_of_pydantic_returned(app: App) -> None:
+    @app.get("/a")
+    def a() -> list[Weighed] | None: ...
+
+
+@case("type_unsupported")
+def table_of_dataclasses_of_pydantic(app: App) -> None:
+    app.table(Weighed, name="w", key="id")
+
+
+@case("type_unsupported")
+def event_that_is_a_dataclass_of_pydantic(app: App) -> None:
+    app.event(name="weighed")(Weighed)
+
+
+@case("header_name")
+def header_of_no_name(app: App) -> None:
+    @app.get("/a")
+    def a(x: Annotated[str, Header("x a\n")]) -> None: ...
+
+
+@case("default_type")
+def default_of_another_type(app: App) -> None:
+    @app.get("/a")
+    def a(x: int = "abc") -> None: ...  # type: ignore[assignment]
+
+
+@case("default_type")
+def default_list_of_another_type(app: App) -> None:
+    @app.get("/a")
+    def a(x: list[int] = ["abc"]) -> None: ...  # type: ignore[list-item]  # noqa: B006
 
 
 @case("handler_generator")
@@ -911,6 +950,12 @@ def test_a_value_of_a_wrong_type_is_answered_with_what_can_be_given(
 ) -> None:
     (finding,) = [one for one in findings(declare) if one.severity == "error"]
     assert (finding.message, finding.fix) == (message, fix)
+
+
+def test_a_parameter_that_no_argument_can_be_called_is_named_otherwise() -> None:
+    (finding,) = findings(lambda app: app.get("/a/{class}")(handler))
+    assert finding.code == "path_parameter_unused"
+    assert finding.fix.startswith("Name it otherwise in the path")
 
 
 @pytest.mark.parametrize("name", list(CASES))

@@ -419,6 +419,7 @@ class Search(Struct):
     tags: list[str] = []
     color: Color | None = None
     exact: bool = False
+    sizes: list[int] = []
 
 
 def test_a_form_is_read_into_its_type() -> None:
@@ -430,13 +431,14 @@ def test_a_form_is_read_into_its_type() -> None:
 
 def test_every_fault_of_a_form_is_listed() -> None:
     with pytest.raises(Invalid) as failure:
-        form_reader(Search)(b"limit=many&color=green&odd=1&exact=yes&exact=true")
+        form_reader(Search)(b"limit=many&color=green&odd=1&exact=yes&exact=true&sizes=1&sizes=x")
     assert {fault["at"] for fault in failure.value.faults} == {
         "$.q",
         "$.limit",
         "$.color",
         "$.odd",
         "$.exact",
+        "$.sizes[1]",
     }
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from enum import Enum, IntEnum
+from enum import STRICT, Enum, IntEnum, IntFlag
 from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
@@ -44,6 +44,11 @@ class Color(Enum):
 class Settings(Struct):
     news: bool = False
     mail: str = ""
+
+
+class Rights(IntFlag, boundary=STRICT):
+    READ = 1
+    WRITE = 2
 
 
 class Size(IntEnum):
@@ -97,6 +102,9 @@ def endpoint(fn: Any, path: str = "/a", method: str = "post") -> Endpoint:
         (Color, "red", Color.RED),
         (Size, "2", Size.L),
         (Literal["a", 1], "1", 1),
+        (Literal["a", None], "null", None),
+        (Rights, "2", Rights.WRITE),
+        (Rights, "3", Rights.READ | Rights.WRITE),
         (Annotated[int, msgspec.Meta(ge=1)], "1", 1),
     ],
 )  # fmt: skip
@@ -120,6 +128,8 @@ def test_a_text_becomes_a_scalar_of_its_type(kind: Any, text: str, expected: Any
         (Color, ["", "RED", "Color.RED", "green"]),
         (Size, ["3", "S", "1.0", "01"]),
         (Literal["a", 1], ["b", "01", ""]),
+        (Literal["a", None], ["None", ""]),
+        (Rights, ["READ", "8", "1.0", ""]),
         (Annotated[int, msgspec.Meta(ge=1)], ["0"]),
         (Annotated[str, msgspec.Meta(max_length=2)], ["abc"]),
     ],

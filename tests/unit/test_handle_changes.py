@@ -25,6 +25,7 @@ class Thing(Struct, rename={"shown_as": "shownAs"}):
     count: Annotated[int, Meta(ge=0)] = 0
     weight: float = 0
     shown_as: str | None = None
+    price: Decimal = Decimal(0)
 
 
 @dataclass
@@ -46,8 +47,10 @@ WRONG = [
     (Thing, {"count": "five"}, "int"),
     (Thing, {"count": -1}, ">= 0"),
     (Thing, {"count": None}, "null"),
-    (Thing, {"nonsense": 1}, "it has: name, count, weight, shown_as"),
+    (Thing, {"nonsense": 1}, "it has: name, count, weight, shown_as, price"),
     (Thing, {"weight": object()}, "object"),
+    (Thing, {"price": Decimal("NaN")}, "NaN"),
+    (Thing, {"price": Decimal("-Infinity")}, "-Infinity"),
     (Plain, {"count": "five"}, "int"),
     (Plain, {"nonsense": 1}, "it has: name, count"),
     (Model, {"count": "five"}, "integer"),
@@ -84,6 +87,19 @@ def test_an_update_and_an_add_change_fields_of_any_type_of_item(kind: Any) -> No
         assert backend.items(table) == [kind(name="a", count=3)]
 
 
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "-Infinity"])
+def test_an_item_holds_no_decimal_that_is_not_finite(text: str) -> None:
+    """As for a float, the error names where it stands; text that only looks so is an item's."""
+    app = App("changes")
+    table = app.table(Thing, name="t", key="name")
+    with running(app) as backend:
+        with pytest.raises(Refused, match=rf"\$\.price is {text}"), backend.acting():
+            table.put(Thing("a", price=Decimal(text)))
+        with backend.acting():
+            table.put(Thing(text, price=Decimal("1.5")))
+        assert backend.items(table) == [Thing(text, price=Decimal("1.5"))]
+
+
 def test_a_field_with_another_name_in_json_is_changed_by_its_own_name() -> None:
     app = App("changes")
     table = app.table(Thing, name="t", key="name")
@@ -101,6 +117,73 @@ def test_an_add_of_what_the_field_cannot_hold_is_refused(values: dict[str, Any])
     table = app.table(Thing, name="t", key="name")
     with running(app) as backend, pytest.raises(Refused), backend.acting():
         table.add("a", **values)
+
+
+class Priced(pydantic.BaseModel):
+    """A model with fields that are stored as text or truth, and one that a serializer writes."""
+
+    name: str
+    price: Decimal = Decimal(1)
+    rebate: Decimal | None = None
+    paid: bool = False
+    note: str = ""
+    weight: Decimal = Decimal(1)
+
+    @pydantic.field_serializer("weight")
+    def _as_number(self, weight: Decimal) -> float:
+        return float(weight)
+
+
+@pytest.mark.parametrize("name", ["price", "rebate", "paid", "note"])
+def test_a_field_of_a_model_that_is_stored_as_no_number_cannot_be_added_to(name: str) -> None:
+    """It is an error of the function at the call, and not an unmet condition at the commit."""
+    app = App("changes")
+    table = app.table(Priced, name="t", key="name")
+    said = f"Priced.{name} .* is stored as no number"
+    values: dict[str, Any] = {name: 1}
+    with running(app) as backend, pytest.raises(Refused, match=said), backend.acting():
+        table.add("a", **values)
+
+
+def test_a_field_of_a_model_that_is_written_as_a_number_is_added_to() -> None:
+    app = App("changes")
+    table = app.table(Priced, name="t", key="name")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(Priced(name="a"))
+        with backend.acting():
+            table.add("a", weight=1.5)
+        assert backend.items(table) == [Priced(name="a", weight=Decimal("2.5"))]
+
+
+class Packs(Struct):
+    """What is counted in fives."""
+
+    name: str
+    count: Annotated[int, Meta(multiple_of=5)] = 0
+
+
+class PacksModel(pydantic.BaseModel):
+    """The same as a Pydantic model."""
+
+    name: str
+    count: int = pydantic.Field(0, multiple_of=5)
+
+
+@pytest.mark.parametrize("kind", [Packs, PacksModel])
+def test_a_sum_that_is_no_multiple_of_what_its_field_asks_for_is_an_unmet_condition(
+    kind: Any,
+) -> None:
+    app = App("changes")
+    table = app.table(kind, name="t", key="name")
+    with running(app) as backend:
+        with backend.acting():
+            table.put(kind(name="a", count=5))
+        with pytest.raises(ConditionFailed), backend.acting():
+            table.add("a", count=3)
+        with backend.acting():
+            table.add("a", count=-10)
+        assert backend.items(table) == [kind(name="a", count=-5)]
 
 
 MET = [

@@ -300,7 +300,7 @@ def test_problems_are_listed_only_where_they_can_occur() -> None:
         (route(), {"200", "204"}),
         (route(reply={"type": "integer"}), {"200"}),
         (route(parameters=(query,)), {"200", "204", "400", "422"}),
-        (route(path="/a/{p}", parameters=(path,)), {"200", "204", "404", "422"}),
+        (route(path="/a/{p}", parameters=(path,)), {"200", "204", "400", "404", "422"}),
         (route(auth="users"), {"200", "204", "401", "403"}),
         (route(throttle=Throttle(rate_per_s=1, burst=1)), {"200", "204", "429"}),
         (route(method="DELETE", status=204), {"204", "400", "422"}),

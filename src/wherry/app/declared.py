@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from wherry import limits
 from wherry.app.places import Site
 from wherry.blueprint.parts import AuthSpec, Throttle
+from wherry.errors import Refused
 
 if TYPE_CHECKING:
     from wherry.blueprint.records import Source
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Reads = Literal["versioned", "checked"]
 ThrottleLike = Throttle | tuple[float, int]
+
+
+def name_of(fn: Callable[..., Any]) -> str:
+    """Return the name by which a handler is known.
+
+    Raises:
+        Refused: It has none, as what `functools.partial` makes, or an object that can be called.
+    """
+    name = getattr(fn, "__name__", None)
+    if not isinstance(name, str):
+        raise Refused(
+            f"{fn!r} has no name, by which a handler is known.",
+            advice="Write a function that calls it, and decorate that one.",
+        )
+    return name
 
 
 class Route:
@@ -35,6 +51,7 @@ class Route:
         throttle: ThrottleLike | None,
         site: Site,
     ) -> None:
+        name_of(fn)
         self.fn = fn
         self.method = method
         self.path = path
@@ -57,6 +74,7 @@ class Consumer:
         site: Site,
         after: AfterCommit[..., Any] | None = None,
     ) -> None:
+        name_of(fn)
         self.fn = fn
         self.queue = queue
         self.site = site

@@ -11,7 +11,7 @@ import msgspec
 
 from wherry import limits
 from wherry.app.kinds import shown
-from wherry.app.schemas import schema_of
+from wherry.app.schemas import written_schema_of
 from wherry.blueprint.parts import Finding, Grant
 from wherry.blueprint.records import WorkflowSpec
 from wherry.codec import DuplicateKey, refuse_duplicate_keys, refuse_lost_numbers
@@ -39,7 +39,7 @@ def workflow_spec(
     schema: dict[str, Any] | None = None
     if workflow.input_type is not None:
         try:
-            schema = schema_of(workflow.input_type)
+            schema = written_schema_of(workflow.input_type)
         except TypeError as error:
             findings.append(
                 Finding(

@@ -7,8 +7,7 @@ from typing import Annotated, Any, NotRequired, Required, get_args, get_origin, 
 
 from msgspec import Struct
 
-from wherry.app.kinds import has_pydantic, unwrap
-from wherry.handles.shapes import is_pydantic
+from wherry.app.kinds import is_model, unwrap
 
 
 class Field(Struct, frozen=True):
@@ -31,7 +30,7 @@ def fields_of(kind: Any) -> dict[str, Field] | None:
     origin = get_origin(bare) or bare
     if not isinstance(origin, type):
         return None
-    if has_pydantic(bare):
+    if is_model(bare):
         return _pydantic_fields(origin)
     if issubclass(origin, Struct):
         return _struct_fields(origin)
@@ -97,7 +96,7 @@ def not_read_back(kind: Any) -> list[str]:
     models, seen = [kind], set[Any]()
     while models:
         model = models.pop()
-        if not is_pydantic(model):
+        if not is_model(model):
             models += get_args(model)
         elif model not in seen:
             seen.add(model)

@@ -87,6 +87,21 @@ def shown(annotation: Any) -> str:
     return str(annotation).replace("typing.", "")
 
 
+def is_model(annotation: Any) -> bool:
+    """Whether this is a Pydantic model, which can be written: a dataclass of Pydantic's cannot."""
+    bare = unwrap(annotation)
+    return has_pydantic(bare) and isinstance(bare, type) and hasattr(bare, "model_fields")
+
+
+def dataclass_of_pydantic(annotation: Any) -> Any:
+    """Return the dataclass of Pydantic's that is this type or a part of it, or None."""
+    bare = unwrap(annotation)
+    if isinstance(bare, type) and has_pydantic(bare):
+        return None if is_model(bare) else bare
+    parts = () if get_origin(bare) is Literal else get_args(bare)
+    return next(filter(None, map(dataclass_of_pydantic, parts)), None)
+
+
 def has_pydantic(annotation: Any) -> bool:
     """Whether a Pydantic model is this type or a part of it (`list[Model]`)."""
     bare = unwrap(annotation)

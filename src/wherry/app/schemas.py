@@ -7,7 +7,7 @@ from operator import methodcaller
 from typing import Any, Literal, TypeAlias, get_args
 
 from wherry.app.http import Redirect, Reply
-from wherry.app.kinds import has_pydantic, members, shown, unwrap
+from wherry.app.kinds import dataclass_of_pydantic, has_pydantic, members, shown, unwrap
 from wherry.blueprint.records import ReplyKind
 
 Mode: TypeAlias = Literal["validation", "serialization"]
@@ -102,6 +102,25 @@ _BY_FUNCTION = ("function-plain", "function-wrap")
 _BY_SETTING = methodcaller("startswith", "ser_json_")
 
 
+def written_schema_of(kind: Any) -> dict[str, Any]:
+    """Return the JSON Schema of a type that is written, as `schema_of` does.
+
+    Raises:
+        TypeError: Also for a dataclass of Pydantic's, which has no way to write itself.
+    """
+    _refuse_unwritable(kind)
+    return schema_of(kind)
+
+
+def _refuse_unwritable(kind: Any) -> None:
+    found = dataclass_of_pydantic(kind)
+    if found is not None:
+        raise TypeError(
+            f"{shown(found)} is a dataclass of Pydantic's, which can be read and not written: make "
+            "it a model, or a dataclass of Python's"
+        )
+
+
 def reply_kinds(returns: Any) -> tuple[ReplyKind, ...]:
     """Return the kinds of what a handler returns; none where it may be anything."""
     parts = [unwrap(part) for part in members(returns)]
@@ -112,6 +131,7 @@ def reply_kinds(returns: Any) -> tuple[ReplyKind, ...]:
 
 def reply_schema(returns: Any) -> dict[str, Any] | None:
     """Return the schema of what a handler returns; None where it says nothing about JSON."""
+    _refuse_unwritable(returns)
     parts = [part for part in members(returns) if unwrap(part) not in _KINDS]
     if not parts or not reply_kinds(returns):
         return None

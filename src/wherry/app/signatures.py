@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_args, get_origin, get_type_hints
+
+import msgspec
 
 from wherry.app.endpoints import UNSET, Argument, Signature
 from wherry.app.fields import fields_of
@@ -24,6 +27,8 @@ from wherry.blueprint.paths import path_parameters
 from wherry.handles.shapes import is_pydantic
 
 PLAIN = ["event", "context"]
+
+_TOKEN = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")  # RFC 9110, section 5.6.2
 
 
 class Reading:
@@ -105,7 +110,15 @@ class Reading:
                 return None
             source = "form"
         elif header is not None:
-            source, alias = "header", header.name.lower()
+            source, alias = "header", str(header.name).lower()
+            if not _TOKEN.fullmatch(alias):
+                self.find(
+                    "header_name",
+                    f"The argument {one.name!r} of {self.name!r} is of a header {header.name!r}, "
+                    "and no header has such a name.",
+                    'Name it as it is sent: Header("user-agent").',
+                )
+                return None
             if scalar(inner) is None:
                 self._unsupported(one.name, inner, "A header is one scalar value.")
                 return None
@@ -117,6 +130,8 @@ class Reading:
             if not self._may_be_body(one.name, inner):
                 return None
             source = "body"
+        if source in ("query", "header"):
+            self._default(one, inner)
         return Argument(
             one.name,
             source,
@@ -126,6 +141,22 @@ class Reading:
             default=one.default if has_default else ([] if many and not optional else None),
             many=many,
         )
+
+    def _default(self, one: inspect.Parameter, kind: Any) -> None:
+        """Note a default that is of another type. It may be out of bounds, and None for nothing."""
+        if one.default is one.empty or one.default is None:
+            return
+        item = list_item(kind)
+        plain = unwrap(kind) if item is None else list[unwrap(item)]  # type: ignore[misc]
+        try:
+            msgspec.convert(msgspec.to_builtins(one.default), plain)
+        except (ValueError, TypeError):
+            self.find(
+                "default_type",
+                f"The argument {one.name!r} of {self.name!r} has the default {one.default!r}, "
+                f"which is no {shown(plain)}.",
+                "Give it one of its type, or None.",
+            )
 
     def _path(self, one: inspect.Parameter, annotation: Any) -> Argument | None:
         if scalar(annotation) is None:
@@ -222,8 +253,8 @@ class Reading:
             )
 
     def is_async(self) -> bool:
-        """Whether the handler is `async def`."""
-        return inspect.iscoroutinefunction(self.fn)
+        """Whether the handler is `async def`, also below decorators that are not."""
+        return inspect.iscoroutinefunction(inspect.unwrap(self.fn))
 
 
 def _is_stream(kind: Any) -> bool:

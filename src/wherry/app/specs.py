@@ -12,7 +12,7 @@ from wherry import limits
 from wherry.app.endpoints import Argument
 from wherry.app.fields import Field, fields_of, not_read_back
 from wherry.app.kinds import field_scalar, shown, unwrap, without_none
-from wherry.app.schemas import has_serializers, schema_of
+from wherry.app.schemas import has_serializers, written_schema_of
 from wherry.blueprint.parts import Finding, Place
 from wherry.blueprint.records import (
     BucketSpec,
@@ -217,7 +217,7 @@ def _schema(kind: Any, whose: str, place: Place | None, findings: list[Finding])
             )
         )
     try:
-        return schema_of(kind)
+        return written_schema_of(kind)
     except TypeError as error:
         findings.append(
             Finding(

@@ -10,7 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from wherry import limits
-from wherry.app.declared import F, Function, Triggered, as_several, declared_or_bare
+from wherry.app.declared import (
+    F,
+    Function,
+    Triggered,
+    as_several,
+    declared_or_bare,
+    name_of,
+)
 from wherry.app.places import Site, site
 from wherry.blueprint.parts import Finding
 from wherry.handles import Queue
@@ -174,7 +181,7 @@ def _found(app: App, fn: Callable[..., Any]) -> tuple[Function, Triggered] | Non
 
 
 def _made(app: App, fn: Callable[..., Any], where: Site) -> tuple[Function, Triggered]:
-    queue: Queue[Any] = Queue(dict, name=fn.__name__, place=where.place)
+    queue: Queue[Any] = Queue(dict, name=name_of(fn), place=where.place)
     triggered = Triggered(fn, queue, where)
     function = Function(fn.__name__, where, triggered)
     app._declare(function)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wherry import limits
-from wherry.app.declared import F, Function, Task, as_several
+from wherry.app.declared import F, Function, Task, as_several, name_of
 from wherry.app.places import site
 from wherry.handles import Queue
 
@@ -119,7 +119,7 @@ class AppTask:
         def declare(fn: F) -> F:
             queue: Queue[Any] = Queue(
                 object,
-                name=fn.__name__,
+                name=name_of(fn),
                 retention_s=limits.MESSAGE_RETENTION_MAX_S,
                 upgrade=upgrade,
                 place=where.place,

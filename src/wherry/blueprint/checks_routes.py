@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from keyword import iskeyword
 
 from wherry import limits
 from wherry.blueprint.parts import AuthSpec, Finding, Place, Throttle
@@ -81,11 +82,14 @@ def _path(function: FunctionSpec, route: HttpTrigger) -> Iterator[Finding]:
     arguments = {one.name for one in route.parameters if one.source == "path"}
     for name in path_parameters(route.path):
         if name not in arguments:
+            fix = f"Add `{name}: str` to its arguments."
+            if iskeyword(name):
+                fix = f"Name it otherwise in the path: no argument of Python is called {name!r}."
             yield Finding(
                 code="path_parameter_unused",
                 message=f"{route.endpoint!r} has no argument for {{{name}}} of its path "
                 f"{route.path!r}.",
-                fix=f"Add `{name}: str` to its arguments.",
+                fix=fix,
                 place=route.place,
             )
 

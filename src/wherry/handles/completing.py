@@ -17,16 +17,31 @@ _RECORDS = ("__dataclass_fields__", "__struct_fields__", "__total__", "_fields")
 
 def completing(read: Callable[[Any], Any], kind: Any) -> Callable[[Any], Any]:
     """Return what reads a type as `read` does, and completes it; `read` where nothing can lack."""
-    defaults = _defaults(kind)
-    if not defaults:
+    return completed(read, completer(kind))
+
+
+def completed(
+    read: Callable[[Any], Any], complete: Callable[[Any], bool] | None
+) -> Callable[[Any], Any]:
+    """Return what reads as `read` does, and completes it by what `completer` has returned."""
+    if complete is None:
         return read
 
-    def complete(data: Any) -> Any:
+    def read_whole(data: Any) -> Any:
         value = read(data)
-        _complete(value, defaults)
+        complete(value)
         return value
 
-    return complete
+    return read_whole
+
+
+def completer(kind: Any) -> Callable[[Any], bool] | None:
+    """Return what completes a value of this type, and says whether it lacked something.
+
+    It is None where nothing can lack.
+    """
+    defaults = _defaults(kind)
+    return (lambda value: _complete(value, defaults)) if defaults else None
 
 
 def _defaults(kind: Any) -> Defaults:
@@ -61,8 +76,8 @@ def _defaults(kind: Any) -> Defaults:
     return found
 
 
-def _complete(value: Any, defaults: Defaults) -> None:
-    nodes = [value]
+def _complete(value: Any, defaults: Defaults) -> bool:
+    nodes, lacked = [value], False
     while nodes:
         node = nodes.pop()
         kind = type(node)
@@ -80,4 +95,6 @@ def _complete(value: Any, defaults: Defaults) -> None:
             for name, default in defaults.get(kind, ()):
                 if name not in held:
                     held[name] = default
+                    lacked = True
             nodes += held.values()
+    return lacked

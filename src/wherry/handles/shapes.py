@@ -9,12 +9,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Generic, TypeAlias, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 
 from wherry.codec import NotFinite, refuse_lost_numbers
 from wherry.errors import Refused
+
+if TYPE_CHECKING:
+    from wherry.handles.itemfields import Field
 
 T = TypeVar("T")
 Upgrade: TypeAlias = Callable[[Any], Any]
@@ -29,7 +32,6 @@ REVEALED = (
 
 _MASK = b"**********"  # what Pydantic writes for a secret
 _PLAIN = 1 << 53  # whole numbers below are whole numbers in any JSON
-_NUMBERS = (int, float, int | None, float | None)  # what msgspec reads as Pydantic does
 _encode = msgspec.json.Encoder().encode
 
 
@@ -59,13 +61,18 @@ def to_json(value: Any) -> bytes:
 
     Raises:
         TypeError: For a value that has no JSON form.
-        NotFinite: For NaN and Infinity, which would be null when they are read.
+        NotFinite: For NaN and Infinity, which would be null when they are read; of a `Decimal`
+            they would be text.
     """
     if is_pydantic(type(value)):
         return dump_model(value)
     body = _encode(value)
     if b"null" in body:
         refuse_lost_numbers(value)
+    if b'NaN"' in body or b'Infinity"' in body:
+        from wherry.handles.finite import refuse_decimals
+
+        refuse_decimals(value)
     return body
 
 
@@ -120,7 +127,16 @@ def as_upgrades(given: Upgrades) -> tuple[Upgrade, ...]:
 class Shape(Generic[T]):
     """Encoder and decoder of one type; `upgrades` read what the type itself does not."""
 
-    __slots__ = ("_class", "_decoder", "_fields", "_strict", "kind", "pydantic", "upgrades")
+    __slots__ = (
+        "_class",
+        "_complete",
+        "_decoder",
+        "_fields",
+        "_strict",
+        "kind",
+        "pydantic",
+        "upgrades",
+    )
 
     def __init__(self, kind: type[T], upgrades: tuple[Upgrade, ...] = ()) -> None:
         self.kind = kind
@@ -130,12 +146,15 @@ class Shape(Generic[T]):
         self._class = _instances(_generic(kind))
         self._decoder: Any = None
         self._strict: Any = None  # the decoder without upgrades: of what is written
+        self._complete: Callable[[Any], bool] | None = None
         self._fields: dict[str, Field] | None = None
 
     def decode(self, data: bytes) -> T:
         """Read a value that wherry has stored. Raises `msgspec.ValidationError` or Pydantic's."""
         if self._decoder is None:
-            self._decoder = self._reader()
+            from wherry.handles.completing import completed
+
+            self._decoder = completed(*self._reader())
             if self.upgrades:
                 from wherry.handles.upgrades import upgrading
 
@@ -158,10 +177,13 @@ class Shape(Generic[T]):
                 f"{type(value).__name__}."
             )
         if self._strict is None:
-            self._strict = self._reader()
+            self._strict, self._complete = self._reader()
         try:
             body = to_json(value)
             read = self._strict(body)
+            if self._complete is not None and self._complete(read):  # then so does the value
+                self._complete(value)
+                body = to_json(value)
         except NotFinite as error:
             raise Refused(f"{self._name()} cannot be stored: {error}.", advice=FINITE) from None
         except (TypeError, ValueError, RecursionError) as error:
@@ -181,15 +203,15 @@ class Shape(Generic[T]):
     def _name(self) -> str:
         return getattr(self.kind, "__name__", "value")
 
-    def _reader(self) -> Callable[[bytes], T]:
-        """Return what reads the type itself, without any upgrade."""
+    def _reader(self) -> tuple[Callable[[bytes], T], Callable[[Any], bool] | None]:
+        """Return what reads the type itself, without any upgrade, and what completes it then."""
         if self.pydantic:
             # By its names in Python, too: so it was stored once.
             read = self.kind.model_validate_json  # type: ignore[attr-defined]
-            return partial(read, by_alias=True, by_name=True)
-        from wherry.handles.completing import completing
+            return partial(read, by_alias=True, by_name=True), None
+        from wherry.handles.completing import completer
 
-        return completing(msgspec.json.Decoder(self.kind).decode, self.kind)
+        return msgspec.json.Decoder(self.kind).decode, completer(self.kind)
 
     def value_of(self, value: T, name: str) -> Any:
         """Return a field of a value."""
@@ -197,9 +219,7 @@ class Shape(Generic[T]):
 
     def renamed(self) -> dict[str, str]:
         """Return the names in JSON of all fields, by both names; none of a type without any."""
-        if self._fields is None:
-            self._fields = _fields_of(self.kind)
-        found = {name: one.name for name, one in self._fields.items()}
+        found = {name: one.name for name, one in self._known().items()}
         return {one: one for one in found.values()} | found
 
     def changes(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -215,9 +235,11 @@ class Shape(Generic[T]):
 
     def increments(self, values: dict[str, Any]) -> dict[str, Any]:
         """Return what is to be added to number fields, as `changes` does; without their bounds."""
+        from wherry.handles.itemfields import holds_numbers
+
         for name, value in values.items():
             plain = self._field(name).plain
-            if not _holds_numbers(plain):
+            if not holds_numbers(plain):
                 raise Refused(
                     f"{self.kind.__name__}.{name} is {getattr(plain, '__name__', plain)}, which "
                     "is stored as no number: it cannot be added to."
@@ -230,14 +252,22 @@ class Shape(Generic[T]):
         fields = map(self._field, names)
         return {field.name: field.bounds for field in fields if field.bounds}
 
-    def _field(self, name: str) -> Field:
+    def _known(self) -> dict[str, Field]:
         if self._fields is None:
-            self._fields = _fields_of(self.kind)
-        field = self._fields.get(name)
+            from wherry.handles.itemfields import fields_of
+
+            self._fields = fields_of(self.kind)
+        return self._fields
+
+    def _field(self, name: str) -> Field:
+        fields = self._known()
+        field = fields.get(name)
         if field is None:
-            if not self._fields:  # a type that does not say what it holds
+            if not fields:  # a type that does not say what it holds
+                from wherry.handles.itemfields import Field
+
                 return Field(name, Any, Any)
-            every = ", ".join(self._fields)
+            every = ", ".join(fields)
             raise Refused(f"{self.kind.__name__} has no field {name!r}; it has: {every}.")
         return field
 
@@ -300,66 +330,3 @@ def _same(value: Any, read: Any) -> bool:
     """Whether a model is what was read of it, secrets and all."""
     same: bool = value.model_dump(warnings=False) == read.model_dump(warnings=False)
     return same
-
-
-class Field(msgspec.Struct, frozen=True):
-    """A field of an item's type: its name in JSON, its type, that without any bounds, and these."""
-
-    name: str
-    type: Any
-    plain: Any
-    bounds: dict[str, float] = {}
-
-
-def _fields_of(kind: Any) -> dict[str, Field]:
-    from typing import get_type_hints
-
-    if is_pydantic(kind):
-        return {
-            name: Field(
-                one.serialization_alias or name,
-                Any,
-                one.annotation if one.annotation in _NUMBERS else Any,
-                _bounds(one.metadata),
-            )
-            for name, one in kind.model_fields.items()
-        }
-    try:
-        types, plain = get_type_hints(kind, include_extras=True), get_type_hints(kind)
-    except (NameError, TypeError):  # a name that only the place of its declaration knows
-        return {}
-    names = getattr(kind, "__struct_fields__", tuple(types))
-    shown = getattr(kind, "__struct_encode_fields__", names)
-    return {
-        name: Field(encoded, types[name], plain[name], _bounds(_said_of(types[name])))
-        for name, encoded in zip(names, shown, strict=True)
-    }
-
-
-def _holds_numbers(kind: Any) -> bool:
-    """Whether a field of this type may hold a number of JSON, as far as its type says."""
-    if parts := get_args(kind):
-        return any(map(_holds_numbers, parts))
-    if kind in (Any, object) or not isinstance(kind, type):
-        return True
-    return issubclass(kind, int | float) and kind is not bool
-
-
-def _said_of(kind: Any) -> Iterable[Any]:
-    """Yield what is annotated of a type, or of what it is besides None."""
-    for part in get_args(kind):
-        if hasattr(kind, "__metadata__"):
-            yield part
-        else:
-            yield from _said_of(part)
-
-
-def _bounds(said: Iterable[Any]) -> dict[str, float]:
-    """Return the bounds among what is annotated: by msgspec's Meta, or as Pydantic has them."""
-    found = {}
-    for one in said:
-        for name in ("ge", "gt", "le", "lt"):
-            bound = getattr(one, name, None)
-            if isinstance(bound, int | float):
-                found[name] = bound
-    return found

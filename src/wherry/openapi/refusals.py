@@ -120,11 +120,12 @@ def statuses(blueprint: Blueprint, function: FunctionSpec, route: HttpTrigger) -
     writes = any(grant.action in _WRITES for grant in function.grants)
     conditional = any((grant.kind, grant.action) in _CONDITIONAL for grant in function.grants)
     body = bool(sources & set(BODIES)) or (function.plain and keyed)
+    in_path = bool(path_parameters(route.path))  # what they may not hold is 400, like a backslash
     can = {
-        400: keyed or bool(sources & {"query", "body", "form"}),
+        400: keyed or in_path or bool(sources & {"query", "body", "form"}),
         401: route.auth is not None,
         403: route.auth is not None,
-        404: bool(path_parameters(route.path)),
+        404: in_path,
         409: conditional,
         413: body,
         415: bool(sources & {"body", "form"}),

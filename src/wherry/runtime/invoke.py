@@ -5,7 +5,7 @@ Raising discards the effects; returning commits them, whatever the status.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -211,9 +211,10 @@ def spec_of(app: App, function: str) -> FunctionSpec:
 
 
 def _call(endpoint: Endpoint, arguments: dict[str, Any]) -> Any:
-    if not endpoint.is_async:
-        return endpoint.fn(**arguments)
-    return awaited(endpoint.fn(**arguments))
+    result = endpoint.fn(**arguments)
+    if endpoint.is_async and isinstance(result, Coroutine):  # a decorator may have run it already
+        return awaited(result)
+    return result
 
 
 def _check_roles(endpoint: Endpoint, caller: Caller) -> None:

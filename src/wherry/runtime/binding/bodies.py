@@ -255,7 +255,8 @@ def _form_values(
         try:
             value = reader(text)
         except BadText as error:
-            faults.append({"at": f"$.{name}", "fault": str(error)})
+            number = f"[{len(values.get(name, ()))}]" if many else ""
+            faults.append({"at": f"$.{name}{number}", "fault": str(error)})
             value = None
         if many:
             values.setdefault(name, []).append(value)

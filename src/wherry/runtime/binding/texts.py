@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, Flag
 from typing import Any, Literal, get_args
 from uuid import UUID
 
@@ -51,6 +51,8 @@ def raw_reader(annotation: Any) -> Callable[[str], Any]:
         return _decimal
     if found in (str, UUID, date, datetime):
         return _text
+    if isinstance(found, type) and issubclass(found, Flag):
+        return _int  # any sum of its members
     values: tuple[Any, ...] = ()
     if found is Literal:
         values = get_args(unwrap(annotation))
@@ -75,6 +77,9 @@ def field_reader(annotation: Any) -> Callable[[str], Any]:
 
 
 def _as_text(value: Any) -> str:
+    """Write a value as JSON does, text without its quotes."""
+    if value is None:
+        return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
