@@ -358,3 +358,18 @@ def test_content_that_nobody_names_is_removed_and_what_an_object_names_stays(
             blobs.open("assets", orphan)
     finally:
         engine.close()
+
+
+def test_a_development_issuer_takes_no_passwords_in_the_clear(tmp_path: Path) -> None:
+    """An engine whose public address is plain http does not start, and says what to do."""
+    address = ["--public-url", "http://shop.example"]
+    engine = Engine("desk", tmp_path / "data", arguments=address)
+    try:
+        engine.launch()
+        assert engine.wait() != 0
+        assert (
+            "http://shop.example is not encrypted. Give --public-url an https://" in engine.said()
+        )
+        assert "Traceback" not in engine.said()
+    finally:
+        engine.close()

@@ -29,7 +29,7 @@ from wherry.engine.orphans import OrphanSweeper
 from wherry.engine.releases import ActiveRelease
 from wherry.engine.rounds import Rounds
 from wherry.engine.storetime import StoreTime
-from wherry.errors import WherryError
+from wherry.errors import Refused, WherryError
 from wherry.ports import Broken, Configure, Configured, RecentRecords, Sweep, Swept, TimelineRows
 
 if TYPE_CHECKING:
@@ -193,10 +193,23 @@ class Core:
         """Take over a version: the store learns it, then new work goes to it.
 
         Args:
-            then: Gets the release, or why the store refused it.
+            then: Gets the release, or why it is refused.
             chosen: Somebody asks for this release now (`Configure`).
         """
         blueprint = release.blueprint
+        try:
+            callers = Callers(
+                blueprint.auths,
+                self.settings.public_url,
+                self._ask,
+                self._offload,
+                self.clock,
+                self._chance,
+                self.journal.say,
+            )
+        except Refused as error:
+            then(str(error))
+            return
         configure = self.configuration(blueprint, release.digest, chosen)
         self.beside.begin()
 
@@ -211,15 +224,6 @@ class Core:
             self.journal.service = blueprint.app
             self.releases.append(release)
             self._admission.pools = list(dict.fromkeys(found.pool for found, _ in release.routes()))
-            callers = Callers(
-                blueprint.auths,
-                self.settings.public_url,
-                self._ask,
-                self._offload,
-                self.clock,
-                self._chance,
-                self.journal.say,
-            )
             callers.prepare()
             self.gateway.follow(release, callers)
             self._drive(release)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from wherry.errors import Passing, Unavailable
+from wherry.errors import Passing, Refused, Unavailable
 from wherry.identity import Claims, DevelopmentIssuer, NeedKeys, Verifier, bearer_token
+from wherry.identity.fetching import is_loopback
 from wherry.invocation import CallerClaims
 from wherry.ports import GetState, Nothing, PutState, Request, State
 
@@ -58,6 +60,9 @@ class Callers:
 
     Args:
         say: Gets level and text of what an operator has to know: that an issuer gives no keys.
+
+    Raises:
+        Refused: Passwords of a development issuer would travel in the clear.
     """
 
     def __init__(
@@ -85,6 +90,15 @@ class Callers:
                     roles_claim=auth.roles_claim or "",
                 )
                 continue
+            if public_url.startswith("http:") and not is_loopback(
+                urlsplit(public_url).hostname or ""
+            ):
+                raise Refused(
+                    f"The development issuer of {auth.name!r} takes passwords, and {public_url} is "
+                    "not encrypted.",
+                    advice="Give --public-url an https:// address (of what ends TLS in front of "
+                    "this), or app.auth() an issuer.",
+                )
             issuer = DevelopmentIssuer(
                 f"{public_url}{ISSUER_PREFIX}/{auth.name}",
                 auth.name,
