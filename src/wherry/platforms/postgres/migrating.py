@@ -8,6 +8,7 @@ from wherry.platforms.postgres.pool import Connection
 from wherry.platforms.shared.statements import texts
 
 LOCK = 0x7768657272790001  # "wherry": whoever migrates holds it
+STAGED = "_moving"  # behind the name of a schema: what `wherry move` has not finished
 OLDEST_POSTGRES = 140_000  # its functions and grammar are used
 # What a role or a database may set. The last one is there from Postgres 17 on.
 TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_session_timeout", "transaction_timeout")
@@ -25,7 +26,7 @@ async def migrate(connection: Connection, schema: str) -> None:
 
     Raises:
         Refused: The server is too old, the database keeps other characters than all, or the schema
-            is not wherry's.
+            is not wherry's, or a move is to take its name.
     """
     refuse_name(schema)
     version = int(await connection.fetchval("SHOW server_version_num"))
@@ -68,6 +69,13 @@ async def _version(connection: Connection, schema: str) -> int:
         raise Refused(
             f"The schema {schema!r} holds tables that are not wherry's.",
             advice="Choose another schema, or another database.",
+        )
+    staged = schema + STAGED
+    if await connection.fetchval("SELECT to_regclass($1)", f'"{staged}".moving') is not None:
+        raise Refused(
+            "A move into this database is not finished: an empty store would be in its way.",
+            advice="Go on with `wherry move`, as it was begun; or give it up: "
+            f'DROP SCHEMA "{staged}" CASCADE',
         )
     made = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     async with connection.transaction():
