@@ -19,7 +19,12 @@ from wherry.engine.postgres import KEY as SIGNING_KEY
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import FOLDER, Database, Session
-from wherry.platforms.postgres.migrating import STAGED, migrate, take_time
+from wherry.platforms.postgres.migrating import (
+    STAGED,
+    migrate,
+    refuse_shared_sessions,
+    take_time,
+)
 from wherry.platforms.postgres.pool import rest
 from wherry.platforms.shared.statements import load_statements
 
@@ -76,9 +81,11 @@ class Target:
 
         Raises:
             Passing: Somebody does.
+            Refused: No lock is held there.
         """
         connection = await database.connect()
         try:
+            await refuse_shared_sessions(database, connection)
             await take_time(connection)  # while objects go to S3 it is idle
             clock = database.clock
             until_s = clock.steady_s() + limits.POSTGRES_RETRY_S
