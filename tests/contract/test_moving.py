@@ -154,6 +154,28 @@ class Target:
             move = Move(source, place, objects, SystemClock(), Chance(), tell, self.schema)
             return asyncio.run(move.run())
 
+    def break_off(self, folder: Path, objects: Remote | None = None) -> None:
+        """Begin to move, and stop behind the first batch."""
+
+        def tell(kind: str, count: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with Source(str(folder)) as source:
+            place = StorePlace(self.dsn)
+            move = Move(source, place, objects, SystemClock(), Chance(), tell, self.schema)
+            with pytest.raises(KeyboardInterrupt):
+                asyncio.run(move.run())
+
+    def execute(self, sql: str) -> None:
+        async def run() -> None:
+            import asyncpg
+
+            connection = await asyncpg.connect(self.dsn)
+            await connection.execute(sql)
+            await connection.close()
+
+        asyncio.run(run())
+
     def place(self, clock: ManualClock) -> Place:
         opened = loop().run(open_store(self.dsn, clock, Chance(0), self.schema, 2))
         store = Waited(opened, clock)
@@ -483,6 +505,54 @@ def test_content_of_objects_goes_to_s3_and_is_never_left_behind(
     found = place.ask(GetObject("assets", "k"))
     assert isinstance(found, ObjectRow)
     assert (found.blob, found.metadata) == (BLOB, {"a": "b"})
+
+
+def test_a_move_that_names_a_place_that_is_not_there_leaves_nothing_behind(
+    folder: Folder, target: Target, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the command goes on when the name has been corrected."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    folder.fill()
+    Blobs(str(folder.path / "objects")).put("assets", BLOB, CONTENT)
+    folder.close(clean=True)
+    with (
+        remote(s3.endpoint, "mistyped") as wrong,
+        pytest.raises(Refused, match="There is no bucket mistyped"),
+    ):
+        target.move(folder.path, wrong)
+    with remote(s3.endpoint, s3.bucket()) as right:
+        assert not target.move(folder.path, right).resumed
+
+
+def test_a_move_that_was_given_up_is_begun_anew_in_the_same_place(
+    folder: Folder, target: Target, s3: S3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dropping what it had gathered is enough; a place that has become a store's stays that."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    folder.fill()
+    Blobs(str(folder.path / "objects")).put("assets", BLOB, CONTENT)
+    folder.close(clean=True)
+    with remote(s3.endpoint, s3.bucket()) as place, remote(s3.endpoint, s3.bucket()) as elsewhere:
+        target.break_off(folder.path, place)
+        with pytest.raises(Refused, match=f"or drop .*: DROP SCHEMA .{target.schema}_moving"):
+            target.move(folder.path, elsewhere)
+        target.execute(f"DROP SCHEMA {target.schema}_moving CASCADE")
+        assert not target.move(folder.path, place).resumed
+        with pytest.raises(Refused, match="the objects of another store"):
+            Target().move(folder.path, place)
+
+
+def test_no_store_is_begun_where_a_move_is_not_finished(folder: Folder, target: Target) -> None:
+    """An empty one would be served, and keep the move from its end."""
+    without_objects(folder)
+    folder.close(clean=True)
+    target.break_off(folder.path)
+    with pytest.raises(Refused, match=r"A move .* is not finished.*wherry move.*DROP SCHEMA"):
+        target.place(folder.clock)
+    assert target.move(folder.path).resumed
+    check(folder, target.place(folder.clock))
 
 
 def test_the_verb_says_what_it_has_moved(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.shared_kit import Guarded, Pooler
+from tests.engine.shared_kit import Guarded, Pooler, Sharing, asked
 from tests.postgres_kit import database, loop, server
 from wherry.cli.moving.target import Target
 from wherry.errors import Refused
@@ -85,6 +85,26 @@ def test_a_store_behind_a_pooler_has_the_settings_of_every_other() -> None:
     assert loop().run(settings()) == SETTINGS
     assert works(store)
     pooler.close()
+
+
+def test_a_pooler_in_transaction_mode_is_refused_before_anything_is_made() -> None:
+    """The locks of who makes the schema, and the notifications, would be lost behind it."""
+    user = database("CREATE SCHEMA wherry AUTHORIZATION {user}")
+    address, name = user.partition("@")[0], user.partition("@")[0].rpartition("/")[2]
+    pooler = Sharing(server())
+    shared = f"{address}@{pooler.address}/{name}?sslmode=disable"
+
+    async def move() -> None:
+        place = Database(shared, "wherry_moving", 1, SystemClock(), Chance())
+        await Target.open(place, "wherry")
+
+    with pytest.raises(Refused, match=r"transaction mode is in front of it.*pool_mode = session"):
+        opened(shared)
+    with pytest.raises(Refused, match="transaction mode"):
+        loop().run(move())
+    pooler.close()
+    assert asked(user, "SELECT count(*) FROM pg_tables WHERE schemaname = 'wherry'") == [(0,)]
+    assert works(opened(user))
 
 
 def test_system_as_root_certificate_is_whom_the_machine_trusts(

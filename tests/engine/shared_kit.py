@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import threading
@@ -17,6 +18,7 @@ from tests.postgres_kit import Server, loop
 from .server_kit import Engine, serving
 
 ALONE = "--objects-local"
+IDLE = b"Z\0\0\0\5I"  # what a server says that is in no transaction
 
 
 def asked(dsn: str, sql: str) -> list[tuple[Any, ...]]:
@@ -147,6 +149,65 @@ class Pooler(Wire):
             return False
         theirs.sendall(size + message)
         return True
+
+
+class Sharing(Wire):
+    """A pooler in transaction mode: all who connect have one session of the server by turns."""
+
+    def __init__(self, server: Server) -> None:
+        self._turn = threading.Lock()
+        self._session: socket.socket | None = None
+        self._greeting = b""
+        super().__init__(server)
+
+    def _connect(self, ours: socket.socket, there: str) -> None:
+        with ours, suppress(OSError, EOFError):
+            begun = _exactly(ours, 4)
+            begun += _exactly(ours, int.from_bytes(begun) - 4)
+            with self._turn:
+                if self._session is None:
+                    self._session = socket.socket(socket.AF_UNIX)
+                    self._session.connect(there)
+                    self._session.sendall(begun)
+                    while not self._greeting.endswith(IDLE):
+                        self._greeting += _message(self._session)
+            ours.sendall(self._greeting)
+            while self._transaction(ours, self._session):
+                pass
+
+    def _transaction(self, ours: socket.socket, session: socket.socket) -> bool:
+        """Carry a transaction; False where the client says good-bye."""
+        asked = _message(ours)
+        with self._turn:
+            while asked[:1] != b"X":
+                session.sendall(asked)
+                while session in select.select((ours, session), (), ())[0]:
+                    said = _message(session)
+                    ours.sendall(said)
+                    if said == IDLE:
+                        return True
+                asked = _message(ours)
+        return False
+
+    def close(self) -> None:
+        super().close()
+        if self._session is not None:
+            self._session.close()
+
+
+def _exactly(end: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        piece = end.recv(size - len(found))
+        if not piece:
+            raise EOFError
+        found += piece
+    return found
+
+
+def _message(end: socket.socket) -> bytes:
+    head = _exactly(end, 5)
+    return head + _exactly(end, int.from_bytes(head[1:]) - 4)
 
 
 class Guarded(Wire):

@@ -250,3 +250,15 @@ def test_whatever_goes_wrong_everything_accepted_is_there_once(seed: int) -> Non
         assert core.dispatcher.open == 0
         assert core.dispatcher.reruns._queues == {}
         assert all(not feed.offered and not feed.in_hand for feed in core.feeds.feeds.values())
+
+
+@pytest.mark.parametrize("what", ["get", "secret", "open"])
+def test_a_fault_strikes_both_of_two_compared_runs_and_counts_once(what: str) -> None:
+    """Else they differ by it, and the handler is blamed."""
+    with running(app, secrets={"key": "value"}, twice=True) as backend:
+        with backend.acting():
+            files.put("there", b"content")
+        fault = backend.fail(things, files, key, times=1)
+        assert backend.post(f"/do/{what}").status == 503
+        assert fault.hits == 1
+        assert backend.post(f"/do/{what}").status < 300

@@ -165,7 +165,8 @@ class KitHost(InlineHost):
         again = self._renumbered(invocation)
         before = send_lines_to(lambda line: None, "")
         try:
-            first = runner.run(again, link, self._clock, cold=cold)
+            with self._faults.to_come_again():
+                first = runner.run(again, link, self._clock, cold=cold)
         finally:
             send_lines_to(*before)
         self._clock.advance(SECOND_RUN_S)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -95,6 +96,14 @@ class Faults:
             if failing.hit(used):
                 return failing.error
         return None
+
+    @contextmanager
+    def to_come_again(self) -> Iterator[None]:
+        """What strikes meanwhile strikes the next run too: no time of it is used up."""
+        before = [(one, one.left, one.hits) for one in self.failing]
+        yield
+        for one, left, hits in before:
+            one.left, one.hits = left, hits
 
     def check(self, kind: str, name: str) -> None:
         """Raise the error that this resource is to give, if any."""

@@ -14,13 +14,14 @@ from msgspec import Struct
 from wherry import limits
 from wherry.cli.moving.kinds import ALL, ENTRIES, ITEMS, OBJECTS, Kind, added, checksum
 from wherry.cli.moving.source import Source
-from wherry.cli.moving.target import STAGED, Part, Progress, Target
+from wherry.cli.moving.target import Part, Progress, Target
 from wherry.engine.objectplace import KEY as OBJECTS_KEY
 from wherry.engine.objectplace import Known
 from wherry.errors import Passing, Refused, WherryError
 from wherry.platforms.files.blobs import Blobs
 from wherry.platforms.files.refs import BlobRef
 from wherry.platforms.postgres.database import Database, is_connection_fault, sqlstate
+from wherry.platforms.postgres.migrating import STAGED
 
 if TYPE_CHECKING:
     from wherry.cli.moving.kinds import Row
@@ -121,10 +122,11 @@ class Move:
         if done is not None:
             return self._result(done, before=True, resumed=False)
         wanted = self._wanted()
-        progress = await target.begin(wanted)
+        progress = await target.unfinished(wanted) or wanted
         resumed = bool(progress.parts)
-        if self._remote is not None:
+        if self._remote is not None:  # before anything is written down: it may be mistyped
             self._claim(self._remote, progress.installation)
+        await target.begin(progress)
         names = source.rows("SELECT id, name FROM names WHERE kind = 'bucket'")
         self._buckets = dict(names)
         for kind in ALL:
@@ -137,6 +139,8 @@ class Move:
                 f"{source.data.root} was changed during the move.",
                 advice=f'DROP SCHEMA "{self._schema + STAGED}" CASCADE, and begin anew.',
             )
+        if self._remote is not None:
+            self._claim_for_good(self._remote, progress.installation)
         await target.finish(progress, self._sequence(), self._signing_key())
         return self._result(progress, before=False, resumed=resumed)
 
@@ -168,10 +172,15 @@ class Move:
         return Progress(self._source.mark, installation, wanted or before)
 
     def _claim(self, remote: Remote, installation: str) -> None:
-        from wherry.platforms.s3.claiming import claim, probe
+        from wherry.platforms.s3.claiming import claim_unfinished, probe
 
         probe(remote, self._chance)
-        claim(remote, installation, moved=False)
+        claim_unfinished(remote, installation)
+
+    def _claim_for_good(self, remote: Remote, installation: str) -> None:
+        from wherry.platforms.s3.claiming import claim_finished
+
+        claim_finished(remote, installation)
 
     def _sequence(self) -> int:
         rows = self._source.rows("SELECT value FROM counters WHERE name = 'sequence'")

@@ -19,14 +19,18 @@ from wherry.engine.postgres import KEY as SIGNING_KEY
 from wherry.errors import Passing, Refused
 from wherry.platforms.postgres.catalog import Catalog
 from wherry.platforms.postgres.database import FOLDER, Database, Session
-from wherry.platforms.postgres.migrating import migrate, take_time
+from wherry.platforms.postgres.migrating import (
+    STAGED,
+    migrate,
+    refuse_shared_sessions,
+    take_time,
+)
 from wherry.platforms.postgres.pool import rest
 from wherry.platforms.shared.statements import load_statements
 
 if TYPE_CHECKING:
     from wherry.platforms.postgres.pool import Connection
 
-STAGED = "_moving"  # behind the name of the schema, while the move is not finished
 LOCK = 0x7768657272790002  # whoever moves holds it
 LOOK_AGAIN_S = 0.1
 READ_ROWS = 100  # at once, while the target is read again: an item may have 400 KB
@@ -77,9 +81,11 @@ class Target:
 
         Raises:
             Passing: Somebody does.
+            Refused: No lock is held there.
         """
         connection = await database.connect()
         try:
+            await refuse_shared_sessions(database, connection)
             await take_time(connection)  # while objects go to S3 it is idle
             clock = database.clock
             until_s = clock.steady_s() + limits.POSTGRES_RETRY_S
@@ -142,24 +148,37 @@ class Target:
                 advice=f'ALTER SCHEMA "{schema}" OWNER TO "{user}", or drop it.',
             )
 
-    async def begin(self, wanted: Progress) -> Progress:
-        """Make the schema, or go on in it; return how far it is.
+    async def unfinished(self, wanted: Progress) -> Progress | None:
+        """Return how far an earlier call has come; nothing is changed.
 
         Raises:
-            Refused: It is of another move, or has something else in it.
+            Refused: It is of another move, or the schema has something else in it.
         """
+        anew = f'DROP SCHEMA "{self._staged}" CASCADE'
         other = Refused(
             f"The schema {self._staged!r} has the unfinished move of another folder, or of this "
             "one before its engine ran again.",
-            advice=f'Drop it to begin anew: DROP SCHEMA "{self._staged}" CASCADE',
+            advice=f"Drop it to begin anew: {anew}",
         )
-        there = await self._filled(self._staged)
-        marked = await self._connection.fetchval(
-            "SELECT to_regclass($1)", f'"{self._staged}".moving'
-        )
-        await migrate(self._connection, self._staged)
-        if there and marked is None and await self._connection.fetchval("SELECT 1 FROM names"):
+        if not await self._has("moving"):
+            used = await self._has("names")
+            if used and await self._connection.fetchval("SELECT 1 FROM names LIMIT 1"):
+                raise other
+            return None
+        found = _read(await self._connection.fetchval("SELECT progress FROM moving"))
+        if found.source != wanted.source:
             raise other
+        if found.objects != wanted.objects:
+            go_on = f"with --objects {found.objects}" if found.objects else "without --objects"
+            raise Refused(
+                f"This move began with objects in {found.objects or 'no place of their own'}.",
+                advice=f"Go on {go_on}, or drop what is there to begin anew: {anew}",
+            )
+        return found
+
+    async def begin(self, progress: Progress) -> None:
+        """Make the schema, and write down what the move begins with."""
+        await migrate(self._connection, self._staged)
         async with self._connection.transaction():
             await self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS moving "
@@ -167,19 +186,15 @@ class Target:
             )
             await self._connection.execute(
                 "INSERT INTO moving (progress) VALUES ($1) ON CONFLICT DO NOTHING",
-                to_msgpack(wanted),
+                to_msgpack(progress),
             )
-        found = _read(await self._connection.fetchval("SELECT progress FROM moving"))
-        if found.source != wanted.source:
-            raise other
-        if found.objects != wanted.objects:
-            raise Refused(
-                f"This move began with objects in {found.objects or 'no place of their own'}.",
-                advice=f"Go on with --objects {found.objects}"
-                if found.objects
-                else "Go on without --objects.",
-            )
-        return found
+
+    async def _has(self, table: str) -> bool:
+        """Whether the schema that is filled has this table."""
+        found = await self._connection.fetchval(
+            "SELECT to_regclass($1)", f'"{self._staged}".{table}'
+        )
+        return found is not None
 
     async def _filled(self, schema: str) -> bool:
         """Whether the schema has anything that keeps it from being dropped."""

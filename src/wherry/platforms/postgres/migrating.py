@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from wherry.errors import Refused
-from wherry.platforms.postgres.database import FOLDER, refuse_name
+from wherry.platforms.postgres.database import FOLDER, Database, refuse_name, sqlstate
 from wherry.platforms.postgres.pool import Connection
 from wherry.platforms.shared.statements import texts
 
 LOCK = 0x7768657272790001  # "wherry": whoever migrates holds it
+STAGED = "_moving"  # behind the name of a schema: what `wherry move` has not finished
 OLDEST_POSTGRES = 140_000  # its functions and grammar are used
 # What a role or a database may set. The last one is there from Postgres 17 on.
+MIXED = {"26000", "42P05"}  # a statement that was prepared is gone, or was prepared by another
 TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_session_timeout", "transaction_timeout")
 
 
@@ -20,12 +22,42 @@ async def take_time(connection: Connection) -> None:
     )
 
 
+async def refuse_shared_sessions(database: Database, connection: Connection) -> None:
+    """See that what is said on a connection stays on it: locks, settings, who listens.
+
+    Behind a pooler that gives away a session after each transaction, two connections that are open
+    have the same one by turns, or one has another each time.
+
+    Raises:
+        Refused: It does not.
+    """
+    ask = "SELECT pg_backend_pid()"
+    second = await database.connect()
+    try:
+        before = await connection.fetchval(ask)
+        beside = await second.fetchval(ask)
+        mixed = beside == before or await connection.fetchval(ask) != before
+    except Exception as error:
+        if sqlstate(error) not in MIXED:
+            raise
+        mixed = True
+    finally:
+        second.terminate()
+    if mixed:
+        raise Refused(
+            "Connections to the database share their sessions: a pooler in transaction mode is in "
+            "front of it, and locks and notifications are lost there.",
+            advice="Connect to Postgres itself, or set the pooler to session mode (PgBouncer: "
+            "pool_mode = session).",
+        )
+
+
 async def migrate(connection: Connection, schema: str) -> None:
     """Make the schema, or bring it forward. A newer one is left as it is: code runs on the next.
 
     Raises:
         Refused: The server is too old, the database keeps other characters than all, or the schema
-            is not wherry's.
+            is not wherry's, or a move is to take its name.
     """
     refuse_name(schema)
     version = int(await connection.fetchval("SHOW server_version_num"))
@@ -68,6 +100,13 @@ async def _version(connection: Connection, schema: str) -> int:
         raise Refused(
             f"The schema {schema!r} holds tables that are not wherry's.",
             advice="Choose another schema, or another database.",
+        )
+    staged = schema + STAGED
+    if await connection.fetchval("SELECT to_regclass($1)", f'"{staged}".moving') is not None:
+        raise Refused(
+            "A move into this database is not finished: an empty store would be in its way.",
+            advice="Go on with `wherry move`, as it was begun; or give it up: "
+            f'DROP SCHEMA "{staged}" CASCADE',
         )
     made = await connection.fetchval("SELECT 1 FROM pg_namespace WHERE nspname = $1", schema)
     async with connection.transaction():

@@ -20,7 +20,7 @@ from wherry.platforms.postgres.firings import Firings
 from wherry.platforms.postgres.hints import Hints, Seen
 from wherry.platforms.postgres.inbox import Inbox
 from wherry.platforms.postgres.messages import Messages
-from wherry.platforms.postgres.migrating import migrate
+from wherry.platforms.postgres.migrating import migrate, refuse_shared_sessions
 from wherry.platforms.postgres.overview import Overview
 from wherry.platforms.postgres.pauses import Pauses
 from wherry.platforms.postgres.reads import Reads
@@ -238,12 +238,13 @@ async def open_store(
         size: How many connections this engine uses at most, besides one for renewals.
 
     Raises:
-        Refused: The server or the schema cannot be used.
+        Refused: The server or the schema cannot be used, or what is in front of it.
         OSError, asyncpg.PostgresError: The database cannot be reached, or refuses us.
     """
     database = Database(dsn, schema, size, clock, chance)
     connection = await database.connect()
     try:
+        await refuse_shared_sessions(database, connection)
         await migrate(connection, schema)
     finally:
         await connection.close()

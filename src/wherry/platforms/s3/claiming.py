@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OWN = ".wherry/"  # below the prefix; no bucket of wherry's has such a name
 OWNER = OWN + "installation"
+MOVING = "moving "  # before the ID of a store that is not finished: nobody sweeps there yet
 
 
 def probe(remote: Remote, chance: Chance) -> None:
@@ -73,6 +74,42 @@ def claim(remote: Remote, installation: str, moved: bool) -> None:
             f"{remote.place} holds the objects of another store.",
             advice="Choose another prefix: s3://BUCKET/PREFIX.",
         )
+
+
+def claim_unfinished(remote: Remote, installation: str) -> None:
+    """Take a place for a store that is being moved to it, or keep it.
+
+    What another move has left unfinished there is taken over: that one is refused at its end.
+
+    Raises:
+        Refused: It is another store's.
+    """
+    try:
+        owner = remote.read(OWNER)
+        ours = (MOVING + installation).encode()
+        if owner is None and remote.write(OWNER, ours, if_absent=True):
+            return
+        owner = owner or remote.read(OWNER)
+        if owner is not None and owner.startswith(MOVING.encode()):
+            remote.write(OWNER, ours)
+            return
+    except WherryError as error:
+        raise _refusal(error, "claim", remote) from error
+    claim(remote, installation, moved=False)
+
+
+def claim_finished(remote: Remote, installation: str) -> None:
+    """Make a place that was taken by `claim_unfinished` the store's for good.
+
+    Raises:
+        Refused: Somebody else has taken it meanwhile.
+    """
+    try:
+        if remote.read(OWNER) == (MOVING + installation).encode():
+            remote.write(OWNER, installation.encode())
+    except WherryError as error:
+        raise _refusal(error, "claim", remote) from error
+    claim(remote, installation, moved=True)
 
 
 def _refusal(error: WherryError, action: str, remote: Remote) -> Refused:
