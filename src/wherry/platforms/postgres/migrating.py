@@ -10,8 +10,8 @@ from wherry.platforms.shared.statements import texts
 LOCK = 0x7768657272790001  # "wherry": whoever migrates holds it
 STAGED = "_moving"  # behind the name of a schema: what `wherry move` has not finished
 OLDEST_POSTGRES = 140_000  # its functions and grammar are used
-# What a role or a database may set. The last one is there from Postgres 17 on.
 MIXED = {"26000", "42P05"}  # a statement that was prepared is gone, or was prepared by another
+# What a role or a database may set. The last one is there from Postgres 17 on.
 TIMEOUTS = ("lock_timeout", "statement_timeout", "idle_session_timeout", "transaction_timeout")
 
 
