@@ -5,6 +5,7 @@ A release may come from another version of wherry, so only these fields are read
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -12,9 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from wherry import limits
-from wherry.codec import (
-    keyed_by,
-)
+from wherry.codec import keyed_by
 from wherry.effects import SendMessage
 
 PARKED = 1 << 32  # above all numbers of queues: what is added to a queue's slot for its parked ones
@@ -142,6 +141,7 @@ class ReleaseShape(Struct, frozen=True):
 _release = msgspec.json.Decoder(ReleaseShape).decode
 
 
+@lru_cache(maxsize=4)  # taking one over reads it several times, and the one before it
 def read_release(blueprint: bytes) -> ReleaseShape:
     """Read what the store must know of a blueprint.
 
