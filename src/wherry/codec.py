@@ -59,12 +59,18 @@ def refuse_lost_numbers(value: Any, hook: Callable[[Any], Any] | None = None) ->
         raise NotFinite(f"{at} is {number}")
 
 
-def not_finite(value: Any) -> tuple[str, float] | None:
+def _is_endless(value: Any) -> bool:
+    return isinstance(value, float) and not isfinite(value)
+
+
+def not_finite(
+    value: Any, is_endless: Callable[[Any], bool] = _is_endless
+) -> tuple[str, Any] | None:
     """Return where the first NaN or Infinity is among builtins, and which of them it is."""
     nodes = [("$", value)]
     while nodes:
         at, node = nodes.pop()
-        if isinstance(node, float) and not isfinite(node):
+        if is_endless(node):
             return at, node
         if isinstance(node, dict):
             nodes += [(f"{at}.{key}", one) for key, one in node.items()][::-1]

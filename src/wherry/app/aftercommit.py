@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from wherry import limits
-from wherry.app.declared import Consumer, Function, name_of
+from wherry.app.declared import Consumer, Function, handler_name
 from wherry.app.places import site
 from wherry.errors import Refused
 from wherry.handles import Queue
@@ -57,7 +57,7 @@ class AppAfterCommit:
         def declare(fn: Callable[P, R]) -> AfterCommit[P, R]:
             queue: Queue[dict[str, Any]] = Queue(
                 dict,
-                name=name_of(fn),
+                name=handler_name(fn),
                 max_attempts=max_attempts,
                 retry_base_s=retry_base_s,
                 retry_max_s=retry_max_s,

@@ -19,7 +19,7 @@ Reads = Literal["versioned", "checked"]
 ThrottleLike = Throttle | tuple[float, int]
 
 
-def name_of(fn: Callable[..., Any]) -> str:
+def handler_name(fn: Callable[..., Any]) -> str:
     """Return the name by which a handler is known.
 
     Raises:
@@ -51,7 +51,7 @@ class Route:
         throttle: ThrottleLike | None,
         site: Site,
     ) -> None:
-        name_of(fn)
+        handler_name(fn)
         self.fn = fn
         self.method = method
         self.path = path
@@ -74,7 +74,7 @@ class Consumer:
         site: Site,
         after: AfterCommit[..., Any] | None = None,
     ) -> None:
-        name_of(fn)
+        handler_name(fn)
         self.fn = fn
         self.queue = queue
         self.site = site

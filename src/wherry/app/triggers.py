@@ -16,7 +16,7 @@ from wherry.app.declared import (
     Triggered,
     as_several,
     declared_or_bare,
-    name_of,
+    handler_name,
 )
 from wherry.app.places import Site, site
 from wherry.blueprint.parts import Finding
@@ -181,7 +181,7 @@ def _found(app: App, fn: Callable[..., Any]) -> tuple[Function, Triggered] | Non
 
 
 def _made(app: App, fn: Callable[..., Any], where: Site) -> tuple[Function, Triggered]:
-    queue: Queue[Any] = Queue(dict, name=name_of(fn), place=where.place)
+    queue: Queue[Any] = Queue(dict, name=handler_name(fn), place=where.place)
     triggered = Triggered(fn, queue, where)
     function = Function(fn.__name__, where, triggered)
     app._declare(function)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from wherry import limits
-from wherry.app.declared import F, Function, Task, as_several, name_of
+from wherry.app.declared import F, Function, Task, as_several, handler_name
 from wherry.app.places import site
 from wherry.handles import Queue
 
@@ -119,7 +119,7 @@ class AppTask:
         def declare(fn: F) -> F:
             queue: Queue[Any] = Queue(
                 object,
-                name=name_of(fn),
+                name=handler_name(fn),
                 retention_s=limits.MESSAGE_RETENTION_MAX_S,
                 upgrade=upgrade,
                 place=where.place,

@@ -37,12 +37,17 @@ def check_url(url: str, *, loopback: bool = True) -> str:
         raise Refused(f"{url!r} is not a URL.", advice="Give an https:// address.") from None
     if not host or "@" in parts.netloc or parts.fragment or not url.isprintable() or " " in url:
         raise Refused(f"{url!r} is not an address to fetch.", advice="Give an https:// address.")
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback and is_loopback(host)):
+    if parts.scheme == "https" or (loopback and is_private(parts.scheme, host)):
         return url
     raise Refused(
         f"{url!r} is not fetched: only https, or http to this machine.",
         advice="Give an https:// address.",
     )
+
+
+def is_private(scheme: str, host: str) -> bool:
+    """Tell whether nobody on the way reads what is sent there: https, or http to this machine."""
+    return scheme == "https" or (scheme == "http" and is_loopback(host))
 
 
 def is_loopback(host: str) -> bool:

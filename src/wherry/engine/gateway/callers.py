@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from wherry.errors import Passing, Refused, Unavailable
 from wherry.identity import Claims, DevelopmentIssuer, NeedKeys, Verifier, bearer_token
-from wherry.identity.fetching import is_loopback
+from wherry.identity.fetching import is_private
 from wherry.invocation import CallerClaims
 from wherry.ports import GetState, Nothing, PutState, Request, State
 
@@ -90,9 +90,8 @@ class Callers:
                     roles_claim=auth.roles_claim or "",
                 )
                 continue
-            if public_url.startswith("http:") and not is_loopback(
-                urlsplit(public_url).hostname or ""
-            ):
+            address = urlsplit(public_url)
+            if not is_private(address.scheme, address.hostname or ""):
                 raise Refused(
                     f"The development issuer of {auth.name!r} takes passwords, and {public_url} is "
                     "not encrypted.",

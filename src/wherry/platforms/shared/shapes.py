@@ -50,17 +50,22 @@ class TableShape(Struct, frozen=True):
 
     def definition(self, index: IndexShape) -> str:
         """Return what tells this index from another of the same name."""
-        kinds = [self.kinds.get(index.key), self.kinds.get(index.sort or "")]
-        return msgspec.json.encode([index.key, index.sort, *kinds]).decode()
+        return msgspec.json.encode(self._parts(index)).decode()
 
     def making(self, index: IndexShape) -> str:
         """Return the definition of an index that is made now: with its fields' defaults.
 
         It keeps those: where another one is declared later, its entries are found all the same.
         """
-        parts = msgspec.json.decode(self.definition(index))
+        parts = self._parts(index)
         defaults = [self.defaults.get(index.key), self.defaults.get(index.sort or "")]
-        return msgspec.json.encode(parts + (defaults if defaults != [None, None] else [])).decode()
+        if defaults != [None, None]:
+            parts += defaults
+        return msgspec.json.encode(parts).decode()
+
+    def _parts(self, index: IndexShape) -> list[Any]:
+        kinds = [self.kinds.get(index.key), self.kinds.get(index.sort or "")]
+        return [index.key, index.sort, *kinds]
 
 
 class QueueShape(Struct, frozen=True):

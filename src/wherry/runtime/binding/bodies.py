@@ -30,8 +30,8 @@ Reader = Callable[[bytes], Any]
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 _BYTE = re.compile(r"\(byte (\d+)\)")
-# What a Decimal, or a float of Pydantic's, takes for NaN or Infinity has one of these in it.
-_NO_NUMBER = re.compile(rb"(?i)nan|inf|\\u|e\+?\d{3}|\d{300}")
+# Each by itself: a pattern that has to look for several things looks at every byte.
+_EXPONENT, _DIGITS = re.compile(rb"e\+?\d{3}"), re.compile(rb"\d{300}")
 
 
 def json_reader(kind: Any) -> Reader:
@@ -60,7 +60,7 @@ def json_reader(kind: Any) -> Reader:
                 message = str(error)
             except RecursionError:
                 raise _too_deep() from None
-        if not message and not (has_decimals and _NO_NUMBER.search(body)):
+        if not message and not (has_decimals and _may_name_infinity(body.lower())):
             return found
         from wherry.runtime.binding.faults import faults_of
 
@@ -79,7 +79,7 @@ def json_reader(kind: Any) -> Reader:
             text = _encode(value)
         except Exception:  # whatever it is, the slow reading tells it
             return read_slowly(body)
-        if has_decimals and _NO_NUMBER.search(body):
+        if has_decimals and _may_name_infinity(body.lower()):
             return read_slowly(body)
         # Its keys are those of what an encoder wrote: all known, none twice.
         if text == body or text == msgspec.json.format(body, indent=-1):
@@ -94,6 +94,16 @@ def _has_decimals(kind: Any) -> bool:
         return b'"decimal"' in _encode(msgspec.json.schema_components([kind]))
     except Exception:  # a type without a schema
         return True
+
+
+def _may_name_infinity(text: bytes) -> bool:
+    """Whether a text in lower case may hold what a Decimal takes for NaN or Infinity."""
+    return b"nan" in text or b"inf" in text or b"\\u" in text
+
+
+def _may_be_infinite(text: bytes) -> bool:
+    """Whether it may hold what a float takes for one of them: also what is too large."""
+    return _may_name_infinity(text) or bool(_EXPONENT.search(text) or _DIGITS.search(text))
 
 
 def decode_strictly(body: bytes) -> Any:
@@ -181,7 +191,7 @@ def _pydantic_reader(kind: Any) -> Reader:
             value = adapter.validate_json(body, **options)
         except pydantic.ValidationError as error:
             raise _invalid(error) from None
-        if _NO_NUMBER.search(body) and (found := not_finite(adapter.dump_python(value))):
+        if _may_be_infinite(body.lower()) and (found := not_finite(adapter.dump_python(value))):
             from wherry.runtime.binding.faults import FINITE
 
             fault = {"at": found[0], "fault": FINITE}
