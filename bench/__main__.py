@@ -58,6 +58,7 @@ MEASURES: tuple[Measure, ...] = (
     postgres.JOBS,
     postgres.DELIVERY,
     held.HELD_OPEN,
+    held.HELD_IN_ORDER,
     starts.COLD,
     starts.START,
     starts.IDLE,

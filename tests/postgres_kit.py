@@ -34,6 +34,12 @@ INSERT INTO test_clock VALUES (0);
 CREATE OR REPLACE FUNCTION now_ms() RETURNS bigint LANGUAGE sql STABLE AS
 $$ SELECT ms FROM test_clock $$;
 """
+# Each walk through a group counts as a long one: what is left out is left out in every test.
+FLOORS = """
+CREATE OR REPLACE FUNCTION was_long(began timestamptz) RETURNS boolean LANGUAGE sql AS
+$$ SELECT true $$;
+CREATE OR REPLACE FUNCTION floors_apart_ms() RETURNS bigint LANGUAGE sql AS $$ SELECT 0::bigint $$;
+"""
 EMPTIED = """
 DO $$ DECLARE one record; BEGIN
     FOR one IN SELECT relname FROM pg_class WHERE relkind = 'r'
@@ -329,7 +335,7 @@ class Schema:
         self.clock = ManualClock()
         self._others: list[Waited] = []
         self._first = self.open()
-        self._first.execute(CLOCK)
+        self._first.execute(CLOCK + FLOORS)
 
     def open(self, size: int = 4) -> Waited:
         """Return a store on it, as another engine has one."""

@@ -28,6 +28,7 @@ class Counter(Struct):
 app = App("bench-triggers")
 counters = app.table(Counter, key="name")
 jobs = app.queue(Job, name="jobs")
+lane = app.queue(Job, name="lane", fifo=True, group=lambda _: "one")
 timed = app.queue(Timed)
 doomed = app.queue(Job, name="doomed", max_attempts=1)
 
@@ -47,6 +48,19 @@ def send_jobs(ping: Ping) -> Ping:
 @app.consume(jobs)
 def work(job: Job) -> None:
     """The least that a consumer can do: its deletion is a commit all the same."""
+
+
+@app.post("/lane", grants=[lane.send])
+def send_in_order(ping: Ping) -> Ping:
+    """All of one group: none starts before the last one is done."""
+    for number in range(ping.number):
+        lane.send(Job(number))
+    return ping
+
+
+@app.consume(lane)
+def work_in_order(job: Job) -> None:
+    """The least that a consumer can do."""
 
 
 @app.consume(doomed)

@@ -12,7 +12,7 @@ import statistics
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import ours
 from bench.context import Bench, Measure
@@ -27,30 +27,53 @@ HELD = 4  # slices while it is held, of which the last one counts: ten minutes a
 _DEAD = "SELECT n_dead_tup FROM pg_stat_user_tables WHERE relname = 'messages'"
 
 
-def _held(bench: Bench) -> dict[str, float]:
+class Rates(NamedTuple):
+    """Jobs per second, and dead rows of messages."""
+
+    free: float
+    held: float
+    after: float
+    dead: float
+    dead_held: float
+
+
+def _rates(bench: Bench, path: str) -> Rates:
     with database() as dsn, serving(ours.TRIGGERS, bench, dsn) as server:
 
         def slices(count: int) -> list[float]:
-            return [_jobs_per_s(bench, server) for _ in range(count)]
+            return [_jobs_per_s(bench, server, path) for _ in range(count)]
 
-        _jobs_per_s(bench, server)  # warms up
+        slices(1)  # warms up
         free = statistics.mean(slices(FREE))
         dead = _asked(dsn, _DEAD)
         with _snapshot(dsn):
             held = slices(HELD)[-1]
             dead_held = _asked(dsn, _DEAD)
-        after = statistics.mean(slices(FREE))
+        return Rates(free, held, statistics.mean(slices(FREE)), dead, dead_held)
+
+
+def _held(bench: Bench) -> dict[str, float]:
+    jobs = _rates(bench, "/jobs")
     return {
-        "held_jobs_ratio": held / free,
-        "after_held_jobs_ratio": after / free,
-        "dead_messages": dead,
-        "dead_messages_held": dead_held,
+        "held_jobs_ratio": jobs.held / jobs.free,
+        "after_held_jobs_ratio": jobs.after / jobs.free,
+        "dead_messages": jobs.dead,
+        "dead_messages_held": jobs.dead_held,
     }
 
 
-def _jobs_per_s(bench: Bench, server: Server) -> float:
+def _held_in_order(bench: Bench) -> dict[str, float]:
+    jobs = _rates(bench, "/lane")
+    return {
+        "ordered_jobs_per_s": jobs.free,
+        "held_ordered_jobs_ratio": jobs.held / jobs.free,
+        "after_held_ordered_jobs_ratio": jobs.after / jobs.free,
+    }
+
+
+def _jobs_per_s(bench: Bench, server: Server, path: str) -> float:
     """Jobs per second: again and again some thousands, which are waited for."""
-    request = Request("/jobs", PING.replace("41", str(JOBS_PER_REQUEST)), server.port)
+    request = Request(path, PING.replace("41", str(JOBS_PER_REQUEST)), server.port)
     log = ours.Log(server)
     begun = time.perf_counter()
     sent = done = 0
@@ -113,4 +136,14 @@ HELD_OPEN = Measure(
         "dead_messages_held",
     ),
     ours=_held,
+)
+HELD_IN_ORDER = Measure(
+    name="postgres-held-order",
+    about="on Postgres: the same with jobs of one FIFO group, one after the other",
+    figures=(
+        "ordered_jobs_per_s",
+        "held_ordered_jobs_ratio",
+        "after_held_ordered_jobs_ratio",
+    ),
+    ours=_held_in_order,
 )

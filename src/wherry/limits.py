@@ -189,6 +189,7 @@ CLAIM_SLOW_US = 2_000  # a search of a whole queue that takes longer is made mor
 CLAIM_SLOW_FACTOR = 50  # so that it takes at most one part in so many of the time;
 CLAIM_SLOW_LEAST = 20  # in so many where that would be more seldom than POLL_S
 CLAIM_LEAVES_S = 3.0  # where a poll has looked so lately, the next one makes it, and no claim
+GROUP_FLOOR_S = 3_600  # where a group's messages begin is forgotten then, and found out again
 
 # --- Events -----------------------------------------------------------------------------------
 EVENT_NAME_LENGTH = 128  # AWS EventBridge: detail-type

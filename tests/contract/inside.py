@@ -71,3 +71,14 @@ def rows(place: Any, statement: str) -> list[tuple[Any, ...]]:
         return store.query(statement)
     found: list[tuple[Any, ...]] = store._session.run(statement).fetchall()
     return found
+
+
+def below_their_floor(place: Any) -> list[str]:
+    """Messages that Postgres leaves out where it looks for what their group has."""
+    store = place.platform
+    if not isinstance(store, Waited):
+        return []
+    rows = store.query(
+        "SELECT id FROM messages m JOIN group_floors f USING (queue, grp) WHERE m.place < f.place"
+    )
+    return [row[0] for row in rows]

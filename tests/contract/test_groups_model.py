@@ -132,6 +132,7 @@ class Groups(Model):
         self.every_message_is_in_exactly_one_place(rows)
         self.of_a_fifo_group_one_is_active_and_it_is_the_first(rows)
         self.of_a_key_one_waits_and_it_is_the_first(rows["fair"])
+        assert inside.below_their_floor(self.place) == []
 
     def every_message_is_in_exactly_one_place(self, rows: dict[str, list[Any]]) -> None:
         alive = [row.id for queue in QUEUES for row in rows[queue]]

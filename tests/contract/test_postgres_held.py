@@ -12,7 +12,8 @@ import pytest
 from msgspec import json
 
 from tests.contract.conftest import Place
-from tests.postgres_kit import Schema, loop, schema
+from tests.contract.trigger_kit import configure, send
+from tests.postgres_kit import FLOORS, Schema, loop, schema
 from wherry import limits
 from wherry.effects import DeleteItem, Effect, SendMessage
 from wherry.platforms.postgres.hints import Seen
@@ -20,8 +21,19 @@ from wherry.ports import Answer, Commit, Committed, MessageAck, Poll
 from wherry.world import ManualClock
 
 DONE = 1_200  # messages; a page of the index has some hundred entries
+DONE_IN_GROUP = 600
 AT_ONCE = 40
 CLAIM = "SELECT * FROM claim_messages($1, 10, 'another', 1, $2, 12000, 1000000)"
+SEND = """
+SELECT * FROM send_apart(
+    ROW($1, 'new', '{}'::bytea, 0, 86400000, 'g', '', 0, 0, false)::send,
+    '', '', 'another', 0, 12000, now_ms())
+"""
+# What is written down as often as every test does it is a row with as many dead ones.
+APART = """
+CREATE OR REPLACE FUNCTION floors_apart_ms() RETURNS bigint LANGUAGE sql AS
+$$ SELECT 1000::bigint $$
+"""
 
 SLOW = """
 CREATE FUNCTION wait_here() RETURNS trigger LANGUAGE plpgsql AS
@@ -40,8 +52,10 @@ class Held:
         self._asked = one.store
         self.store = one.store.store
         self._holder = loop().run(self.store.database.connect())
+        self._run("SET idle_in_transaction_session_timeout = 0")  # ours would be ended
         self._run("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         self._run("SELECT count(*) FROM messages")
+        self._asked.execute(APART)
 
     def _run(self, sql: str) -> None:
         loop().run(self._holder.execute(sql))
@@ -53,6 +67,7 @@ class Held:
     def close(self) -> None:
         loop().run(self._holder.close())
         self._asked.execute("DROP FUNCTION IF EXISTS wait_here CASCADE")
+        self._asked.execute(FLOORS)
 
     @contextmanager
     def commits_waiting(self) -> Iterator[None]:
@@ -98,24 +113,37 @@ class Held:
         """From when on the store looks for what waits."""
         return self.store.seen.since(self._queue())
 
-    def _queue(self) -> int:
-        rows = self._asked.query("SELECT id FROM names WHERE (kind, name) = ('queue', 'jobs')")
+    def _queue(self, name: str = "jobs") -> int:
+        rows = self._asked.query("SELECT id FROM names WHERE (kind, name) = ('queue', $1)", name)
         return int(rows[0][0])
 
-    def touched(self, since: int) -> int:
-        """How many pages a claim that searches from then on has touched. It is not kept."""
-        sql = CLAIM.replace("$1", str(self._queue())).replace("$2", str(since))
+    def touched_in_group(self, queue: str) -> dict[str, int]:
+        """How many pages it takes to send a message of group g, to claim its next, to end that."""
+        number = self._queue(queue)
+        claimed = CLAIM.replace("$1", str(number)).replace("$2", str(self.store.seen.since(number)))
+        touched = {"send": self.touched(SEND.replace("$1", str(number)))}
+        touched["claim"] = self.touched(claimed)
+        [first] = self.place.claim(1, queue=queue)
+        touched["end"] = self.touched(f"SELECT * FROM finish('{first.id}', now_ms())")
+        self.place.acknowledge(first)
+        return touched
+
+    def touched_by_claim(self, since: int) -> int:
+        """How many pages a claim that searches from then on has touched."""
+        return self.touched(CLAIM.replace("$1", str(self._queue())).replace("$2", str(since)))
+
+    def touched(self, sql: str) -> int:
+        """How many pages a statement has touched. What it does is not kept."""
 
         async def explain() -> str:
             connection = await self.store.database.connect()
             try:
+                # First what each connection reads once.
                 for asked in (sql, f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"):
-                    claim = connection.transaction()
-                    await claim.start()
-                    found = await connection.fetchval(
-                        asked
-                    )  # first what each connection reads once
-                    await claim.rollback()
+                    undone = connection.transaction()
+                    await undone.start()
+                    found = await connection.fetchval(asked)
+                    await undone.rollback()
                 return str(found)
             finally:
                 await connection.close()
@@ -137,18 +165,39 @@ def test_nor_where_the_planner_takes_the_table_for_an_empty_one(held: Held) -> N
     held.work_off(DONE)
     held.analyze()
     held.send_ten()
-    walked = held.touched(held.since())
+    walked = held.touched_by_claim(held.since())
     assert walked < DONE / 4
 
 
 def test_a_claim_does_not_walk_what_is_done(held: Held) -> None:
     """It looks from where the last one has found nothing; from the beginning it is dear."""
     held.send_ten()
-    fresh = held.touched(held.since())
+    fresh = held.touched_by_claim(held.since())
     held.work_off(DONE)
     held.send_ten()
-    assert held.touched(held.since()) < 3 * fresh
-    assert held.touched(0) > 4 * fresh  # what is done is there still
+    assert held.touched_by_claim(held.since()) < 3 * fresh
+    assert held.touched_by_claim(0) > 4 * fresh  # what is done is there still
+
+
+@pytest.mark.parametrize("at_once", [1, DONE_IN_GROUP], ids=["one by one", "a backlog"])
+@pytest.mark.parametrize("queue", ["lane", "fair"])
+def test_nor_does_anything_walk_what_a_group_has_done(held: Held, queue: str, at_once: int) -> None:
+    """In a queue of FIFO groups, and in one whose keys take turns."""
+    place = held.place
+    configure(place)
+    send(place, queue, *(f"first{number}" for number in range(20)))
+    fresh = held.touched_in_group(queue)
+    for start in range(0, DONE_IN_GROUP, at_once):
+        for number in range(start, start + at_once):
+            send(place, queue, f"m{number}")
+            place.advance(0.001)
+        for _ in range(at_once):
+            [first] = place.claim(1, queue=queue)
+            place.acknowledge(first)
+            place.advance(0.1)
+    grown = held.touched_in_group(queue)
+    for step, pages in grown.items():
+        assert pages < 3 * fresh[step], (step, fresh, grown)
 
 
 def test_what_a_claim_leaves_out_a_poll_finds(held: Held) -> None:
@@ -199,7 +248,7 @@ def test_a_dear_search_from_the_beginning_is_a_small_part_of_the_time(
     seen.none_before(1, 5_000_000, 0)
     begun_s = now_s
     for _ in range(100_000):
-        since = seen.searched_from(1, False, now_s, polls=True)
+        since = seen.searched_from(1, now_s, polls=True)
         seen.searched(1, since, took_us if since == 0 else 100, now_s)
         spent_s += took_us / 1e6 if since == 0 else 0.0
         now_s += 0.001

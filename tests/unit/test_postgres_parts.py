@@ -51,13 +51,12 @@ def test_a_schema_whose_name_needs_quotes_is_refused(name: str) -> None:
 
 def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> None:
     seen = Seen()
-    assert seen.searched_from(1, False, 100.0) == 0
+    assert seen.searched_from(1, 100.0) == 0
     seen.none_before(1, 50_000, 0)
     seen.searched(1, 0, 100, 100.0)
-    assert seen.searched_from(1, False, 100.0) == 0  # it took no time
+    assert seen.searched_from(1, 100.0) == 0  # it took no time
     seen.searched(1, 0, 20_000, 100.0)
     assert _polled_from(seen, 100.5) == 50_000 - MARGIN_MS
-    assert seen.searched_from(1, True, 100.5) == 0  # the next of a FIFO group may be older
     assert _polled_from(seen, 101.1) == 0
     seen.searched(1, 0, 200_000, 200.0)
     assert _polled_from(seen, 204.9) == 50_000 - MARGIN_MS
@@ -70,7 +69,7 @@ def test_a_queue_is_searched_from_its_beginning_as_often_as_that_is_cheap() -> N
 
 
 def _polled_from(seen: Seen, now_s: float) -> int:
-    return seen.searched_from(1, False, now_s, polls=True)
+    return seen.searched_from(1, now_s, polls=True)
 
 
 def test_a_claim_leaves_a_dear_search_to_polls_while_the_queue_is_polled() -> None:
@@ -78,12 +77,12 @@ def test_a_claim_leaves_a_dear_search_to_polls_while_the_queue_is_polled() -> No
     seen = Seen()
     seen.none_before(1, 50_000, 0)
     seen.searched(1, 0, 20_000, 100.0)
-    assert seen.searched_from(1, False, 101.1) == 0  # nobody polls
+    assert seen.searched_from(1, 101.1) == 0  # nobody polls
     assert _polled_from(seen, 101.1) == 0
-    assert seen.searched_from(1, False, 101.1) == 50_000 - MARGIN_MS
-    assert seen.searched_from(1, False, 101.1 + limits.CLAIM_LEAVES_S) == 0  # not any more
+    assert seen.searched_from(1, 101.1) == 50_000 - MARGIN_MS
+    assert seen.searched_from(1, 101.1 + limits.CLAIM_LEAVES_S) == 0  # not any more
     seen.searched(1, 0, 100, 102.0)
-    assert seen.searched_from(1, False, 102.0) == 0  # it is cheap again
+    assert seen.searched_from(1, 102.0) == 0  # it is cheap again
 
 
 def test_who_was_asked_before_an_older_message_turned_up_says_nothing_of_it() -> None:

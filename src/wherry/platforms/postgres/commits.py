@@ -235,7 +235,7 @@ class Commits:
         others = [record_row(other) for other in commit.others]
         queues = self._catalog.queues
         rooms = [
-            (queues[name].id, places, self._seen.since(queues[name].id, queues[name].fifo))
+            (queues[name].id, places, self._seen.since(queues[name].id))
             for name, places in commit.leases.items()
             if places > 0 and name in queues
         ]

@@ -48,11 +48,11 @@ class Seen:
         self.pending: set[str] = set()  # queues whose consumers are to be told
         self.told: Callable[[], None] = self.pending.clear
 
-    def since(self, queue: int, fifo: bool = False) -> int:
-        """Return from when on to look whether something waits. A FIFO group's next may be older."""
-        return 0 if fifo else self._since.get(queue, 0)
+    def since(self, queue: int) -> int:
+        """Return from when on to look whether something waits."""
+        return self._since.get(queue, 0)
 
-    def searched_from(self, queue: int, fifo: bool, now_s: float, polls: bool = False) -> int:
+    def searched_from(self, queue: int, now_s: float, polls: bool = False) -> int:
         """Return from when on to search: for a poll, or for a claim.
 
         Nobody waits for a poll. So a claim leaves to it what is dear, while the queue is polled.
@@ -62,9 +62,9 @@ class Seen:
         elif queue in self._dear:
             polled_s = self._polled_s.get(queue)
             if polled_s is not None and now_s - polled_s < limits.CLAIM_LEAVES_S:
-                return self.since(queue, fifo)
+                return self.since(queue)
         whole = self._whole_at_s.get(queue, 0.0) <= now_s
-        return 0 if whole else self.since(queue, fifo)
+        return 0 if whole else self.since(queue)
 
     def none_before(self, queue: int, now_ms: int, since: int) -> None:
         """Nothing waits that was due by now; it was searched from `since` on.

@@ -42,9 +42,7 @@ class Messages:
         found = [(name, await self._number(name)) for name in request.queues]
         known = {number: name for name, number in found if number is not None}
         now_s = clock.steady_s()
-        since = [
-            seen.searched_from(number, self._is_fifo(number), now_s, polls=True) for number in known
-        ]
+        since = [seen.searched_from(number, now_s, polls=True) for number in known]
         row = await self._database.row("poll", list(known), since)
         queued: dict[str, int] = {}
         for number, begin, due, looked_us in zip(
@@ -79,7 +77,7 @@ class Messages:
             return Claims([], None, now_ms=await self._database.value("now"))
         fifo = self._is_fifo(number)
         clock, seen = self._database.clock, self._seen
-        since = seen.searched_from(number, fifo, clock.steady_s())
+        since = seen.searched_from(number, clock.steady_s())
         most = max(0, min(request.limit, limits.CLAIM_BATCH))
         row = await self._claim(
             number, most, request.owner, request.prefix, since, LEASE_MS, limits.CLAIMED_BYTES

@@ -44,6 +44,7 @@ class Sweeping:
         count: int = expired["count_"]
         queued = self._messages.turns(expired["turns"])
         count += len(await database.rows("dedups_old", limit))
+        count += len(await database.rows("floors_old", limits.GROUP_FLOOR_S * 1000, limit))
         count += await self._upkeep.remove_expired(limit)
         count += len(await database.rows("replies_old", limit))
         count += len(await database.rows("records_old", limits.RECORDS_S * 1000, limit))

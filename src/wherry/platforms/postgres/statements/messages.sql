@@ -37,6 +37,11 @@ SELECT * FROM expire_messages($1)
 DELETE FROM dedups WHERE ctid = ANY (ARRAY(
     SELECT ctid FROM dedups WHERE expires_ms <= now_ms() ORDER BY expires_ms LIMIT $1))
 RETURNING queue
+-- name: floors_old
+DELETE FROM group_floors WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM group_floors WHERE made_ms <= now_ms() - $1::bigint
+    ORDER BY made_ms LIMIT $2 FOR UPDATE SKIP LOCKED))
+RETURNING queue
 -- name: schedules_all
 SELECT name, id, queue, expression, timezone, window_s, overlap, missed, missed_max, start_ms,
     handled_ms, next_ms
