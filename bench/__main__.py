@@ -20,6 +20,7 @@ from bench.folders import fresh_folder
 from bench.load import BenchError, have_wrk
 from bench.measures import (
     backlog,
+    deferred,
     floors,
     held,
     jobs,
@@ -134,7 +135,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--rounds", type=int, default=0, metavar="N", help="default 5")
     parser.add_argument("--seconds", type=float, default=0, metavar="S", help="each load, 5")
-    parser.add_argument("--peer", action="store_true", help="also FastAPI, and FastAPI with Huey")
+    parser.add_argument(
+        "--peer", action="store_true", help="also FastAPI with Huey, and with Procrastinate"
+    )
     parser.add_argument("--generator", choices=("wrk", "own"), default="")
     return parser.parse_args()
 
@@ -154,7 +157,7 @@ def main() -> int:
     try:
         measures = MEASURES
         if said.peer:
-            measures += peers.PEERS
+            measures += (*peers.PEERS, deferred.PEER)
         results = measured(chosen(measures, asked.only), asked)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)

@@ -112,6 +112,7 @@ KINDS = {
     "workflow_map_mb_1000": Kind("MB"),
     "workflow_map_mb_10000": Kind("MB"),
     "orders_on_postgres_per_s": Kind("orders/s", at_least(1_800)),
+    "lone_orders_on_postgres_per_s": Kind("orders/s"),
     "jobs_on_postgres_per_s": Kind("jobs/s", at_least(1_500)),
     "two_engines_ratio": Kind("x", at_least(1.0)),
     "postgres_delivery_ms_p50": Kind("ms", below(6)),
@@ -131,6 +132,10 @@ KINDS = {
     "peer_jobs_to_orders": Kind("jobs/order"),
     "peer_drain_jobs_per_s": Kind("jobs/s"),
     "peer_order_ms_p50": Kind("ms"),
+    "peer_orders_on_postgres_per_s": Kind("orders/s"),
+    "peer_jobs_to_orders_on_postgres": Kind("jobs/order"),
+    "peer_lone_orders_on_postgres_per_s": Kind("orders/s"),
+    "peer_jobs_on_postgres_per_s": Kind("jobs/s"),
     "peer_enqueue_to_start_ms_p50": Kind("ms"),
     "peer_enqueue_to_start_ms_p99": Kind("ms"),
 }

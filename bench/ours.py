@@ -54,6 +54,11 @@ def token(app: str, folder: Path, subject: str = "alice") -> dict[str, str]:
     return {"Authorization": f"Bearer {said.splitlines()[-1]}"}
 
 
+def pause(function: str, folder: Path) -> None:
+    """Have an engine begin no run of this function."""
+    output_of([WHERRY, "pause", function, "--data", str(data_of(folder))])
+
+
 def first_200(server: Server, method: str, path: str, body: str = "") -> float:
     """Milliseconds from the start of the process to the first 200, asked for densely."""
     until = server.begun + START_S

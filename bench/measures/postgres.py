@@ -52,12 +52,18 @@ def serving(app: str, bench: Bench, dsn: str, name: str = "one") -> Iterator[Ser
 
 
 def _orders(bench: Bench) -> dict[str, float]:
-    """Orders from 32 connections while their jobs run."""
+    """Orders from 32 connections while their jobs run; and while the consumer is paused."""
     with database() as dsn, serving(ours.ORDERS, bench, dsn) as server:
         headers = ours.token(ours.ORDERS, bench.folder / "one")
         request = Request("/orders", ORDER, server.port, headers)
         bench.closed(request, CONNECTIONS, WARM_S)
-        return {"orders_on_postgres_per_s": bench.closed(request, CONNECTIONS).per_s}
+        both = bench.closed(request, CONNECTIONS)
+        ours.pause("work", bench.folder / "one")
+        alone = bench.closed(request, CONNECTIONS)
+    return {
+        "orders_on_postgres_per_s": both.per_s,
+        "lone_orders_on_postgres_per_s": alone.per_s,
+    }
 
 
 def _jobs(bench: Bench) -> dict[str, float]:
@@ -112,8 +118,8 @@ def _delivery(bench: Bench) -> dict[str, float]:
 
 ORDERS = Measure(
     name="postgres-orders",
-    about=f"on Postgres: POST /orders with its job, {CONNECTIONS} connections, jobs running",
-    figures=("orders_on_postgres_per_s",),
+    about=f"on Postgres: POST /orders with its job, {CONNECTIONS} connections: run, and left",
+    figures=("orders_on_postgres_per_s", "lone_orders_on_postgres_per_s"),
     ours=_orders,
 )
 JOBS = Measure(
