@@ -21,6 +21,7 @@ from wherry.blueprint import IndexSpec, ScheduleSource
 from wherry.codec import key_bytes
 from wherry.effects import DeleteItem, Guard, PutItem, SendMessage, UpdateItem
 from wherry.errors import Refused
+from wherry.platforms.postgres.keys import lock
 from wherry.platforms.postgres.migrating import migrate
 from wherry.platforms.postgres.nodes import PREFIX, SURE_RENEWALS, Nodes
 from wherry.ports import (
@@ -48,6 +49,10 @@ from wherry.ports import (
 from wherry.world import Chance, ManualClock
 
 ENGINES = 3
+WAITING = """
+SELECT count(*) FROM pg_locks
+WHERE locktype = 'advisory' AND NOT granted AND (classid::bigint << 32 | objid::bigint) = $1
+"""
 
 
 class Engines:
@@ -531,6 +536,37 @@ def test_an_index_that_is_filled_while_all_engines_write_holds_each_item_once(
             found[row.sk] = value
     assert found == stored
     assert len(stored) == 60
+
+
+def test_an_index_that_is_filled_misses_none_where_new_items_come_to_lie_between(
+    engines: Engines,
+) -> None:
+    """As many as are filled at once, while the filling waits for the lock of one of those."""
+    place, other = engines.place, engines.stores[1]
+    place.commit(*(place.put("orders", "c", key, total=7) for key in ("a", "b", "z")))
+    total = IndexSpec(name="by_total", key="total")
+    table = structs.replace(ORDERS, indexes=(*ORDERS.indexes, total))
+    assert place.configure("release-2", tables=(table, *TABLES[1:])).unready
+    number = other.query("SELECT id FROM names WHERE (kind, name) = ('table', 'orders')")
+    held = lock(b"item", number[0][0], *place.key("c", "a"))
+    between = [place.put("orders", "c", key, total=7) for key in ("c", "d", "e")]
+
+    async def fill() -> Any:
+        holder = await other.store.database.connect()
+        await holder.execute(f"SELECT pg_advisory_lock({held})")
+        asked = engines.stores[0].store.answer("", Reindex("orders", "by_total", 3))
+        filling = asyncio.create_task(asked)
+        while not await holder.fetchval(WAITING, held):
+            assert not filling.done()
+            await asyncio.sleep(0)
+        assert isinstance(await other.store.answer("", place.request(*between)), Committed)
+        await holder.close()
+        return await filling
+
+    assert loop().run(fill()) == Count(3)
+    while place.ask(Reindex("orders", "by_total", 3)) != Count(0):
+        pass
+    assert len(place.query("orders", 7, "by_total").rows) == 6
 
 
 def test_a_schema_is_made_once_by_several_that_begin_at_once(engines: Engines) -> None:

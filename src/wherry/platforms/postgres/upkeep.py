@@ -127,18 +127,19 @@ class Upkeep:
         walked = await session.rows("items_walk", table.id, *at, limit)
         keys = [(lock(b"item", table.id, row["whole"], row["sk"]), True) for row in walked]
         await session.run("take_locks", in_order(keys))
-        rows = await session.rows("items_walk", table.id, *at, len(walked)) if walked else []
-        rows = [row for row in rows if (row["pk"], row["sk"]) <= _end(walked)]
+        last = _end(walked) if walked else at
+        # What has come to lie between them since has its entries: its commit knew of the index.
+        locked = {(row["pk"], row["sk"]) for row in walked}
         found = [
             (row["pk"], row["sk"], row["version"], indexed(entry[1]), entry[2])
-            for row in rows
+            for row in await session.rows("items_between", table.id, *at, *last)
+            if (row["pk"], row["sk"]) in locked
             for entry in table.entries(row["body"])
             if entry[0] == index
         ]
         if found:
             columns = map(list, zip(*found, strict=True))
             await session.run("index_fill", *columns, index, table.id)
-        last = _end(walked) if walked else at
         await session.run("index_moved", *last, index)
         return len(walked)
 

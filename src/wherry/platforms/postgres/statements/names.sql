@@ -92,6 +92,9 @@ WHERE i.tbl = x.tbl AND (i.pk, i.sk) > (x.at_pk, x.at_sk) AND i.expires_ms IS DI
 -- name: items_walk
 SELECT pk, sk, coalesce(pk_whole, pk) AS whole, version, body FROM items
 WHERE tbl = $1 AND (pk, sk) > ($2, $3) AND expires_ms IS DISTINCT FROM 0 ORDER BY pk, sk LIMIT $4
+-- name: items_between
+SELECT pk, sk, version, body FROM items
+WHERE tbl = $1 AND (pk, sk) > ($2, $3) AND (pk, sk) <= ($4, $5) AND expires_ms IS DISTINCT FROM 0
 -- name: index_fill
 WITH found AS (
     SELECT * FROM unnest($1::bytea[], $2::bytea[], $3::bigint[], $4::bytea[], $5::bytea[])
