@@ -224,6 +224,8 @@ class Engine:
         arguments = list(arguments)
         self._command += ["--port", str(self.port), "--data", str(data), *arguments]
         self._command += stores_kit.arguments_for(data, arguments)
+        if verb == "run" and "--leave-s" not in arguments:
+            self._command += ["--leave-s", "0"]  # nobody is in front of it
         self._variables = {**os.environ, "PYTHONUNBUFFERED": "1", **(variables or {})}
         if limits or stopped_clock or clock:
             self._prepare(limits or {}, stopped_clock, clock)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from wherry.engine.http.server import Bounds, Response
+from wherry.limits import FIRST_REQUEST_S
 
 from .http_kit import GET, finish, post, read_answers, running, until
 
@@ -58,6 +59,49 @@ def test_stopping_finishes_what_is_under_way_and_closes_what_is_idle() -> None:
                 writer.close()
             assert await stopping == 0
             assert run.server.connections == 0
+
+    finish(main())
+
+
+def test_who_leaves_serves_on_and_keeps_no_connection() -> None:
+    async def main() -> None:
+        async with running() as run:
+            idle, idle_writer = await run.connect()
+            idle_writer.write(GET)
+            await idle.readuntil(b"/ok")
+            left = asyncio.Event()
+            leaving = asyncio.create_task(run.server.leave(60, left))
+            await asyncio.sleep(0)
+            idle_writer.write(GET)
+            for answered in (idle.read(), run.exchange(GET)):
+                [(status, headers, _)] = read_answers(await answered)
+                assert (status, headers["connection"]) == (200, "close")
+            idle_writer.close()
+            left.set()
+            await leaving
+
+    finish(main())
+
+
+def test_at_a_stop_a_new_connection_has_its_first_request_answered() -> None:
+    """It is on its way: who has connected just now has sent one, or does so at once."""
+
+    async def main() -> None:
+        async with running() as run:
+            first, first_writer = await run.connect()
+            silent, silent_writer = await run.connect()
+            await until(lambda: run.server.connections == 2)
+            stopping = asyncio.create_task(run.server.stop(10))
+            await asyncio.sleep(0)
+            first_writer.write(GET)
+            [(status, headers, _)] = read_answers(await first.read())
+            assert (status, headers["connection"]) == (200, "close")
+            assert not stopping.done()
+            run.pass_time(FIRST_REQUEST_S)
+            assert await silent.read() == b""
+            for writer in (first_writer, silent_writer):
+                writer.close()
+            assert await stopping == 0
 
     finish(main())
 

@@ -30,6 +30,10 @@ def wait() -> None:
 def waits() -> None:
     wait()
 
+@app.get("/quick")
+def quick() -> None:
+    pass
+
 @app.get("/prints", timeout_s=20)
 def prints() -> str:
     wait()
@@ -116,3 +120,20 @@ def test_a_stop_of_the_whole_group_is_the_engines(
 def test_what_a_handler_forks_ends_when_it_is_told_to(engine: Engine) -> None:
     """However soon. The handler's own process goes on then: the engine decides of that."""
     assert engine.client("GET", "/forks").json() == [-signal.SIGTERM] * 20
+
+
+def test_an_engine_that_leaves_says_so_and_serves_on_until_its_time_is_over(
+    tmp_path: Path,
+) -> None:
+    """A load balancer sees it and goes elsewhere; what it has sent by then is answered."""
+    (tmp_path / "stopping.py").write_text(APP)
+    leaving = ["--leave-s", "30"]
+    with serving("stopping", tmp_path / "data", folder=tmp_path, arguments=leaving) as engine:
+        assert engine.client("GET", "/quick").status == 204
+        os.kill(engine.pid, signal.SIGTERM)
+        until(lambda: engine.once("GET", "/readyz").status == 503, "not ready")
+        kept, new = engine.client("GET", "/quick"), engine.once("GET", "/quick")
+        assert (kept.status, kept.headers["connection"]) == (204, "close")
+        assert (new.status, new.headers["connection"]) == (204, "close")
+        os.kill(engine.pid, signal.SIGTERM)  # now
+        assert engine.wait() == 0

@@ -20,6 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     dev: bool = False
     inline: bool = False
     access_log: bool = True
+    leave_s: float = 0.0  # from a stop until no request is taken any more
     keep_awake: bool = False  # idle processors, while there is work, where we may
     objects: str = ""  # s3://bucket/prefix; "": in the data folder
     objects_endpoint: str = ""

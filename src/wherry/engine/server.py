@@ -123,7 +123,7 @@ class Server:
             self._shared = await opened(self._options.store, clock, Chance(), owner, name)
             remember(self._data, self._options.store)
         self._place = place_of(self._options, self._data.objects, loop, self._clock, offload)
-        self._stopped = asyncio.Event()
+        self._stopped, self._left = asyncio.Event(), asyncio.Event()
         self._loop = loop
         memory = MemoryGuard.open()
         if sys.platform == "linux":
@@ -134,7 +134,7 @@ class Server:
         if self._shared is not None:
             self._shared.attach(self._core)
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.stop)
+            loop.add_signal_handler(number, self.stop, number == signal.SIGINT)
         loop.add_signal_handler(signal.SIGHUP, self._versions.reload)
         http = HttpServer(self._core.gateway, self._clock, on_error=self._handler_error)
         control = Control(
@@ -249,8 +249,14 @@ class Server:
 
     # -- stopping --------------------------------------------------------------------------------
 
-    def stop(self) -> None:
-        """Stop gracefully: finish what runs, give back what waits."""
+    def stop(self, at_once: bool = False) -> None:
+        """Stop gracefully: finish what runs, give back what waits.
+
+        Args:
+            at_once: Whoever sends us requests need not hear of it before; so it is at a second one.
+        """
+        if at_once or self._core.stopping:
+            self._left.set()
         if not self._core.stopping:
             self._say("info", "stopping: finishing what is running")
             self._core.stopping = True
@@ -266,6 +272,7 @@ class Server:
         core = self._core
         core.stopping = True
         core.feeds.give_back_waiting()
+        await http.leave(self._options.leave_s, self._left)  # a load balancer sees that we stop
         await http.stop(limits.DRAIN_TIMEOUT_S)
         give_up_s = self._clock.steady_s() + limits.DRAIN_TIMEOUT_S
         while core.dispatcher.open and self._clock.steady_s() < give_up_s:

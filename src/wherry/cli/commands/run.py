@@ -95,6 +95,13 @@ def serving(fn: F) -> F:
 )
 @serving
 @click.option(
+    "--leave-s",
+    type=click.FloatRange(0, limits.LEAVE_MAX_S),
+    help="From a stop until no request is taken any more; meanwhile /readyz says that the engine "
+    "stops, so that a load balancer goes elsewhere "
+    f"(with a Postgres store {limits.LEAVE_S:g}, else 0; a second signal, or Ctrl-C: at once).",
+)
+@click.option(
     "--no-keep-awake",
     is_flag=True,
     help="Let processors sleep while there is work: less power, longer answers.",
@@ -146,11 +153,14 @@ def _serve(
     dev: bool,
     inline: bool,
     no_keep_awake: bool = False,
+    leave_s: float | None = 0.0,
 ) -> None:
     proxies = _networks(trusted_proxies)
     _check_url(public_url)
     _check_objects(objects, objects_endpoint)
     place = _place(store, store_file, objects, objects_local, inline)
+    if leave_s is None:  # not said
+        leave_s = limits.LEAVE_S if place else 0.0
     found = find_target(target, folder)
     from wherry.engine.options import Options
     from wherry.engine.server import serve
@@ -167,6 +177,7 @@ def _serve(
         dev=dev,
         inline=inline,
         access_log=not no_access_log,
+        leave_s=leave_s,
         keep_awake=not (dev or no_keep_awake),
         objects=objects,
         objects_endpoint=objects_endpoint,

@@ -68,7 +68,7 @@ class Connection(Writing):
         hub = self._hub
         peer = transport.get_extra_info("peername")
         self._client = peer[0] if isinstance(peer, tuple) else ""
-        if len(hub.open) >= hub.bounds.connections or hub.stopping:
+        if len(hub.open) >= hub.bounds.connections:
             self._state = CLOSED
             full = busy("There are too many connections; try again.").response
             self._transport.write(self._encode(hub.named(full, None), False)[0])
@@ -136,9 +136,13 @@ class Connection(Writing):
             self._transport.abort()
 
     def drain(self) -> None:
-        """The server stops: close, unless a request is under way."""
-        if self._state == LINGER or (self._state == HEAD and self._at == len(self._buffer)):
+        """The server stops: close, unless a request is under way, or the first one is to come."""
+        silent = self._state == HEAD and self._at == len(self._buffer)
+        if self._state == LINGER or (silent and not self._started):
             self._close()
+        elif silent:
+            hub = self._hub
+            self.deadline_s = min(self.deadline_s, hub.clock.steady_s() + limits.FIRST_REQUEST_S)
 
     def abort(self) -> None:
         """Close at once."""

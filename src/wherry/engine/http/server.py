@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from wherry.limits import CONNECTION_SWEEP_S, DRAIN_TIMEOUT_S
 from wherry.world import Clock
@@ -80,8 +81,22 @@ class Server:
             for connection in tuple(self._hub.open):
                 connection.abort()
 
+    async def leave(self, leave_s: float, left: asyncio.Event) -> None:
+        """Serve on for a while, and keep no connection: who sends requests is to go elsewhere.
+
+        Args:
+            leave_s: How long.
+            left: Ends it before that.
+        """
+        if self._hub is not None:
+            self._hub.stopping = True
+            with suppress(TimeoutError):
+                await asyncio.wait_for(left.wait(), leave_s)
+
     async def stop(self, drain_timeout_s: float = DRAIN_TIMEOUT_S) -> int:
         """Stop: accept no more, close idle connections, finish requests that are under way.
+
+        A connection that has just been made is let have its first request answered.
 
         Args:
             drain_timeout_s: After this the rest is cut off.
@@ -92,14 +107,16 @@ class Server:
         hub = self._hub
         if hub is None:
             return 0
-        for listener in self._listeners:
-            listener.close()
         hub.stopping = True
         hub.on_empty = self._empty.set
         self._stop_at_s = self._clock.steady_s() + drain_timeout_s
+        await asyncio.sleep(0)  # who has come so far is let in
+        for listener in self._listeners:
+            listener.close()
         for connection in tuple(hub.open):
             connection.drain()
-        if hub.open:
+        while hub.open:
+            self._empty.clear()
             await self._empty.wait()
         if self._tick_handle is not None:
             self._tick_handle.cancel()
