@@ -97,6 +97,7 @@ class Core:
         self.releases: list[ActiveRelease] = []
         self.unready: list[tuple[str, str, int]] = []
         self.troubles: dict[str, str] = {}
+        self.objects_away = ""  # why, while their store is; all else goes on
         self.stopping = False
         self.drained = False  # and nothing that had begun runs any more
         self._chance = chance
@@ -151,7 +152,7 @@ class Core:
             self.clock,
             self._active_digest,
             lambda problem, correlation: self.gateway.refuse(problem, correlation, "presigned URL"),
-            lambda: self.troubles.keys().isdisjoint(("store", "objects")),
+            lambda: "store" not in self.troubles and not self.objects_away,
             self.dispatcher.sent,
             lambda text: self.journal.say("ERROR", text),
         )

@@ -130,16 +130,20 @@ class S3Place:
             ask(PutState(KEY, msgspec.json.encode(Known(known.installation, place))))
 
     def watch(self, core: Core) -> None:
-        """Not ready while S3 is silent; asked where nothing else asks it."""
+        """Say when S3 is silent, which is asked where nothing else asks it.
+
+        The engine is ready all the same: its other machines have the same S3, and a load balancer
+        that gave all of them up would end what needs no objects too.
+        """
         remote = self._remote
         silent_s = self._clock.steady_s() - remote.answered_s
         remote.silent = silent_s > limits.S3_SILENT_S
-        if remote.silent:
-            core.troubles["objects"] = (
-                f"{remote.place}, where objects lie, has not answered for {silent_s:.0f} s"
-            )
-        else:
-            core.troubles.pop("objects", None)
+        said = f"{remote.place}, where objects lie, has not answered for {silent_s:.0f} s"
+        if remote.silent and not core.objects_away:
+            core.journal.say("ERROR", said)
+        elif core.objects_away and not remote.silent:
+            core.journal.say("INFO", f"{remote.place} answers again")
+        core.objects_away = said if remote.silent else ""
         if silent_s > limits.S3_PROBE_S and not self._asking:
             self._asking = True
             self._prober(remote.look, self._looked)

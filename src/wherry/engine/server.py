@@ -381,6 +381,7 @@ class Server:
             "release": core.active.digest if core.active else None,
             "beside": core.beside.other or None,
             "functions": pools,
+            "objects_away": core.objects_away or None,
             "unready_indexes": [list(found) for found in core.unready],
         }
 

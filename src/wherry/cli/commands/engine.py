@@ -102,6 +102,8 @@ def _status_text(found: dict[str, Any], asked: dict[str, Any]) -> str:
         lines.append(f"store {store['where']}, engine {store['node']} of those on it")
     if store.get("why"):
         lines.append(colours("bad", f"The store does not answer: {store['why']}"))
+    if found.get("objects_away"):
+        lines.append(colours("bad", found["objects_away"]))
     functions: dict[str, Any] = found.get("functions", {})
     rows: list[list[Cell]] = [
         [name, str(one["busy"]), str(one["waiting"]), str(one["idle"])]

@@ -110,7 +110,9 @@ class Server:
         hub.stopping = True
         hub.on_empty = self._empty.set
         self._stop_at_s = self._clock.steady_s() + drain_timeout_s
-        await asyncio.sleep(0)  # who has come so far is let in
+        let_in = asyncio.Event()  # who has come so far
+        hub.loop.call_soon(let_in.set)
+        await let_in.wait()
         for listener in self._listeners:
             listener.close()
         for connection in tuple(hub.open):

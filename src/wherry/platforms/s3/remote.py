@@ -353,7 +353,7 @@ class Remote:
         if self.silent:
             raise ObjectsUnavailable(
                 f"{self.place} has not answered for some time.",
-                advice="It is tried from time to time; see /readyz.",
+                advice="It is asked each second whether it is there again; see `wherry status`.",
             )
 
 
