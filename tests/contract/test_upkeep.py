@@ -6,10 +6,13 @@ from typing import Any
 
 from tests.contract.conftest import QUEUES, TABLES
 from wherry import limits
+from wherry.blueprint import Blueprint
+from wherry.codec import canonical_json
 from wherry.effects import DeleteObject, PutObject, SendMessage
 from wherry.ports import (
     Claim,
     Configure,
+    Configured,
     Count,
     Denied,
     Done,
@@ -201,6 +204,24 @@ def test_replies_go_after_their_time(place: Any) -> None:
 
 
 # --- releases -----------------------------------------------------------------------------------
+
+
+def test_an_app_of_another_name_does_not_come_upon_a_store_by_chance(place: Any) -> None:
+    """It would share the queues and tables of the one that is there."""
+
+    def started(app: str, chosen: bool = False) -> Any:
+        blueprint = canonical_json(Blueprint(app=app, tables=TABLES, queues=QUEUES))
+        return place.ask(Configure(f"of-{app}", blueprint, True, chosen=chosen))
+
+    said = started("till")
+    assert isinstance(said, Rejected)
+    assert "that of the app 'shop'" in said.message
+    assert place.active() == "release-1"
+    assert isinstance(started("till", chosen=True), Configured)  # it is its new name
+    assert isinstance(started("till"), Configured)
+    place.advance(1)
+    place.configure("release-1", chosen=True)  # back to the old code
+    assert isinstance(started("other"), Rejected)
 
 
 def test_releases_are_listed_with_the_last_activated_first(place: Any) -> None:

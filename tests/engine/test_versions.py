@@ -438,3 +438,24 @@ def test_an_engine_whose_output_nobody_reads_goes_on(tmp_path: Path) -> None:
     finally:
         engine.close()
         os.close(read)
+
+
+def test_another_app_on_a_store_is_refused_unless_it_is_a_new_name(tmp_path: Path) -> None:
+    """As where a data folder, or a file with an address, was copied by mistake."""
+    code, data = tmp_path / "code", tmp_path / "data"
+    write(code, 1)
+    with serving("steps", data, folder=code) as engine:
+        engine.client("POST", "/jobs/1")
+        until(lambda: engine.client("GET", "/jobs/1").json() == 1, "the job")
+        assert engine.stop() == 0
+    write(code, 2, APP.replace('App("steps")', 'App("stairs")'))
+    refused = Engine("steps", data, folder=code, output=tmp_path / "refused")
+    refused.launch()
+    assert refused.wait() == 1
+    assert "This store is that of the app 'steps'" in refused.said()
+    assert "--renamed" in refused.said()
+    with serving("steps", data, folder=code, arguments=["--renamed"]) as engine:
+        assert engine.client("GET", "/jobs/1").json() == 1
+        assert engine.stop() == 0
+    with serving("steps", data, folder=code) as engine:
+        assert engine.client("GET", "/").json() == 2

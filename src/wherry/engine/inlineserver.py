@@ -89,7 +89,7 @@ class InlineVersions:
         log_line = self._core.journal.line_of_handler
         send_lines_to(lambda line: loop.call_soon_threadsafe(log_line, line), app.name)
         done: asyncio.Future[ActiveRelease | str] = loop.create_future()
-        self._core.activate(active, done.set_result)
+        self._core.activate(active, done.set_result, self._options.renamed)
         result = await done
         if isinstance(result, str):
             return result

@@ -17,6 +17,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     port: int = 8000
     public_url: str = ""
     proxies: tuple[str, ...] = ()
+    renamed: bool = False  # the store is that of this app, which had another name
     dev: bool = False
     inline: bool = False
     access_log: bool = True

@@ -106,7 +106,7 @@ class Versions:
         self._then: Then = self._first_done
         # A version that does not read what `schemas/` holds: the first is taken.
         self._accept = True
-        self._chosen = False  # what is being loaded: somebody has asked for it now
+        self._chosen = options.renamed  # what is being loaded: somebody has asked for it now
         # What waits until nothing is being loaded: who is told, whether what `schemas/` holds may
         # be unread, whether somebody asks for it.
         self._asked: deque[tuple[Then, bool, bool]] = deque()

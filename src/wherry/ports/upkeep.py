@@ -19,6 +19,7 @@ class Configure(Struct, frozen=True, array_like=True, tag="configure"):
     chosen last is the active one: a release is chosen when the store sees it for the first time,
     and by `chosen`, when somebody asks for it now (`wherry reload`); a mere start chooses nothing,
     so that old code which starts again amid a deploy does not take over from the new one.
+    A release of an app whose name none of the stored ones has is refused, unless it is chosen.
     """
 
     digest: str

@@ -78,6 +78,11 @@ def serving(fn: F) -> F:
             metavar="URL",
             help="Of an S3-compatible store (AWS_ENDPOINT_URL_S3, or AWS's own).",
         ),
+        click.option(
+            "--renamed",
+            is_flag=True,
+            help="The app has a new name since it ran on this store; once, at the first start.",
+        ),
         click.option("--no-access-log", is_flag=True, help="No line for each request and attempt."),
         data_option,
     ):
@@ -150,6 +155,7 @@ def _serve(
     store: str,
     store_file: str,
     no_access_log: bool,
+    renamed: bool,
     dev: bool,
     inline: bool,
     no_keep_awake: bool = False,
@@ -174,6 +180,7 @@ def _serve(
         port=port,
         public_url=public_url,
         proxies=proxies,
+        renamed=renamed,
         dev=dev,
         inline=inline,
         access_log=not no_access_log,

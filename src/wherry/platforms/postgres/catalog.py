@@ -138,11 +138,13 @@ class Catalog(Declared):
             be activated.
 
         Raises:
-            Refused: One of its tables has items by another key.
+            Refused: It is another app's, or one of its tables has items by another key.
         """
         shape = read_release(blueprint)
         await session.run("lock_catalog")
         await self.read(session)
+        if not chosen:
+            self.check_app(shape, {one.app for one in self.releases.values()})
         beside = await self._stays(session, digest) if activate and not chosen else ""
         if beside:
             activate = False

@@ -178,6 +178,21 @@ class Declared:
             )
         self.queues_by_id = {queue.id: queue for queue in self.queues.values()}
 
+    def check_app(self, release: ReleaseShape, known: set[str]) -> None:
+        """Refuse a release of another app than those whose releases are stored.
+
+        Raises:
+            Refused: Its queues and tables of one name would be taken for theirs.
+        """
+        if known and release.app not in known:
+            theirs = " and ".join(map(repr, sorted(known)))
+            raise Refused(
+                f"This store is that of the app {theirs}, and {release.app!r} would share its "
+                "queues and tables.",
+                advice="Give it a store of its own (another folder, --data, or another database); "
+                "or, where it is the same app under a new name, start it once with --renamed.",
+            )
+
     # -- keys --------------------------------------------------------------------------------
 
     def rekeyed(self, release: ReleaseShape) -> list[TableShape]:

@@ -134,6 +134,7 @@ class FunctionShape(Struct, frozen=True):
 class ReleaseShape(Struct, frozen=True):
     """A blueprint, as far as the store reads it."""
 
+    app: str = ""
     functions: tuple[FunctionShape, ...] = ()
     tables: tuple[TableShape, ...] = ()
     queues: tuple[QueueShape, ...] = ()

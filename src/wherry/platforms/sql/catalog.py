@@ -61,17 +61,20 @@ class Catalog(Declared):
     # -- configuring -------------------------------------------------------------------------
 
     def configure(
-        self, digest: str, blueprint: bytes, activate: bool
+        self, digest: str, blueprint: bytes, activate: bool, chosen: bool
     ) -> list[tuple[str, str, int]]:
         """Take over a release; return the indexes that are not ready: table, index, items to go.
 
         Raises:
             msgspec.ValidationError: The blueprint cannot be read.
-            Refused: One of its sources cannot work, or one of its tables has items by another key.
+            Refused: It is another app's, one of its sources cannot work, or one of its tables has
+                items by another key.
         """
-        shape = read_release(blueprint)
+        shape, session = read_release(blueprint), self._session
         check_sources(shape)
-        session = self._session
+        if not chosen and shape.app not in {one.app for one in self.releases.values()}:
+            stored = session.rows("releases_list")
+            self.check_app(shape, {read_release(row[2]).app for row in stored})
         for table in self.rekeyed(shape):
             if session.row("items_some", self.number("table", table.name), 1) is not None:
                 raise self.refuse_rekeyed(table)

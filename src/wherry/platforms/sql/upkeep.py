@@ -81,7 +81,9 @@ class Upkeep:
     def configure(self, request: Configure) -> Configured | Rejected:
         """Take over a release, and the messages of engines before this one."""
         try:
-            unready = self._catalog.configure(request.digest, request.blueprint, request.activate)
+            unready = self._catalog.configure(
+                request.digest, request.blueprint, request.activate, request.chosen
+            )
         except msgspec.MsgspecError as error:
             return Rejected(f"The blueprint of release {request.digest} cannot be read: {error}")
         except Refused as error:
